@@ -1,0 +1,160 @@
+/*
+ * Tokenizers: text to token ids and back.
+ *
+ * A tokenizer is byte-level BPE as GPT-2 defined it (Radford et al. 2019): text is cut into words by a fixed rule, a word's bytes are joined by the
+ * merges in their order of rank, and every byte is a token, so that any bytes at all can be encoded and decoding gives back the very same bytes.
+ * It never changes once made; any number of threads may use one at once. Ids are 0 .. ts_tokenizer_size() - 1.
+ *
+ * The word rule is that of GPT-2: `'s|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+`; invalid UTF-8 counts as "neither letter,
+ * number nor space".
+ */
+#ifndef TINYSTORIES_TOKENIZER_H
+#define TINYSTORIES_TOKENIZER_H
+
+#include "tinystories/base.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+typedef struct ts_tokenizer ts_tokenizer;
+
+/* "no such token" wherever an id is returned */
+#define TS_TOKENIZER_NONE UINT32_MAX
+
+/*
+ * Opens a tokenizer: a Hugging Face tokenizer.json with a byte-level BPE; a folder that holds tokenizer.json, or vocab.json (encoder.json) and
+ * merges.txt (vocab.bpe); or a GGUF model file, whose tokenizer is taken.
+ * IO: cannot be read. FORMAT: damaged. UNSUPPORTED: a kind of tokenizer that is not byte-level BPE, named in the detail; or JSON in a build
+ * without it. LIMIT: more than 2^20 tokens, a token above 4 KiB, a file above 64 MiB.
+ */
+TS_API ts_status ts_tokenizer_open(ts_tokenizer **out, ts_runtime *runtime, const char *path);
+
+/* The same from the text of a tokenizer.json in memory, which is not needed after the call. */
+TS_API ts_status ts_tokenizer_open_memory(ts_tokenizer **out, ts_runtime *runtime, const void *json, size_t size);
+
+TS_API void ts_tokenizer_free(ts_tokenizer *tokenizer);
+
+/* Writes a tokenizer.json that Hugging Face tokenizers reads. The file is replaced as a whole: after a failure the old one is still there. */
+TS_API ts_status ts_tokenizer_save(const ts_tokenizer *tokenizer, const char *path);
+
+/* ---- training ---- */
+
+typedef struct ts_tokenizer_train_options {
+    size_t struct_size;
+    ts_progress progress;      /* units: bytes of text read (total 0), then merges made; may be NULL */
+    void *progress_user;
+    uint64_t max_words;        /* distinct words held at once, default 2^24; beyond it the rarest are forgotten, which is logged as a warning */
+    uint32_t vocabulary_size;  /* tokens in all, bytes and end-of-text included: 257 to 2^20; default 4,096 */
+    uint32_t min_frequency;    /* a pair must occur this often to be merged; at least 1; default 2 */
+} ts_tokenizer_train_options;
+
+TS_API ts_status ts_tokenizer_train_options_init(ts_tokenizer_train_options *options, size_t struct_size);
+
+/*
+ * Trains a byte-level BPE. Id 0 is `<|endoftext|>`, ids 1 to 256 are the bytes in GPT-2's order ('!' to '~' first), merges follow. The most frequent pair
+ * of adjacent tokens is merged first; among equally frequent ones the pair that is greater as (bytes of the left token, bytes of the right token).
+ * Counts are 64-bit, and the result does not depend on the number of threads. Memory grows with the distinct words, not with the text.
+ * When no pair is frequent enough the vocabulary stays smaller, which is logged as a warning.
+ * INVALID_ARGUMENT: no text at all, a vocabulary out of range.
+ */
+TS_API ts_status ts_tokenizer_train(ts_tokenizer **out, ts_runtime *runtime, ts_next_text next, void *user, const ts_tokenizer_train_options *options);
+
+/*
+ * The same from files of stories (.txt, .jsonl, each also as .gz). Text is divided into stories at every `<|endoftext|>`, wherever it stands; each story
+ * is trimmed of ASCII white space and empty ones are dropped. Without a marker a .txt file is one story; a line of .jsonl gives its
+ * field `story` or `text`. This is how every call of the library reads files of stories.
+ */
+TS_API ts_status ts_tokenizer_train_files(ts_tokenizer **out, ts_runtime *runtime, const char *const *paths, size_t path_count,
+                                          const ts_tokenizer_train_options *options);
+
+/*
+ * Makes a smaller tokenizer of the `size` tokens that the files use most, as the paper keeps the top 10,000 of GPT-Neo's. All bytes, specials and the
+ * merge ancestors of every kept token are kept and count; kept tokens get dense ids in their old order. Ties: the lower old id is kept.
+ * INVALID_ARGUMENT: a size below bytes + specials or above the tokenizer's own.
+ */
+TS_API ts_status ts_tokenizer_prune_files(ts_tokenizer **out, const ts_tokenizer *tokenizer, uint32_t size, const char *const *paths, size_t path_count);
+
+/* ---- encoding and decoding ---- */
+
+enum {
+    TS_ENCODE_SPECIALS = 1 /* flag: the text of a special token in the input becomes that token. Never use it for text that you did not write. */
+};
+
+/*
+ * Encodes `size` bytes of text. `ids` takes the first `capacity` ids and *count is set to the number of all; when they do not fit the status is
+ * BUFFER_TOO_SMALL. `size` ids are always enough. Time grows as n log n at worst. No end-of-text is added.
+ * flags: 0 or TS_ENCODE_SPECIALS. LIMIT: a text above 1 GiB.
+ */
+TS_API ts_status ts_tokenizer_encode(const ts_tokenizer *tokenizer, const char *text, size_t size, uint32_t flags, uint32_t *ids, size_t capacity,
+                                     size_t *count);
+
+/*
+ * Decodes ids into bytes, a terminating NUL after them: `capacity` must be at least the size + 1. *size (without the NUL) is set also for
+ * BUFFER_TOO_SMALL. Special tokens give their text. The bytes need not be whole characters. INVALID_ARGUMENT: an id that is none.
+ */
+TS_API ts_status ts_tokenizer_decode(const ts_tokenizer *tokenizer, const uint32_t *ids, size_t count, char *text, size_t capacity, size_t *size);
+
+/* The bytes of a character whose end has not come yet. All zero before the first token. Belongs to the caller. */
+typedef struct ts_decode_stream {
+    uint8_t bytes[4];
+    uint32_t count;
+} ts_decode_stream;
+
+/*
+ * Decodes one more token of a stream into whole UTF-8 characters: an unfinished character is held back in `stream` until its last byte comes, and
+ * bytes that cannot become a character become U+FFFD. Writes a NUL after the text. Space that is always enough: 3 * (size of the token + 3) + 1.
+ * BUFFER_TOO_SMALL leaves the stream as it was. With id TS_TOKENIZER_NONE it ends the stream and gives what was held back as U+FFFD.
+ */
+TS_API ts_status ts_tokenizer_decode_next(const ts_tokenizer *tokenizer, ts_decode_stream *stream, uint32_t id, char *text, size_t capacity, size_t *size);
+
+/* ---- what is in it ---- */
+
+TS_API uint32_t ts_tokenizer_size(const ts_tokenizer *tokenizer);
+
+/* The id of `<|endoftext|>` (or what the file names as end of text), TS_TOKENIZER_NONE if there is none. */
+TS_API uint32_t ts_tokenizer_end_of_text(const ts_tokenizer *tokenizer);
+
+/* The bytes of a token, *size of them; borrowed as long as the tokenizer lives. NULL for an id that is none. */
+TS_API const char *ts_tokenizer_token(const ts_tokenizer *tokenizer, uint32_t id, size_t *size);
+
+/* The id of the token with exactly these bytes, specials included, or TS_TOKENIZER_NONE. */
+TS_API uint32_t ts_tokenizer_find(const ts_tokenizer *tokenizer, const char *bytes, size_t size);
+
+/* 1 for a special token, 0 for any other id. */
+TS_API int32_t ts_tokenizer_is_special(const ts_tokenizer *tokenizer, uint32_t id);
+
+/* A hash of the canonical form (bytes of every token in the order of ids, merges in the order of rank, specials): equal for equal tokenizers whatever
+ * file they came from. Shards and checkpoints carry it. */
+TS_API uint64_t ts_tokenizer_fingerprint(const ts_tokenizer *tokenizer);
+
+/* ---- token shards ---- */
+
+typedef struct ts_shard_report {
+    size_t struct_size;
+    uint64_t stories;
+    uint64_t tokens; /* ends of text included */
+    uint64_t bytes;  /* of the trimmed stories */
+} ts_shard_report;
+
+/*
+ * Encodes files of stories into a token shard as llm.c reads it: 256 little-endian int32 (magic 20240520, version 1, number of tokens; for more than
+ * 65,536 tokens in the vocabulary magic 20240801, version 7), then uint16 (or uint32) ids. One end-of-text stands before the first story and one after
+ * each. The fingerprint lies in words 8 and 9 of the header, the bytes of the stories in words 10 and 11, the number of stories in words 12 and 13 (low
+ * word first), 0 in files of other programs.
+ * `report` may be NULL. INVALID_ARGUMENT: no story at all, or a tokenizer without end-of-text. LIMIT: 2^31 tokens or more.
+ */
+TS_API ts_status ts_tokenizer_encode_files(const ts_tokenizer *tokenizer, const char *const *paths, size_t path_count, const char *shard_path,
+                                           ts_shard_report *report, ts_progress progress, void *progress_user);
+
+/*
+ * Decodes a shard into a .txt (or .txt.gz) file: stories divided by a line `<|endoftext|>`. Also reads a headerless file of uint16 ids (nanoGPT's
+ * train.bin) when the path ends in ".u16.bin" or ".u16". MISMATCH: the shard names another tokenizer. FORMAT: an id that the tokenizer has not.
+ */
+TS_API ts_status ts_tokenizer_decode_shard(const ts_tokenizer *tokenizer, const char *shard_path, const char *text_path);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif

@@ -1,0 +1,131 @@
+/*
+ * Trainers: make a model from text.
+ *
+ * A trainer belongs to one thread at a time. ts_trainer_step is the primitive, ts_trainer_run a loop around it with validation, checkpoints and a log.
+ * A run may live in a folder: `checkpoint.safetensors` (everything that a run needs to go on: weights, optimizer, data position, tokenizer), `log.jsonl`
+ * (a line an event), `lock`. A run that was stopped and resumed gives the same bits as one that was not, when it ends by steps, tokens or
+ * epochs; a run by time depends on the clock.
+ */
+#ifndef TINYSTORIES_TRAINER_H
+#define TINYSTORIES_TRAINER_H
+
+#include "tinystories/base.h"
+#include "tinystories/model.h"
+#include "tinystories/tokenizer.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+typedef struct ts_trainer ts_trainer;
+
+enum {
+    TS_SCHEDULE_COSINE = 0,   /* half a cosine from the peak to the final share */
+    TS_SCHEDULE_LINEAR = 1,
+    TS_SCHEDULE_CONSTANT = 2, /* as TinyStories-33M was trained */
+    TS_SCHEDULE_WSD = 3       /* warm-up, stable, decay: constant, then over the last fifth 1 - sqrt (Haegele et al. 2024) */
+};
+
+typedef struct ts_trainer_options {
+    size_t struct_size;
+    /* data: files of stories (.txt, .jsonl, each also .gz) or token shards (.bin) made with the same tokenizer */
+    const char *const *text;
+    size_t text_count;
+    const char *const *valid; /* NULL: every `1 / valid_share`-th story of the text is held out */
+    size_t valid_count;
+    const char *run_directory; /* made if missing; NULL: no checkpoint, no log */
+    uint64_t seed;
+    /* stop at whichever comes first; all 0: one epoch */
+    uint64_t max_steps;
+    uint64_t max_tokens;
+    double max_epochs;
+    double max_seconds;        /* of training steps, and validation and checkpoints between them */
+    double valid_share;        /* of the stories, for valid = NULL: 0 to 0.5; default 0.02, 0: no validation */
+    /* optimizer: AdamW, decoupled weight decay on matrices alone (Loshchilov & Hutter 2019) */
+    double learning_rate;      /* at the peak; 0 (the default): chosen by width */
+    double final_rate;         /* share of the peak that is left at the end; default 0.05 */
+    double warmup;             /* share of the run; default 0.03 */
+    double beta1;              /* default 0.9 */
+    double beta2;              /* default 0.95 */
+    double epsilon;            /* default 1e-8 */
+    double weight_decay;       /* default 0.1 */
+    double clip;               /* largest global norm of the gradient; 0: none; default 1 */
+    uint32_t schedule;         /* TS_SCHEDULE_ */
+    uint32_t batch_tokens;     /* tokens a step over all sequences; rounded up to whole micro batches; 0 (the default): 8 sequences */
+    uint32_t micro_batch;      /* sequences in memory at once; 0 (the default): 8, or what batch_tokens asks if that is less. Smaller ones take less memory */
+    uint32_t valid_interval;   /* steps between validations in ts_trainer_run; 0 (the default): at the end alone */
+    uint32_t checkpoint_interval; /* steps between checkpoints in ts_trainer_run; 0 (the default): at the end, and every 60 seconds */
+    uint32_t log_interval;     /* steps between lines of the log and calls of the progress callback; default 10 */
+} ts_trainer_options;
+
+TS_API ts_status ts_trainer_options_init(ts_trainer_options *options, size_t struct_size);
+
+/*
+ * Makes a trainer for a new model of this shape. Reads and encodes all of the text (2 or 4 bytes a token in memory).
+ * INVALID_ARGUMENT names the option. MISMATCH: a shard of another tokenizer. LIMIT: the text is shorter than one context. BUSY: another trainer has the
+ * run folder. A folder that already holds a checkpoint is refused with INVALID_ARGUMENT: resume it or choose another.
+ */
+TS_API ts_status ts_trainer_new(ts_trainer **out, ts_runtime *runtime, const ts_tokenizer *tokenizer, const ts_architecture *architecture,
+                                const ts_trainer_options *options);
+
+/*
+ * Goes on from a checkpoint: `path` is a checkpoint file or a run folder. Tokenizer, shape and all settings come from it; of the options only the data
+ * paths, the run folder, the stopping rules and the intervals are used, and a stopping rule that is 0 keeps the checkpoint's.
+ * The data must be the same (MISMATCH: other tokens than the checkpoint was trained on). FORMAT: damaged, the detail names the part.
+ */
+TS_API ts_status ts_trainer_resume(ts_trainer **out, ts_runtime *runtime, const char *path, const ts_trainer_options *options);
+
+TS_API void ts_trainer_free(ts_trainer *trainer);
+
+typedef struct ts_trainer_report {
+    size_t struct_size;
+    uint64_t step;             /* steps done */
+    uint64_t total_steps;      /* 0: not known, the run ends by time */
+    uint64_t tokens;           /* tokens trained on so far */
+    uint64_t skipped_steps;    /* steps whose loss or gradient was not finite: nothing was changed by them */
+    double epoch;              /* passes over the text */
+    double loss;               /* nats per token of the last step's batch */
+    double bits_per_byte;      /* the same, by the mean bytes of a token in the text */
+    double gradient_norm;      /* before clipping */
+    double learning_rate;
+    double valid_nats_per_token; /* of the last validation; NaN before the first */
+    double valid_bits_per_byte;
+    double tokens_per_second;  /* over the last steps */
+    double seconds;            /* of training so far, all sessions of the run together */
+    double remaining_seconds;  /* estimate; NaN before it is known */
+} ts_trainer_report;
+
+/*
+ * One step: forward, backward, clip, update. `report` may be NULL. A loss or gradient that is not finite changes nothing and is counted; five in a row:
+ * DIVERGED. After the run's end (ts_trainer_done) it still makes steps, at the schedule's final rate.
+ */
+TS_API ts_status ts_trainer_step(ts_trainer *trainer, ts_trainer_report *report);
+
+/* 1 when a stopping rule has been reached. */
+TS_API int32_t ts_trainer_done(const ts_trainer *trainer);
+
+typedef int32_t (*ts_trainer_progress)(void *user, const ts_trainer_report *report);
+
+/*
+ * Steps until the run's end, with validation, checkpoints and log. `progress` (may be NULL) is called every log_interval steps and at the end; when it
+ * returns nonzero a checkpoint is written and the status is CANCELLED. A checkpoint that cannot be written is logged and does not end the run;
+ * the last one's failure is the call's status.
+ */
+TS_API ts_status ts_trainer_run(ts_trainer *trainer, ts_trainer_progress progress, void *user);
+
+/* Scores the validation stories as ts_model_score does, and notes the result in the report. INVALID_ARGUMENT: there are none. */
+TS_API ts_status ts_trainer_validate(ts_trainer *trainer, ts_score *score);
+
+/* Writes a checkpoint, replaced as a whole: after a failure the old one is still there. */
+TS_API ts_status ts_trainer_save(ts_trainer *trainer, const char *path);
+
+/* An immutable model of the present weights. */
+TS_API ts_status ts_trainer_snapshot(ts_trainer *trainer, ts_model **out);
+
+TS_API ts_status ts_trainer_state(const ts_trainer *trainer, ts_trainer_report *report);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif
