@@ -1,0 +1,44 @@
+/* The rule of all option structs: they only grow, shorter ones get defaults, an unknown tail must be zero. */
+#include "base/base.h"
+
+ts_status ts_options_defaults(void *options, size_t struct_size, const void *defaults, size_t size, const char *name)
+{
+    if (options == NULL)
+        return ts_fail(TS_ERROR_INVALID_ARGUMENT, "%s is NULL", name);
+    if (struct_size < sizeof struct_size)
+        return ts_fail(TS_ERROR_INVALID_ARGUMENT, "%s.struct_size is %zu, expected the size of the struct", name, struct_size);
+    memset(options, 0, struct_size);
+    memcpy(options, defaults, TS_MIN(struct_size, size));
+    memcpy(options, &struct_size, sizeof struct_size);
+    return TS_OK;
+}
+
+ts_status ts_options_read(void *into, size_t size, const void *options, const char *name)
+{
+    size_t given = 0;
+    if (options != NULL) {
+        memcpy(&given, options, sizeof given);
+        if (given < sizeof given || given > 65536)
+            return ts_fail(TS_ERROR_INVALID_ARGUMENT, "%s.struct_size is %zu, expected the size of the struct", name, given);
+        for (size_t i = size; i < given; i++)
+            if (((const unsigned char *)options)[i] != 0)
+                return ts_fail(TS_ERROR_UNSUPPORTED, "%s has an option at byte %zu that this version does not know", name, i);
+        memcpy(into, options, TS_MIN(given, size));
+    }
+    memcpy(into, &size, sizeof size);
+    return TS_OK;
+}
+
+ts_status ts_report_write(void *report, const void *from, size_t size, const char *name)
+{
+    size_t given;
+    if (report == NULL)
+        return ts_fail(TS_ERROR_INVALID_ARGUMENT, "%s is NULL", name);
+    memcpy(&given, report, sizeof given);
+    if (given < sizeof given || given > 65536)
+        return ts_fail(TS_ERROR_INVALID_ARGUMENT, "%s.struct_size is %zu, set it to the size of the struct before the call", name, given);
+    memset(report, 0, given);
+    memcpy(report, from, TS_MIN(given, size));
+    memcpy(report, &given, sizeof given);
+    return TS_OK;
+}
