@@ -1,0 +1,35 @@
+/* Classes of characters by binary search in tables of ranges; ASCII by a table of its own. */
+#include "text/text.h"
+#include "text/unicode_tables.h"
+
+static bool within(const uint32_t (*ranges)[2], size_t count, uint32_t code)
+{
+    size_t low = 0, high = count;
+    while (low < high) {
+        size_t middle = (low + high) / 2;
+        if (code > ranges[middle][1])
+            low = middle + 1;
+        else
+            high = middle;
+    }
+    return low < count && code >= ranges[low][0];
+}
+
+ts_class ts_unicode_class(uint32_t code)
+{
+    if (code < 0x80) {
+        uint32_t lower = code | 0x20;
+        if (lower >= 'a' && lower <= 'z')
+            return TS_CLASS_LETTER;
+        if (code >= '0' && code <= '9')
+            return TS_CLASS_NUMBER;
+        return code == ' ' || (code >= '\t' && code <= '\r') ? TS_CLASS_SPACE : TS_CLASS_OTHER;
+    }
+    if (code > 0x10ffff)
+        return TS_CLASS_OTHER;
+    if (within(letters, TS_COUNT_OF(letters), code))
+        return TS_CLASS_LETTER;
+    if (within(numbers, TS_COUNT_OF(numbers), code))
+        return TS_CLASS_NUMBER;
+    return within(spaces, TS_COUNT_OF(spaces), code) ? TS_CLASS_SPACE : TS_CLASS_OTHER;
+}

@@ -1,0 +1,38 @@
+#!/usr/bin/env python3
+"""Writes lib/text/unicode_tables.h: ranges of letters and numbers and the white space of Unicode, from Python's own database.
+
+usage: make_unicode_tables.py > lib/text/unicode_tables.h
+"""
+import sys
+import unicodedata
+
+# White space as \s of the regular expressions of GPT-2's tokenizer: the property White_Space.
+SPACES = [*range(0x09, 0x0E), 0x20, 0x85, 0xA0, 0x1680, *range(0x2000, 0x200B), 0x2028, 0x2029, 0x202F, 0x205F, 0x3000]
+
+
+def ranges(member):
+    found, start = [], None
+    for code in range(0x110000):
+        if member(code):
+            start = code if start is None else start
+        elif start is not None:
+            found.append((start, code - 1))
+            start = None
+    return found
+
+
+def write(name, comment, found):
+    print(f"/* {comment}: {len(found)} ranges, first and last character each. */")
+    print(f"static const uint32_t {name}[][2] = {{")
+    for at in range(0, len(found), 6):
+        print("    " + " ".join(f"{{0x{a:x}, 0x{b:x}}}," for a, b in found[at : at + 6]))
+    print("};\n")
+
+
+print(f"/* Made by tests/text/make_unicode_tables.py from Unicode {unicodedata.unidata_version}; don't edit. */")
+print("#ifndef TS_UNICODE_TABLES_H\n#define TS_UNICODE_TABLES_H\n\n#include <stdint.h>\n")
+write("letters", r"\p{L}", ranges(lambda c: unicodedata.category(chr(c))[0] == "L"))
+write("numbers", r"\p{N}", ranges(lambda c: unicodedata.category(chr(c))[0] == "N"))
+write("spaces", r"\s", ranges(lambda c: c in SPACES))
+print("#endif")
+sys.stdout.flush()
