@@ -1,0 +1,13 @@
+/* The tables of the levels; select.c chooses. */
+#ifndef TS_LEVELS_H
+#define TS_LEVELS_H
+
+#include "tensor/tensor.h"
+
+extern const ts_kernels ts_kernels_reference;
+#if defined(__x86_64__)
+extern const ts_kernels ts_kernels_avx2;
+extern const ts_kernels ts_kernels_avx512;
+#endif
+
+#endif

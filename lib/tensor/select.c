@@ -1,0 +1,14 @@
+/* The table of a level. Nothing outside this room asks what the processor can do. */
+#include "tensor/levels.h"
+
+const ts_kernels *ts_kernels_at(int32_t level)
+{
+#if defined(__x86_64__)
+    if (level >= TS_CPU_LEVEL_AVX512) /* bf16 and int8 add nothing to f32 */
+        return &ts_kernels_avx512;
+    if (level >= TS_CPU_LEVEL_AVX2)
+        return &ts_kernels_avx2;
+#endif
+    (void)level;
+    return &ts_kernels_reference;
+}
