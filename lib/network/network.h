@@ -1,0 +1,159 @@
+/*
+ * The network: one decoder with switches, forward and backward.
+ *
+ * Letters: B sequences, T positions, C width, H heads, K key-value heads, D = C / H head size, F hidden width of the MLP, V vocabulary, N = B T rows.
+ * All arrays are row major; matrices are (outputs, inputs).
+ */
+#ifndef TS_NETWORK_H
+#define TS_NETWORK_H
+
+#include "tensor/tensor.h"
+#include "tinystories/model.h"
+
+/* What distinguishes the architectures: a row each in switches.c. */
+typedef struct ts_switches {
+    int32_t kind;             /* TS_ARCHITECTURE_ */
+    const char *name;         /* as GGUF names it: "llama", "gpt2", "gptneo" */
+    bool layer_norm;          /* layer norm with bias; else RMS norm */
+    bool learned_positions;   /* a table of positions; else rotary */
+    bool swiglu;              /* else GELU */
+    bool fused_qkv;           /* one tensor for q, k, v, with a bias; else three without */
+    bool bias;                /* attention output and MLP have biases */
+    bool scaled;              /* scores are divided by sqrt(D) */
+    bool local_layers;        /* odd layers see `window` keys alone */
+} ts_switches;
+
+/* NULL for an unknown kind or name. */
+const ts_switches *ts_switches_of(int32_t kind);
+const ts_switches *ts_switches_named(const char *name);
+
+/* Fills the zeros of an architecture and checks it: every size within its limits, divisibility, finite numbers. The detail names the field. */
+ts_status ts_architecture_complete(ts_architecture *architecture);
+
+/* The shape as the layers need it; a pure function of a complete architecture. */
+typedef struct ts_shape {
+    const ts_switches *switches;
+    size_t T, C, H, K, D, F, L, V;
+    size_t kv;     /* K D: floats of a key */
+    size_t qkv;    /* C + 2 kv: a row of q, k, v */
+    size_t up;     /* outputs of the MLP's first product: F, or 2 F for gate and up */
+    size_t window;
+    float scale;   /* of the scores */
+    float epsilon, rotary_base;
+    bool untied;
+} ts_shape;
+
+void ts_shape_of(ts_shape *shape, const ts_architecture *architecture);
+
+/* How many keys a position of this layer sees at most, itself included: the window, or SIZE_MAX. */
+size_t ts_layer_window(const ts_shape *shape, size_t layer);
+
+/* ---- parameters: the ONE table (parameters.c) for allocation, initialization, saving, loading, counting, the optimizer and names ---- */
+
+typedef enum ts_slot {
+    TS_SLOT_TOKENS,    /* (V, C) */
+    TS_SLOT_POSITIONS, /* (T, C) */
+    TS_SLOT_ATTN_NORM,
+    TS_SLOT_ATTN_NORM_BIAS,
+    TS_SLOT_QKV, /* (C + 2 kv, C): q, k and v lie behind one another where we allocate; else TS_SLOT_Q, K, V point to each */
+    TS_SLOT_QKV_BIAS,
+    TS_SLOT_Q,
+    TS_SLOT_K,
+    TS_SLOT_V,
+    TS_SLOT_ATTN_OUTPUT,
+    TS_SLOT_ATTN_OUTPUT_BIAS,
+    TS_SLOT_FFN_NORM,
+    TS_SLOT_FFN_NORM_BIAS,
+    TS_SLOT_GATE,
+    TS_SLOT_UP,
+    TS_SLOT_UP_BIAS,
+    TS_SLOT_DOWN,
+    TS_SLOT_DOWN_BIAS,
+    TS_SLOT_OUTPUT_NORM,
+    TS_SLOT_OUTPUT_NORM_BIAS,
+    TS_SLOT_OUTPUT, /* (V, C) */
+    TS_SLOT_COUNT
+} ts_slot;
+
+typedef enum ts_initial { TS_INITIAL_ZERO, TS_INITIAL_ONE, TS_INITIAL_NORMAL, TS_INITIAL_RESIDUAL } ts_initial;
+
+typedef struct ts_parameter {
+    char name[40];      /* GGUF's */
+    ts_slot slot;
+    uint32_t layer;     /* 0 for those of no layer */
+    uint32_t rank;      /* 1 or 2 */
+    size_t rows, columns; /* a vector is one row */
+    size_t offset;      /* floats from the start of a flat array that holds all parameters behind one another */
+    ts_initial initial;
+    bool decay;         /* matrices decay, vectors don't */
+} ts_parameter;
+
+/* The table of a shape: *count entries in *table (release it with ts_release), *total floats in all. q, k, v are neighbours in it, and so are gate, up. */
+ts_status ts_parameters_make(ts_runtime *runtime, const ts_shape *shape, ts_parameter **table, size_t *count, size_t *total);
+/* The number of floats without making the table; false if it overflows. */
+bool ts_parameters_count(const ts_shape *shape, uint64_t *total);
+/* Draws initial values into `data`. The same everywhere for the same seed. */
+void ts_parameters_initialize(const ts_parameter *table, size_t count, const ts_shape *shape, float *data, uint64_t seed);
+
+/* Where each parameter is: all[layer][slot]; those of no layer are in every row. Also holds gradients. */
+typedef struct ts_weights {
+    float *(*all)[TS_SLOT_COUNT];
+} ts_weights;
+
+/* Allocates the pointers and sets them into one flat array; weights->all is to be released with ts_release. QKV, Q, K, V and the tied OUTPUT (= TOKENS) are all set. */
+ts_status ts_weights_make(ts_weights *weights, ts_runtime *runtime, const ts_shape *shape, const ts_parameter *table, size_t count, float *data);
+
+/* ---- inference: rows of one sequence against a cache; never enters BLAS; one summation order ---- */
+
+/* Keys and values of the positions so far: keys[layer][position][kv], values the same. */
+typedef struct ts_cache {
+    float *keys, *values;
+    size_t capacity; /* positions */
+    size_t used;
+} ts_cache;
+
+/* Scratch memory for `rows` rows at once. All pointers are set by ts_scratch_plan's caller through ts_scratch_take. */
+typedef struct ts_scratch {
+    size_t rows;
+    float *x, *norm, *qkv, *attended, *hidden, *activated; /* (rows, C), (rows, C), (rows, qkv), (rows, C), (rows, up), (rows, F) */
+    float *scores;  /* (workers, capacity) */
+    float *turns;   /* (capacity, D): cos, sin of rotary positions */
+} ts_scratch;
+
+/* Adds the memory of a cache and a scratch (for `rows` rows at once, `capacity` positions, `workers` threads) to an arena's plan; false on overflow. */
+bool ts_inference_plan(const ts_shape *shape, size_t rows, size_t capacity, size_t workers, size_t *total);
+/* Takes what was planned out of the arena, and fills the rotary table. */
+void ts_inference_take(const ts_shape *shape, size_t rows, size_t capacity, size_t workers, ts_arena *arena, ts_cache *cache, ts_scratch *scratch);
+
+/*
+ * Reads `count` ids (at most scratch->rows) as the next positions of the cache, whose capacity must hold them, and leaves the last layer's normed rows in
+ * scratch->norm (count, C). With learned positions the capacity is at most T.
+ */
+void ts_inference_rows(ts_runtime *runtime, const ts_kernels *kernels, const ts_shape *shape, const ts_weights *weights, const uint32_t *ids, size_t count,
+                       ts_cache *cache, ts_scratch *scratch);
+/* logits (count, V) of normed rows */
+void ts_inference_logits(ts_runtime *runtime, const ts_kernels *kernels, const ts_shape *shape, const ts_weights *weights, const float *norm, size_t count,
+                         float *logits);
+
+/* ---- training ---- */
+
+/* a target that is not counted */
+#define TS_IGNORE UINT32_MAX
+
+typedef struct ts_network ts_network;
+
+/* A network ready to train on micro batches of B sequences of T positions: all activations in one arena. `T` is at most the shape's. */
+ts_status ts_network_make(ts_network **out, ts_runtime *runtime, const ts_shape *shape, size_t B, size_t T);
+void ts_network_free(ts_network *network);
+
+/*
+ * Forward and backward over one micro batch: ids and targets (B, T). Adds `weight` times the gradient of the SUM of the targets' losses to `gradients` (flat array
+ * as the table says, through `gradient_weights`) and gives that sum in nats, and the number of targets that are not TS_IGNORE. With gradients NULL: forward alone.
+ */
+void ts_network_step(ts_network *network, const ts_weights *weights, const ts_weights *gradients, const uint32_t *ids, const uint32_t *targets, float weight,
+                     double *loss, size_t *counted);
+
+/* Copies the logits (V) of row `row` (0 to B T - 1) of the last step; for tests. */
+void ts_network_logits(ts_network *network, const ts_weights *weights, size_t row, float *logits);
+
+#endif

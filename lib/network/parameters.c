@@ -1,0 +1,186 @@
+/* The one table of parameters: names, shapes, initial values and decay of every tensor; all other code walks it. */
+#include "network/network.h"
+
+#include <math.h>
+#include <stdio.h>
+
+typedef enum extent { ONE, WIDTH, KEYS, QKV_ROWS, HIDDEN, VOCABULARY, CONTEXT } extent;
+typedef enum condition { ALWAYS, IF_LAYER_NORM, IF_LEARNED, IF_FUSED, IF_SEPARATE, IF_BIAS, IF_SWIGLU, IF_UNTIED } condition;
+typedef enum place { FRONT, LAYER, BACK } place;
+
+typedef struct parameter_row {
+    const char *name;
+    ts_slot slot;
+    place place;
+    condition condition;
+    extent rows, columns;
+    ts_initial initial;
+} parameter_row;
+
+static const parameter_row rows[] = {
+    {"token_embd.weight", TS_SLOT_TOKENS, FRONT, ALWAYS, VOCABULARY, WIDTH, TS_INITIAL_NORMAL},
+    {"position_embd.weight", TS_SLOT_POSITIONS, FRONT, IF_LEARNED, CONTEXT, WIDTH, TS_INITIAL_NORMAL},
+    {"attn_norm.weight", TS_SLOT_ATTN_NORM, LAYER, ALWAYS, ONE, WIDTH, TS_INITIAL_ONE},
+    {"attn_norm.bias", TS_SLOT_ATTN_NORM_BIAS, LAYER, IF_LAYER_NORM, ONE, WIDTH, TS_INITIAL_ZERO},
+    {"attn_qkv.weight", TS_SLOT_QKV, LAYER, IF_FUSED, QKV_ROWS, WIDTH, TS_INITIAL_NORMAL},
+    {"attn_qkv.bias", TS_SLOT_QKV_BIAS, LAYER, IF_FUSED, ONE, QKV_ROWS, TS_INITIAL_ZERO},
+    {"attn_q.weight", TS_SLOT_Q, LAYER, IF_SEPARATE, WIDTH, WIDTH, TS_INITIAL_NORMAL},
+    {"attn_k.weight", TS_SLOT_K, LAYER, IF_SEPARATE, KEYS, WIDTH, TS_INITIAL_NORMAL},
+    {"attn_v.weight", TS_SLOT_V, LAYER, IF_SEPARATE, KEYS, WIDTH, TS_INITIAL_NORMAL},
+    {"attn_output.weight", TS_SLOT_ATTN_OUTPUT, LAYER, ALWAYS, WIDTH, WIDTH, TS_INITIAL_RESIDUAL},
+    {"attn_output.bias", TS_SLOT_ATTN_OUTPUT_BIAS, LAYER, IF_BIAS, ONE, WIDTH, TS_INITIAL_ZERO},
+    {"ffn_norm.weight", TS_SLOT_FFN_NORM, LAYER, ALWAYS, ONE, WIDTH, TS_INITIAL_ONE},
+    {"ffn_norm.bias", TS_SLOT_FFN_NORM_BIAS, LAYER, IF_LAYER_NORM, ONE, WIDTH, TS_INITIAL_ZERO},
+    {"ffn_gate.weight", TS_SLOT_GATE, LAYER, IF_SWIGLU, HIDDEN, WIDTH, TS_INITIAL_NORMAL},
+    {"ffn_up.weight", TS_SLOT_UP, LAYER, ALWAYS, HIDDEN, WIDTH, TS_INITIAL_NORMAL},
+    {"ffn_up.bias", TS_SLOT_UP_BIAS, LAYER, IF_BIAS, ONE, HIDDEN, TS_INITIAL_ZERO},
+    {"ffn_down.weight", TS_SLOT_DOWN, LAYER, ALWAYS, WIDTH, HIDDEN, TS_INITIAL_RESIDUAL},
+    {"ffn_down.bias", TS_SLOT_DOWN_BIAS, LAYER, IF_BIAS, ONE, WIDTH, TS_INITIAL_ZERO},
+    {"output_norm.weight", TS_SLOT_OUTPUT_NORM, BACK, ALWAYS, ONE, WIDTH, TS_INITIAL_ONE},
+    {"output_norm.bias", TS_SLOT_OUTPUT_NORM_BIAS, BACK, IF_LAYER_NORM, ONE, WIDTH, TS_INITIAL_ZERO},
+    {"output.weight", TS_SLOT_OUTPUT, BACK, IF_UNTIED, VOCABULARY, WIDTH, TS_INITIAL_NORMAL},
+};
+
+static bool present(const ts_shape *shape, condition when)
+{
+    const ts_switches *s = shape->switches;
+    switch (when) {
+    case IF_LAYER_NORM:
+        return s->layer_norm;
+    case IF_LEARNED:
+        return s->learned_positions;
+    case IF_FUSED:
+        return s->fused_qkv;
+    case IF_SEPARATE:
+        return !s->fused_qkv;
+    case IF_BIAS:
+        return s->bias;
+    case IF_SWIGLU:
+        return s->swiglu;
+    case IF_UNTIED:
+        return shape->untied;
+    default:
+        return true;
+    }
+}
+
+static size_t length(const ts_shape *shape, extent which)
+{
+    const size_t lengths[] = {[ONE] = 1,           [WIDTH] = shape->C,      [KEYS] = shape->kv,    [QKV_ROWS] = shape->qkv,
+                              [HIDDEN] = shape->F, [VOCABULARY] = shape->V, [CONTEXT] = shape->T};
+    return lengths[which];
+}
+
+/* Calls for every parameter in order: the front, layer after layer, the back. */
+typedef void (*visitor)(void *argument, const ts_shape *shape, const parameter_row *row, uint32_t layer);
+
+static void visit(const ts_shape *shape, visitor call, void *argument)
+{
+    for (place where = FRONT; where <= BACK; where++)
+        for (uint32_t layer = 0; layer < (where == LAYER ? shape->L : 1); layer++)
+            for (size_t i = 0; i < TS_COUNT_OF(rows); i++)
+                if (rows[i].place == where && present(shape, rows[i].condition))
+                    call(argument, shape, &rows[i], layer);
+}
+
+/* Limits of a shape keep every product below 2^64: at most 2^20 x 2^16 floats in a tensor, 21 x 512 tensors. */
+typedef struct parameter_tally {
+    uint64_t floats;
+    size_t entries;
+} parameter_tally;
+
+static void count_one(void *argument, const ts_shape *shape, const parameter_row *row, uint32_t layer)
+{
+    parameter_tally *tally = argument;
+    (void)layer;
+    tally->floats += (uint64_t)length(shape, row->rows) * length(shape, row->columns);
+    tally->entries++;
+}
+
+bool ts_parameters_count(const ts_shape *shape, uint64_t *total)
+{
+    parameter_tally tally = {0};
+    visit(shape, count_one, &tally);
+    *total = tally.floats;
+    return tally.floats <= SIZE_MAX / sizeof(float);
+}
+
+typedef struct parameter_filler {
+    ts_parameter *next;
+    size_t offset;
+} parameter_filler;
+
+static void fill_one(void *argument, const ts_shape *shape, const parameter_row *row, uint32_t layer)
+{
+    parameter_filler *filler = argument;
+    ts_parameter *p = filler->next++;
+    *p = (ts_parameter){
+        .slot = row->slot,
+        .layer = layer,
+        .rank = row->rows == ONE ? 1 : 2,
+        .rows = length(shape, row->rows),
+        .columns = length(shape, row->columns),
+        .offset = filler->offset,
+        .initial = row->initial,
+        .decay = row->rows != ONE,
+    };
+    if (row->place == LAYER)
+        snprintf(p->name, sizeof p->name, "blk.%u.%s", (unsigned)layer, row->name);
+    else
+        snprintf(p->name, sizeof p->name, "%s", row->name);
+    filler->offset += p->rows * p->columns;
+}
+
+ts_status ts_parameters_make(ts_runtime *runtime, const ts_shape *shape, ts_parameter **table, size_t *count, size_t *total)
+{
+    parameter_tally tally = {0};
+    visit(shape, count_one, &tally);
+    if (tally.floats > SIZE_MAX / sizeof(float))
+        return ts_fail(TS_ERROR_LIMIT, "a model of %llu parameters is too large", (unsigned long long)tally.floats);
+    *table = ts_allocate_array(runtime, tally.entries, sizeof **table);
+    if (*table == NULL)
+        return TS_ERROR_OUT_OF_MEMORY;
+    parameter_filler filler = {.next = *table};
+    visit(shape, fill_one, &filler);
+    *count = tally.entries;
+    *total = filler.offset;
+    return TS_OK;
+}
+
+void ts_parameters_initialize(const ts_parameter *table, size_t count, const ts_shape *shape, float *data, uint64_t seed)
+{
+    for (size_t i = 0; i < count; i++) {
+        const ts_parameter *p = &table[i];
+        ts_random random = {.seed = seed, .stream = i};
+        float *values = data + p->offset;
+        double deviation = p->initial == TS_INITIAL_RESIDUAL ? 0.02 / sqrt(2.0 * (double)shape->L) : 0.02;
+        for (size_t j = 0; j < p->rows * p->columns; j++)
+            values[j] = p->initial == TS_INITIAL_ZERO ? 0 : p->initial == TS_INITIAL_ONE ? 1 : (float)(deviation * ts_random_normal(&random));
+    }
+}
+
+ts_status ts_weights_make(ts_weights *weights, ts_runtime *runtime, const ts_shape *shape, const ts_parameter *table, size_t count, float *data)
+{
+    weights->all = ts_allocate_array(runtime, shape->L, sizeof *weights->all);
+    if (weights->all == NULL)
+        return TS_ERROR_OUT_OF_MEMORY;
+    for (size_t i = 0; i < count; i++) {
+        const ts_parameter *p = &table[i];
+        bool everywhere = p->slot == TS_SLOT_TOKENS || p->slot == TS_SLOT_POSITIONS || p->slot >= TS_SLOT_OUTPUT_NORM;
+        for (size_t layer = everywhere ? 0 : p->layer; layer < (everywhere ? shape->L : p->layer + 1); layer++)
+            weights->all[layer][p->slot] = data + p->offset;
+    }
+    for (size_t layer = 0; layer < shape->L; layer++) {
+        float **at = weights->all[layer];
+        if (shape->switches->fused_qkv) {
+            at[TS_SLOT_Q] = at[TS_SLOT_QKV];
+            at[TS_SLOT_K] = at[TS_SLOT_Q] + shape->C * shape->C;
+            at[TS_SLOT_V] = at[TS_SLOT_K] + shape->kv * shape->C;
+        } else {
+            at[TS_SLOT_QKV] = at[TS_SLOT_Q];
+        }
+        if (!shape->untied)
+            at[TS_SLOT_OUTPUT] = at[TS_SLOT_TOKENS];
+    }
+    return TS_OK;
+}

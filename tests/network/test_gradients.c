@@ -1,0 +1,324 @@
+/* The network against PyTorch's numbers (tests/golden), against finite differences for every switch, and inference against training. */
+#include <math.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include <cmocka.h>
+
+#include "network/network.h"
+
+/* A small network with its parameters and gradients. */
+typedef struct subject {
+    ts_runtime *runtime;
+    ts_architecture architecture;
+    ts_shape shape;
+    ts_parameter *table;
+    size_t count, total;
+    float *parameters, *gradients;
+    ts_weights weights, gradient_weights;
+    ts_network *network;
+    size_t B, T;
+} subject;
+
+static void make(subject *s, ts_architecture architecture, size_t B, size_t T, uint32_t threads, int32_t level)
+{
+    ts_runtime_options options;
+    *s = (subject){.architecture = architecture, .B = B, .T = T};
+    s->architecture.struct_size = sizeof s->architecture;
+    ts_runtime_options_init(&options, sizeof options);
+    options.threads = threads;
+    options.cpu_level = level;
+    assert_int_equal(ts_runtime_new(&s->runtime, &options), TS_OK);
+    assert_int_equal(ts_architecture_complete(&s->architecture), TS_OK);
+    ts_shape_of(&s->shape, &s->architecture);
+    assert_int_equal(ts_parameters_make(s->runtime, &s->shape, &s->table, &s->count, &s->total), TS_OK);
+    s->parameters = ts_allocate_array(s->runtime, s->total, sizeof(float));
+    s->gradients = ts_allocate_array(s->runtime, s->total, sizeof(float));
+    assert_int_equal(ts_weights_make(&s->weights, s->runtime, &s->shape, s->table, s->count, s->parameters), TS_OK);
+    assert_int_equal(ts_weights_make(&s->gradient_weights, s->runtime, &s->shape, s->table, s->count, s->gradients), TS_OK);
+    assert_int_equal(ts_network_make(&s->network, s->runtime, &s->shape, B, T), TS_OK);
+}
+
+static void unmake(subject *s)
+{
+    ts_network_free(s->network);
+    ts_release(s->runtime, s->weights.all);
+    ts_release(s->runtime, s->gradient_weights.all);
+    ts_release(s->runtime, s->parameters);
+    ts_release(s->runtime, s->gradients);
+    ts_release(s->runtime, s->table);
+    assert_int_equal(ts_runtime_memory(s->runtime), 0);
+    ts_runtime_free(s->runtime);
+}
+
+/* The generator that tests/golden/make_golden.py uses too. */
+static uint32_t lcg(uint32_t *x)
+{
+    return *x = *x * 1664525u + 1013904223u;
+}
+
+static float lcg_weight(uint32_t *x)
+{
+    return (float)(((double)(lcg(x) >> 8) / 16777216.0 - 0.5) * 0.4);
+}
+
+static void draw_parameters(subject *s, uint32_t *x)
+{
+    for (size_t i = 0; i < s->count; i++)
+        for (size_t j = 0; j < s->table[i].rows * s->table[i].columns; j++)
+            s->parameters[s->table[i].offset + j] = lcg_weight(x) + (s->table[i].initial == TS_INITIAL_ONE ? 1 : 0);
+}
+
+#define SMALL_LLAMA                                                                                                                              \
+    {                                                                                                                                            \
+        .kind = TS_ARCHITECTURE_LLAMA, .vocabulary_size = 29, .context_length = 12, .width = 16, .layers = 2, .heads = 4, .key_value_heads = 2,   \
+        .hidden = 24                                                                                                                             \
+    }
+#define SMALL_UNTIED                                                                                                                             \
+    {                                                                                                                                            \
+        .kind = TS_ARCHITECTURE_LLAMA, .vocabulary_size = 29, .context_length = 12, .width = 16, .layers = 2, .heads = 4, .key_value_heads = 4,   \
+        .hidden = 24, .untied_head = 1, .rotary_base = 500000                                                                                    \
+    }
+#define SMALL_GPT2                                                                                                                               \
+    {                                                                                                                                            \
+        .kind = TS_ARCHITECTURE_GPT2, .vocabulary_size = 29, .context_length = 12, .width = 16, .layers = 2, .heads = 4, .hidden = 64            \
+    }
+#define SMALL_GPT_NEO                                                                                                                            \
+    {                                                                                                                                            \
+        .kind = TS_ARCHITECTURE_GPT_NEO, .vocabulary_size = 29, .context_length = 12, .width = 16, .layers = 2, .heads = 4, .hidden = 64,        \
+        .window = 5                                                                                                                              \
+    }
+
+static const ts_architecture small[] = {SMALL_LLAMA, SMALL_UNTIED, SMALL_GPT2, SMALL_GPT_NEO};
+
+static double loss_of(subject *s, const uint32_t *ids, const uint32_t *targets)
+{
+    double loss;
+    size_t counted;
+    ts_network_step(s->network, &s->weights, NULL, ids, targets, 1, &loss, &counted);
+    return loss;
+}
+
+/* Central differences of the loss along each tensor's gradient direction and along random single parameters. */
+static void test_finite_differences(void **state)
+{
+    uint32_t ids[2 * 12], targets[2 * 12];
+    (void)state;
+    for (size_t kind = 0; kind < TS_COUNT_OF(small); kind++) {
+        subject s;
+        uint32_t x = 7;
+        double loss;
+        size_t counted;
+        make(&s, small[kind], 2, 12, 2, TS_CPU_LEVEL_BEST);
+        draw_parameters(&s, &x);
+        for (int i = 0; i < 24; i++) {
+            ids[i] = lcg(&x) % 29;
+            targets[i] = i == 5 ? TS_IGNORE : lcg(&x) % 29;
+        }
+        ts_network_step(s.network, &s.weights, &s.gradient_weights, ids, targets, 1, &loss, &counted);
+        assert_int_equal(counted, 23);
+        for (size_t i = 0; i < s.count; i++) {
+            const ts_parameter *p = &s.table[i];
+            float *at = s.parameters + p->offset, *g = s.gradients + p->offset, saved[64 * 29];
+            size_t n = p->rows * p->columns;
+            double norm = 0;
+            for (size_t j = 0; j < n; j++)
+                norm += (double)g[j] * (double)g[j];
+            norm = sqrt(norm);
+            assert_true(n <= TS_COUNT_OF(saved) && norm > 1e-4);
+            memcpy(saved, at, n * sizeof(float));
+            double losses[2], step = 2e-3;
+            for (int side = 0; side < 2; side++) {
+                for (size_t j = 0; j < n; j++)
+                    at[j] = (float)((double)saved[j] + (side ? -step : step) * (double)g[j] / norm);
+                losses[side] = loss_of(&s, ids, targets);
+            }
+            memcpy(at, saved, n * sizeof(float));
+            double slope = (losses[0] - losses[1]) / (2 * step);
+            if (fabs(slope - norm) > 0.01 * norm + 2e-3)
+                fail_msg("%s of kind %zu: slope %g, gradient %g", p->name, kind, slope, norm);
+            for (int single = 0; single < 4; single++) {
+                size_t j = lcg(&x) % n;
+                step = 5e-3;
+                for (int side = 0; side < 2; side++) {
+                    at[j] = (float)((double)saved[j] + (side ? -step : step));
+                    losses[side] = loss_of(&s, ids, targets);
+                }
+                at[j] = saved[j];
+                slope = (losses[0] - losses[1]) / (2 * step);
+                if (fabs(slope - (double)g[j]) > 0.02 * fabs((double)g[j]) + 4e-3)
+                    fail_msg("%s[%zu] of kind %zu: slope %g, gradient %g", p->name, j, kind, slope, (double)g[j]);
+            }
+        }
+        unmake(&s);
+    }
+}
+
+/* The inference path, fed in chunks of every size, gives the logits of the training path. */
+static void test_inference(void **state)
+{
+    (void)state;
+    for (size_t kind = 0; kind < TS_COUNT_OF(small); kind++)
+        for (int32_t level = TS_CPU_LEVEL_REFERENCE; level <= ts_cpu_level_best(); level++) {
+            subject s;
+            uint32_t x = 11, ids[12], targets[12];
+            float whole[12 * 29], logits[29];
+            double loss;
+            size_t counted, memory = 0;
+            make(&s, small[kind], 1, 12, 2, level);
+            draw_parameters(&s, &x);
+            for (int i = 0; i < 12; i++)
+                ids[i] = lcg(&x) % 29, targets[i] = 0;
+            ts_network_step(s.network, &s.weights, NULL, ids, targets, 1, &loss, &counted);
+            ts_arena arena;
+            ts_cache cache;
+            ts_scratch scratch;
+            assert_true(ts_inference_plan(&s.shape, 5, 12, 2, &memory));
+            assert_int_equal(ts_arena_init(&arena, s.runtime, memory), TS_OK);
+            ts_inference_take(&s.shape, 5, 12, 2, &arena, &cache, &scratch);
+            for (size_t chunk = 1; chunk <= 5; chunk++) {
+                cache.used = 0;
+                for (size_t at = 0; at < 12; at += chunk) {
+                    size_t count = TS_MIN(chunk, 12 - at);
+                    ts_inference_rows(s.runtime, ts_kernels_at(level), &s.shape, &s.weights, ids + at, count, &cache, &scratch);
+                    for (size_t row = 0; row < count; row++) {
+                        ts_inference_logits(s.runtime, ts_kernels_at(level), &s.shape, &s.weights, scratch.norm + row * 16, 1, logits);
+                        if (chunk == 1)
+                            memcpy(whole + at * 29, logits, sizeof logits);
+                        else /* the same bits, however many rows are read together */
+                            assert_memory_equal(whole + (at + row) * 29, logits, sizeof logits);
+                    }
+                }
+            }
+            for (size_t row = 0; row < 12; row++) {
+                ts_network_logits(s.network, &s.weights, row, logits);
+                for (int v = 0; v < 29; v++)
+                    assert_true(fabsf(logits[v] - whole[row * 29 + (size_t)v]) < 2e-5f);
+            }
+            ts_arena_free(&arena);
+            unmake(&s);
+        }
+}
+
+/* Losses and gradients are the same bits for 1, 2 and 4 threads, on a shape with several pieces of everything. */
+static void test_threads_same_bits(void **state)
+{
+    (void)state;
+    for (int kind = 1; kind <= 3; kind++) {
+        ts_architecture a = {.kind = kind, .vocabulary_size = 500, .context_length = 70, .width = 72, .layers = 2, .heads = 6};
+        float *gradients[3];
+        double losses[3];
+        size_t total = 0;
+        for (int i = 0; i < 3; i++) {
+            subject s;
+            uint32_t x = 3, ids[3 * 70], targets[3 * 70];
+            size_t counted;
+            make(&s, a, 3, 70, 1u << i, TS_CPU_LEVEL_BEST);
+            ts_parameters_initialize(s.table, s.count, &s.shape, s.parameters, 5);
+            for (int j = 0; j < 210; j++)
+                ids[j] = lcg(&x) % 500, targets[j] = lcg(&x) % 500;
+            ts_network_step(s.network, &s.weights, &s.gradient_weights, ids, targets, 0.01f, &losses[i], &counted);
+            total = s.total;
+            gradients[i] = malloc(total * sizeof(float));
+            memcpy(gradients[i], s.gradients, total * sizeof(float));
+            bool own = ts_kernels_at(ts_runtime_cpu_level(s.runtime))->tile_rows != 0;
+            unmake(&s);
+            if (i > 0 && own) {
+                assert_memory_equal(&losses[0], &losses[i], sizeof(double));
+                assert_memory_equal(gradients[0], gradients[i], total * sizeof(float));
+            }
+        }
+        for (int i = 0; i < 3; i++)
+            free(gradients[i]);
+    }
+}
+
+/* ---- PyTorch ---- */
+
+#ifndef TS_GOLDEN
+#define TS_GOLDEN "tests/golden"
+#endif
+
+static const char *const golden_names[] = {"llama", "llama_untied", "gpt2", "gpt_neo"};
+
+/* Finds "name count" in the file and reads its values. */
+static void golden_values(FILE *file, const char *name, float *values, size_t expected)
+{
+    char word[64];
+    size_t count;
+    rewind(file);
+    char line[65536];
+    while (fgets(line, sizeof line, file)) {
+        int used;
+        if (line[0] == '#' || sscanf(line, "%63s %zu%n", word, &count, &used) != 2 || strcmp(word, name) != 0)
+            continue;
+        assert_int_equal(count, expected);
+        char *at = line + used;
+        for (size_t i = 0; i < count; i++)
+            values[i] = strtof(at, &at);
+        return;
+    }
+    fail_msg("no %s in the golden file", name);
+}
+
+static void test_pytorch(void **state)
+{
+    (void)state;
+    for (size_t kind = 0; kind < TS_COUNT_OF(small); kind++)
+        for (int32_t level = TS_CPU_LEVEL_REFERENCE; level <= ts_cpu_level_best(); level++) {
+            subject s;
+            uint32_t x = 1, ids[24], targets[24];
+            char path[512];
+            float values[64 * 29], logits[29], loss_value;
+            double loss;
+            size_t counted;
+            snprintf(path, sizeof path, "%s/%s.txt", TS_GOLDEN, golden_names[kind]);
+            FILE *file = fopen(path, "r");
+            assert_non_null(file);
+            make(&s, small[kind], 2, 12, 2, level);
+            draw_parameters(&s, &x);
+            golden_values(file, "ids", values, 24);
+            for (int i = 0; i < 24; i++)
+                ids[i] = (uint32_t)values[i];
+            golden_values(file, "targets", values, 24);
+            for (int i = 0; i < 24; i++)
+                targets[i] = values[i] < 0 ? TS_IGNORE : (uint32_t)values[i];
+            size_t targets_counted = 0;
+            for (int i = 0; i < 24; i++)
+                targets_counted += targets[i] != TS_IGNORE;
+            ts_network_step(s.network, &s.weights, &s.gradient_weights, ids, targets, 1.0f / (float)targets_counted, &loss, &counted);
+            assert_int_equal(counted, targets_counted);
+            golden_values(file, "loss", &loss_value, 1);
+            assert_true(fabs(loss / (double)counted - (double)loss_value) < 2e-6);
+            golden_values(file, "logits", values, 2 * 29);
+            for (size_t b = 0; b < 2; b++) {
+                ts_network_logits(s.network, &s.weights, b * 12 + 11, logits);
+                for (int v = 0; v < 29; v++)
+                    assert_true(fabsf(logits[v] - values[b * 29 + (size_t)v]) < 1e-5f);
+            }
+            for (size_t i = 0; i < s.count; i++) {
+                const ts_parameter *p = &s.table[i];
+                size_t n = p->rows * p->columns;
+                golden_values(file, p->name, values, n);
+                for (size_t j = 0; j < n; j++)
+                    if (!(fabsf(s.gradients[p->offset + j] - values[j]) < 2e-6f + 2e-5f * fabsf(values[j])))
+                        fail_msg("%s: d%s[%zu] is %.9g, PyTorch %.9g", golden_names[kind], p->name, j, (double)s.gradients[p->offset + j], (double)values[j]);
+            }
+            fclose(file);
+            unmake(&s);
+        }
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_finite_differences),
+        cmocka_unit_test(test_inference),
+        cmocka_unit_test(test_threads_same_bits),
+        cmocka_unit_test(test_pytorch),
+    };
+    return cmocka_run_group_tests_name("network", tests, NULL, NULL);
+}
