@@ -1,0 +1,314 @@
+/* The prescan that protects cJSON from hostile documents, and thin getters over its nodes. */
+#include "format/json.h"
+
+#include <stdlib.h>
+
+#include "text/text.h"
+
+#ifndef TS_WITH_JSON
+#define TS_WITH_JSON 1
+#endif
+
+/* ---- prescan: sizes, depth, digits, UTF-8 and escapes; the grammar is cJSON's to check ---- */
+
+typedef struct scan {
+    const char *text;
+    size_t size, at;
+    const char *problem;
+} scan;
+
+static int hexadecimal(const char *digits)
+{
+    int value = 0;
+    for (int i = 0; i < 4; i++) {
+        char c = digits[i], lower = (char)(c | 0x20);
+        if (!((c >= '0' && c <= '9') || (lower >= 'a' && lower <= 'f')))
+            return -1;
+        value = value * 16 + (c <= '9' ? c - '0' : lower - 'a' + 10);
+    }
+    return value;
+}
+
+/* An escape behind its backslash; surrogates only in pairs, no NUL. */
+static bool scan_escape(scan *s)
+{
+    if (s->at >= s->size)
+        return false;
+    if (s->text[s->at++] != 'u')
+        return true; /* which letters are allowed cJSON knows */
+    int code = s->size - s->at >= 4 ? hexadecimal(s->text + s->at) : -1;
+    if (code <= 0 || (code >= 0xdc00 && code < 0xe000))
+        return false;
+    s->at += 4;
+    if (code < 0xd800 || code >= 0xdc00)
+        return true;
+    int low = s->size - s->at >= 6 && s->text[s->at] == '\\' && s->text[s->at + 1] == 'u' ? hexadecimal(s->text + s->at + 2) : -1;
+    s->at += 6;
+    return low >= 0xdc00 && low < 0xe000;
+}
+
+static bool scan_string(scan *s)
+{
+    s->at++;
+    while (s->at < s->size && s->text[s->at] != '"') {
+        unsigned char c = (unsigned char)s->text[s->at];
+        if (c == '\\') {
+            s->at++;
+            if (!scan_escape(s)) {
+                s->problem = "a wrong escape in a string";
+                return false;
+            }
+        } else if (c < 0x20) {
+            s->problem = "a control character in a string";
+            return false;
+        } else {
+            uint32_t code;
+            s->at += ts_utf8_decode(s->text + s->at, s->size - s->at, &code);
+            if (code == TS_UTF8_INVALID) {
+                s->problem = "bytes that are not UTF-8";
+                return false;
+            }
+        }
+    }
+    if (s->at >= s->size) {
+        s->problem = "a string without its end";
+        return false;
+    }
+    s->at++;
+    return true;
+}
+
+static bool is_number_part(char c)
+{
+    return (c >= '0' && c <= '9') || c == '+' || c == '-' || c == '.' || c == 'e' || c == 'E';
+}
+
+static bool prescan(scan *s)
+{
+    size_t depth = 0;
+    while (s->at < s->size) {
+        char c = s->text[s->at];
+        if (c == '"') {
+            if (!scan_string(s))
+                return false;
+            continue;
+        }
+        size_t digits = 0;
+        while (s->at + digits < s->size && is_number_part(s->text[s->at + digits]))
+            digits++;
+        if (digits > TS_JSON_MAX_DIGITS)
+            s->problem = "a number of too many digits";
+        else if ((unsigned char)c >= 0x7f || (c < 0x20 && c != '\n' && c != '\r' && c != '\t'))
+            s->problem = "a byte that JSON does not allow there";
+        else if ((c == '[' || c == '{') && ++depth > TS_JSON_MAX_DEPTH)
+            s->problem = "values nested too deeply";
+        else if ((c == ']' || c == '}') && depth-- == 0)
+            s->problem = "a bracket that closes nothing";
+        if (s->problem != NULL)
+            return false;
+        s->at += digits > 0 ? digits : 1;
+    }
+    return true;
+}
+
+#if TS_WITH_JSON
+
+#include <cjson/cJSON.h>
+
+struct ts_json {
+    cJSON node;
+};
+
+ts_status ts_json_parse(ts_json **out, ts_runtime *runtime, const char *text, size_t size, size_t limit, const char *name)
+{
+    scan s = {.text = text, .size = size};
+    if (size > (limit ? limit : TS_JSON_MAX_SIZE))
+        return ts_fail(TS_ERROR_LIMIT, "%s: has %zu bytes of JSON, expected at most %zu", name, size, limit ? limit : (size_t)TS_JSON_MAX_SIZE);
+    if (!prescan(&s))
+        return ts_fail(TS_ERROR_FORMAT, "%s: is not JSON: %s at byte %zu", name, s.problem, s.at);
+    /* cJSON reads a byte or two beyond some cut documents: it gets a copy with a NUL behind it. */
+    char *copy = ts_allocate(runtime, size + 1);
+    if (copy == NULL)
+        return TS_ERROR_OUT_OF_MEMORY;
+    memcpy(copy, text, size);
+    const char *end = copy;
+    cJSON *root = cJSON_ParseWithLengthOpts(copy, size + 1, &end, true);
+    size_t at = (size_t)(end - copy);
+    ts_release(runtime, copy);
+    if (root == NULL)
+        return ts_fail(TS_ERROR_FORMAT, "%s: is not JSON, at byte %zu", name, at);
+    *out = (ts_json *)root;
+    return TS_OK;
+}
+
+void ts_json_free(ts_json *document)
+{
+    cJSON_Delete(document ? &document->node : NULL);
+}
+
+ts_json_kind ts_json_kind_of(const ts_json *value)
+{
+    if (value == NULL)
+        return TS_JSON_NULL;
+    switch (value->node.type & 0xff) {
+    case cJSON_True:
+    case cJSON_False:
+        return TS_JSON_BOOL;
+    case cJSON_Number:
+        return TS_JSON_NUMBER;
+    case cJSON_String:
+        return TS_JSON_STRING;
+    case cJSON_Array:
+        return TS_JSON_ARRAY;
+    case cJSON_Object:
+        return TS_JSON_OBJECT;
+    default:
+        return TS_JSON_NULL;
+    }
+}
+
+const ts_json *ts_json_first(const ts_json *value)
+{
+    ts_json_kind kind = ts_json_kind_of(value);
+    return kind == TS_JSON_ARRAY || kind == TS_JSON_OBJECT ? (const ts_json *)value->node.child : NULL;
+}
+
+const ts_json *ts_json_next(const ts_json *value)
+{
+    return (const ts_json *)value->node.next;
+}
+
+const char *ts_json_key(const ts_json *member)
+{
+    return member->node.string;
+}
+
+const char *ts_json_text(const ts_json *value)
+{
+    return ts_json_kind_of(value) == TS_JSON_STRING ? value->node.valuestring : NULL;
+}
+
+bool ts_json_double(const ts_json *value, double *out)
+{
+    if (ts_json_kind_of(value) != TS_JSON_NUMBER)
+        return false;
+    *out = value->node.valuedouble;
+    return true;
+}
+
+bool ts_json_bool(const ts_json *value, bool *out)
+{
+    if (ts_json_kind_of(value) != TS_JSON_BOOL)
+        return false;
+    *out = (value->node.type & 0xff) == cJSON_True;
+    return true;
+}
+
+#else
+
+ts_status ts_json_parse(ts_json **out, ts_runtime *runtime, const char *text, size_t size, size_t limit, const char *name)
+{
+    scan s = {.text = text, .size = size};
+    (void)out, (void)runtime, (void)limit;
+    if (!prescan(&s))
+        return ts_fail(TS_ERROR_FORMAT, "%s: is not JSON: %s at byte %zu", name, s.problem, s.at);
+    return ts_fail(TS_ERROR_UNSUPPORTED, "%s: this build reads no JSON", name);
+}
+
+void ts_json_free(ts_json *document)
+{
+    (void)document;
+}
+
+ts_json_kind ts_json_kind_of(const ts_json *value)
+{
+    (void)value;
+    return TS_JSON_NULL;
+}
+
+const ts_json *ts_json_first(const ts_json *value)
+{
+    (void)value;
+    return NULL;
+}
+
+const ts_json *ts_json_next(const ts_json *value)
+{
+    (void)value;
+    return NULL;
+}
+
+const char *ts_json_key(const ts_json *member)
+{
+    (void)member;
+    return NULL;
+}
+
+const char *ts_json_text(const ts_json *value)
+{
+    (void)value;
+    return NULL;
+}
+
+bool ts_json_double(const ts_json *value, double *out)
+{
+    (void)value, (void)out;
+    return false;
+}
+
+bool ts_json_bool(const ts_json *value, bool *out)
+{
+    (void)value, (void)out;
+    return false;
+}
+
+#endif
+
+const ts_json *ts_json_get(const ts_json *object, const char *key)
+{
+    if (ts_json_kind_of(object) != TS_JSON_OBJECT)
+        return NULL;
+    for (const ts_json *member = ts_json_first(object); member != NULL; member = ts_json_next(member))
+        if (strcmp(ts_json_key(member), key) == 0)
+            return member;
+    return NULL;
+}
+
+size_t ts_json_count(const ts_json *value)
+{
+    size_t count = 0;
+    for (const ts_json *member = ts_json_first(value); member != NULL; member = ts_json_next(member))
+        count++;
+    return count;
+}
+
+bool ts_json_whole(const ts_json *value, uint64_t *out)
+{
+    double number;
+    if (!ts_json_double(value, &number) || !(number >= 0 && number <= 9007199254740992.0) || number != (double)(uint64_t)number)
+        return false;
+    *out = (uint64_t)number;
+    return true;
+}
+
+static int by_name(const void *a, const void *b)
+{
+    return strcmp(*(const char *const *)a, *(const char *const *)b);
+}
+
+ts_status ts_json_check_unique(const ts_json *object, ts_runtime *runtime, const char *name)
+{
+    size_t count = ts_json_count(object), i = 0;
+    ts_status status = TS_OK;
+    const char **keys = ts_allocate_array(runtime, count, sizeof *keys);
+    if (keys == NULL)
+        return TS_ERROR_OUT_OF_MEMORY;
+    for (const ts_json *member = ts_json_first(object); member != NULL; member = ts_json_next(member))
+        keys[i++] = ts_json_key(member);
+    qsort(keys, count, sizeof *keys, by_name);
+    for (i = 1; i < count && status == TS_OK; i++)
+        if (strcmp(keys[i - 1], keys[i]) == 0)
+            status = ts_fail(TS_ERROR_FORMAT, "%s: has the key \"%s\" twice", name, keys[i]);
+    ts_release(runtime, keys);
+    return status;
+}

@@ -1,0 +1,30 @@
+/*
+ * Tokenizers as the rooms above see them, and the vocabulary that every way of getting one ends in.
+ */
+#ifndef TS_TOKENIZER_H
+#define TS_TOKENIZER_H
+
+#include "base/base.h"
+#include "format/format.h"
+#include "tinystories/tokenizer.h"
+
+enum {
+    TS_TOKENIZER_MAX_TOKENS = 1 << 20,
+    TS_TOKENIZER_MAX_TOKEN = 4096 /* bytes */
+};
+
+/* A new reference; release with ts_tokenizer_free. */
+ts_tokenizer *ts_tokenizer_acquire(const ts_tokenizer *tokenizer);
+
+/* Reads tokenizer.ggml.* of a GGUF file; tokens of the type "unused" at its end are left out. UNSUPPORTED: another model than "gpt2". */
+ts_status ts_tokenizer_from_gguf(ts_tokenizer **out, ts_runtime *runtime, ts_gguf *gguf);
+/* Adds the same keys. `vocabulary_size`, at least the tokenizer's: what is beyond it becomes tokens of the type "unused". */
+void ts_tokenizer_to_gguf(const ts_tokenizer *tokenizer, ts_gguf_writer *writer, uint32_t vocabulary_size);
+
+/* The text of a tokenizer.json, added to `json`. */
+ts_status ts_tokenizer_to_json(const ts_tokenizer *tokenizer, ts_bytes *json);
+
+/* The longest token's bytes. */
+size_t ts_tokenizer_longest(const ts_tokenizer *tokenizer);
+
+#endif

@@ -1,0 +1,451 @@
+/* tokenizer.json of Hugging Face, read and written; vocab.json with merges.txt, read; and finding out which of them a path is. */
+#include <stdio.h>
+
+#include "text/text.h"
+#include "tokenizer/vocabulary.h"
+
+#define MAX_FILE ((uint64_t)64 << 20)
+
+/* ---- entries of a vocabulary: token -> id in any order ---- */
+
+typedef struct entries {
+    ts_runtime *runtime;
+    const char **texts;   /* by id; NULL: none yet */
+    uint8_t *added;       /* 1: an added token, whose text is plain */
+    uint32_t count;       /* ids below it may be set */
+} entries;
+
+static void free_entries(entries *e)
+{
+    ts_release(e->runtime, e->texts);
+    ts_release(e->runtime, e->added);
+}
+
+static ts_status make_entries(entries *e, ts_runtime *runtime, size_t count, const char *name)
+{
+    *e = (entries){.runtime = runtime, .count = (uint32_t)count};
+    if (count == 0 || count > TS_TOKENIZER_MAX_TOKENS)
+        return ts_fail(count ? TS_ERROR_LIMIT : TS_ERROR_FORMAT, "%s: has %zu tokens, expected 1 to %d", name, count, TS_TOKENIZER_MAX_TOKENS);
+    e->texts = ts_allocate_array(runtime, count, sizeof *e->texts);
+    e->added = ts_allocate(runtime, count);
+    return e->texts && e->added ? TS_OK : TS_ERROR_OUT_OF_MEMORY;
+}
+
+static ts_status set_entry(entries *e, const char *text, const ts_json *id_value, bool added, const char *name)
+{
+    uint64_t id;
+    if (!ts_json_whole(id_value, &id) || id >= e->count)
+        return ts_fail(TS_ERROR_FORMAT, "%s: the id of the token \"%.100s\" is no whole number below %u, the number of tokens", name, text, e->count);
+    if (added && e->texts[id] != NULL && strcmp(e->texts[id], text) == 0) {
+        e->added[id] = 1; /* listed in the vocabulary as well */
+        return TS_OK;
+    }
+    if (e->texts[id] != NULL)
+        return ts_fail(TS_ERROR_FORMAT, "%s: the id %llu belongs to \"%.100s\" and to \"%.100s\"", name, (unsigned long long)id, e->texts[id], text);
+    e->texts[id] = text;
+    e->added[id] = added;
+    return TS_OK;
+}
+
+/* All ids are set here, since there are as many entries as ids and none twice. */
+static ts_status add_tokens(ts_vocabulary *v, const entries *e, const char *name)
+{
+    ts_bytes bytes = {.runtime = v->runtime};
+    ts_status status = TS_OK;
+    for (uint32_t id = 0; id < e->count && status == TS_OK; id++) {
+        size_t size = e->texts[id] ? strlen(e->texts[id]) : 0;
+        if (e->texts[id] == NULL)
+            status = ts_fail(TS_ERROR_FORMAT, "%s: no token has the id %u", name, id);
+        else if (size > 2 * TS_TOKENIZER_MAX_TOKEN)
+            status = ts_fail(TS_ERROR_LIMIT, "%s: the token %u has %zu characters", name, id, size);
+        else if (e->added[id])
+            status = ts_vocabulary_token(v, e->texts[id], size, true);
+        else if ((status = ts_reserve(v->runtime, &bytes.data, &bytes.capacity, size + 1, 1)) == TS_OK &&
+                 (status = ts_alphabet_decode(e->texts[id], size, bytes.data, &size, name)) == TS_OK)
+            status = ts_vocabulary_token(v, bytes.data, size, false);
+    }
+    ts_bytes_free(&bytes);
+    return status;
+}
+
+/* ---- merges ---- */
+
+/* The ids of tokens by their text in the byte alphabet need an index: a tokenizer without merges serves as one. */
+typedef struct merge_reader {
+    ts_vocabulary *vocabulary;
+    const ts_tokenizer *index;
+    const char *name;
+} merge_reader;
+
+static ts_status find_part(const merge_reader *r, const char *text, size_t size, uint32_t *id)
+{
+    char bytes[TS_TOKENIZER_MAX_TOKEN];
+    size_t count;
+    if (size == 0 || size > sizeof bytes)
+        return ts_fail(TS_ERROR_FORMAT, "%s: merge %u has a part of %zu characters", r->name, r->vocabulary->merge_count, size);
+    TS_TRY(ts_alphabet_decode(text, size, bytes, &count, r->name));
+    *id = ts_tokenizer_find(r->index, bytes, count);
+    if (*id == TS_TOKENIZER_NONE)
+        return ts_fail(TS_ERROR_FORMAT, "%s: merge %u joins \"%.*s\", which is no token", r->name, r->vocabulary->merge_count, (int)TS_MIN(size, 100), text);
+    return TS_OK;
+}
+
+static ts_status add_merge(const merge_reader *r, const char *left, size_t left_size, const char *right, size_t right_size)
+{
+    uint32_t left_id, right_id;
+    TS_TRY(find_part(r, left, left_size, &left_id));
+    TS_TRY(find_part(r, right, right_size, &right_id));
+    return ts_vocabulary_merge(r->vocabulary, left_id, right_id);
+}
+
+/* "left right" */
+static ts_status add_merge_line(const merge_reader *r, const char *line, size_t size)
+{
+    const char *space = memchr(line, ' ', size);
+    if (space == NULL)
+        return ts_fail(TS_ERROR_FORMAT, "%s: merge %u is \"%.*s\", expected two tokens with a space between", r->name, r->vocabulary->merge_count,
+                       (int)TS_MIN(size, 100), line);
+    return add_merge(r, line, (size_t)(space - line), space + 1, size - (size_t)(space - line) - 1);
+}
+
+static ts_status add_json_merges(const merge_reader *r, const ts_json *merges)
+{
+    if (ts_json_kind_of(merges) != TS_JSON_ARRAY)
+        return ts_fail(TS_ERROR_FORMAT, "%s: model.merges is no array", r->name);
+    for (const ts_json *merge = ts_json_first(merges); merge != NULL; merge = ts_json_next(merge)) {
+        const ts_json *left = ts_json_first(merge), *right = left ? ts_json_next(left) : NULL;
+        const char *line = ts_json_text(merge);
+        if (line != NULL)
+            TS_TRY(add_merge_line(r, line, strlen(line)));
+        else if (ts_json_count(merge) == 2 && ts_json_text(left) != NULL && ts_json_text(right) != NULL)
+            TS_TRY(add_merge(r, ts_json_text(left), strlen(ts_json_text(left)), ts_json_text(right), strlen(ts_json_text(right))));
+        else
+            return ts_fail(TS_ERROR_FORMAT, "%s: merge %u is neither a string nor a pair of strings", r->name, r->vocabulary->merge_count);
+    }
+    return TS_OK;
+}
+
+/* The vocabulary so far as a tokenizer of its own, to find tokens in. */
+static ts_status make_index(ts_tokenizer **index, const ts_vocabulary *v, const char *name)
+{
+    ts_vocabulary copy;
+    ts_status status = TS_OK;
+    ts_vocabulary_init(&copy, v->runtime);
+    for (uint32_t id = 0; id < v->count && status == TS_OK; id++) {
+        size_t size;
+        const char *bytes = ts_vocabulary_bytes(v, id, &size);
+        status = ts_vocabulary_token(&copy, bytes, size, v->special[id]);
+    }
+    if (status != TS_OK) {
+        ts_vocabulary_free(&copy);
+        return status;
+    }
+    return ts_tokenizer_make(index, &copy, name);
+}
+
+/* ---- tokenizer.json ---- */
+
+/* What a tokenizer.json may ask for and we don't do is refused by name. */
+static ts_status refuse_others(const ts_json *root, const ts_json *model, const char *name)
+{
+    static const char *const switched_off[] = {"dropout", "unk_token", "continuing_subword_prefix", "end_of_word_suffix"};
+    static const char *const flags[] = {"byte_fallback", "ignore_merges", "fuse_unk"};
+    const char *type = ts_json_text(ts_json_get(model, "type"));
+    if (type != NULL && strcmp(type, "BPE") != 0)
+        return ts_fail(TS_ERROR_UNSUPPORTED, "%s: model.type is \"%.60s\", expected \"BPE\"", name, type);
+    for (size_t i = 0; i < TS_COUNT_OF(switched_off); i++) {
+        const ts_json *value = ts_json_get(model, switched_off[i]);
+        const char *text = ts_json_text(value);
+        double number = 0;
+        if ((text != NULL && text[0] != 0 && i > 1) || (text != NULL && i == 0) || (ts_json_double(value, &number) && number != 0))
+            return ts_fail(TS_ERROR_UNSUPPORTED, "%s: model.%s is set, which is not byte-level BPE", name, switched_off[i]);
+    }
+    for (size_t i = 0; i < TS_COUNT_OF(flags); i++) {
+        bool on;
+        if (ts_json_bool(ts_json_get(model, flags[i]), &on) && on && i < 2)
+            return ts_fail(TS_ERROR_UNSUPPORTED, "%s: model.%s is true, which is not byte-level BPE", name, flags[i]);
+    }
+    if (ts_json_kind_of(ts_json_get(root, "normalizer")) != TS_JSON_NULL)
+        return ts_fail(TS_ERROR_UNSUPPORTED, "%s: has a normalizer, which is not byte-level BPE", name);
+    const ts_json *pre = ts_json_get(root, "pre_tokenizer");
+    type = ts_json_text(ts_json_get(pre, "type"));
+    if (type == NULL || strcmp(type, "ByteLevel") != 0)
+        return ts_fail(TS_ERROR_UNSUPPORTED, "%s: pre_tokenizer.type is \"%.60s\", expected \"ByteLevel\"", name, type ? type : "null");
+    bool on;
+    if (!ts_json_bool(ts_json_get(pre, "add_prefix_space"), &on) || on)
+        return ts_fail(TS_ERROR_UNSUPPORTED, "%s: pre_tokenizer.add_prefix_space is not false", name);
+    if (ts_json_bool(ts_json_get(pre, "use_regex"), &on) && !on)
+        return ts_fail(TS_ERROR_UNSUPPORTED, "%s: pre_tokenizer.use_regex is false", name);
+    return TS_OK;
+}
+
+/* Added tokens that are not in the vocabulary bring ids of their own. */
+static size_t count_new(const ts_json *added, const ts_json *vocab)
+{
+    uint64_t known = ts_json_count(vocab), id, new_ids = 0;
+    for (const ts_json *token = ts_json_first(added); token != NULL; token = ts_json_next(token))
+        new_ids += ts_json_whole(ts_json_get(token, "id"), &id) && id >= known;
+    return (size_t)new_ids;
+}
+
+static ts_status collect(ts_vocabulary *v, entries *e, const ts_json *root, const ts_json *model, const char *name)
+{
+    const ts_json *vocab = ts_json_get(model, "vocab"), *added = ts_json_get(root, "added_tokens");
+    if (ts_json_kind_of(vocab) != TS_JSON_OBJECT)
+        return ts_fail(TS_ERROR_FORMAT, "%s: model.vocab is no object", name);
+    TS_TRY(make_entries(e, v->runtime, ts_json_count(vocab) + count_new(added, vocab), name));
+    for (const ts_json *token = ts_json_first(vocab); token != NULL; token = ts_json_next(token))
+        TS_TRY(set_entry(e, ts_json_key(token), token, false, name));
+    for (const ts_json *token = ts_json_first(added); token != NULL; token = ts_json_next(token)) {
+        const char *content = ts_json_text(ts_json_get(token, "content"));
+        if (content == NULL || content[0] == 0)
+            return ts_fail(TS_ERROR_FORMAT, "%s: an added token has no content", name);
+        TS_TRY(set_entry(e, content, ts_json_get(token, "id"), true, name));
+    }
+    return add_tokens(v, e, name);
+}
+
+static ts_status read_model(ts_vocabulary *v, const ts_json *root, const char *name)
+{
+    const ts_json *model = ts_json_get(root, "model");
+    entries e = {.runtime = v->runtime};
+    ts_tokenizer *index = NULL;
+    if (ts_json_kind_of(model) != TS_JSON_OBJECT)
+        return ts_fail(TS_ERROR_FORMAT, "%s: has no model, expected a tokenizer.json", name);
+    TS_TRY(refuse_others(root, model, name));
+    ts_status status = collect(v, &e, root, model, name);
+    free_entries(&e);
+    if (status == TS_OK)
+        status = make_index(&index, v, name);
+    if (status == TS_OK)
+        status = add_json_merges(&(merge_reader){v, index, name}, ts_json_get(model, "merges"));
+    ts_tokenizer_free(index);
+    return status;
+}
+
+ts_status ts_tokenizer_read_json(ts_tokenizer **out, ts_runtime *runtime, const char *text, size_t size, const char *name)
+{
+    ts_json *root;
+    ts_vocabulary vocabulary;
+    TS_TRY(ts_json_parse(&root, runtime, text, size, MAX_FILE, name));
+    ts_vocabulary_init(&vocabulary, runtime);
+    ts_status status = read_model(&vocabulary, root, name);
+    ts_json_free(root);
+    if (status != TS_OK) {
+        ts_vocabulary_free(&vocabulary);
+        return status;
+    }
+    return ts_tokenizer_make(out, &vocabulary, name);
+}
+
+/* ---- vocab.json and merges.txt ---- */
+
+static ts_status read_vocab(ts_vocabulary *v, const ts_json *root, const char *name)
+{
+    static const char marker[] = "<|endoftext|>";
+    entries e = {.runtime = v->runtime};
+    if (ts_json_kind_of(root) != TS_JSON_OBJECT)
+        return ts_fail(TS_ERROR_FORMAT, "%s: is no object of tokens and ids", name);
+    ts_status status = make_entries(&e, v->runtime, ts_json_count(root), name);
+    for (const ts_json *token = ts_json_first(root); token != NULL && status == TS_OK; token = ts_json_next(token)) {
+        bool special = strcmp(ts_json_key(token), marker) == 0; /* these files don't say which tokens are special */
+        status = set_entry(&e, ts_json_key(token), token, special, name);
+    }
+    if (status == TS_OK)
+        status = add_tokens(v, &e, name);
+    free_entries(&e);
+    return status;
+}
+
+static ts_status read_merge_lines(const merge_reader *r, const char *text, size_t size)
+{
+    const char *end = text + size;
+    while (text < end) {
+        const char *newline = memchr(text, '\n', (size_t)(end - text)), *stop = newline ? newline : end;
+        size_t length = (size_t)(stop - text);
+        if (length > 0 && text[length - 1] == '\r')
+            length--;
+        bool version = r->vocabulary->merge_count == 0 && length >= 8 && memcmp(text, "#version", 8) == 0;
+        if (length > 0 && !version)
+            TS_TRY(add_merge_line(r, text, length));
+        text = stop + 1;
+    }
+    return TS_OK;
+}
+
+ts_status ts_tokenizer_read_pair(ts_tokenizer **out, ts_runtime *runtime, const char *vocabulary_path, const char *merges_path)
+{
+    char *text = NULL;
+    size_t size;
+    ts_json *root = NULL;
+    ts_tokenizer *index = NULL;
+    ts_vocabulary vocabulary;
+    ts_vocabulary_init(&vocabulary, runtime);
+    ts_status status = ts_file_read(runtime, vocabulary_path, MAX_FILE, &text, &size);
+    if (status == TS_OK)
+        status = ts_json_parse(&root, runtime, text, size, MAX_FILE, vocabulary_path);
+    if (status == TS_OK)
+        status = read_vocab(&vocabulary, root, vocabulary_path);
+    ts_json_free(root);
+    ts_release(runtime, text);
+    text = NULL;
+    if (status == TS_OK)
+        status = make_index(&index, &vocabulary, vocabulary_path);
+    if (status == TS_OK)
+        status = ts_file_read(runtime, merges_path, MAX_FILE, &text, &size);
+    if (status == TS_OK)
+        status = read_merge_lines(&(merge_reader){&vocabulary, index, merges_path}, text, size);
+    ts_release(runtime, text);
+    ts_tokenizer_free(index);
+    if (status != TS_OK) {
+        ts_vocabulary_free(&vocabulary);
+        return status;
+    }
+    return ts_tokenizer_make(out, &vocabulary, merges_path);
+}
+
+/* ---- writing ---- */
+
+static ts_status write_token(ts_bytes *json, ts_bytes *scratch, const ts_vocabulary *v, uint32_t id)
+{
+    size_t size;
+    const char *bytes = ts_vocabulary_bytes(v, id, &size);
+    if (v->special[id])
+        return ts_json_string(json, bytes, size);
+    scratch->size = 0;
+    TS_TRY(ts_alphabet_encode(scratch, bytes, size));
+    return ts_json_string(json, scratch->data, scratch->size);
+}
+
+static ts_status write_added(ts_bytes *json, const ts_vocabulary *v)
+{
+    const char *comma = "";
+    TS_TRY(ts_bytes_format(json, "  \"added_tokens\": ["));
+    for (uint32_t id = 0; id < v->count; id++) {
+        size_t size;
+        const char *bytes = ts_vocabulary_bytes(v, id, &size);
+        if (!v->special[id])
+            continue;
+        TS_TRY(ts_bytes_format(json, "%s\n    {\"id\": %u, \"content\": ", comma, id));
+        TS_TRY(ts_json_string(json, bytes, size));
+        TS_TRY(ts_bytes_format(json, ", \"single_word\": false, \"lstrip\": false, \"rstrip\": false, \"normalized\": false, \"special\": true}"));
+        comma = ",";
+    }
+    return ts_bytes_format(json, "\n  ],\n");
+}
+
+static ts_status write_all(ts_bytes *json, ts_bytes *scratch, const ts_vocabulary *v)
+{
+    TS_TRY(ts_bytes_format(json, "{\n  \"version\": \"1.0\",\n  \"truncation\": null,\n  \"padding\": null,\n"));
+    TS_TRY(write_added(json, v));
+    TS_TRY(ts_bytes_format(json, "  \"normalizer\": null,\n"
+                                 "  \"pre_tokenizer\": {\"type\": \"ByteLevel\", \"add_prefix_space\": false, \"trim_offsets\": true, \"use_regex\": true},\n"
+                                 "  \"post_processor\": null,\n"
+                                 "  \"decoder\": {\"type\": \"ByteLevel\", \"add_prefix_space\": false, \"trim_offsets\": true, \"use_regex\": true},\n"));
+    TS_TRY(ts_bytes_format(json, "  \"model\": {\n    \"type\": \"BPE\",\n    \"dropout\": null,\n    \"unk_token\": null,\n"
+                                 "    \"continuing_subword_prefix\": null,\n    \"end_of_word_suffix\": null,\n    \"fuse_unk\": false,\n"
+                                 "    \"byte_fallback\": false,\n    \"ignore_merges\": false,\n    \"vocab\": {"));
+    for (uint32_t id = 0; id < v->count; id++) {
+        TS_TRY(ts_bytes_format(json, "%s\n      ", id ? "," : ""));
+        TS_TRY(write_token(json, scratch, v, id));
+        TS_TRY(ts_bytes_format(json, ": %u", id));
+    }
+    TS_TRY(ts_bytes_format(json, "\n    },\n    \"merges\": ["));
+    for (uint32_t rank = 0; rank < v->merge_count; rank++) {
+        TS_TRY(ts_bytes_format(json, "%s\n      [", rank ? "," : ""));
+        TS_TRY(write_token(json, scratch, v, v->merges[rank][0]));
+        TS_TRY(ts_bytes_format(json, ", "));
+        TS_TRY(write_token(json, scratch, v, v->merges[rank][1]));
+        TS_TRY(ts_bytes_format(json, "]"));
+    }
+    return ts_bytes_format(json, "\n    ]\n  }\n}\n");
+}
+
+ts_status ts_tokenizer_to_json(const ts_tokenizer *tokenizer, ts_bytes *json)
+{
+    ts_bytes scratch = {.runtime = json->runtime};
+    ts_status status = write_all(json, &scratch, &tokenizer->vocabulary);
+    ts_bytes_free(&scratch);
+    return status;
+}
+
+ts_status ts_tokenizer_save(const ts_tokenizer *tokenizer, const char *path)
+{
+    ts_writer writer;
+    if (tokenizer == NULL)
+        return ts_fail(TS_ERROR_INVALID_ARGUMENT, "ts_tokenizer_save: the tokenizer is NULL");
+    ts_bytes json = {.runtime = tokenizer->runtime};
+    ts_status status = ts_tokenizer_to_json(tokenizer, &json);
+    if (status == TS_OK)
+        status = ts_writer_open(&writer, tokenizer->runtime, path);
+    if (status == TS_OK) {
+        ts_writer_bytes(&writer, json.data, json.size);
+        status = ts_writer_commit(&writer);
+    }
+    ts_bytes_free(&json);
+    return status;
+}
+
+/* ---- opening ---- */
+
+static ts_status open_file(ts_tokenizer **out, ts_runtime *runtime, const char *path)
+{
+    ts_source source;
+    ts_gguf *gguf;
+    char magic[4] = {0};
+    TS_TRY(ts_source_open(&source, runtime, path, false));
+    ts_status status = source.size >= 4 ? ts_source_read(&source, 0, magic, 4) : TS_OK;
+    if (status == TS_OK && memcmp(magic, "GGUF", 4) == 0) {
+        status = ts_gguf_open(&gguf, &source);
+        if (status == TS_OK) {
+            status = ts_tokenizer_from_gguf(out, runtime, gguf);
+            ts_gguf_close(gguf);
+        }
+    } else if (status == TS_OK) {
+        char *text;
+        size_t size;
+        status = ts_file_read(runtime, path, MAX_FILE, &text, &size);
+        if (status == TS_OK) {
+            status = ts_tokenizer_read_json(out, runtime, text, size, path);
+            ts_release(runtime, text);
+        }
+    }
+    ts_source_close(&source);
+    return status;
+}
+
+static ts_status open_folder(ts_tokenizer **out, ts_runtime *runtime, const char *folder)
+{
+    static const char *const pairs[][2] = {{"vocab.json", "merges.txt"}, {"encoder.json", "vocab.bpe"}};
+    char paths[2][4096];
+    snprintf(paths[0], sizeof paths[0], "%.4000s/tokenizer.json", folder);
+    if (ts_path_exists(paths[0]))
+        return open_file(out, runtime, paths[0]);
+    for (size_t i = 0; i < TS_COUNT_OF(pairs); i++) {
+        for (size_t j = 0; j < 2; j++)
+            snprintf(paths[j], sizeof paths[j], "%.4000s/%s", folder, pairs[i][j]);
+        if (ts_path_exists(paths[0]))
+            return ts_tokenizer_read_pair(out, runtime, paths[0], paths[1]);
+    }
+    return ts_fail(TS_ERROR_IO, "%s: the folder has no tokenizer.json, and no vocab.json with merges.txt", folder);
+}
+
+ts_status ts_tokenizer_open(ts_tokenizer **out, ts_runtime *runtime, const char *path)
+{
+    if (out == NULL || path == NULL)
+        return ts_fail(TS_ERROR_INVALID_ARGUMENT, "ts_tokenizer_open: a pointer is NULL");
+    TS_TRY(ts_runtime_acquire(&runtime, runtime));
+    ts_status status = ts_path_is_directory(path) ? open_folder(out, runtime, path) : open_file(out, runtime, path);
+    ts_runtime_release(runtime);
+    return status;
+}
+
+ts_status ts_tokenizer_open_memory(ts_tokenizer **out, ts_runtime *runtime, const void *json, size_t size)
+{
+    if (out == NULL || json == NULL)
+        return ts_fail(TS_ERROR_INVALID_ARGUMENT, "ts_tokenizer_open_memory: a pointer is NULL");
+    TS_TRY(ts_runtime_acquire(&runtime, runtime));
+    ts_status status = ts_tokenizer_read_json(out, runtime, json, size, "tokenizer.json in memory");
+    ts_runtime_release(runtime);
+    return status;
+}

@@ -1,0 +1,91 @@
+/* The inside of a tokenizer, private to this room. */
+#ifndef TS_VOCABULARY_H
+#define TS_VOCABULARY_H
+
+#include "tokenizer/tokenizer.h"
+
+/* What a tokenizer is made of. Collected by whoever reads or trains one; ts_tokenizer_make takes it over, also when it fails. */
+typedef struct ts_vocabulary {
+    ts_runtime *runtime;    /* borrowed */
+    ts_bytes bytes;         /* of all tokens behind one another */
+    uint32_t *ends;         /* where each token's bytes end */
+    uint8_t *special;       /* 1 for a special token */
+    uint32_t count;
+    uint32_t (*merges)[2];  /* in the order of rank: left and right */
+    uint32_t merge_count;
+    uint32_t end_of_text;   /* TS_TOKENIZER_NONE: the special token `<|endoftext|>`, if there is one */
+    size_t ends_capacity, special_capacity, merges_capacity;
+} ts_vocabulary;
+
+void ts_vocabulary_init(ts_vocabulary *vocabulary, ts_runtime *runtime);
+void ts_vocabulary_free(ts_vocabulary *vocabulary);
+/* Appends the next id. LIMIT: too many, or too long. */
+ts_status ts_vocabulary_token(ts_vocabulary *vocabulary, const char *bytes, size_t size, bool special);
+ts_status ts_vocabulary_merge(ts_vocabulary *vocabulary, uint32_t left, uint32_t right);
+
+static inline const char *ts_vocabulary_bytes(const ts_vocabulary *vocabulary, uint32_t id, size_t *size)
+{
+    uint32_t begin = id > 0 ? vocabulary->ends[id - 1] : 0;
+    *size = vocabulary->ends[id] - begin;
+    return vocabulary->bytes.data + begin;
+}
+
+/* A merge by its pair: open addressing. */
+typedef struct ts_merge {
+    uint32_t left, right; /* left TS_TOKENIZER_NONE: empty */
+    uint32_t rank, result;
+} ts_merge;
+
+struct ts_tokenizer {
+    ts_runtime *runtime;
+    size_t references; /* atomic */
+    ts_vocabulary vocabulary;
+    uint64_t fingerprint;
+    uint32_t bytes[256];  /* the token of each byte */
+    ts_merge *merges;     /* 2^merge_bits places */
+    uint32_t *by_bytes;   /* 2^find_bits places: ids by their bytes, TS_TOKENIZER_NONE empty; normal tokens before specials of the same bytes */
+    uint32_t merge_bits, find_bits;
+    uint32_t end_of_text;
+    size_t longest;
+};
+
+/* Checks everything that the others rely on: all 256 bytes, distinct tokens, merges whose parts and result exist. `name` is for error details. */
+ts_status ts_tokenizer_make(ts_tokenizer **out, ts_vocabulary *vocabulary, const char *name);
+
+static inline uint32_t ts_pair_hash(uint32_t left, uint32_t right, uint32_t bits)
+{
+    return (uint32_t)(((uint64_t)left * 0x9e3779b97f4a7c15u ^ (uint64_t)right * 0xd1b54a32d192ed03u) >> (64 - bits));
+}
+
+/* NULL: this pair is never merged. */
+static inline const ts_merge *ts_merge_find(const ts_tokenizer *tokenizer, uint32_t left, uint32_t right)
+{
+    uint32_t mask = (1u << tokenizer->merge_bits) - 1;
+    for (uint32_t at = ts_pair_hash(left, right, tokenizer->merge_bits);; at = (at + 1) & mask) {
+        const ts_merge *merge = &tokenizer->merges[at];
+        if (merge->left == left && merge->right == right)
+            return merge;
+        if (merge->left == TS_TOKENIZER_NONE)
+            return NULL;
+    }
+}
+
+/* ---- alphabet.c: GPT-2's printable stand-ins of bytes ---- */
+
+/* The character that stands for a byte: itself for printable ones, U+0100 and up for the rest. */
+uint32_t ts_alphabet_character(unsigned char byte);
+/* The byte of a character, -1 if it is none of them. */
+int ts_alphabet_byte(uint32_t code);
+/* The bytes in the order in which GPT-2 numbers them: '!' to '~', 0xa1 to 0xac, 0xae to 0xff, then the rest. */
+unsigned char ts_alphabet_order(uint32_t index);
+/* Turns stand-ins into bytes; FORMAT names the token. `into` has room for `size` bytes. */
+ts_status ts_alphabet_decode(const char *text, size_t size, char *into, size_t *into_size, const char *name);
+ts_status ts_alphabet_encode(ts_bytes *into, const char *bytes, size_t size);
+
+/* ---- others ---- */
+
+/* tokenizer_json.c */
+ts_status ts_tokenizer_read_json(ts_tokenizer **out, ts_runtime *runtime, const char *text, size_t size, const char *name);
+ts_status ts_tokenizer_read_pair(ts_tokenizer **out, ts_runtime *runtime, const char *vocabulary_path, const char *merges_path);
+
+#endif
