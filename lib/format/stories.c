@@ -1,0 +1,312 @@
+/* Reads files of stories as streams: one buffer that holds what was read of the present story. */
+#include "format/stories.h"
+
+#include <stdio.h>
+
+#include "format/gzip.h"
+#include "format/json.h"
+
+enum { READ_SIZE = 1 << 16, MARKER_SIZE = sizeof TS_STORIES_MARKER - 1 };
+
+struct ts_stories {
+    ts_runtime *runtime; /* borrowed */
+    char **paths;
+    size_t path_count, path_index; /* path_index: of the file that is open, or that is opened next */
+    ts_gzip_reader *file;          /* NULL between two files */
+    bool file_end, jsonl;
+    uint64_t line;            /* of .jsonl, from 1 */
+    uint64_t position, total; /* of the files before, of all */
+    char *buffer;             /* [begin, end) was read and not given out; up to `scanned` there is no delimiter */
+    size_t capacity, begin, scanned, end;
+    ts_json *json;    /* the line that `rest` belongs to */
+    const char *rest; /* of its text; NULL: go on to the next line */
+    size_t rest_size;
+    ts_status status;
+    char detail[512];
+};
+
+bool ts_path_is_jsonl(const char *path)
+{
+    size_t size = strlen(path);
+    if (size >= 3 && strcmp(path + size - 3, ".gz") == 0)
+        size -= 3;
+    return size >= 6 && memcmp(path + size - 6, ".jsonl", 6) == 0;
+}
+
+bool ts_path_is_shard(const char *path)
+{
+    size_t size = strlen(path);
+    return size >= 4 && (strcmp(path + size - 4, ".bin") == 0 || strcmp(path + size - 4, ".u16") == 0);
+}
+
+static bool is_space(char c)
+{
+    return c == ' ' || (c >= '\t' && c <= '\r');
+}
+
+/* The first marker in the text, NULL: there is none. */
+static const char *find_marker(const char *text, size_t size)
+{
+    const char *end = text + size;
+    while (text != NULL && (size_t)(end - text) >= MARKER_SIZE) {
+        text = memchr(text, TS_STORIES_MARKER[0], (size_t)(end - text) - MARKER_SIZE + 1);
+        if (text != NULL && memcmp(text, TS_STORIES_MARKER, MARKER_SIZE) == 0)
+            return text;
+        if (text != NULL)
+            text++;
+    }
+    return NULL;
+}
+
+/* ---- files ---- */
+
+static ts_status count_bytes(ts_stories *stories)
+{
+    bool known = true;
+    for (size_t i = 0; i < stories->path_count; i++) {
+        if (strcmp(stories->paths[i], "-") == 0) {
+            known = false;
+            continue;
+        }
+        ts_gzip_reader *file;
+        TS_TRY(ts_gzip_open(&file, stories->runtime, stories->paths[i]));
+        stories->total += ts_gzip_size(file);
+        ts_gzip_close(file);
+    }
+    if (!known)
+        stories->total = 0;
+    return TS_OK;
+}
+
+static ts_status copy_paths(ts_stories *stories, const char *const *paths, size_t count)
+{
+    stories->paths = ts_allocate_array(stories->runtime, count, sizeof *stories->paths);
+    if (stories->paths == NULL)
+        return TS_ERROR_OUT_OF_MEMORY;
+    for (size_t i = 0; i < count; i++) {
+        size_t size = strlen(paths[i]) + 1;
+        stories->paths[i] = ts_allocate(stories->runtime, size);
+        if (stories->paths[i] == NULL)
+            return TS_ERROR_OUT_OF_MEMORY;
+        memcpy(stories->paths[i], paths[i], size);
+        stories->path_count++;
+    }
+    return TS_OK;
+}
+
+ts_status ts_stories_open(ts_stories **out, ts_runtime *runtime, const char *const *paths, size_t count)
+{
+    ts_stories *stories = ts_allocate(runtime, sizeof *stories);
+    if (stories == NULL)
+        return TS_ERROR_OUT_OF_MEMORY;
+    stories->runtime = runtime;
+    ts_status status = copy_paths(stories, paths, count);
+    if (status == TS_OK)
+        status = count_bytes(stories);
+    if (status != TS_OK) {
+        ts_stories_close(stories);
+        return status;
+    }
+    *out = stories;
+    return TS_OK;
+}
+
+void ts_stories_close(ts_stories *stories)
+{
+    if (stories == NULL)
+        return;
+    for (size_t i = 0; i < stories->path_count; i++)
+        ts_release(stories->runtime, stories->paths[i]);
+    ts_release(stories->runtime, stories->paths);
+    ts_gzip_close(stories->file);
+    ts_json_free(stories->json);
+    ts_release(stories->runtime, stories->buffer);
+    ts_release(stories->runtime, stories);
+}
+
+/* Reads more of the file behind what the buffer holds. */
+static ts_status read_more(ts_stories *stories)
+{
+    if (stories->begin > 0) {
+        memmove(stories->buffer, stories->buffer + stories->begin, stories->end - stories->begin);
+        stories->scanned -= stories->begin;
+        stories->end -= stories->begin;
+        stories->begin = 0;
+    }
+    if (stories->end > TS_STORIES_MAX_STORY)
+        return ts_fail(TS_ERROR_LIMIT, "%s: a story or line has more than %d bytes", ts_gzip_name(stories->file), TS_STORIES_MAX_STORY);
+    TS_TRY(ts_reserve(stories->runtime, &stories->buffer, &stories->capacity, stories->end + READ_SIZE, 1));
+    size_t count;
+    TS_TRY(ts_gzip_read(stories->file, stories->buffer + stories->end, READ_SIZE, &count));
+    stories->end += count;
+    stories->file_end = count == 0;
+    return TS_OK;
+}
+
+static ts_status open_next_file(ts_stories *stories)
+{
+    const char *path = stories->paths[stories->path_index];
+    TS_TRY(ts_gzip_open(&stories->file, stories->runtime, path));
+    stories->jsonl = ts_path_is_jsonl(path);
+    stories->line = 0;
+    stories->file_end = false;
+    stories->begin = stories->scanned = stories->end = 0;
+    while (stories->end < 3 && !stories->file_end)
+        TS_TRY(read_more(stories));
+    if (stories->end >= 3 && memcmp(stories->buffer, "\xef\xbb\xbf", 3) == 0)
+        stories->begin = stories->scanned = 3;
+    return TS_OK;
+}
+
+static void close_file(ts_stories *stories)
+{
+    stories->position += ts_gzip_position(stories->file);
+    ts_gzip_close(stories->file);
+    stories->file = NULL;
+    stories->path_index++;
+}
+
+/* ---- pieces of a file ---- */
+
+/* The next piece of text up to a marker or the file's end; *text is NULL when nothing is left. */
+static ts_status next_marked(ts_stories *stories, const char **text, size_t *size)
+{
+    for (;;) {
+        while (stories->begin < stories->end && is_space(stories->buffer[stories->begin]))
+            stories->begin++;
+        stories->scanned = TS_MAX(stories->scanned, stories->begin);
+        const char *piece = stories->buffer + stories->begin;
+        const char *marker = find_marker(stories->buffer + stories->scanned, stories->end - stories->scanned);
+        if (marker != NULL || stories->file_end) {
+            *size = marker != NULL ? (size_t)(marker - piece) : stories->end - stories->begin;
+            *text = marker != NULL || *size > 0 ? piece : NULL;
+            stories->begin = stories->scanned = marker != NULL ? stories->begin + *size + MARKER_SIZE : stories->end;
+            return TS_OK;
+        }
+        /* a marker may begin in the last bytes */
+        size_t held = TS_MIN(stories->end - stories->scanned, (size_t)MARKER_SIZE - 1);
+        stories->scanned = stories->end - held;
+        TS_TRY(read_more(stories));
+    }
+}
+
+/* The next line without its newline; *text is NULL when nothing is left. */
+static ts_status next_line(ts_stories *stories, const char **text, size_t *size)
+{
+    for (;;) {
+        const char *piece = stories->buffer + stories->begin;
+        const char *newline =
+            stories->scanned < stories->end ? memchr(stories->buffer + stories->scanned, '\n', stories->end - stories->scanned) : NULL;
+        if (newline != NULL || stories->file_end) {
+            *size = newline != NULL ? (size_t)(newline - piece) : stories->end - stories->begin;
+            *text = newline != NULL || *size > 0 ? piece : NULL;
+            stories->begin = stories->scanned = newline != NULL ? stories->begin + *size + 1 : stories->end;
+            stories->line++;
+            return TS_OK;
+        }
+        stories->scanned = stories->end;
+        TS_TRY(read_more(stories));
+    }
+}
+
+/* Takes the next piece off the text of the present line. */
+static void divide_rest(ts_stories *stories, const char **text, size_t *size)
+{
+    const char *marker = find_marker(stories->rest, stories->rest_size);
+    *text = stories->rest;
+    *size = marker != NULL ? (size_t)(marker - stories->rest) : stories->rest_size;
+    stories->rest = marker != NULL ? marker + MARKER_SIZE : NULL;
+    stories->rest_size -= marker != NULL ? *size + MARKER_SIZE : *size;
+}
+
+/* Parses a line and lets `rest` be its text. */
+static ts_status parse_line(ts_stories *stories, const char *line, size_t size)
+{
+    char name[320];
+    snprintf(name, sizeof name, "%s: line %llu", ts_gzip_name(stories->file), (unsigned long long)stories->line);
+    ts_json_free(stories->json);
+    stories->json = NULL;
+    TS_TRY(ts_json_parse(&stories->json, stories->runtime, line, size, 0, name));
+    const char *text = ts_json_text(ts_json_get(stories->json, "story"));
+    if (text == NULL)
+        text = ts_json_text(ts_json_get(stories->json, "text"));
+    if (text == NULL)
+        return ts_fail(TS_ERROR_FORMAT, "%s: is no object with a string 'story' or 'text'", name);
+    stories->rest = text;
+    stories->rest_size = strlen(text);
+    return TS_OK;
+}
+
+/* The next piece of the .jsonl that is open; *text is NULL when nothing is left. */
+static ts_status next_of_lines(ts_stories *stories, const char **text, size_t *size)
+{
+    while (stories->rest == NULL) {
+        TS_TRY(next_line(stories, text, size));
+        if (*text == NULL)
+            return TS_OK;
+        ts_story_trim(text, size);
+        if (*size > 0)
+            TS_TRY(parse_line(stories, *text, *size));
+    }
+    divide_rest(stories, text, size);
+    return TS_OK;
+}
+
+/* ---- stories ---- */
+
+static ts_status find_next(ts_stories *stories, const char **text, size_t *size)
+{
+    while (stories->file != NULL || stories->path_index < stories->path_count) {
+        if (stories->file == NULL)
+            TS_TRY(open_next_file(stories));
+        TS_TRY(stories->jsonl ? next_of_lines(stories, text, size) : next_marked(stories, text, size));
+        if (*text == NULL) {
+            close_file(stories);
+            continue;
+        }
+        ts_story_trim(text, size);
+        if (*size > TS_STORIES_MAX_STORY)
+            return ts_fail(TS_ERROR_LIMIT, "%s: a story has more than %d bytes", ts_gzip_name(stories->file), TS_STORIES_MAX_STORY);
+        if (*size > 0)
+            return TS_OK;
+    }
+    *text = NULL;
+    *size = 0;
+    return TS_OK;
+}
+
+ts_status ts_stories_next(ts_stories *stories, const char **text, size_t *size)
+{
+    const char *found = NULL;
+    size_t found_size = 0;
+    if (stories->status != TS_OK)
+        return ts_stories_status(stories);
+    stories->status = find_next(stories, &found, &found_size);
+    if (stories->status != TS_OK) {
+        snprintf(stories->detail, sizeof stories->detail, "%s", ts_error_detail());
+        return stories->status;
+    }
+    *text = found;
+    *size = found_size;
+    return TS_OK;
+}
+
+int32_t ts_stories_pull(void *user, const char **text, size_t *size)
+{
+    return ts_stories_next(user, text, size) != TS_OK;
+}
+
+ts_status ts_stories_status(const ts_stories *stories)
+{
+    return stories->status == TS_OK ? TS_OK : ts_fail(stories->status, "%s", stories->detail);
+}
+
+uint64_t ts_stories_position(const ts_stories *stories)
+{
+    return stories->position + (stories->file != NULL ? ts_gzip_position(stories->file) : 0);
+}
+
+uint64_t ts_stories_total(const ts_stories *stories)
+{
+    return stories->total;
+}
