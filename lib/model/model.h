@@ -1,0 +1,57 @@
+/*
+ * Models as the rooms above see them: weights, their table and the tokenizer, immutable and shared.
+ */
+#ifndef TS_MODEL_H
+#define TS_MODEL_H
+
+#include "base/base.h"
+#include "network/network.h"
+#include "tinystories/model.h"
+#include "tokenizer/tokenizer.h"
+
+struct ts_model {
+    ts_runtime *runtime;
+    const ts_tokenizer *tokenizer; /* a reference of the model's own */
+    const ts_kernels *kernels;
+    ts_architecture architecture; /* complete */
+    ts_shape shape;
+    ts_parameter *table;
+    size_t table_count, total; /* entries; floats */
+    ts_weights weights;        /* into `data`, or into a mapping */
+    float *data;               /* all parameters behind one another; NULL when mapped: then the table's offsets count from the mapping's start */
+    ts_source mapping;         /* kept open while mapped */
+    bool mapped;
+    size_t references; /* atomic */
+};
+
+/* A new reference; release with ts_model_free. */
+ts_model *ts_model_acquire(const ts_model *model);
+
+/* A model of a complete architecture and a copy of `data` (the table's total of floats); what ts_trainer_snapshot gives. */
+ts_status ts_model_from_parameters(ts_model **out, ts_runtime *runtime, const ts_tokenizer *tokenizer, const ts_architecture *architecture,
+                                   const float *data);
+
+/* The shape that training takes for architecture NULL. */
+#define TS_PRESET_DEFAULT "laptop-1m"
+
+/* Reads a caller's architecture (NULL: the default preset with the tokenizer's vocabulary) and completes it. MISMATCH: fewer entries than the
+ * tokenizer has. */
+ts_status ts_architecture_read(ts_architecture *into, const ts_architecture *from, const ts_tokenizer *tokenizer);
+
+/* The two steps of making one: the handle and the table of a complete architecture, then the memory of its parameters (zeros) and the pointers
+ * into it. A failed step leaves what ts_model_free frees. */
+ts_status ts_model_make(ts_model **out, ts_runtime *runtime, const ts_tokenizer *tokenizer, const ts_architecture *architecture);
+ts_status ts_model_allocate(ts_model *model);
+
+/* ---- scoring (score.c) ---- */
+
+/* Scores stories of ids, the ends of text not among them, as ts_score says. ts_scorer_add adds to score->nats, tokens, bytes and stories; `bytes` is
+ * the story's size, which the ids don't tell. DIVERGED: a logit is not finite; nothing was added. One thread at a time. */
+typedef struct ts_scorer ts_scorer;
+ts_status ts_scorer_make(ts_scorer **out, const ts_model *model);
+ts_status ts_scorer_add(ts_scorer *scorer, const uint32_t *ids, size_t count, uint64_t bytes, ts_score *score);
+void ts_scorer_free(ts_scorer *scorer);
+/* Works out the means once all stories are added. */
+void ts_score_finish(ts_score *score);
+
+#endif
