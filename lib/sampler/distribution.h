@@ -1,0 +1,41 @@
+/*
+ * Choosing a token from logits. Nothing here allocates; candidates keep the order of their ids throughout, so that every sum has one order and ties
+ * go to the lower id.
+ */
+#ifndef TS_DISTRIBUTION_H
+#define TS_DISTRIBUTION_H
+
+#include "base/base.h"
+#include "tensor/tensor.h"
+
+/* The tokens that may still be drawn. */
+typedef struct ts_candidates {
+    uint32_t *ids;  /* ascending */
+    float *logits;  /* of each */
+    float *weights; /* of each: e^((logit - greatest) / temperature), set by ts_candidates_weigh */
+    size_t count, capacity;
+} ts_candidates;
+
+/* Adds the memory of `capacity` candidates to an arena's plan; false on overflow. Then takes it. */
+bool ts_candidates_plan(size_t capacity, size_t *total);
+void ts_candidates_take(ts_candidates *candidates, size_t capacity, ts_arena *arena);
+
+/* Begins with the ids below `count` except `banned` (TS_TOKENIZER_NONE: none). DIVERGED: a logit is not finite. INVALID_ARGUMENT: none are left. */
+ts_status ts_candidates_fill(ts_candidates *candidates, const float *logits, size_t count, uint32_t banned);
+
+/* The likeliest candidate. */
+uint32_t ts_candidates_likeliest(const ts_candidates *candidates);
+
+/* Keeps the k likeliest; k at least 1. */
+void ts_candidates_keep_top_k(ts_candidates *candidates, size_t k);
+
+/* Sets the weights; temperature above 0. */
+void ts_candidates_weigh(ts_candidates *candidates, const ts_kernels *kernels, float temperature);
+
+/* Keeps the fewest likeliest candidates that hold the share p, above 0 and below 1, of all weight. */
+void ts_candidates_keep_top_p(ts_candidates *candidates, float p);
+
+/* Draws one in proportion to the weights; `unit` is uniform in [0, 1). */
+uint32_t ts_candidates_draw(const ts_candidates *candidates, double unit);
+
+#endif
