@@ -1,0 +1,189 @@
+/* The tokens of a run, and which of them a step sees. */
+#include "trainer/trainer.h"
+
+#include <math.h>
+
+enum { STREAM_ORDER = 1, STREAM_OFFSET = 2 };
+
+static uint32_t id_at(const ts_batches *b, size_t index)
+{
+    return b->width == 2 ? ((const uint16_t *)b->ids)[index] : ((const uint32_t *)b->ids)[index];
+}
+
+static ts_status add_id(ts_batches *b, uint32_t id)
+{
+    TS_TRY(ts_reserve(b->runtime, &b->ids, &b->capacity, b->count + 1, b->width));
+    if (b->width == 2)
+        ((uint16_t *)b->ids)[b->count++] = (uint16_t)id;
+    else
+        ((uint32_t *)b->ids)[b->count++] = id;
+    return TS_OK;
+}
+
+static ts_status hold(ts_batches *b, const uint32_t *ids, size_t count, uint64_t bytes)
+{
+    TS_TRY(ts_reserve(b->runtime, &b->held, &b->held_capacity, b->held_count + count, sizeof *b->held));
+    TS_TRY(ts_reserve(b->runtime, &b->held_stories, &b->held_story_capacity, b->held_story_count + 1, sizeof *b->held_stories));
+    if (count > 0)
+        memcpy(b->held + b->held_count, ids, count * sizeof *ids);
+    b->held_stories[b->held_story_count++] = (ts_held_story){b->held_count, count, bytes};
+    b->held_count += count;
+    return TS_OK;
+}
+
+/* Where a story goes: every `interval`-th one is held out (0: none, 1: all). */
+typedef struct sorter {
+    ts_batches *batches;
+    const ts_tokenizer *tokenizer;
+    uint64_t interval, seen;
+    uint32_t *ids; /* of the story at hand */
+    size_t capacity;
+} sorter;
+
+static ts_status sort_story(sorter *s, const uint32_t *ids, size_t count, uint64_t bytes)
+{
+    ts_batches *b = s->batches;
+    uint64_t number = s->seen++;
+    if (s->interval != 0 && number % s->interval == s->interval / 2)
+        return hold(b, ids, count, bytes);
+    for (size_t i = 0; i < count; i++)
+        TS_TRY(add_id(b, ids[i]));
+    TS_TRY(add_id(b, ts_tokenizer_end_of_text(s->tokenizer)));
+    b->stories++;
+    b->bytes += bytes;
+    return TS_OK;
+}
+
+static ts_status sort_text(sorter *s, const char *path)
+{
+    ts_stories *stories;
+    ts_status status;
+    TS_TRY(ts_stories_open(&stories, s->batches->runtime, &path, 1));
+    for (;;) {
+        const char *text;
+        size_t size, count;
+        if ((status = ts_stories_next(stories, &text, &size)) != TS_OK || text == NULL)
+            break;
+        if ((status = ts_reserve(s->batches->runtime, &s->ids, &s->capacity, size, sizeof *s->ids)) != TS_OK ||
+            (status = ts_tokenizer_encode(s->tokenizer, text, size, 0, s->ids, s->capacity, &count)) != TS_OK ||
+            (status = sort_story(s, s->ids, count, size)) != TS_OK)
+            break;
+    }
+    ts_stories_close(stories);
+    return status;
+}
+
+static ts_status sort_ids(sorter *s, const ts_shard *shard)
+{
+    uint32_t end = ts_tokenizer_end_of_text(s->tokenizer);
+    size_t count = 0;
+    uint64_t bytes = 0;
+    for (size_t i = 0; i <= shard->count; i++) {
+        uint32_t id = i < shard->count ? ts_shard_id(shard, i) : end;
+        if (id != end) {
+            size_t size;
+            TS_TRY(ts_reserve(s->batches->runtime, &s->ids, &s->capacity, count + 1, sizeof *s->ids));
+            s->ids[count++] = id;
+            ts_tokenizer_token(s->tokenizer, id, &size);
+            bytes += size;
+        } else if (count > 0) {
+            TS_TRY(sort_story(s, s->ids, count, bytes));
+            count = 0;
+            bytes = 0;
+        }
+    }
+    return TS_OK;
+}
+
+static ts_status sort_shard(sorter *s, const char *path)
+{
+    ts_shard shard;
+    TS_TRY(ts_shard_open(&shard, s->batches->runtime, path, false));
+    ts_status status = ts_shard_check_fingerprint(&shard, ts_tokenizer_fingerprint(s->tokenizer));
+    if (status == TS_OK)
+        status = ts_shard_check_ids(&shard, ts_tokenizer_size(s->tokenizer));
+    if (status == TS_OK)
+        status = sort_ids(s, &shard);
+    ts_shard_close(&shard);
+    return status;
+}
+
+static ts_status sort_files(sorter *s, const char *const *paths, size_t count)
+{
+    for (size_t i = 0; i < count; i++) {
+        if (paths[i] == NULL)
+            return ts_fail(TS_ERROR_INVALID_ARGUMENT, "ts_trainer_options: path %zu of the data is NULL", i);
+        TS_TRY(ts_path_is_shard(paths[i]) ? sort_shard(s, paths[i]) : sort_text(s, paths[i]));
+    }
+    return TS_OK;
+}
+
+static ts_status read_all(ts_batches *b, const ts_tokenizer *tokenizer, const ts_trainer_options *o)
+{
+    bool own_share = o->valid_count == 0;
+    sorter s = {.batches = b, .tokenizer = tokenizer, .interval = own_share && o->valid_share > 0 ? (uint64_t)llround(1 / o->valid_share) : 0};
+    ts_status status = add_id(b, ts_tokenizer_end_of_text(tokenizer));
+    if (status == TS_OK)
+        status = sort_files(&s, o->text, o->text_count);
+    s.interval = 1;
+    if (status == TS_OK && !own_share)
+        status = sort_files(&s, o->valid, o->valid_count);
+    ts_release(b->runtime, s.ids);
+    return status;
+}
+
+ts_status ts_batches_make(ts_batches *batches, ts_runtime *runtime, const ts_tokenizer *tokenizer, const ts_trainer_options *options, size_t T)
+{
+    *batches = (ts_batches){.runtime = runtime, .T = T, .seed = options->seed, .width = ts_tokenizer_size(tokenizer) <= 65536 ? 2 : 4};
+    TS_TRY(read_all(batches, tokenizer, options));
+    if (batches->stories == 0)
+        return ts_fail(TS_ERROR_INVALID_ARGUMENT, "there is no story to train on");
+    if (batches->count < T + 1)
+        return ts_fail(TS_ERROR_LIMIT, "the text has %zu tokens, expected at least %zu, one more than a context: take more text or a shorter context",
+                       batches->count, T + 1);
+    size_t most = (batches->count - 1) / T;
+    batches->windows = most > 1 ? most - 1 : 1; /* one less, so that the offset can change */
+    batches->hash = ts_hash(batches->held, batches->held_count * sizeof *batches->held, ts_hash(batches->ids, batches->count * batches->width, T));
+    return TS_OK;
+}
+
+void ts_batches_free(ts_batches *batches)
+{
+    if (batches->runtime == NULL)
+        return;
+    ts_release(batches->runtime, batches->ids);
+    ts_release(batches->runtime, batches->held);
+    ts_release(batches->runtime, batches->held_stories);
+    *batches = (ts_batches){0};
+}
+
+/* A permutation of [0, count) without memory: four rounds of a Feistel network over the next power of four, walked until the result is in range. */
+static uint64_t permuted(uint64_t index, uint64_t count, uint64_t seed, uint64_t epoch)
+{
+    unsigned half = 1;
+    while (half < 31 && (uint64_t)1 << (2 * half) < count)
+        half++;
+    uint64_t mask = ((uint64_t)1 << half) - 1;
+    do {
+        uint64_t left = index >> half, right = index & mask;
+        for (uint64_t round = 0; round < 4; round++) {
+            uint64_t next = left ^ (ts_random_at(seed, STREAM_ORDER, epoch * 4 + round + (right << 32)) & mask);
+            left = right;
+            right = next;
+        }
+        index = left << half | right;
+    } while (index >= count);
+    return index;
+}
+
+void ts_batches_sequence(const ts_batches *batches, uint64_t index, uint32_t *ids, uint32_t *targets)
+{
+    size_t T = batches->T;
+    uint64_t epoch = index / batches->windows, window = permuted(index % batches->windows, batches->windows, batches->seed, epoch);
+    size_t offsets = TS_MIN(T, batches->count - batches->windows * T);
+    size_t first = (size_t)(ts_random_at(batches->seed, STREAM_OFFSET, epoch) % offsets) + (size_t)window * T;
+    for (size_t t = 0; t < T; t++) {
+        ids[t] = id_at(batches, first + t);
+        targets[t] = id_at(batches, first + t + 1);
+    }
+}

@@ -1,0 +1,357 @@
+/*
+ * Checkpoints: one safetensors file that a run can go on from alone. Tensors: the parameters by their names, "adamw.m.<name>" and "adamw.v.<name>";
+ * as bytes "trainer.state" (lines of "field value", the value's bits in hexadecimal) and "tokenizer.json". Every tensor and the header carry a CRC32.
+ */
+#include <math.h>
+#include <stdio.h>
+
+#include "trainer/trainer.h"
+
+#define KIND "tinystories checkpoint"
+#define VERSION "1"
+#define STATE_NAME "trainer.state"
+#define TOKENIZER_NAME "tokenizer.json"
+#define MAX_STATE 65536
+
+/* Everything of a run besides arrays. */
+typedef struct saved {
+    ts_trainer_options options;
+    ts_architecture architecture;
+    ts_trainer_progress_state state;
+    uint64_t data_hash;
+} saved;
+
+/* The fields that are saved, of 4 or 8 bytes: one table for writing and reading. */
+#define FIELD(name) {#name, offsetof(saved, name), sizeof(((saved *)0)->name)}
+
+static const struct {
+    const char *name;
+    size_t offset, size;
+} fields[] = {
+    FIELD(options.seed),
+    FIELD(options.max_steps),
+    FIELD(options.max_tokens),
+    FIELD(options.max_epochs),
+    FIELD(options.max_seconds),
+    FIELD(options.valid_share),
+    FIELD(options.learning_rate),
+    FIELD(options.final_rate),
+    FIELD(options.warmup),
+    FIELD(options.beta1),
+    FIELD(options.beta2),
+    FIELD(options.epsilon),
+    FIELD(options.weight_decay),
+    FIELD(options.clip),
+    FIELD(options.schedule),
+    FIELD(options.batch_tokens),
+    FIELD(options.micro_batch),
+    FIELD(options.valid_interval),
+    FIELD(options.checkpoint_interval),
+    FIELD(options.log_interval),
+    FIELD(architecture.kind),
+    FIELD(architecture.vocabulary_size),
+    FIELD(architecture.context_length),
+    FIELD(architecture.width),
+    FIELD(architecture.layers),
+    FIELD(architecture.heads),
+    FIELD(architecture.key_value_heads),
+    FIELD(architecture.hidden),
+    FIELD(architecture.window),
+    FIELD(architecture.untied_head),
+    FIELD(architecture.rotary_base),
+    FIELD(architecture.norm_epsilon),
+    FIELD(state.step),
+    FIELD(state.tokens),
+    FIELD(state.skipped),
+    FIELD(state.skipped_in_a_row),
+    FIELD(state.log_bytes),
+    FIELD(state.seconds),
+    FIELD(state.loss),
+    FIELD(state.gradient_norm),
+    FIELD(state.learning_rate),
+    FIELD(state.valid_nats_per_token),
+    FIELD(state.valid_bits_per_byte),
+    FIELD(data_hash),
+};
+
+static ts_status write_state(ts_bytes *text, const saved *s)
+{
+    for (size_t i = 0; i < TS_COUNT_OF(fields); i++) {
+        uint32_t narrow;
+        uint64_t wide;
+        memcpy(&narrow, (const char *)s + fields[i].offset, sizeof narrow);
+        if (fields[i].size == sizeof narrow)
+            wide = narrow;
+        else
+            memcpy(&wide, (const char *)s + fields[i].offset, sizeof wide);
+        TS_TRY(ts_bytes_format(text, "%s %016llx\n", fields[i].name, (unsigned long long)wide));
+    }
+    return TS_OK;
+}
+
+/* Reads 16 hexadecimal digits and a newline. */
+static bool read_bits(const char *text, size_t size, uint64_t *bits)
+{
+    *bits = 0;
+    if (size < 17 || text[16] != '\n')
+        return false;
+    for (int i = 0; i < 16; i++) {
+        char c = text[i];
+        if (!((c >= '0' && c <= '9') || (c >= 'a' && c <= 'f')))
+            return false;
+        *bits = *bits << 4 | (uint64_t)(c <= '9' ? c - '0' : c - 'a' + 10);
+    }
+    return true;
+}
+
+static ts_status read_state(saved *s, const char *text, size_t size, const char *name)
+{
+    for (size_t i = 0; i < TS_COUNT_OF(fields); i++) {
+        size_t length = strlen(fields[i].name);
+        uint64_t wide;
+        if (size <= length || memcmp(text, fields[i].name, length) != 0 || text[length] != ' ' || !read_bits(text + length + 1, size - length - 1, &wide))
+            return ts_fail(TS_ERROR_FORMAT, "%s: %s is damaged at %s", name, STATE_NAME, fields[i].name);
+        uint32_t narrow = (uint32_t)wide;
+        if (fields[i].size == sizeof narrow)
+            memcpy((char *)s + fields[i].offset, &narrow, sizeof narrow);
+        else
+            memcpy((char *)s + fields[i].offset, &wide, sizeof wide);
+        text += length + 18;
+        size -= length + 18;
+    }
+    return TS_OK;
+}
+
+/* ---- the arrays: for each parameter its value and two moments ---- */
+
+#define ARRAYS 3
+#define MAX_NAME 64
+
+static const char *const prefixes[ARRAYS] = {"", "adamw.m.", "adamw.v."};
+
+static float *array_of(const ts_trainer *t, size_t which)
+{
+    return which == 0 ? t->parameters : which == 1 ? t->first : t->second;
+}
+
+static void name_array(char name[MAX_NAME], size_t which, const ts_parameter *p)
+{
+    snprintf(name, MAX_NAME, "%s%s", prefixes[which], p->name);
+}
+
+/* Names and shapes that the entries of a file being written borrow. */
+typedef struct listing {
+    ts_safetensors_entry *entries;
+    char (*names)[MAX_NAME];
+    uint64_t (*shapes)[2];
+} listing;
+
+static void list_arrays(const ts_trainer *t, listing *list)
+{
+    for (size_t which = 0; which < ARRAYS; which++)
+        for (size_t i = 0; i < t->table_count; i++) {
+            const ts_parameter *p = &t->table[i];
+            size_t at = which * t->table_count + i;
+            name_array(list->names[at], which, p);
+            list->shapes[at][0] = p->rank == 2 ? p->rows : p->columns;
+            list->shapes[at][1] = p->columns;
+            list->entries[at] = (ts_safetensors_entry){
+                .name = list->names[at], .dtype = TS_DTYPE_F32, .rank = p->rank, .shape = list->shapes[at], .data = array_of(t, which) + p->offset};
+        }
+}
+
+static ts_status write_file(ts_trainer *t, const char *path, const listing *list, const ts_bytes *state, const ts_bytes *tokenizer)
+{
+    const ts_safetensors_pair pairs[] = {{"format", KIND}, {"version", VERSION}};
+    size_t arrays = ARRAYS * t->table_count;
+    const uint64_t sizes[2] = {state->size, tokenizer->size};
+    ts_writer writer;
+    list->entries[arrays] = (ts_safetensors_entry){STATE_NAME, TS_DTYPE_U8, 1, &sizes[0], state->data};
+    list->entries[arrays + 1] = (ts_safetensors_entry){TOKENIZER_NAME, TS_DTYPE_U8, 1, &sizes[1], tokenizer->data};
+    TS_TRY(ts_writer_open(&writer, t->runtime, path));
+    ts_status status = ts_safetensors_write(&writer, t->runtime, list->entries, arrays + 2, pairs, TS_COUNT_OF(pairs), true);
+    if (status != TS_OK) {
+        ts_writer_abandon(&writer);
+        return status;
+    }
+    return ts_writer_commit(&writer);
+}
+
+/* What is not finite is never written: the last good checkpoint must stay. */
+static ts_status check_finite(const ts_trainer *t)
+{
+    for (size_t which = 0; which < ARRAYS; which++)
+        for (size_t i = 0; i < t->table_count; i++)
+            if (!isfinite(t->kernels->square_sum(array_of(t, which) + t->table[i].offset, t->table[i].rows * t->table[i].columns)))
+                return ts_fail(TS_ERROR_DIVERGED, "%s%s is not finite: no checkpoint is written", prefixes[which], t->table[i].name);
+    return TS_OK;
+}
+
+ts_status ts_trainer_save_within(ts_trainer *t, const char *path)
+{
+    saved s = {.options = t->options, .architecture = t->architecture, .state = t->state, .data_hash = t->batches.hash};
+    ts_bytes state = {.runtime = t->runtime}, tokenizer = {.runtime = t->runtime};
+    size_t count = ARRAYS * t->table_count + 2;
+    TS_TRY(check_finite(t));
+    listing list = {ts_allocate_array(t->runtime, count, sizeof *list.entries), ts_allocate_array(t->runtime, count, sizeof *list.names),
+                    ts_allocate_array(t->runtime, count, sizeof *list.shapes)};
+    ts_status status = list.entries && list.names && list.shapes ? TS_OK : TS_ERROR_OUT_OF_MEMORY;
+    if (status == TS_OK)
+        status = write_state(&state, &s);
+    if (status == TS_OK)
+        status = ts_tokenizer_to_json(t->tokenizer, &tokenizer);
+    if (status == TS_OK) {
+        list_arrays(t, &list);
+        status = write_file(t, path, &list, &state, &tokenizer);
+    }
+    ts_release(t->runtime, list.entries);
+    ts_release(t->runtime, list.names);
+    ts_release(t->runtime, list.shapes);
+    ts_bytes_free(&state);
+    ts_bytes_free(&tokenizer);
+    return status;
+}
+
+/* ---- reading ---- */
+
+/* A tensor of bytes, a NUL behind them; release *text. */
+static ts_status read_text(ts_runtime *runtime, ts_safetensors *file, const char *tensor_name, const char *name, char **text, size_t *size)
+{
+    const ts_safetensor *tensor = ts_safetensors_find(file, tensor_name);
+    if (tensor == NULL || tensor->dtype != TS_DTYPE_U8 || tensor->rank != 1)
+        return ts_fail(TS_ERROR_FORMAT, "%s: has no tensor %s of bytes", name, tensor_name);
+    *text = ts_allocate(runtime, (size_t)tensor->size + 1);
+    if (*text == NULL)
+        return TS_ERROR_OUT_OF_MEMORY;
+    *size = (size_t)tensor->size;
+    ts_status status = ts_safetensors_read(file, tensor, *text);
+    if (status != TS_OK)
+        ts_release(runtime, *text);
+    return status;
+}
+
+static ts_status read_arrays(ts_trainer *t, ts_safetensors *file)
+{
+    for (size_t which = 0; which < ARRAYS; which++)
+        for (size_t i = 0; i < t->table_count; i++) {
+            const ts_parameter *p = &t->table[i];
+            const uint64_t shape[2] = {p->rank == 2 ? p->rows : p->columns, p->columns};
+            const ts_safetensor *tensor;
+            char name[MAX_NAME];
+            name_array(name, which, p);
+            TS_TRY(ts_safetensors_get(file, name, TS_DTYPE_F32, p->rank, shape, &tensor));
+            TS_TRY(ts_safetensors_read(file, tensor, array_of(t, which) + p->offset));
+        }
+    return TS_OK;
+}
+
+static ts_status check_kind(const ts_safetensors *file, const char *name)
+{
+    const char *kind = ts_safetensors_metadata(file, "format"), *version = ts_safetensors_metadata(file, "version");
+    if (kind == NULL || strcmp(kind, KIND) != 0 || version == NULL || ts_safetensors_metadata(file, "crc32") == NULL)
+        return ts_fail(TS_ERROR_FORMAT, "%s: is no checkpoint of a trainer, or its description is damaged", name);
+    if (strcmp(version, VERSION) != 0)
+        return ts_fail(TS_ERROR_VERSION, "%s: is a checkpoint of version %.20s, expected %s", name, version, VERSION);
+    return TS_OK;
+}
+
+/* The checkpoint's settings with what a resumed run may change. */
+static ts_trainer_options merge_options(const ts_trainer_options *given, const ts_trainer_options *kept)
+{
+    ts_trainer_options o = *kept;
+    o.struct_size = sizeof o;
+    o.text = given->text;
+    o.text_count = given->text_count;
+    o.valid = given->valid;
+    o.valid_count = given->valid_count;
+    o.run_directory = given->run_directory;
+    o.max_steps = given->max_steps ? given->max_steps : kept->max_steps;
+    o.max_tokens = given->max_tokens ? given->max_tokens : kept->max_tokens;
+    o.max_epochs = given->max_epochs > 0 ? given->max_epochs : kept->max_epochs;
+    o.max_seconds = given->max_seconds > 0 ? given->max_seconds : kept->max_seconds;
+    o.valid_interval = given->valid_interval ? given->valid_interval : kept->valid_interval;
+    o.checkpoint_interval = given->checkpoint_interval ? given->checkpoint_interval : kept->checkpoint_interval;
+    o.log_interval = given->log_interval ? given->log_interval : kept->log_interval;
+    return o;
+}
+
+static ts_status rebuild(ts_trainer **out, ts_runtime *runtime, ts_safetensors *file, const saved *s, const ts_tokenizer *tokenizer,
+                         const ts_trainer_options *given, const char *name)
+{
+    ts_architecture architecture = s->architecture;
+    ts_trainer_options options = merge_options(given, &s->options);
+    ts_trainer *t;
+    architecture.struct_size = sizeof architecture;
+    TS_TRY(ts_architecture_complete(&architecture));
+    TS_TRY(ts_trainer_make(&t, runtime, tokenizer, &architecture, &options));
+    ts_status status = TS_OK;
+    if (t->batches.hash != s->data_hash)
+        status = ts_fail(TS_ERROR_MISMATCH, "%s: was trained on other text than what is given: %zu tokens and %zu held out do not match", name,
+                         t->batches.count, t->batches.held_count);
+    if (status == TS_OK)
+        status = read_arrays(t, file);
+    if (status == TS_OK && options.run_directory != NULL)
+        status = ts_trainer_take_folder(t, options.run_directory, s->state.log_bytes, true);
+    t->state = s->state;
+    if (status != TS_OK)
+        ts_trainer_free(t);
+    else
+        *out = t;
+    return status;
+}
+
+static ts_status resume_file(ts_trainer **out, ts_runtime *runtime, ts_safetensors *file, const ts_trainer_options *given, const char *name)
+{
+    saved s = {0};
+    char *text;
+    size_t size;
+    ts_tokenizer *tokenizer;
+    TS_TRY(check_kind(file, name));
+    TS_TRY(read_text(runtime, file, STATE_NAME, name, &text, &size));
+    ts_status status = read_state(&s, text, size, name);
+    ts_release(runtime, text);
+    TS_TRY(status);
+    TS_TRY(read_text(runtime, file, TOKENIZER_NAME, name, &text, &size));
+    status = ts_tokenizer_open_memory(&tokenizer, runtime, text, size);
+    ts_release(runtime, text);
+    if (status != TS_OK)
+        return ts_fail_context(status, name);
+    status = rebuild(out, runtime, file, &s, tokenizer, given, name);
+    ts_tokenizer_free(tokenizer);
+    return status;
+}
+
+static ts_status resume_path(ts_trainer **out, ts_runtime *runtime, const char *path, const ts_trainer_options *given)
+{
+    ts_source source;
+    ts_safetensors *file;
+    TS_TRY(ts_source_open(&source, runtime, path, false));
+    ts_status status = ts_safetensors_open(&file, &source);
+    if (status == TS_OK) {
+        status = resume_file(out, runtime, file, given, path);
+        ts_safetensors_close(file);
+    }
+    ts_source_close(&source);
+    return status;
+}
+
+ts_status ts_trainer_resume(ts_trainer **out, ts_runtime *runtime, const char *path, const ts_trainer_options *options)
+{
+    ts_trainer_options given = {.struct_size = sizeof given};
+    if (out == NULL || path == NULL)
+        return ts_fail(TS_ERROR_INVALID_ARGUMENT, "ts_trainer_resume: a pointer is NULL");
+    TS_TRY(ts_options_read(&given, sizeof given, options, "ts_trainer_options"));
+    TS_TRY(ts_runtime_acquire(&runtime, runtime));
+    ts_status status;
+    if (ts_path_is_directory(path)) {
+        char *file = ts_path_join(runtime, path, TS_CHECKPOINT_NAME);
+        if (given.run_directory == NULL)
+            given.run_directory = path;
+        status = file ? resume_path(out, runtime, file, &given) : TS_ERROR_OUT_OF_MEMORY;
+        ts_release(runtime, file);
+    } else {
+        status = resume_path(out, runtime, path, &given);
+    }
+    ts_runtime_release(runtime);
+    return status;
+}

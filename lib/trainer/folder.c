@@ -1,0 +1,139 @@
+/* The folder of a run: one trainer at a time, and a log of whole lines of JSON. */
+#include <math.h>
+
+#include "text/text.h"
+#include "trainer/trainer.h"
+
+char *ts_path_join(ts_runtime *runtime, const char *folder, const char *name)
+{
+    size_t folder_size = strlen(folder), name_size = strlen(name);
+    char *path = ts_allocate(runtime, folder_size + name_size + 2);
+    if (path != NULL) {
+        memcpy(path, folder, folder_size);
+        path[folder_size] = '/';
+        memcpy(path + folder_size + 1, name, name_size + 1);
+    }
+    return path;
+}
+
+/* The log of steps that a resumed run makes once more goes: each step stands there once. */
+static ts_status cut_log(ts_trainer *trainer, const char *path, uint64_t log_bytes)
+{
+    ts_runtime *runtime = trainer->runtime;
+    ts_writer writer;
+    char *text;
+    size_t size;
+    if (!ts_path_exists(path))
+        return TS_OK;
+    TS_TRY(ts_file_read(runtime, path, UINT32_MAX, &text, &size));
+    ts_status status = TS_OK;
+    if (size > log_bytes && (status = ts_writer_open(&writer, runtime, path)) == TS_OK) {
+        ts_writer_bytes(&writer, text, (size_t)log_bytes);
+        status = ts_writer_commit(&writer);
+    }
+    ts_release(runtime, text);
+    return status;
+}
+
+static ts_status open_log(ts_trainer *trainer, uint64_t log_bytes)
+{
+    char *path = ts_path_join(trainer->runtime, trainer->run_directory, TS_LOG_NAME);
+    if (path == NULL)
+        return TS_ERROR_OUT_OF_MEMORY;
+    ts_status status = cut_log(trainer, path, log_bytes);
+    if (status == TS_OK)
+        status = ts_append_open(trainer->runtime, path, &trainer->log);
+    ts_release(trainer->runtime, path);
+    return status;
+}
+
+static ts_status refuse_used(ts_trainer *trainer)
+{
+    char *path = ts_path_join(trainer->runtime, trainer->run_directory, TS_CHECKPOINT_NAME);
+    if (path == NULL)
+        return TS_ERROR_OUT_OF_MEMORY;
+    bool used = ts_path_exists(path);
+    ts_release(trainer->runtime, path);
+    if (used)
+        return ts_fail(TS_ERROR_INVALID_ARGUMENT, "%s: the folder holds a run already: resume it or choose another", trainer->run_directory);
+    return TS_OK;
+}
+
+ts_status ts_trainer_take_folder(ts_trainer *trainer, const char *folder, uint64_t log_bytes, bool resumed)
+{
+    ts_runtime *runtime = trainer->runtime;
+    TS_TRY(ts_directory_make(runtime, folder));
+    char *lock = ts_path_join(runtime, folder, "lock");
+    if (lock == NULL)
+        return TS_ERROR_OUT_OF_MEMORY;
+    ts_status status = ts_lock_take(runtime, lock, &trainer->lock);
+    ts_release(runtime, lock);
+    TS_TRY(status);
+    size_t size = strlen(folder) + 1;
+    trainer->run_directory = ts_allocate(runtime, size);
+    if (trainer->run_directory == NULL)
+        return TS_ERROR_OUT_OF_MEMORY;
+    memcpy(trainer->run_directory, folder, size);
+    if (!resumed)
+        TS_TRY(refuse_used(trainer));
+    return open_log(trainer, log_bytes);
+}
+
+void ts_trainer_leave_folder(ts_trainer *trainer)
+{
+    if (trainer->log >= 0)
+        ts_append_close(trainer->runtime, trainer->log);
+    if (trainer->lock >= 0)
+        ts_lock_release(trainer->runtime, trainer->lock);
+    trainer->log = trainer->lock = -1;
+    ts_release(trainer->runtime, trainer->run_directory);
+    trainer->run_directory = NULL;
+}
+
+static ts_status add_number(ts_bytes *line, const char *name, double value)
+{
+    char text[TS_DOUBLE_SIZE];
+    ts_format_double(text, value);
+    return ts_bytes_format(line, ", \"%s\": %s", name, text);
+}
+
+static ts_status write_line(ts_trainer *trainer, ts_bytes *line, const char *event)
+{
+    ts_trainer_report r = {.struct_size = sizeof r};
+    ts_trainer_fill_report(trainer, &r);
+    const struct {
+        const char *name;
+        double value;
+    } numbers[] = {
+        {"epoch", r.epoch},
+        {"loss", r.loss},
+        {"bits_per_byte", r.bits_per_byte},
+        {"gradient_norm", r.gradient_norm},
+        {"learning_rate", r.learning_rate},
+        {"valid_nats_per_token", r.valid_nats_per_token},
+        {"valid_bits_per_byte", r.valid_bits_per_byte},
+        {"tokens_per_second", r.tokens_per_second},
+        {"seconds", r.seconds},
+    };
+    TS_TRY(ts_bytes_format(line, "{\"event\": \"%s\", \"step\": %llu, \"tokens\": %llu, \"skipped_steps\": %llu", event, (unsigned long long)r.step,
+                           (unsigned long long)r.tokens, (unsigned long long)r.skipped_steps));
+    for (size_t i = 0; i < TS_COUNT_OF(numbers); i++)
+        TS_TRY(add_number(line, numbers[i].name, numbers[i].value));
+    TS_TRY(ts_bytes_add(line, "}", 1));
+    return ts_append_line(trainer->runtime, trainer->log, line->data, line->size);
+}
+
+void ts_trainer_note(ts_trainer *trainer, const char *event)
+{
+    if (trainer->log < 0)
+        return;
+    ts_bytes line = {.runtime = trainer->runtime};
+    if (write_line(trainer, &line, event) == TS_OK) {
+        trainer->state.log_bytes += line.size + 1;
+    } else {
+        ts_log(trainer->runtime, TS_LOG_WARNING, "%s/%s is not written any more: %s", trainer->run_directory, TS_LOG_NAME, ts_error_detail());
+        ts_append_close(trainer->runtime, trainer->log);
+        trainer->log = -1;
+    }
+    ts_bytes_free(&line);
+}

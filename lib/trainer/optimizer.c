@@ -1,0 +1,56 @@
+/* AdamW over the flat arrays, in pieces that do not depend on the number of threads. */
+#include <math.h>
+
+#include "trainer/trainer.h"
+
+#define PIECE 65536 /* floats */
+
+static void sum_squares(void *argument, size_t begin, size_t end, size_t worker)
+{
+    const ts_trainer *t = argument;
+    (void)worker;
+    t->squares[begin / PIECE] = t->kernels->square_sum(t->gradients + begin, end - begin);
+}
+
+double ts_gradient_norm(const ts_trainer *trainer)
+{
+    double sum = 0;
+    ts_parallel(trainer->runtime, trainer->total, PIECE, sum_squares, (void *)trainer);
+    for (size_t i = 0; i < (trainer->total + PIECE - 1) / PIECE; i++)
+        sum += trainer->squares[i];
+    return sqrt(sum);
+}
+
+typedef struct update {
+    ts_trainer *trainer;
+    float clip, rate, correction1, correction2;
+} update;
+
+/* Elements [begin, end) of one tensor, which decays or does not. */
+static void update_part(const update *u, const ts_parameter *p, size_t begin, size_t end)
+{
+    ts_trainer *t = u->trainer;
+    const ts_trainer_options *o = &t->options;
+    t->kernels->adamw(t->parameters + begin, t->first + begin, t->second + begin, t->gradients + begin, end - begin, u->clip, u->rate, (float)o->beta1,
+                      (float)o->beta2, u->correction1, u->correction2, (float)o->epsilon, p->decay ? (float)o->weight_decay : 0);
+}
+
+static void update_piece(void *argument, size_t begin, size_t end, size_t worker)
+{
+    const update *u = argument;
+    const ts_trainer *t = u->trainer;
+    (void)worker;
+    for (size_t i = 0; i < t->table_count; i++) {
+        const ts_parameter *p = &t->table[i];
+        size_t first = TS_MAX(begin, p->offset), last = TS_MIN(end, p->offset + p->rows * p->columns);
+        if (first < last)
+            update_part(u, p, first, last);
+    }
+}
+
+void ts_adamw(ts_trainer *trainer, double clip, double rate)
+{
+    double steps = (double)(trainer->state.step - trainer->state.skipped + 1);
+    update u = {trainer, (float)clip, (float)rate, (float)(1 - pow(trainer->options.beta1, steps)), (float)(1 - pow(trainer->options.beta2, steps))};
+    ts_parallel(trainer->runtime, trainer->total, PIECE, update_piece, &u);
+}

@@ -1,0 +1,353 @@
+/* The handle: making it, one step, what it tells. */
+#include "trainer/trainer.h"
+
+#include <math.h>
+
+#define SKIPS_IN_A_ROW 5
+#define SEQUENCES 8 /* of a batch when the options leave it open */
+
+static const ts_trainer_options defaults = {
+    .struct_size = sizeof(ts_trainer_options),
+    .valid_share = 0.02,
+    .final_rate = 0.05,
+    .warmup = 0.03,
+    .beta1 = 0.9,
+    .beta2 = 0.95,
+    .epsilon = 1e-8,
+    .weight_decay = 0.1,
+    .clip = 1,
+    .log_interval = 10,
+};
+
+ts_status ts_trainer_options_init(ts_trainer_options *options, size_t struct_size)
+{
+    return ts_options_defaults(options, struct_size, &defaults, sizeof defaults, "ts_trainer_options");
+}
+
+static ts_status check_options(const ts_trainer_options *o)
+{
+    const struct {
+        const char *name;
+        double value, least, most;
+    } ranges[] = {
+        {"max_epochs", o->max_epochs, 0, 1e9},     {"max_seconds", o->max_seconds, 0, 1e9}, {"valid_share", o->valid_share, 0, 0.5},
+        {"learning_rate", o->learning_rate, 0, 1e6}, {"final_rate", o->final_rate, 0, 1},     {"warmup", o->warmup, 0, 1},
+        {"beta1", o->beta1, 0, 0.999999},          {"beta2", o->beta2, 0, 0.999999},        {"epsilon", o->epsilon, 0, 1},
+        {"weight_decay", o->weight_decay, 0, 100}, {"clip", o->clip, 0, 1e9},
+    };
+    for (size_t i = 0; i < TS_COUNT_OF(ranges); i++)
+        if (!(ranges[i].value >= ranges[i].least && ranges[i].value <= ranges[i].most))
+            return ts_fail(TS_ERROR_INVALID_ARGUMENT, "ts_trainer_options.%s is not a number from %d to %d", ranges[i].name, (int)ranges[i].least,
+                           (int)ranges[i].most);
+    if (o->schedule > TS_SCHEDULE_WSD)
+        return ts_fail(TS_ERROR_INVALID_ARGUMENT, "ts_trainer_options.schedule is %u, expected 0 to 3", o->schedule);
+    if (o->log_interval == 0)
+        return ts_fail(TS_ERROR_INVALID_ARGUMENT, "ts_trainer_options.log_interval is 0, expected at least 1");
+    if (o->micro_batch > 65536 || o->batch_tokens > 1u << 30)
+        return ts_fail(TS_ERROR_INVALID_ARGUMENT, "ts_trainer_options: micro_batch is %u, expected at most 65,536, batch_tokens %u, at most 2^30", o->micro_batch,
+                       o->batch_tokens);
+    if (o->text_count == 0 || o->text == NULL || (o->valid_count > 0 && o->valid == NULL))
+        return ts_fail(TS_ERROR_INVALID_ARGUMENT, "ts_trainer_options.text names no file to train on");
+    return TS_OK;
+}
+
+/* What is left open is chosen, and the batch becomes whole micro batches. */
+static void choose_open(ts_trainer *t)
+{
+    ts_trainer_options *o = &t->options;
+    size_t sequences = o->batch_tokens ? (o->batch_tokens + t->shape.T - 1) / t->shape.T : SEQUENCES;
+    t->micro = TS_MIN(o->micro_batch ? o->micro_batch : SEQUENCES, sequences);
+    t->accumulation = (sequences + t->micro - 1) / t->micro;
+    o->micro_batch = (uint32_t)t->micro;
+    o->batch_tokens = (uint32_t)(t->micro * t->accumulation * t->shape.T);
+    if (o->learning_rate == 0)
+        o->learning_rate = ts_schedule_peak(t->shape.C);
+    if (o->max_steps == 0 && o->max_tokens == 0 && o->max_epochs == 0 && o->max_seconds == 0)
+        o->max_epochs = 1;
+}
+
+static ts_status allocate(ts_trainer *t)
+{
+    float **arrays[] = {&t->parameters, &t->gradients, &t->first, &t->second};
+    for (size_t i = 0; i < TS_COUNT_OF(arrays); i++)
+        if ((*arrays[i] = ts_allocate_array(t->runtime, t->total, sizeof(float))) == NULL)
+            return TS_ERROR_OUT_OF_MEMORY;
+    TS_TRY(ts_weights_make(&t->weights, t->runtime, &t->shape, t->table, t->table_count, t->parameters));
+    TS_TRY(ts_weights_make(&t->gradient_weights, t->runtime, &t->shape, t->table, t->table_count, t->gradients));
+    t->ids = ts_allocate_array(t->runtime, t->micro * t->shape.T, sizeof *t->ids);
+    t->targets = ts_allocate_array(t->runtime, t->micro * t->shape.T, sizeof *t->targets);
+    t->squares = ts_allocate_array(t->runtime, t->total / 65536 + 1, sizeof *t->squares);
+    if (t->ids == NULL || t->targets == NULL || t->squares == NULL)
+        return TS_ERROR_OUT_OF_MEMORY;
+    return ts_network_make(&t->network, t->runtime, &t->shape, t->micro, t->shape.T);
+}
+
+static ts_status fill(ts_trainer *t, const ts_tokenizer *tokenizer, const ts_trainer_options *options)
+{
+    t->tokenizer = ts_tokenizer_acquire(tokenizer);
+    if (ts_tokenizer_end_of_text(tokenizer) == TS_TOKENIZER_NONE)
+        return ts_fail(TS_ERROR_INVALID_ARGUMENT, "the tokenizer has no end of text, which divides the stories");
+    TS_TRY(ts_parameters_make(t->runtime, &t->shape, &t->table, &t->table_count, &t->total));
+    TS_TRY(ts_batches_make(&t->batches, t->runtime, tokenizer, options, t->shape.T));
+    choose_open(t);
+    return allocate(t);
+}
+
+ts_status ts_trainer_make(ts_trainer **out, ts_runtime *runtime, const ts_tokenizer *tokenizer, const ts_architecture *architecture,
+                          const ts_trainer_options *options)
+{
+    TS_TRY(check_options(options));
+    ts_trainer *t = ts_allocate(runtime, sizeof *t);
+    if (t == NULL)
+        return TS_ERROR_OUT_OF_MEMORY;
+    t->lock = t->log = -1;
+    t->architecture = *architecture;
+    t->options = *options;
+    t->options.text = t->options.valid = NULL;
+    t->options.run_directory = NULL;
+    t->kernels = ts_kernels_at(ts_runtime_cpu_level(runtime));
+    t->state.valid_nats_per_token = t->state.valid_bits_per_byte = NAN;
+    ts_shape_of(&t->shape, &t->architecture);
+    ts_status status = ts_runtime_acquire(&t->runtime, runtime);
+    if (status == TS_OK)
+        status = fill(t, tokenizer, options);
+    if (status != TS_OK) {
+        ts_trainer_free(t);
+        return status;
+    }
+    *out = t;
+    return TS_OK;
+}
+
+ts_status ts_trainer_new(ts_trainer **out, ts_runtime *runtime, const ts_tokenizer *tokenizer, const ts_architecture *architecture,
+                         const ts_trainer_options *options)
+{
+    ts_trainer_options o = defaults;
+    ts_architecture a;
+    ts_trainer *t = NULL;
+    if (out == NULL || tokenizer == NULL)
+        return ts_fail(TS_ERROR_INVALID_ARGUMENT, "ts_trainer_new: a pointer is NULL");
+    TS_TRY(ts_options_read(&o, sizeof o, options, "ts_trainer_options"));
+    TS_TRY(ts_architecture_read(&a, architecture, tokenizer));
+    TS_TRY(ts_runtime_acquire(&runtime, runtime));
+    ts_status status = ts_trainer_make(&t, runtime, tokenizer, &a, &o);
+    if (status == TS_OK) {
+        ts_parameters_initialize(t->table, t->table_count, &t->shape, t->parameters, o.seed);
+        if (o.run_directory != NULL)
+            status = ts_trainer_take_folder(t, o.run_directory, 0, false);
+        if (status != TS_OK)
+            ts_trainer_free(t);
+        else
+            *out = t;
+    }
+    ts_runtime_release(runtime);
+    return status;
+}
+
+void ts_trainer_free(ts_trainer *t)
+{
+    if (t == NULL)
+        return;
+    ts_runtime *runtime = t->runtime;
+    void *const arrays[] = {t->parameters, t->gradients, t->first, t->second, t->weights.all, t->gradient_weights.all, t->ids, t->targets, t->squares, t->table};
+    ts_trainer_leave_folder(t);
+    ts_network_free(t->network);
+    ts_batches_free(&t->batches);
+    for (size_t i = 0; i < TS_COUNT_OF(arrays); i++)
+        ts_release(runtime, arrays[i]);
+    ts_tokenizer_free((ts_tokenizer *)t->tokenizer);
+    ts_release(runtime, t);
+    ts_runtime_release(runtime);
+}
+
+/* ---- where the run is ---- */
+
+double ts_trainer_fraction(const ts_trainer *t, uint64_t step)
+{
+    const ts_trainer_options *o = &t->options;
+    double sequences = (double)step * (double)(t->micro * t->accumulation), share = 0;
+    if (o->max_steps > 0)
+        share = TS_MAX(share, (double)step / (double)o->max_steps);
+    if (o->max_tokens > 0)
+        share = TS_MAX(share, sequences * (double)t->shape.T / (double)o->max_tokens);
+    if (o->max_epochs > 0)
+        share = TS_MAX(share, sequences / (double)t->batches.windows / o->max_epochs);
+    if (o->max_seconds > 0)
+        share = TS_MAX(share, t->state.seconds / o->max_seconds);
+    return share;
+}
+
+/* The step at which the first rule but time is reached; 0: none. */
+static uint64_t total_steps(const ts_trainer *t)
+{
+    const ts_trainer_options *o = &t->options;
+    double batch = (double)(t->micro * t->accumulation), least = 0;
+    const double steps[] = {(double)o->max_steps, ceil((double)o->max_tokens / (batch * (double)t->shape.T)),
+                            ceil(o->max_epochs * (double)t->batches.windows / batch)};
+    for (size_t i = 0; i < TS_COUNT_OF(steps); i++)
+        if (steps[i] > 0 && (least == 0 || steps[i] < least))
+            least = steps[i];
+    return (uint64_t)least;
+}
+
+void ts_trainer_fill_report(const ts_trainer *t, ts_trainer_report *report)
+{
+    const ts_trainer_progress_state *s = &t->state;
+    double fraction = ts_trainer_fraction(t, s->step), bytes = (double)t->batches.bytes / (double)TS_MAX(t->batches.count - 1, 1);
+    *report = (ts_trainer_report){
+        .struct_size = sizeof *report,
+        .step = s->step,
+        .total_steps = total_steps(t),
+        .tokens = s->tokens,
+        .skipped_steps = s->skipped,
+        .epoch = (double)s->step * (double)(t->micro * t->accumulation) / (double)t->batches.windows,
+        .loss = s->loss,
+        .bits_per_byte = s->loss / bytes / 0.69314718055994531,
+        .gradient_norm = s->gradient_norm,
+        .learning_rate = s->learning_rate,
+        .valid_nats_per_token = s->valid_nats_per_token,
+        .valid_bits_per_byte = s->valid_bits_per_byte,
+        .tokens_per_second = t->recent_seconds > 0 ? t->recent_tokens / t->recent_seconds : 0,
+        .seconds = s->seconds,
+        .remaining_seconds = fraction >= 1 ? 0 : fraction > 0 && s->seconds > 0 ? s->seconds * (1 - fraction) / fraction : NAN,
+    };
+}
+
+ts_status ts_trainer_state(const ts_trainer *trainer, ts_trainer_report *report)
+{
+    ts_trainer_report now;
+    if (trainer == NULL)
+        return ts_fail(TS_ERROR_INVALID_ARGUMENT, "ts_trainer_state: the trainer is NULL");
+    ts_trainer_fill_report(trainer, &now);
+    return ts_report_write(report, &now, sizeof now, "ts_trainer_report");
+}
+
+int32_t ts_trainer_done(const ts_trainer *trainer)
+{
+    return trainer == NULL || ts_trainer_fraction(trainer, trainer->state.step) >= 1;
+}
+
+/* ---- a step ---- */
+
+/* The gradient of the mean loss over the whole batch; gives that loss. */
+static double gradient(ts_trainer *t)
+{
+    size_t T = t->shape.T, batch = t->micro * t->accumulation;
+    double sum = 0;
+    memset(t->gradients, 0, t->total * sizeof(float));
+    for (size_t part = 0; part < t->accumulation; part++) {
+        double loss;
+        size_t counted;
+        for (size_t i = 0; i < t->micro; i++)
+            ts_batches_sequence(&t->batches, t->state.step * batch + part * t->micro + i, t->ids + i * T, t->targets + i * T);
+        ts_network_step(t->network, &t->weights, &t->gradient_weights, t->ids, t->targets, 1 / (float)(batch * T), &loss, &counted);
+        sum += loss;
+    }
+    return sum / (double)(batch * T);
+}
+
+/* Notes a step that changed nothing. */
+static ts_status skip(ts_trainer *t)
+{
+    t->state.skipped++;
+    t->state.skipped_in_a_row++;
+    if (t->state.skipped_in_a_row >= SKIPS_IN_A_ROW)
+        return ts_fail(TS_ERROR_DIVERGED, "the loss or gradient was not finite in %d steps in a row, at step %llu: try a lower learning rate than %.3g",
+                       SKIPS_IN_A_ROW, (unsigned long long)t->state.step, t->options.learning_rate);
+    return TS_OK;
+}
+
+ts_status ts_trainer_step_within(ts_trainer *t)
+{
+    double start = ts_clock(), rate = ts_schedule_rate(&t->options, ts_trainer_fraction(t, t->state.step + 1));
+    double loss = gradient(t), norm = ts_gradient_norm(t), clip = t->options.clip;
+    ts_status status = TS_OK;
+    if (isfinite(loss) && isfinite(norm)) {
+        ts_adamw(t, clip > 0 && norm > clip ? clip / norm : 1, rate);
+        t->state.skipped_in_a_row = 0;
+    } else {
+        status = skip(t);
+    }
+    t->state.loss = loss;
+    t->state.gradient_norm = norm;
+    t->state.learning_rate = rate;
+    t->state.step++;
+    t->state.tokens += t->options.batch_tokens;
+    double seconds = ts_clock() - start;
+    t->state.seconds += seconds;
+    t->recent_seconds = 0.95 * t->recent_seconds + seconds;
+    t->recent_tokens = 0.95 * t->recent_tokens + (double)t->options.batch_tokens;
+    return status;
+}
+
+static ts_status enter(ts_trainer *trainer, const char *what)
+{
+    if (trainer == NULL)
+        return ts_fail(TS_ERROR_INVALID_ARGUMENT, "%s: the trainer is NULL", what);
+    if (!ts_busy_enter(&trainer->busy))
+        return ts_fail(TS_ERROR_BUSY, "%s: another thread is using the trainer", what);
+    return TS_OK;
+}
+
+ts_status ts_trainer_step(ts_trainer *trainer, ts_trainer_report *report)
+{
+    ts_trainer_report now;
+    TS_TRY(enter(trainer, "ts_trainer_step"));
+    ts_status status = ts_trainer_step_within(trainer);
+    ts_trainer_fill_report(trainer, &now);
+    ts_busy_leave(&trainer->busy);
+    if (report != NULL && status == TS_OK)
+        status = ts_report_write(report, &now, sizeof now, "ts_trainer_report");
+    return status;
+}
+
+/* ---- validation, snapshot, checkpoint ---- */
+
+ts_status ts_trainer_validate_within(ts_trainer *t, ts_score *score)
+{
+    const ts_batches *b = &t->batches;
+    ts_model *model;
+    ts_scorer *scorer;
+    *score = (ts_score){.struct_size = sizeof *score};
+    if (b->held_story_count == 0)
+        return ts_fail(TS_ERROR_INVALID_ARGUMENT, "there are no stories to validate with: give some, or a valid_share");
+    TS_TRY(ts_model_from_parameters(&model, t->runtime, t->tokenizer, &t->architecture, t->parameters));
+    ts_status status = ts_scorer_make(&scorer, model);
+    if (status == TS_OK) {
+        for (size_t i = 0; i < b->held_story_count && status == TS_OK; i++)
+            status = ts_scorer_add(scorer, b->held + b->held_stories[i].begin, b->held_stories[i].count, b->held_stories[i].bytes, score);
+        ts_scorer_free(scorer);
+    }
+    ts_model_free(model);
+    TS_TRY(status);
+    ts_score_finish(score);
+    t->state.valid_nats_per_token = score->nats_per_token;
+    t->state.valid_bits_per_byte = score->bits_per_byte;
+    return TS_OK;
+}
+
+ts_status ts_trainer_validate(ts_trainer *trainer, ts_score *score)
+{
+    ts_score now;
+    TS_TRY(enter(trainer, "ts_trainer_validate"));
+    ts_status status = ts_trainer_validate_within(trainer, &now);
+    ts_busy_leave(&trainer->busy);
+    return status == TS_OK && score ? ts_report_write(score, &now, sizeof now, "ts_score") : status;
+}
+
+ts_status ts_trainer_snapshot(ts_trainer *trainer, ts_model **out)
+{
+    TS_TRY(enter(trainer, "ts_trainer_snapshot"));
+    ts_status status = out ? ts_model_from_parameters(out, trainer->runtime, trainer->tokenizer, &trainer->architecture, trainer->parameters)
+                           : ts_fail(TS_ERROR_INVALID_ARGUMENT, "ts_trainer_snapshot: out is NULL");
+    ts_busy_leave(&trainer->busy);
+    return status;
+}
+
+ts_status ts_trainer_save(ts_trainer *trainer, const char *path)
+{
+    TS_TRY(enter(trainer, "ts_trainer_save"));
+    ts_status status = ts_trainer_save_within(trainer, path);
+    ts_busy_leave(&trainer->busy);
+    return status;
+}

@@ -1,0 +1,115 @@
+/* The inside of a trainer, private to this room. */
+#ifndef TS_TRAINER_H
+#define TS_TRAINER_H
+
+#include "format/format.h"
+#include "model/model.h"
+#include "tinystories/trainer.h"
+
+/* ---- batches.c: the tokens, and which of them a step sees ---- */
+
+/* A held-out story. */
+typedef struct ts_held_story {
+    size_t begin, count; /* in ts_batches.held; no ends of text */
+    uint64_t bytes;
+} ts_held_story;
+
+/*
+ * All tokens in memory. An epoch is a permutation of windows of T + 1 tokens that overlap by one, behind an offset that changes with the epoch. Everything is
+ * a function of (seed, number of the sequence), so that a run can be resumed from its step alone.
+ */
+typedef struct ts_batches {
+    ts_runtime *runtime;
+    size_t T;
+    uint64_t seed;
+    uint32_t width;   /* bytes of an id: 2 or 4 */
+    void *ids;        /* one end of text first, and one after each story */
+    size_t count, capacity;
+    uint64_t stories, bytes;
+    size_t windows;   /* of an epoch */
+    uint32_t *held;   /* tokens of the held-out stories behind one another */
+    size_t held_count, held_capacity;
+    ts_held_story *held_stories;
+    size_t held_story_count, held_story_capacity;
+    uint64_t hash;    /* of all tokens */
+} ts_batches;
+
+ts_status ts_batches_make(ts_batches *batches, ts_runtime *runtime, const ts_tokenizer *tokenizer, const ts_trainer_options *options, size_t T);
+void ts_batches_free(ts_batches *batches);
+/* Sequence `index` of the run: ids and targets, T each. */
+void ts_batches_sequence(const ts_batches *batches, uint64_t index, uint32_t *ids, uint32_t *targets);
+
+/* ---- schedule.c ---- */
+
+/* The learning rate at a point of the run, 0 (begin) to 1 (end and beyond). */
+double ts_schedule_rate(const ts_trainer_options *options, double progress);
+/* The peak for a width when the options leave it open: found on TinyStories for widths 64 to 512 with AdamW. */
+double ts_schedule_peak(size_t width);
+
+/* ---- the handle ---- */
+
+/* What changes with the steps and is saved. */
+typedef struct ts_trainer_progress_state {
+    uint64_t step, tokens, skipped, skipped_in_a_row;
+    uint64_t log_bytes;  /* of the log that belong to these steps */
+    double seconds;
+    double loss, gradient_norm, learning_rate;
+    double valid_nats_per_token, valid_bits_per_byte;
+} ts_trainer_progress_state;
+
+struct ts_trainer {
+    ts_runtime *runtime;
+    ts_busy busy;
+    const ts_tokenizer *tokenizer;
+    const ts_kernels *kernels;
+    ts_trainer_options options;  /* everything chosen, paths cleared */
+    ts_architecture architecture;
+    ts_shape shape;
+    ts_parameter *table;
+    size_t table_count, total;
+    float *parameters, *gradients, *first, *second; /* `total` each: weights, their gradients, AdamW's moments */
+    ts_weights weights, gradient_weights;
+    ts_network *network;
+    ts_batches batches;
+    uint32_t *ids, *targets;     /* (micro batch, T) */
+    size_t micro, accumulation;  /* sequences at once; micro batches a step */
+    double *squares;             /* of pieces of the gradient */
+    ts_trainer_progress_state state;
+    double recent_seconds;       /* of the last steps, and their tokens */
+    double recent_tokens;
+    char *run_directory;         /* NULL: none */
+    int lock, log;               /* files, -1: none */
+};
+
+/* Makes everything that follows from architecture, options and data; parameters are zero. The trainer frees itself on failure. */
+ts_status ts_trainer_make(ts_trainer **out, ts_runtime *runtime, const ts_tokenizer *tokenizer, const ts_architecture *architecture,
+                          const ts_trainer_options *options);
+/* How far the run is, 0 to 1, by the stopping rule that is furthest along; `seconds` of training so far. */
+double ts_trainer_fraction(const ts_trainer *trainer, uint64_t step);
+void ts_trainer_fill_report(const ts_trainer *trainer, ts_trainer_report *report);
+/* Like the public ones, for callers that have the trainer already. */
+ts_status ts_trainer_step_within(ts_trainer *trainer);
+ts_status ts_trainer_validate_within(ts_trainer *trainer, ts_score *score);
+ts_status ts_trainer_save_within(ts_trainer *trainer, const char *path);
+
+/* ---- optimizer.c ---- */
+
+/* The global norm of the gradient, summed in fixed pieces. */
+double ts_gradient_norm(const ts_trainer *trainer);
+/* One step of AdamW; `clip` multiplies the gradient. */
+void ts_adamw(ts_trainer *trainer, double clip, double rate);
+
+/* ---- folder.c: run folders and their logs ---- */
+
+#define TS_CHECKPOINT_NAME "checkpoint.safetensors"
+#define TS_LOG_NAME "log.jsonl"
+
+/* Joins folder and name; release with ts_release. NULL: no memory. */
+char *ts_path_join(ts_runtime *runtime, const char *folder, const char *name);
+/* Takes the folder of options (making it), and its lock; opens the log, cut to `log_bytes`. */
+ts_status ts_trainer_take_folder(ts_trainer *trainer, const char *folder, uint64_t log_bytes, bool resumed);
+void ts_trainer_leave_folder(ts_trainer *trainer);
+/* Adds an event to the log: "step" or "valid" or "end". A log that cannot be written is reported once and done without. */
+void ts_trainer_note(ts_trainer *trainer, const char *event);
+
+#endif
