@@ -122,7 +122,8 @@ void ts_tokenizer_to_gguf(const ts_tokenizer *tokenizer, ts_gguf_writer *writer,
     }
     if (status == TS_OK)
         ts_gguf_add_i32s(writer, "tokenizer.ggml.token_type", types, vocabulary_size);
-    ts_gguf_add_strings(writer, "tokenizer.ggml.merges", v->merge_count);
+    if (status == TS_OK)
+        ts_gguf_add_strings(writer, "tokenizer.ggml.merges", v->merge_count);
     for (uint32_t rank = 0; rank < v->merge_count && status == TS_OK; rank++) {
         text.size = 0;
         for (int side = 0; side < 2 && status == TS_OK; side++) {
@@ -135,7 +136,7 @@ void ts_tokenizer_to_gguf(const ts_tokenizer *tokenizer, ts_gguf_writer *writer,
         if (status == TS_OK)
             ts_gguf_add_element(writer, text.data, text.size);
     }
-    if (tokenizer->end_of_text != TS_TOKENIZER_NONE) {
+    if (status == TS_OK && tokenizer->end_of_text != TS_TOKENIZER_NONE) {
         ts_gguf_add_u32(writer, "tokenizer.ggml.bos_token_id", tokenizer->end_of_text);
         ts_gguf_add_u32(writer, "tokenizer.ggml.eos_token_id", tokenizer->end_of_text);
         ts_gguf_add_bool(writer, "tokenizer.ggml.add_bos_token", true);
