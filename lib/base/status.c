@@ -24,8 +24,12 @@ static void make_printable(void)
         return;
     while (start > 0 && size - start < 4 && ((unsigned char)detail[start - 1] & 0xc0) == 0x80)
         start--;
-    if (start > 0 && (unsigned char)detail[start - 1] >= 0xc0)
-        detail[start - 1] = 0;
+    if (start == 0 || (unsigned char)detail[start - 1] < 0xc0)
+        return;
+    unsigned char lead = (unsigned char)detail[--start];
+    size_t length = lead >= 0xf0 ? 4 : lead >= 0xe0 ? 3 : 2;
+    if (size - start < length)
+        detail[start] = 0;
 }
 
 ts_status ts_fail(ts_status status, const char *format, ...)

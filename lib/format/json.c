@@ -1,15 +1,16 @@
 /* The prescan that protects cJSON from hostile documents, and thin getters over its nodes. */
 #include "format/json.h"
 
-#include <stdlib.h>
+#include <math.h>
 
+#include "format/order.h"
 #include "text/text.h"
 
 #ifndef TS_WITH_JSON
 #define TS_WITH_JSON 1
 #endif
 
-/* ---- prescan: sizes, depth, digits, UTF-8 and escapes; the grammar is cJSON's to check ---- */
+/* ---- prescan: depth, numbers, UTF-8 and escapes; the rest of the grammar is cJSON's to check ---- */
 
 typedef struct scan {
     const char *text;
@@ -83,6 +84,49 @@ static bool is_number_part(char c)
     return (c >= '0' && c <= '9') || c == '+' || c == '-' || c == '.' || c == 'e' || c == 'E';
 }
 
+static size_t count_digits(const char *text, size_t size)
+{
+    size_t count = 0;
+    while (count < size && text[count] >= '0' && text[count] <= '9')
+        count++;
+    return count;
+}
+
+/* -?(0|[1-9][0-9]*)(.[0-9]+)?([eE][+-]?[0-9]+)? and no more; cJSON takes more than that. */
+static bool is_number(const char *text, size_t size)
+{
+    size_t at = text[0] == '-', digits = count_digits(text + at, size - at);
+    if (digits == 0 || (digits > 1 && text[at] == '0'))
+        return false;
+    at += digits;
+    if (at < size && text[at] == '.') {
+        at++;
+        if ((digits = count_digits(text + at, size - at)) == 0)
+            return false;
+        at += digits;
+    }
+    if (at < size && (text[at] | 0x20) == 'e') {
+        at++;
+        at += at < size && (text[at] == '+' || text[at] == '-');
+        if ((digits = count_digits(text + at, size - at)) == 0)
+            return false;
+        at += digits;
+    }
+    return at == size;
+}
+
+/* What stands where a value may begin: a number, or the letters of true, false and null, whose 'e' is no exponent. */
+static size_t number_length(const scan *s)
+{
+    size_t length = 0;
+    char c = s->text[s->at];
+    if (c != '-' && c != '+' && c != '.' && (c < '0' || c > '9'))
+        return 0;
+    while (length < s->size - s->at && is_number_part(s->text[s->at + length]))
+        length++;
+    return length;
+}
+
 static bool prescan(scan *s)
 {
     size_t depth = 0;
@@ -93,11 +137,11 @@ static bool prescan(scan *s)
                 return false;
             continue;
         }
-        size_t digits = 0;
-        while (s->at + digits < s->size && is_number_part(s->text[s->at + digits]))
-            digits++;
-        if (digits > TS_JSON_MAX_DIGITS)
+        size_t length = number_length(s);
+        if (length > TS_JSON_MAX_DIGITS)
             s->problem = "a number of too many digits";
+        else if (length > 0 && !is_number(s->text + s->at, length))
+            s->problem = "a malformed number";
         else if ((unsigned char)c >= 0x7f || (c < 0x20 && c != '\n' && c != '\r' && c != '\t'))
             s->problem = "a byte that JSON does not allow there";
         else if ((c == '[' || c == '{') && ++depth > TS_JSON_MAX_DEPTH)
@@ -106,7 +150,7 @@ static bool prescan(scan *s)
             s->problem = "a bracket that closes nothing";
         if (s->problem != NULL)
             return false;
-        s->at += digits > 0 ? digits : 1;
+        s->at += length > 0 ? length : 1;
     }
     return true;
 }
@@ -190,7 +234,7 @@ const char *ts_json_text(const ts_json *value)
 
 bool ts_json_double(const ts_json *value, double *out)
 {
-    if (ts_json_kind_of(value) != TS_JSON_NUMBER)
+    if (ts_json_kind_of(value) != TS_JSON_NUMBER || !isfinite(value->node.valuedouble))
         return false;
     *out = value->node.valuedouble;
     return true;
@@ -285,7 +329,7 @@ size_t ts_json_count(const ts_json *value)
 bool ts_json_whole(const ts_json *value, uint64_t *out)
 {
     double number;
-    if (!ts_json_double(value, &number) || !(number >= 0 && number <= 9007199254740992.0) || number != (double)(uint64_t)number)
+    if (!ts_json_double(value, &number) || !(number >= 0 && number < 9007199254740992.0) || number != (double)(uint64_t)number)
         return false;
     *out = (uint64_t)number;
     return true;
@@ -293,22 +337,22 @@ bool ts_json_whole(const ts_json *value, uint64_t *out)
 
 static int by_name(const void *a, const void *b)
 {
-    return strcmp(*(const char *const *)a, *(const char *const *)b);
+    return strcmp(a, b);
 }
 
 ts_status ts_json_check_unique(const ts_json *object, ts_runtime *runtime, const char *name)
 {
-    size_t count = ts_json_count(object), i = 0;
-    ts_status status = TS_OK;
-    const char **keys = ts_allocate_array(runtime, count, sizeof *keys);
+    size_t count = 0;
+    if (ts_json_kind_of(object) != TS_JSON_OBJECT)
+        return TS_OK; /* nothing in it has a key */
+    const void **keys = ts_allocate_array(runtime, ts_json_count(object), sizeof *keys);
     if (keys == NULL)
         return TS_ERROR_OUT_OF_MEMORY;
     for (const ts_json *member = ts_json_first(object); member != NULL; member = ts_json_next(member))
-        keys[i++] = ts_json_key(member);
-    qsort(keys, count, sizeof *keys, by_name);
-    for (i = 1; i < count && status == TS_OK; i++)
-        if (strcmp(keys[i - 1], keys[i]) == 0)
-            status = ts_fail(TS_ERROR_FORMAT, "%s: has the key \"%s\" twice", name, keys[i]);
+        keys[count++] = ts_json_key(member);
+    ts_order_sort(keys, count, by_name);
+    const char *twice = ts_order_duplicate(keys, count, by_name);
+    ts_status status = twice ? ts_fail(TS_ERROR_FORMAT, "%s: has the key \"%.100s\" twice", name, twice) : TS_OK;
     ts_release(runtime, keys);
     return status;
 }

@@ -42,7 +42,7 @@ const char *ts_json_key(const ts_json *member);
 
 /* NUL-terminated (no NUL within); NULL if it is not a string. */
 const char *ts_json_text(const ts_json *value);
-/* False if it is not a number; not a whole one of 0 to 2^53; not a bool. */
+/* False if it is not a finite number; not a whole one of 0 to 2^53 - 1, where no two numbers read alike; not a bool. */
 bool ts_json_double(const ts_json *value, double *out);
 bool ts_json_whole(const ts_json *value, uint64_t *out);
 bool ts_json_bool(const ts_json *value, bool *out);

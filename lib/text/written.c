@@ -1,4 +1,5 @@
 /* Numbers and JSON strings as they are written, whatever the locale. */
+#include <float.h>
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -11,7 +12,8 @@ void ts_format_double(char *out, double value)
         snprintf(out, TS_DOUBLE_SIZE, "null");
         return;
     }
-    for (int digits = 15; digits <= 17; digits++) {
+    /* Any 15 digits survive a normal double; the sparse ones next to zero may need fewer. */
+    for (int digits = fabs(value) < DBL_MIN ? 1 : 15; digits <= 17; digits++) {
         snprintf(out, TS_DOUBLE_SIZE, "%.*g", digits, value);
         if (strtod(out, NULL) == value) /* in the locale that it was written in */
             break;

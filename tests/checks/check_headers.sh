@@ -1,0 +1,17 @@
+#!/bin/sh
+# Every public header compiles alone in four language versions, with warnings as errors, with every compiler that is there. usage: check_headers.sh ROOT BUILD
+set -eu
+for header in "$1"/include/tinystories.h "$1"/include/tinystories/*.h; do
+    for compiler in gcc clang; do
+        command -v $compiler >/dev/null || continue
+        for standard in c99 c11; do
+            $compiler -std=$standard -Wall -Wextra -Wpedantic -Wpadded -Werror -I"$1/include" -fsyntax-only -x c "$header"
+        done
+    done
+    for compiler in g++ clang++; do
+        command -v $compiler >/dev/null || continue
+        for standard in c++11 c++17; do
+            $compiler -std=$standard -Wall -Wextra -Wpedantic -Werror -I"$1/include" -fsyntax-only -x c++ "$header"
+        done
+    done
+done

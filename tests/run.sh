@@ -1,0 +1,119 @@
+#!/bin/sh
+# Installs what is missing, builds, and runs every test: release, sanitizers, threads, the inference build, and the checks of interface and packaging.
+# Real data is looked for in $TINYSTORIES_TEST_DATA; tests that need it say "skipped" without it. The last line counts everything.
+set -u
+cd "$(dirname "$0")/.." || exit 1
+root=$(pwd)
+build=${TINYSTORIES_BUILD:-$root/build}
+passed=0 failed=0 skipped=0
+
+missing=""
+for pair in gcc:gcc cmake:cmake ninja:ninja-build pkg-config:pkg-config python3:python3; do
+    command -v "${pair%%:*}" >/dev/null 2>&1 || missing="$missing ${pair#*:}"
+done
+for pair in openblas:libopenblas-dev zlib:zlib1g-dev libcjson:libcjson-dev cmocka:libcmocka-dev; do
+    pkg-config --exists "${pair%%:*}" 2>/dev/null || missing="$missing ${pair#*:}"
+done
+if [ -n "$missing" ]; then
+    echo "== installing$missing"
+    sudo=""
+    [ "$(id -u)" = 0 ] || sudo=sudo
+    # shellcheck disable=SC2086
+    { $sudo apt-get update -qq && DEBIAN_FRONTEND=noninteractive $sudo apt-get install -y -qq gcc g++ libc6-dev make $missing; } >/dev/null 2>&1 || {
+        echo "cannot install$missing"
+        echo "0 passed, 1 failed, 0 skipped"
+        exit 1
+    }
+fi
+
+# one_check NAME COMMAND...: counts as one test
+one_check() {
+    name=$1
+    shift
+    if "$@" >"$build/check.log" 2>&1; then
+        passed=$((passed + 1))
+        echo "ok      $name"
+    else
+        failed=$((failed + 1))
+        echo "FAILED  $name"
+        tail -n 40 "$build/check.log"
+    fi
+}
+
+# build_in FOLDER OPTIONS...
+build_in() {
+    folder=$1
+    shift
+    mkdir -p "$folder" && cmake -S "$root" -B "$folder" -G Ninja "$@" >"$folder/build.log" 2>&1 && cmake --build "$folder" >>"$folder/build.log" 2>&1 && return 0
+    tail -n 40 "$folder/build.log"
+    return 1
+}
+
+# run_tests FOLDER PATTERN: every CMocka program of the folder whose name matches; each of its tests counts
+run_tests() {
+    for program in "$1"/tests/test_*; do
+        [ -x "$program" ] && [ -f "$program" ] || continue
+        echo "$program" | grep -qE "$2" || continue
+        name=$(basename "$1")/$(basename "$program")
+        timeout 600 "$program" >"$1/test.log" 2>&1
+        status=$?
+        p=$(grep -cE '^\[ +OK \]' "$1/test.log")
+        s=$(grep -cE '^\[  SKIPPED \] test' "$1/test.log")
+        f=$(grep -cE '^\[  FAILED  \] [a-z]' "$1/test.log")
+        ran=$(sed -n 's/^\[==========\].* Running \([0-9]*\) test.*/\1/p' "$1/test.log" | head -n 1)
+        : "${ran:=0}"
+        [ $status -eq 0 ] || [ "$f" -gt 0 ] || f=1
+        [ "$ran" -gt 0 ] || f=$((f + 1))
+        s=$((ran - p > 0 && status == 0 ? ran - p : 0))
+        if [ $status -eq 0 ] && [ "$f" -eq 0 ]; then
+            echo "ok      $name: $p passed, $s skipped"
+        else
+            f=$(((f + 1) / 2 > 0 ? (f + 1) / 2 : 1))
+            echo "FAILED  $name (status $status)"
+            tail -n 40 "$1/test.log"
+        fi
+        passed=$((passed + p)) failed=$((failed + f)) skipped=$((skipped + s))
+    done
+}
+
+mkdir -p "$build"
+echo "== release"
+one_check "release build" build_in "$build" -DCMAKE_BUILD_TYPE=Release -DTINYSTORIES_TESTS=ON
+run_tests "$build" .
+
+echo "== checks"
+for check in tests/checks/check_*; do
+    one_check "$(basename "$check")" "$check" "$root" "$build"
+done
+
+echo "== python"
+if [ -d tests/python ]; then
+    TINYSTORIES_LIBRARY=$build/libtinystories.so TINYSTORIES_CLI=$build/tinystories PYTHONPATH=$root/bindings/python PYTHONDONTWRITEBYTECODE=1 \
+        timeout 600 python3 -m unittest discover -s tests/python >"$build/python.log" 2>&1
+    status=$?
+    ran=$(sed -n 's/^Ran \([0-9]*\) tests\{0,1\} .*/\1/p' "$build/python.log" | tail -n 1)
+    bad=$(tail -n 1 "$build/python.log" | grep -oE '(failures|errors)=[0-9]+' | cut -d= -f2 | paste -sd+ - | sed 's/^$/0/')
+    bad=$((${bad:-0}))
+    s=$(tail -n 1 "$build/python.log" | grep -oE 'skipped=[0-9]+' | cut -d= -f2)
+    [ $status -eq 0 ] || [ $bad -gt 0 ] || bad=1
+    [ $status -eq 0 ] && echo "ok      python: ${ran:-0} run" || { echo "FAILED  python"; tail -n 60 "$build/python.log"; }
+    passed=$((passed + ${ran:-0} - bad - ${s:-0})) failed=$((failed + bad)) skipped=$((skipped + ${s:-0}))
+fi
+
+echo "== address and undefined behaviour sanitizers"
+one_check "sanitizer build" build_in "$build/sanitized" -DCMAKE_BUILD_TYPE=Release -DTINYSTORIES_SANITIZE=address,undefined -DTINYSTORIES_PROGRAMS=OFF \
+    -DTINYSTORIES_TESTS=ON
+run_tests "$build/sanitized" .
+
+echo "== thread sanitizer"
+one_check "thread sanitizer build" build_in "$build/threads" -DCMAKE_BUILD_TYPE=Release -DTINYSTORIES_SANITIZE=thread -DTINYSTORIES_PROGRAMS=OFF \
+    -DTINYSTORIES_TESTS=ON
+run_tests "$build/threads" 'test_(threads|kernels|gradients|sampler)$'
+
+echo "== inference build: libc and libm alone"
+one_check "inference build" build_in "$build/inference" -DCMAKE_BUILD_TYPE=Release -DTINYSTORIES_TRAINER=OFF -DTINYSTORIES_CHAT=OFF -DTINYSTORIES_TESTS=ON
+one_check "inference build needs libc and libm alone" sh -c "! ldd '$build/inference/libtinystories.so' | grep -vE 'libc\.so|libm\.so|ld-linux|linux-vdso'"
+run_tests "$build/inference" 'test_(sampler|distribution|model|score|gguf|gguf_model|base|threads|text|generator)$'
+
+echo "$passed passed, $failed failed, $skipped skipped"
+[ $failed -eq 0 ]
