@@ -1,0 +1,681 @@
+/* The trainer: it learns, resumes bit for bit, gives the same bits for any number of threads, and survives what disks and numbers do. */
+#include <errno.h>
+#include <fcntl.h>
+#include <math.h>
+#include <setjmp.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#include "trainer/trainer.h"
+
+static char work[] = "/tmp/tinystories-trainer-XXXXXX";
+static ts_tokenizer *tokenizer;
+static const char *text_path;
+
+static const char *in_work(const char *name)
+{
+    static char paths[6][200];
+    static int next;
+    char *path = paths[next++ % 6];
+    snprintf(path, sizeof paths[0], "%s/%s", work, name);
+    return path;
+}
+
+/* Stories of a small grammar, so that there is something to learn. */
+static int make_all(void **state)
+{
+    static const char *const who[] = {"Tom", "Lily", "the cat", "the dog"}, *const did[] = {"saw", "ate", "hid", "found"}, *const what[] = {"a cake", "a ball", "an egg"};
+    static char kept[200];
+    (void)state;
+    if (mkdtemp(work) == NULL)
+        return 1;
+    snprintf(kept, sizeof kept, "%s/text.txt", work);
+    text_path = kept;
+    FILE *file = fopen(text_path, "w");
+    ts_random random = {.seed = 3};
+    for (int i = 0; i < 300; i++) {
+        for (int j = 0; j < 4; j++)
+            fprintf(file, "%s %s %s. ", who[ts_random_below(&random, 4)], did[ts_random_below(&random, 4)], what[ts_random_below(&random, 3)]);
+        fprintf(file, "\n<|endoftext|>\n");
+    }
+    fclose(file);
+    ts_tokenizer_train_options options;
+    ts_tokenizer_train_options_init(&options, sizeof options);
+    options.vocabulary_size = 290;
+    return ts_tokenizer_train_files(&tokenizer, NULL, &text_path, 1, &options) != TS_OK;
+}
+
+static int remove_all(void **state)
+{
+    char command[100];
+    (void)state;
+    ts_tokenizer_free(tokenizer);
+    snprintf(command, sizeof command, "rm -rf %s", work);
+    return system(command);
+}
+
+static ts_architecture small_shape(int32_t kind)
+{
+    ts_architecture a;
+    ts_architecture_init(&a, sizeof a);
+    a.kind = kind;
+    a.width = 32;
+    a.layers = 2;
+    a.heads = 4;
+    a.context_length = 24;
+    if (kind == TS_ARCHITECTURE_GPT_NEO)
+        a.window = 8;
+    return a;
+}
+
+static ts_trainer_options small_options(uint64_t steps)
+{
+    ts_trainer_options o;
+    ts_trainer_options_init(&o, sizeof o);
+    o.text = &text_path;
+    o.text_count = 1;
+    o.max_steps = steps;
+    o.batch_tokens = 4 * 24;
+    o.seed = 7;
+    o.learning_rate = 5e-3;
+    return o;
+}
+
+static ts_runtime *make_runtime(uint32_t threads)
+{
+    ts_runtime *runtime;
+    ts_runtime_options options;
+    ts_runtime_options_init(&options, sizeof options);
+    options.threads = threads;
+    assert_int_equal(ts_runtime_new(&runtime, &options), TS_OK);
+    return runtime;
+}
+
+static ts_trainer *make_trainer(ts_runtime *runtime, int32_t kind, const ts_trainer_options *options)
+{
+    ts_architecture shape = small_shape(kind);
+    ts_trainer *trainer = NULL;
+    if (ts_trainer_new(&trainer, runtime, tokenizer, &shape, options) != TS_OK)
+        fail_msg("%s", ts_error_detail());
+    return trainer;
+}
+
+static bool same_run(const ts_trainer *a, const ts_trainer *b)
+{
+    size_t size = a->total * sizeof(float);
+    return a->total == b->total && memcmp(a->parameters, b->parameters, size) == 0 && memcmp(a->first, b->first, size) == 0 &&
+           memcmp(a->second, b->second, size) == 0 && a->state.step == b->state.step && a->state.tokens == b->state.tokens && a->state.loss == b->state.loss &&
+           a->state.gradient_norm == b->state.gradient_norm && a->state.learning_rate == b->state.learning_rate;
+}
+
+/* ---- learning ---- */
+
+static void test_learns(void **state)
+{
+    (void)state;
+    for (int32_t kind = 1; kind <= 3; kind++) {
+        ts_trainer_options o = small_options(150);
+        ts_trainer *t = make_trainer(NULL, kind, &o);
+        ts_score before = {.struct_size = sizeof before}, after = {.struct_size = sizeof after};
+        assert_int_equal(ts_trainer_validate(t, &before), TS_OK);
+        assert_int_equal(ts_trainer_run(t, NULL, NULL), TS_OK);
+        assert_true(ts_trainer_done(t));
+        assert_int_equal(ts_trainer_validate(t, &after), TS_OK);
+        assert_true(before.nats_per_token > 5 && after.nats_per_token < 1.6);
+        assert_true(after.bits_per_byte < before.bits_per_byte / 3);
+        ts_model *model;
+        ts_score of_model = {.struct_size = sizeof of_model};
+        assert_int_equal(ts_trainer_snapshot(t, &model), TS_OK);
+        assert_int_equal(ts_trainer_step(t, NULL), TS_OK); /* the snapshot does not change with the trainer */
+        ts_trainer_free(t);
+        assert_int_equal(ts_model_score_files(model, &text_path, 1, &of_model, NULL, NULL), TS_OK);
+        assert_true(of_model.stories == 300 && of_model.nats_per_token < 1.6);
+        ts_model_free(model);
+    }
+}
+
+static void test_adamw_golden(void **state)
+{
+    (void)state;
+    FILE *file = fopen(TS_GOLDEN "/adamw.txt", "r");
+    assert_non_null(file);
+    char line[1000];
+    float w[7], m[7] = {0}, v[7] = {0}, g[7];
+    int steps = 0;
+    while (fgets(line, sizeof line, file)) {
+        char name[32];
+        float x[7];
+        if (sscanf(line, "%31s 7 %f %f %f %f %f %f %f", name, x, x + 1, x + 2, x + 3, x + 4, x + 5, x + 6) != 8)
+            continue;
+        if (strcmp(name, "weights") == 0)
+            memcpy(w, x, sizeof w);
+        else if (strncmp(name, "gradient", 8) == 0)
+            memcpy(g, x, sizeof g);
+        else {
+            steps++;
+            ts_kernels_at(ts_cpu_level_best())
+                ->adamw(w, m, v, g, 7, 1, 0.01f, 0.9f, 0.95f, (float)(1 - pow(0.9, steps)), (float)(1 - pow(0.95, steps)), 1e-8f, 0.1f);
+            for (int i = 0; i < 7; i++)
+                assert_true(fabsf(w[i] - x[i]) < 2e-7f);
+        }
+    }
+    assert_int_equal(steps, 3);
+    fclose(file);
+}
+
+static void test_schedule(void **state)
+{
+    (void)state;
+    ts_trainer_options o = {.learning_rate = 2, .final_rate = 0.1, .warmup = 0.1};
+    const struct {
+        uint32_t schedule;
+        double at, rate;
+    } cases[] = {
+        {TS_SCHEDULE_COSINE, 0.05, 1},   {TS_SCHEDULE_COSINE, 0.1, 2},  {TS_SCHEDULE_COSINE, 0.55, 1.1}, {TS_SCHEDULE_COSINE, 1, 0.2},
+        {TS_SCHEDULE_COSINE, 7, 0.2},    {TS_SCHEDULE_LINEAR, 0.55, 1.1}, {TS_SCHEDULE_LINEAR, 1, 0.2},  {TS_SCHEDULE_CONSTANT, 0.5, 2},
+        {TS_SCHEDULE_CONSTANT, 1, 2},    {TS_SCHEDULE_WSD, 0.5, 2},     {TS_SCHEDULE_WSD, 0.81, 2},      {TS_SCHEDULE_WSD, 1, 0.2},
+        {TS_SCHEDULE_WSD, 0.865, 2 * (0.1 + 0.9 * 0.5)},
+    };
+    for (size_t i = 0; i < TS_COUNT_OF(cases); i++) {
+        o.schedule = cases[i].schedule;
+        assert_true(fabs(ts_schedule_rate(&o, cases[i].at) - cases[i].rate) < 1e-9);
+    }
+    assert_true(ts_schedule_rate(&o, 0) > 0);
+}
+
+/* ---- data ---- */
+
+static void test_batches(void **state)
+{
+    (void)state;
+    ts_runtime *runtime = make_runtime(1);
+    ts_trainer_options o = small_options(10);
+    ts_batches b;
+    assert_int_equal(ts_batches_make(&b, runtime, tokenizer, &o, 24), TS_OK);
+    assert_true(b.held_story_count == 6 && b.stories == 294); /* 2 % held out */
+    uint32_t ids[24], targets[24], *seen = calloc(b.count, sizeof *seen);
+    uint64_t orders[2] = {0};
+    for (uint64_t epoch = 0; epoch < 2; epoch++) {
+        uint64_t total = 0;
+        for (uint64_t i = 0; i < b.windows; i++) {
+            ts_batches_sequence(&b, epoch * b.windows + i, ids, targets);
+            assert_memory_equal(ids + 1, targets, 23 * sizeof *ids);
+            for (int t = 0; t < 24; t++)
+                total += targets[t];
+            orders[epoch] = ts_hash(ids, sizeof ids, orders[epoch]);
+        }
+        uint64_t lowest = UINT64_MAX, most = 0; /* the sum is that of all windows behind some offset: each window once */
+        for (size_t offset = 0; offset < 48 && offset + b.windows * 24 < b.count; offset++) {
+            uint64_t sum = 0;
+            for (size_t t = 1; t <= b.windows * 24; t++)
+                sum += ((uint16_t *)b.ids)[offset + t];
+            lowest = TS_MIN(lowest, sum == total ? 0 : 1);
+            most++;
+        }
+        assert_true(most > 0 && lowest == 0);
+    }
+    assert_true(orders[0] != orders[1]);
+    free(seen);
+    ts_batches_free(&b);
+    assert_int_equal(ts_batches_make(&b, runtime, tokenizer, &o, 100000), TS_ERROR_LIMIT);
+    ts_batches_free(&b);
+    const char *missing = "/nonexistent.txt";
+    o.text = &missing;
+    assert_int_equal(ts_batches_make(&b, runtime, tokenizer, &o, 24), TS_ERROR_IO);
+    ts_batches_free(&b);
+    assert_int_equal(ts_runtime_memory(runtime), 0);
+    ts_runtime_free(runtime);
+}
+
+static void test_shard_data(void **state)
+{
+    (void)state;
+    const char *shard = in_work("text.bin"), *foreign = in_work("foreign.bin");
+    ts_tokenizer *other;
+    ts_tokenizer_train_options options;
+    ts_tokenizer_train_options_init(&options, sizeof options);
+    options.vocabulary_size = 270;
+    assert_int_equal(ts_tokenizer_train_files(&other, NULL, &text_path, 1, &options), TS_OK);
+    assert_int_equal(ts_tokenizer_encode_files(tokenizer, &text_path, 1, shard, NULL, NULL, NULL), TS_OK);
+    assert_int_equal(ts_tokenizer_encode_files(other, &text_path, 1, foreign, NULL, NULL, NULL), TS_OK);
+    ts_trainer_options o = small_options(3);
+    ts_trainer *from_text = make_trainer(NULL, TS_ARCHITECTURE_LLAMA, &o);
+    o.text = &shard;
+    ts_trainer *from_shard = make_trainer(NULL, TS_ARCHITECTURE_LLAMA, &o), *none;
+    assert_int_equal(ts_trainer_run(from_text, NULL, NULL), TS_OK);
+    assert_int_equal(ts_trainer_run(from_shard, NULL, NULL), TS_OK);
+    assert_true(same_run(from_text, from_shard));
+    ts_trainer_free(from_text), ts_trainer_free(from_shard);
+    o.text = &foreign;
+    ts_architecture shape = small_shape(TS_ARCHITECTURE_LLAMA);
+    assert_int_equal(ts_trainer_new(&none, NULL, tokenizer, &shape, &o), TS_ERROR_MISMATCH);
+    ts_tokenizer_free(other);
+}
+
+/* ---- bits ---- */
+
+static void test_resume_same_bits(void **state)
+{
+    (void)state;
+    const uint64_t steps = 21;
+    ts_trainer_options o = small_options(steps);
+    for (int32_t kind = 1; kind <= 3; kind++) {
+        ts_trainer *straight = make_trainer(NULL, kind, &o), *stopped = make_trainer(NULL, kind, &o);
+        assert_int_equal(ts_trainer_run(straight, NULL, NULL), TS_OK);
+        const char *path = in_work("resume.safetensors");
+        for (uint64_t step = 0; step < steps; step++) { /* saved, thrown away and resumed at every step */
+            assert_int_equal(ts_trainer_save(stopped, path), TS_OK);
+            ts_trainer_free(stopped);
+            stopped = NULL;
+            if (ts_trainer_resume(&stopped, NULL, path, &(ts_trainer_options){.struct_size = sizeof o, .text = &text_path, .text_count = 1}) != TS_OK)
+                fail_msg("%s", ts_error_detail());
+            assert_int_equal(stopped->state.step, step);
+            assert_int_equal(ts_trainer_step(stopped, NULL), TS_OK);
+        }
+        assert_true(same_run(straight, stopped));
+        ts_trainer_free(straight), ts_trainer_free(stopped);
+    }
+}
+
+static void test_threads_same_bits(void **state)
+{
+    (void)state;
+    ts_trainer_options o = small_options(6);
+    ts_trainer *runs[3];
+    for (uint32_t i = 0; i < 3; i++) {
+        ts_runtime *runtime = make_runtime(1u << i);
+        runs[i] = make_trainer(runtime, TS_ARCHITECTURE_LLAMA, &o);
+        ts_runtime_free(runtime);
+        assert_int_equal(ts_trainer_run(runs[i], NULL, NULL), TS_OK);
+    }
+    if (runs[0]->kernels->tile_rows == 0)
+        print_message("skipped: this machine's matrix products are OpenBLAS's\n");
+    else
+        assert_true(same_run(runs[0], runs[1]) && same_run(runs[0], runs[2]));
+    for (int i = 0; i < 3; i++)
+        ts_trainer_free(runs[i]);
+}
+
+static void test_accumulation(void **state)
+{
+    (void)state;
+    ts_trainer_options o = small_options(5);
+    o.batch_tokens = 8 * 24;
+    ts_trainer *whole = make_trainer(NULL, TS_ARCHITECTURE_LLAMA, &o);
+    o.micro_batch = 2;
+    ts_trainer *parts = make_trainer(NULL, TS_ARCHITECTURE_LLAMA, &o);
+    assert_true(whole->accumulation == 1 && parts->accumulation == 4);
+    assert_int_equal(ts_trainer_run(whole, NULL, NULL), TS_OK);
+    assert_int_equal(ts_trainer_run(parts, NULL, NULL), TS_OK);
+    assert_true(fabs(whole->state.loss - parts->state.loss) < 1e-4);
+    for (size_t i = 0; i < whole->total; i++)
+        assert_true(fabsf(whole->parameters[i] - parts->parameters[i]) < 2e-3f);
+    ts_trainer_free(whole), ts_trainer_free(parts);
+}
+
+/* ---- checkpoints ---- */
+
+static ts_status resume(ts_trainer **trainer, const char *path, const char *const *text)
+{
+    return ts_trainer_resume(trainer, NULL, path, &(ts_trainer_options){.struct_size = sizeof(ts_trainer_options), .text = text, .text_count = 1});
+}
+
+static void test_damaged_checkpoints(void **state)
+{
+    (void)state;
+    ts_trainer_options o = small_options(2);
+    ts_trainer *t = make_trainer(NULL, TS_ARCHITECTURE_LLAMA, &o), *none = NULL;
+    const char *path = in_work("whole.safetensors"), *broken = in_work("broken.safetensors");
+    assert_int_equal(ts_trainer_save(t, path), TS_OK);
+    ts_trainer_free(t);
+    FILE *file = fopen(path, "rb");
+    fseek(file, 0, SEEK_END);
+    size_t size = (size_t)ftell(file);
+    unsigned char *bytes = malloc(size);
+    rewind(file);
+    assert_int_equal(fread(bytes, 1, size, file), size);
+    fclose(file);
+    ts_random random = {.seed = 9};
+    for (int i = 0; i < 300; i++) { /* cut, or one bit turned */
+        bool cut = i % 2;
+        size_t at = i < 60 ? (size_t)i * 137 : ts_random_below(&random, size);
+        file = fopen(broken, "wb");
+        unsigned char bit = (unsigned char)(1u << (i % 8));
+        bytes[at] ^= bit;
+        fwrite(bytes, 1, cut ? at : size, file);
+        bytes[at] ^= bit;
+        fclose(file);
+        ts_status status = resume(&none, broken, &text_path);
+        if (status == TS_OK)
+            fail_msg("%s at %zu of %zu was not noticed", cut ? "a cut" : "a turned bit", at, size);
+        assert_true(status == TS_ERROR_FORMAT || status == TS_ERROR_VERSION || status == TS_ERROR_UNSUPPORTED || status == TS_ERROR_LIMIT);
+        assert_non_null(strstr(ts_error_detail(), "broken.safetensors"));
+    }
+    free(bytes);
+    assert_int_equal(resume(&none, in_work("absent.safetensors"), &text_path), TS_ERROR_IO);
+    const char *other = in_work("other.txt");
+    file = fopen(other, "w");
+    for (int i = 0; i < 200; i++)
+        fprintf(file, "Tom saw a ball number %d. ", i);
+    fclose(file);
+    assert_int_equal(resume(&none, path, &other), TS_ERROR_MISMATCH);
+}
+
+/* ---- a disk that fills up, a process that is killed ---- */
+
+typedef struct disk {
+    ts_io io;
+    long countdown;
+    bool kills;
+} disk;
+
+static int64_t disk_write(void *user, int file, const void *buffer, size_t size)
+{
+    disk *d = user;
+    if (--d->countdown == 0) {
+        if (d->kills)
+            kill(getpid(), SIGKILL);
+        errno = ENOSPC;
+        return -1;
+    }
+    return write(file, buffer, size);
+}
+
+static int disk_open(void *user, const char *path, int flags, unsigned mode)
+{
+    (void)user;
+    return open(path, flags, mode);
+}
+
+static int64_t disk_read_at(void *user, int file, void *buffer, size_t size, uint64_t offset)
+{
+    (void)user;
+    return pread(file, buffer, size, (off_t)offset);
+}
+
+static int64_t disk_read(void *user, int file, void *buffer, size_t size)
+{
+    (void)user;
+    return read(file, buffer, size);
+}
+
+static int disk_sync(void *user, int file)
+{
+    disk *d = user;
+    if (--d->countdown == 0) {
+        if (d->kills)
+            kill(getpid(), SIGKILL);
+        errno = EIO;
+        return -1;
+    }
+    return fsync(file);
+}
+
+static int disk_close(void *user, int file)
+{
+    (void)user;
+    return close(file);
+}
+
+static int disk_rename(void *user, const char *from, const char *to)
+{
+    disk *d = user;
+    if (--d->countdown == 0 && d->kills)
+        kill(getpid(), SIGKILL);
+    return rename(from, to);
+}
+
+static int disk_unlink(void *user, const char *path)
+{
+    (void)user;
+    return unlink(path);
+}
+
+static void make_disk(disk *d, long countdown, bool kills)
+{
+    *d = (disk){{d, disk_open, disk_read_at, disk_read, disk_write, disk_sync, disk_close, disk_rename, disk_unlink}, countdown, kills};
+}
+
+static void test_full_disk(void **state)
+{
+    (void)state;
+    ts_runtime *runtime = make_runtime(1);
+    ts_trainer_options o = small_options(100);
+    ts_trainer *t = make_trainer(runtime, TS_ARCHITECTURE_LLAMA, &o), *again;
+    const char *path = in_work("full.safetensors");
+    assert_int_equal(ts_trainer_save(t, path), TS_OK);
+    for (long at = 1; at < 8; at++) {
+        disk d;
+        make_disk(&d, at, false);
+        assert_int_equal(ts_trainer_step(t, NULL), TS_OK);
+        ts_runtime_set_io(runtime, &d.io);
+        ts_status status = ts_trainer_save(t, path);
+        ts_runtime_set_io(runtime, &ts_io_system);
+        assert_true(status == TS_ERROR_IO || d.countdown > 0 || at > 3);
+        assert_int_equal(resume(&again, path, &text_path), TS_OK);
+        assert_true(again->state.step == t->state.step || status == TS_ERROR_IO);
+        ts_trainer_free(again);
+    }
+    ts_trainer_free(t);
+    assert_int_equal(ts_runtime_memory(runtime), 0);
+    ts_runtime_free(runtime);
+}
+
+static void test_killed_while_saving(void **state)
+{
+    (void)state;
+    const char *path = in_work("killed.safetensors");
+    int old_ones = 0, new_ones = 0;
+    for (long at = 1; at < 12; at++) {
+        ts_trainer_options o = small_options(100);
+        ts_trainer *t = make_trainer(NULL, TS_ARCHITECTURE_LLAMA, &o), *again;
+        assert_int_equal(ts_trainer_save(t, path), TS_OK);
+        pid_t child = fork();
+        if (child == 0) {
+            disk d;
+            make_disk(&d, at, true);
+            if (ts_trainer_step(t, NULL) != TS_OK)
+                _exit(1);
+            ts_runtime_set_io(t->runtime, &d.io);
+            _exit(ts_trainer_save(t, path) == TS_OK ? 0 : 1);
+        }
+        int status;
+        waitpid(child, &status, 0);
+        assert_true(WIFSIGNALED(status) || (WIFEXITED(status) && WEXITSTATUS(status) == 0));
+        ts_trainer_free(t);
+        if (resume(&again, path, &text_path) != TS_OK)
+            fail_msg("killed at call %ld: %s", at, ts_error_detail());
+        old_ones += again->state.step == 0;
+        new_ones += again->state.step == 1;
+        ts_trainer_free(again);
+    }
+    assert_true(old_ones > 2 && new_ones > 0 && old_ones + new_ones == 11);
+}
+
+/* ---- run folders ---- */
+
+static int32_t stop_at_six(void *user, const ts_trainer_report *report)
+{
+    (void)user;
+    return report->step >= 6;
+}
+
+static size_t log_lines(const char *path, size_t *steps)
+{
+    FILE *file = fopen(path, "r");
+    char line[2000];
+    size_t lines = 0;
+    *steps = 0;
+    assert_non_null(file);
+    while (fgets(line, sizeof line, file)) {
+        assert_true(line[0] == '{' && line[strlen(line) - 1] == '\n');
+        lines++;
+        *steps += strstr(line, "\"event\": \"step\"") != NULL;
+    }
+    fclose(file);
+    return lines;
+}
+
+static void test_run_folder(void **state)
+{
+    (void)state;
+    ts_trainer_options o = small_options(12);
+    ts_architecture shape = small_shape(TS_ARCHITECTURE_LLAMA);
+    size_t steps;
+    o.log_interval = 2;
+    ts_trainer *straight = make_trainer(NULL, TS_ARCHITECTURE_LLAMA, &o), *other = NULL, *resumed;
+    assert_int_equal(ts_trainer_run(straight, NULL, NULL), TS_OK);
+    o.run_directory = in_work("run");
+    ts_trainer *first = make_trainer(NULL, TS_ARCHITECTURE_LLAMA, &o);
+    assert_int_equal(ts_trainer_new(&other, NULL, tokenizer, &shape, &o), TS_ERROR_BUSY);
+    assert_int_equal(ts_trainer_run(first, stop_at_six, NULL), TS_ERROR_CANCELLED);
+    assert_int_equal(first->state.step, 6);
+    assert_int_equal(ts_trainer_step(first, NULL), TS_OK); /* lost by what follows */
+    ts_trainer_note(first, "step");
+    ts_trainer_free(first);
+    assert_int_equal(ts_trainer_new(&other, NULL, tokenizer, &shape, &o), TS_ERROR_INVALID_ARGUMENT); /* there is a run already */
+    assert_int_equal(resume(&resumed, in_work("run"), &text_path), TS_OK);
+    assert_int_equal(resumed->state.step, 6);
+    assert_int_equal(ts_trainer_run(resumed, NULL, NULL), TS_OK);
+    assert_true(same_run(straight, resumed));
+    ts_trainer_free(resumed), ts_trainer_free(straight);
+    assert_int_equal(log_lines(in_work("run/log.jsonl"), &steps), 6 + 2); /* each step once, then valid and end */
+    assert_int_equal(steps, 6);
+}
+
+/* ---- numbers ---- */
+
+static void test_divergence(void **state)
+{
+    (void)state;
+    ts_trainer_options o = small_options(100);
+    ts_trainer *t = make_trainer(NULL, TS_ARCHITECTURE_LLAMA, &o);
+    const char *path = in_work("good.safetensors");
+    ts_trainer *again;
+    assert_int_equal(ts_trainer_step(t, NULL), TS_OK);
+    assert_int_equal(ts_trainer_save(t, path), TS_OK);
+    size_t size = t->total * sizeof(float);
+    float *before = malloc(size);
+    t->parameters[100] = NAN;
+    memcpy(before, t->parameters, size);
+    for (int i = 0; i < 4; i++)
+        assert_int_equal(ts_trainer_step(t, NULL), TS_OK);
+    assert_int_equal(ts_trainer_step(t, NULL), TS_ERROR_DIVERGED);
+    assert_int_equal(t->state.skipped, 5);
+    assert_memory_equal(before, t->parameters, size); /* nothing was changed by them */
+    assert_int_equal(ts_trainer_save(t, path), TS_ERROR_DIVERGED);
+    assert_int_equal(resume(&again, path, &text_path), TS_OK); /* the good one is still there */
+    assert_int_equal(again->state.step, 1);
+    free(before);
+    ts_trainer_free(again), ts_trainer_free(t);
+}
+
+static void test_refusals(void **state)
+{
+    (void)state;
+    ts_architecture shape = small_shape(TS_ARCHITECTURE_LLAMA);
+    ts_trainer *t = NULL;
+    const struct {
+        double beta1, learning_rate, valid_share;
+        uint32_t schedule, log_interval;
+    } cases[] = {{1, 0, 0.1, 0, 1}, {NAN, 0, 0.1, 0, 1}, {0.9, -1, 0.1, 0, 1}, {0.9, 0, 0.9, 0, 1}, {0.9, 0, 0.1, 4, 1}, {0.9, 0, 0.1, 0, 0}};
+    for (size_t i = 0; i < TS_COUNT_OF(cases); i++) {
+        ts_trainer_options o = small_options(1);
+        o.beta1 = cases[i].beta1, o.learning_rate = cases[i].learning_rate, o.valid_share = cases[i].valid_share;
+        o.schedule = cases[i].schedule, o.log_interval = cases[i].log_interval;
+        assert_int_equal(ts_trainer_new(&t, NULL, tokenizer, &shape, &o), TS_ERROR_INVALID_ARGUMENT);
+    }
+    ts_trainer_options o = small_options(1);
+    o.text_count = 0;
+    assert_int_equal(ts_trainer_new(&t, NULL, tokenizer, &shape, &o), TS_ERROR_INVALID_ARGUMENT);
+    o = small_options(1);
+    shape.vocabulary_size = 100;
+    assert_int_equal(ts_trainer_new(&t, NULL, tokenizer, &shape, &o), TS_ERROR_MISMATCH);
+    o.run_directory = text_path;
+    shape.vocabulary_size = 0;
+    assert_int_equal(ts_trainer_new(&t, NULL, tokenizer, &shape, &o), TS_ERROR_IO);
+}
+
+/* ---- memory ---- */
+
+typedef struct failing {
+    long countdown;
+    bool for_ever;
+} failing;
+
+static bool fails(failing *f)
+{
+    f->countdown--;
+    return f->countdown == 0 || (f->for_ever && f->countdown < 0);
+}
+
+static void *failing_allocate(void *user, size_t size)
+{
+    return fails(user) ? NULL : malloc(size);
+}
+
+static void *failing_reallocate(void *user, void *memory, size_t size)
+{
+    return fails(user) ? NULL : realloc(memory, size);
+}
+
+static void failing_release(void *user, void *memory)
+{
+    (void)user;
+    free(memory);
+}
+
+static void test_out_of_memory(void **state)
+{
+    (void)state;
+    for (int for_ever = 0; for_ever < 2; for_ever++)
+        for (long at = 1;; at++) {
+            failing f = {at, for_ever};
+            ts_runtime *runtime;
+            ts_runtime_options options;
+            ts_architecture shape = small_shape(TS_ARCHITECTURE_LLAMA);
+            ts_trainer_options o = small_options(2);
+            ts_trainer *t = NULL;
+            ts_runtime_options_init(&options, sizeof options);
+            options.allocate = failing_allocate, options.reallocate = failing_reallocate, options.release = failing_release;
+            options.allocator_user = &f;
+            ts_status status = ts_runtime_new(&runtime, &options);
+            if (status != TS_OK)
+                continue;
+            status = ts_trainer_new(&t, runtime, tokenizer, &shape, &o);
+            if (status == TS_OK) {
+                status = ts_trainer_step(t, NULL);
+                if (status == TS_OK)
+                    status = ts_trainer_save(t, in_work("oom.safetensors"));
+                if (status == TS_OK)
+                    status = ts_trainer_validate(t, NULL);
+                ts_trainer_free(t);
+            }
+            assert_int_equal(ts_runtime_memory(runtime), 0);
+            ts_runtime_free(runtime);
+            if (f.countdown > 0) {
+                assert_int_equal(status, TS_OK);
+                break;
+            }
+            assert_int_equal(status, TS_ERROR_OUT_OF_MEMORY);
+        }
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_learns),           cmocka_unit_test(test_adamw_golden),        cmocka_unit_test(test_schedule),
+        cmocka_unit_test(test_batches),          cmocka_unit_test(test_shard_data),          cmocka_unit_test(test_resume_same_bits),
+        cmocka_unit_test(test_threads_same_bits), cmocka_unit_test(test_accumulation),       cmocka_unit_test(test_damaged_checkpoints),
+        cmocka_unit_test(test_full_disk),        cmocka_unit_test(test_killed_while_saving), cmocka_unit_test(test_run_folder),
+        cmocka_unit_test(test_divergence),       cmocka_unit_test(test_refusals),            cmocka_unit_test(test_out_of_memory),
+    };
+    return cmocka_run_group_tests_name("trainer", tests, make_all, remove_all);
+}
