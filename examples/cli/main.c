@@ -34,12 +34,12 @@ int failed(void)
 
 int failed_because(const char *format, ...)
 {
-    va_list arguments;
+    va_list values;
     show_progress(NULL);
     fputs("tinystories: ", stderr);
-    va_start(arguments, format);
-    vfprintf(stderr, format, arguments);
-    va_end(arguments);
+    va_start(values, format);
+    vfprintf(stderr, format, values);
+    va_end(values);
     fputc('\n', stderr);
     return 1;
 }

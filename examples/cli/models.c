@@ -114,7 +114,7 @@ static int32_t show_stories(void *user, uint64_t done, uint64_t total)
     const arguments *a = user;
     char line[64];
     (void)total;
-    snprintf(line, sizeof line, "%llu stories", (unsigned long long)done);
+    snprintf(line, sizeof line, "scored %llu", (unsigned long long)done);
     if (!a->quiet)
         show_progress(line);
     return 0;

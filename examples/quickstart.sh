@@ -1,0 +1,69 @@
+#!/bin/sh
+# From nothing to a told story: installs what is missing, builds, writes a dataset, trains a tokenizer and a model on it, and tells three stories.
+#
+# usage: quickstart.sh [--text FILE] [--valid FILE] [--minutes N] [--out DIR]
+#   --text     train on your own stories (.txt divided by <|endoftext|>, .jsonl, each also .gz) instead of written ones
+#   --valid    stories to measure with; without it a share of the text is held out
+#   --minutes  of training, 4 by default
+#   --out      where everything goes, ./quickstart by default
+set -eu
+
+text="" valid="" minutes=4 out=$(pwd)/quickstart
+while [ $# -gt 0 ]; do
+    [ $# -ge 2 ] || { echo "quickstart: $1 needs a value" >&2; exit 2; }
+    case $1 in
+    --text) text=$(realpath "$2") ;;
+    --valid) valid=$(realpath "$2") ;;
+    --minutes) minutes=$2 ;;
+    --out) out=$(realpath -m "$2") ;;
+    *) echo "quickstart: unknown option $1" >&2; exit 2 ;;
+    esac
+    shift 2
+done
+cd "$(dirname "$0")/.."
+
+echo "== what is needed"
+missing=""
+for pair in gcc:gcc cmake:cmake make:make pkg-config:pkg-config; do
+    command -v "${pair%%:*}" >/dev/null 2>&1 || missing="$missing ${pair#*:}"
+done
+for pair in openblas:libopenblas-dev zlib:zlib1g-dev libcjson:libcjson-dev; do
+    pkg-config --exists "${pair%%:*}" 2>/dev/null || missing="$missing ${pair#*:}"
+done
+if [ -n "$missing" ]; then
+    echo "installing$missing"
+    sudo=""
+    [ "$(id -u)" = 0 ] || sudo=sudo
+    $sudo apt-get update -qq
+    # shellcheck disable=SC2086
+    DEBIAN_FRONTEND=noninteractive $sudo apt-get install -y -qq libc6-dev $missing >/dev/null
+fi
+
+echo "== building"
+cmake -S . -B build/quickstart -DCMAKE_BUILD_TYPE=Release -DTINYSTORIES_TESTS=OFF >/dev/null
+cmake --build build/quickstart -j "$(nproc)" >/dev/null
+tinystories=$(pwd)/build/quickstart/tinystories
+mkdir -p "$out"
+rm -rf "$out/run"
+
+if [ -z "$text" ]; then
+    echo "== writing 20,000 stories"
+    text=$out/stories.txt
+    "$tinystories" dataset generate --count 20000 --seed 1 --out "$text" --quiet
+fi
+
+echo "== training for $minutes minutes"
+if [ -n "$valid" ]; then
+    "$tinystories" train --text "$text" --valid "$valid" --minutes "$minutes" --run "$out/run" --out "$out/model.gguf"
+else
+    "$tinystories" train --text "$text" --minutes "$minutes" --run "$out/run" --out "$out/model.gguf"
+fi
+
+echo "== three stories"
+"$tinystories" sample --model "$out/model.gguf" --prompt "Once upon a time" --seed 1 --count 3 --temperature 0.7
+
+echo "== files"
+echo "stories     $text"
+echo "model       $out/model.gguf"
+echo "checkpoint  $out/run/checkpoint.safetensors"
+echo "log         $out/run/log.jsonl"
