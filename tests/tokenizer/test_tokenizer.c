@@ -97,13 +97,13 @@ static int32_t next_once(void *user, const char **text, size_t *size)
     return 0;
 }
 
-static ts_tokenizer *train_on(const char *text, size_t size, uint32_t vocabulary, uint32_t threads)
+static ts_tokenizer *train_on(const char *text, uint32_t vocabulary, uint32_t threads)
 {
     ts_runtime *runtime;
     ts_runtime_options runtime_options;
     ts_tokenizer_train_options options;
     ts_tokenizer *tokenizer = NULL;
-    one_text one = {text, size, 0};
+    one_text one = {text, strlen(text), 0};
     ts_runtime_options_init(&runtime_options, sizeof runtime_options);
     runtime_options.threads = threads;
     assert_int_equal(ts_runtime_new(&runtime, &runtime_options), TS_OK);
@@ -223,7 +223,7 @@ static void round_trip(const ts_tokenizer *tokenizer, const char *text, size_t s
 static void test_any_bytes(void **state)
 {
     (void)state;
-    ts_tokenizer *tokenizer = train_on(sample, sizeof sample - 1, 300, 1);
+    ts_tokenizer *tokenizer = train_on(sample, 300, 1);
     for (unsigned pair = 0; pair < 65536; pair++)
         round_trip(tokenizer, (char[]){(char)(pair >> 8), (char)pair}, 2);
     ts_random random = {.seed = 1};
@@ -258,7 +258,9 @@ static size_t encode_plainly(const ts_tokenizer *tokenizer, const char *text, si
         }
         if (best == count)
             return count;
-        strncat(tokens[best], tokens[best + 1], 63 - strlen(tokens[best]));
+        char joined[128];
+        snprintf(joined, sizeof joined, "%s%s", tokens[best], tokens[best + 1]);
+        memcpy(tokens[best], joined, 64);
         memmove(tokens[best + 1], tokens[best + 2], (count - best - 2) * 64);
         count--;
     }
@@ -268,7 +270,7 @@ static void test_long_words(void **state)
 {
     static char tokens[400][64];
     (void)state;
-    ts_tokenizer *tokenizer = train_on("aaaaaaaa abababab aab abb aabb bbaa abba baab aaab bbbb", 55, 275, 1);
+    ts_tokenizer *tokenizer = train_on("aaaaaaaa abababab aab abb aabb bbaa abba baab aaab bbbb", 275, 1);
     ts_random random = {.seed = 2};
     for (int i = 0; i < 100; i++) {
         char text[300];
@@ -293,7 +295,7 @@ static void test_long_words(void **state)
 static void test_hostile_text(void **state)
 {
     (void)state;
-    ts_tokenizer *tokenizer = train_on("^^^^^^^^ ababababab ^^^^^^^^^^^^^^^^ aaaaaaaaaaaaaaaaa ababab", 60, 280, 1);
+    ts_tokenizer *tokenizer = train_on("^^^^^^^^ ababababab ^^^^^^^^^^^^^^^^ aaaaaaaaaaaaaaaaa ababab", 280, 1);
     size_t size = 1 << 20, count;
     char *text = malloc(size);
     uint32_t *ids = malloc(size * sizeof *ids);
@@ -317,7 +319,7 @@ static void test_specials(void **state)
 {
     static const char text[] = "the end<|endoftext|>the cat";
     (void)state;
-    ts_tokenizer *tokenizer = train_on(sample, sizeof sample - 1, 290, 1);
+    ts_tokenizer *tokenizer = train_on(sample, 290, 1);
     uint32_t ids[64], end = ts_tokenizer_end_of_text(tokenizer);
     size_t count, found = 0;
     assert_int_equal(end, 0);
@@ -338,7 +340,7 @@ static void test_specials(void **state)
 static void test_buffers(void **state)
 {
     (void)state;
-    ts_tokenizer *tokenizer = train_on(sample, sizeof sample - 1, 290, 1);
+    ts_tokenizer *tokenizer = train_on(sample, 290, 1);
     uint32_t ids[64];
     char text[64];
     size_t count, size;
@@ -378,7 +380,7 @@ static void test_stream(void **state)
         {"\xf4\x90\x80\x80", "\xef\xbf\xbd\xef\xbf\xbd\xef\xbf\xbd\xef\xbf\xbd"},
     };
     (void)state;
-    ts_tokenizer *tokenizer = train_on(sample, sizeof sample - 1, 290, 1);
+    ts_tokenizer *tokenizer = train_on(sample, 290, 1);
     for (size_t i = 0; i < TS_COUNT_OF(cases); i++) {
         ts_decode_stream stream = {0};
         char whole[200] = "", piece[64];
@@ -402,9 +404,9 @@ static void test_stream(void **state)
 static void test_training_threads(void **state)
 {
     (void)state;
-    ts_tokenizer *one = train_on(sample, sizeof sample - 1, 300, 1);
+    ts_tokenizer *one = train_on(sample, 300, 1);
     for (uint32_t threads = 2; threads <= 4; threads += 2) {
-        ts_tokenizer *more = train_on(sample, sizeof sample - 1, 300, threads);
+        ts_tokenizer *more = train_on(sample, 300, threads);
         assert_true(ts_tokenizer_fingerprint(one) == ts_tokenizer_fingerprint(more));
         ts_tokenizer_free(more);
     }
@@ -472,7 +474,7 @@ static void test_training_bounded(void **state)
 static void test_save_open(void **state)
 {
     (void)state;
-    ts_tokenizer *tokenizer = train_on("the quick \"quoted\\\" \xc3\x84pfel \xc3\x84pfel \"quoted\\\" the the quick", 64, 290, 1), *again;
+    ts_tokenizer *tokenizer = train_on("the quick \"quoted\\\" \xc3\x84pfel \xc3\x84pfel \"quoted\\\" the the quick", 290, 1), *again;
     assert_int_equal(ts_tokenizer_save(tokenizer, in_work("tokenizer.json")), TS_OK);
     again = open_it(in_work("tokenizer.json"));
     assert_true(ts_tokenizer_fingerprint(tokenizer) == ts_tokenizer_fingerprint(again));
@@ -493,7 +495,7 @@ static void test_save_open(void **state)
 static void test_truncations(void **state)
 {
     (void)state;
-    ts_tokenizer *tokenizer = train_on(sample, sizeof sample - 1, 262, 1), *broken = NULL;
+    ts_tokenizer *tokenizer = train_on(sample, 262, 1), *broken = NULL;
     assert_int_equal(ts_tokenizer_save(tokenizer, in_work("whole.json")), TS_OK);
     size_t size;
     char *json = read_file(in_work("whole.json"), &size);
@@ -507,7 +509,7 @@ static void test_truncations(void **state)
 /* Replaces `from` by `to` in the JSON of a small tokenizer and expects a status. */
 static void spoil(const char *from, const char *to, ts_status expected)
 {
-    ts_tokenizer *tokenizer = train_on(sample, sizeof sample - 1, 262, 1), *broken = NULL;
+    ts_tokenizer *tokenizer = train_on(sample, 262, 1), *broken = NULL;
     size_t size;
     assert_int_equal(ts_tokenizer_save(tokenizer, in_work("spoil.json")), TS_OK);
     char *json = read_file(in_work("spoil.json"), &size), *at = strstr(json, from), *spoiled = malloc(size + strlen(to) + 1);
@@ -589,7 +591,7 @@ static void test_shards(void **state)
 {
     static const char text[] = " one story \n<|endoftext|>\n\n<|endoftext|>second story<|endoftext|> third\nstory\n";
     (void)state;
-    ts_tokenizer *tokenizer = train_on(sample, sizeof sample - 1, 290, 1), *other = train_on(sample, sizeof sample - 1, 262, 1);
+    ts_tokenizer *tokenizer = train_on(sample, 290, 1), *other = train_on(sample, 262, 1);
     write_file(in_work("stories.txt"), text, sizeof text - 1);
     const char *paths[1] = {in_work("stories.txt")};
     ts_shard_report report = {.struct_size = sizeof report};
