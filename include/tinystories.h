@@ -8,6 +8,5 @@
 #include "tinystories/model.h"
 #include "tinystories/trainer.h"
 #include "tinystories/sampler.h"
-#include "tinystories/generator.h"
 
 #endif

@@ -11,8 +11,8 @@ typedef struct arguments {
     const char **in, **text, **valid;
     size_t in_count, text_count, valid_count;
     const char *file; /* the one argument without an option's name */
-    const char *out, *tokenizer, *model, *preset, *prompt, *run, *vocabulary, *schedule, *shard;
-    uint64_t count, seed, first, steps, tokens, size, threads, top_k, batch_tokens, micro_batch, context, valid_interval, min_frequency;
+    const char *out, *tokenizer, *model, *preset, *prompt, *run, *schedule, *shard;
+    uint64_t count, seed, steps, tokens, size, threads, top_k, batch_tokens, micro_batch, context, valid_interval, min_frequency;
     double minutes, epochs, temperature, top_p, learning_rate, weight_decay, warmup, final_rate, clip, valid_share;
     bool json, resume, quiet, ignore_end, seed_given, steps_given;
     ts_runtime *runtime;
@@ -46,7 +46,6 @@ void print_json_text(const char *text, size_t size);
 void show_progress(const char *line);
 double seconds_now(void);
 
-int run_dataset_generate(arguments *arguments);
 int run_tokenizer_train(arguments *arguments);
 int run_tokenizer_prune(arguments *arguments);
 int run_tokenizer_encode(arguments *arguments);

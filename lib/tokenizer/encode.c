@@ -74,43 +74,33 @@ typedef struct piece {
     uint32_t previous, next; /* NEVER: none */
 } piece;
 
-typedef struct candidate {
-    uint32_t rank, at;    /* `at`: the left piece */
-    uint32_t left, right; /* what the pair was when it was noted */
-    uint32_t result;
-} candidate;
-
+/* Candidates, the smallest first: the rank above 32 bits of the left piece, so that the leftmost of a rank comes up first. */
 typedef struct heap {
-    candidate *items;
+    uint64_t *items;
     size_t count;
 } heap;
 
-static bool before(const candidate *a, const candidate *b)
-{
-    return a->rank != b->rank ? a->rank < b->rank : a->at < b->at;
-}
-
-static void heap_push(heap *h, candidate item)
+static void heap_push(heap *h, uint64_t item)
 {
     size_t at = h->count++;
-    while (at > 0 && before(&item, &h->items[(at - 1) / 2])) {
+    while (at > 0 && item < h->items[(at - 1) / 2]) {
         h->items[at] = h->items[(at - 1) / 2];
         at = (at - 1) / 2;
     }
     h->items[at] = item;
 }
 
-static candidate heap_pop(heap *h)
+static uint64_t heap_pop(heap *h)
 {
-    candidate top = h->items[0], last = h->items[--h->count];
+    uint64_t top = h->items[0], last = h->items[--h->count];
     size_t at = 0;
     for (;;) {
         size_t child = 2 * at + 1;
         if (child >= h->count)
             break;
-        if (child + 1 < h->count && before(&h->items[child + 1], &h->items[child]))
+        if (child + 1 < h->count && h->items[child + 1] < h->items[child])
             child++;
-        if (!before(&h->items[child], &last))
+        if (last <= h->items[child])
             break;
         h->items[at] = h->items[child];
         at = child;
@@ -121,39 +111,37 @@ static candidate heap_pop(heap *h)
 
 static void note_pair(const ts_tokenizer *t, heap *h, const piece *pieces, uint32_t at)
 {
-    candidate c = {.at = at, .left = pieces[at].id};
-    if (pieces[at].next == NEVER)
-        return;
-    c.right = pieces[pieces[at].next].id;
-    c.rank = rank_of(t, c.left, c.right, &c.result);
-    if (c.rank != NEVER)
-        heap_push(h, c);
+    uint32_t next = pieces[at].next, result;
+    uint32_t rank = next != NEVER ? rank_of(t, pieces[at].id, pieces[next].id, &result) : NEVER;
+    if (rank != NEVER)
+        heap_push(h, (uint64_t)rank << 32 | at);
 }
 
-/* Every join removes a piece and notes two pairs at most: 3 n candidates are enough. */
+/* A join takes a candidate and a piece away and notes two pairs at most: there are never 2 n candidates. */
 static ts_status encode_long(const ts_tokenizer *t, const char *word, size_t size, output *out)
 {
     piece *pieces = ts_allocate_array(t->runtime, size, sizeof *pieces);
-    heap h = {ts_allocate_array(t->runtime, 3 * size, sizeof *h.items), 0};
+    heap h = {ts_allocate_array(t->runtime, 2 * size, sizeof *h.items), 0};
     ts_status status = pieces && h.items ? TS_OK : TS_ERROR_OUT_OF_MEMORY;
     for (size_t i = 0; status == TS_OK && i < size; i++)
         pieces[i] = (piece){t->bytes[(unsigned char)word[i]], i > 0 ? (uint32_t)i - 1 : NEVER, i + 1 < size ? (uint32_t)i + 1 : NEVER};
     for (size_t i = 0; status == TS_OK && i + 1 < size; i++)
         note_pair(t, &h, pieces, (uint32_t)i);
     while (status == TS_OK && h.count > 0) {
-        candidate c = heap_pop(&h);
-        piece *left = &pieces[c.at];
-        if (left->id != c.left || left->next == NEVER || pieces[left->next].id != c.right)
+        uint64_t best = heap_pop(&h);
+        uint32_t at = (uint32_t)best, result = NEVER;
+        piece *left = &pieces[at];
+        if (left->id == NEVER || left->next == NEVER || rank_of(t, left->id, pieces[left->next].id, &result) != best >> 32)
             continue; /* joined otherwise meanwhile */
         piece *right = &pieces[left->next];
-        left->id = c.result;
+        left->id = result;
         left->next = right->next;
         right->id = NEVER;
         if (left->next != NEVER)
-            pieces[left->next].previous = c.at;
+            pieces[left->next].previous = at;
         if (left->previous != NEVER)
             note_pair(t, &h, pieces, left->previous);
-        note_pair(t, &h, pieces, c.at);
+        note_pair(t, &h, pieces, at);
     }
     for (uint32_t at = 0; status == TS_OK && at != NEVER; at = pieces[at].next)
         put(out, pieces[at].id);
@@ -178,33 +166,30 @@ static ts_status encode_plain(const ts_tokenizer *t, const char *text, size_t si
     return TS_OK;
 }
 
-/* The first special token in the text: the earliest, of those the longest. */
-static uint32_t first_special(const ts_tokenizer *t, const char *text, size_t size, size_t *at)
+/* The longest special token that the text begins with. */
+static uint32_t special_at(const ts_tokenizer *t, const char *text, size_t size)
 {
-    const ts_vocabulary *v = &t->vocabulary;
     uint32_t found = TS_TOKENIZER_NONE;
-    size_t found_size = 0;
-    *at = size;
-    for (uint32_t id = 0; id < v->count; id++) {
-        size_t length;
-        const char *bytes = ts_vocabulary_bytes(v, id, &length);
-        if (!v->special[id])
-            continue;
-        for (const char *place = text; length <= (size_t)(text + size - place); place++) {
-            place = memchr(place, bytes[0], (size_t)(text + size - place) - length + 1);
-            if (place == NULL || (size_t)(place - text) > *at)
-                break;
-            if (memcmp(place, bytes, length) != 0)
-                continue;
-            if ((size_t)(place - text) < *at || length > found_size) {
-                *at = (size_t)(place - text);
-                found = id;
-                found_size = length;
-            }
-            break;
+    size_t found_size = 0, length;
+    for (uint32_t i = 0; i < t->special_count; i++) {
+        const char *bytes = ts_vocabulary_bytes(&t->vocabulary, t->specials[i], &length);
+        if (length > found_size && length <= size && memcmp(text, bytes, length) == 0) {
+            found = t->specials[i];
+            found_size = length;
         }
     }
     return found;
+}
+
+/* The first special token in the text and where it begins; looks at no byte behind it, so that all of a text is gone through once. */
+static uint32_t first_special(const ts_tokenizer *t, const char *text, size_t size, size_t *at)
+{
+    for (*at = 0; *at < size; (*at)++) {
+        uint32_t found = t->begins_special[(unsigned char)text[*at]] ? special_at(t, text + *at, size - *at) : TS_TOKENIZER_NONE;
+        if (found != TS_TOKENIZER_NONE)
+            return found;
+    }
+    return TS_TOKENIZER_NONE;
 }
 
 ts_status ts_tokenizer_encode(const ts_tokenizer *tokenizer, const char *text, size_t size, uint32_t flags, uint32_t *ids, size_t capacity, size_t *count)

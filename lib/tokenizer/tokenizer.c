@@ -105,6 +105,23 @@ static ts_status index_tokens(ts_tokenizer *t, const char *name)
     return TS_OK;
 }
 
+static ts_status index_specials(ts_tokenizer *t)
+{
+    const ts_vocabulary *v = &t->vocabulary;
+    size_t count = 0, size;
+    for (uint32_t id = 0; id < v->count; id++)
+        count += v->special[id];
+    t->specials = ts_allocate_array(t->runtime, count, sizeof *t->specials);
+    if (t->specials == NULL)
+        return TS_ERROR_OUT_OF_MEMORY;
+    for (uint32_t id = 0; id < v->count; id++)
+        if (v->special[id]) {
+            t->begins_special[(unsigned char)*ts_vocabulary_bytes(v, id, &size)] = true;
+            t->specials[t->special_count++] = id;
+        }
+    return TS_OK;
+}
+
 static ts_status index_merges(ts_tokenizer *t, const char *name)
 {
     const ts_vocabulary *v = &t->vocabulary;
@@ -162,6 +179,7 @@ static ts_status complete(ts_tokenizer *t, const char *name)
     if (v->count == 0)
         return ts_fail(TS_ERROR_FORMAT, "%s: has no tokens", name);
     TS_TRY(index_tokens(t, name));
+    TS_TRY(index_specials(t));
     TS_TRY(index_merges(t, name));
     t->end_of_text = v->end_of_text;
     if (t->end_of_text == TS_TOKENIZER_NONE)
@@ -201,6 +219,7 @@ void ts_tokenizer_free(ts_tokenizer *t)
     ts_vocabulary_free(&t->vocabulary);
     ts_release(runtime, t->merges);
     ts_release(runtime, t->by_bytes);
+    ts_release(runtime, t->specials);
     ts_release(runtime, t);
     ts_runtime_release(runtime);
 }

@@ -73,6 +73,8 @@ ts_status ts_tokenizer_encode_files(const ts_tokenizer *tokenizer, const char *c
         return ts_fail(TS_ERROR_INVALID_ARGUMENT, "ts_tokenizer_encode_files: a pointer is NULL");
     if (tokenizer->end_of_text == TS_TOKENIZER_NONE)
         return ts_fail(TS_ERROR_INVALID_ARGUMENT, "the tokenizer has no end of text, which divides the stories of a shard");
+    if (report != NULL) /* a report that cannot be filled is told before the work */
+        TS_TRY(ts_report_write(report, &counted, sizeof counted, "ts_shard_report"));
     TS_TRY(ts_stories_open(&stories, tokenizer->runtime, paths, path_count));
     encoder e = {.tokenizer = tokenizer};
     ts_status status = ts_shard_writer_open(&shard, tokenizer->runtime, shard_path, tokenizer->vocabulary.count);
@@ -215,10 +217,10 @@ static uint32_t gather(const pruner *p, uint32_t id, uint32_t *list, size_t capa
     return count;
 }
 
-static ts_status choose(pruner *p)
+/* Bytes and specials always stay. */
+static ts_status keep_needed(pruner *p)
 {
     const ts_vocabulary *v = &p->tokenizer->vocabulary;
-    uint32_t list[2 * TS_TOKENIZER_MAX_TOKEN];
     for (uint32_t id = 0; id < v->count; id++) {
         size_t size;
         ts_vocabulary_bytes(v, id, &size);
@@ -229,6 +231,13 @@ static ts_status choose(pruner *p)
     if (p->size < p->kept || p->size > v->count)
         return ts_fail(TS_ERROR_INVALID_ARGUMENT, "a tokenizer of %u tokens can be pruned to %u at least and %u at most, not %u", v->count, p->kept, v->count,
                        p->size);
+    return TS_OK;
+}
+
+static void choose(pruner *p)
+{
+    const ts_vocabulary *v = &p->tokenizer->vocabulary;
+    uint32_t list[2 * TS_TOKENIZER_MAX_TOKEN];
     for (uint32_t rank = v->merge_count; rank-- > 0;) {
         p->results[rank] = ts_merge_find(p->tokenizer, v->merges[rank][0], v->merges[rank][1])->result;
         p->made_by[p->results[rank]] = rank;
@@ -242,7 +251,6 @@ static ts_status choose(pruner *p)
             p->keep[list[j]] = 1;
         p->kept += count;
     }
-    return TS_OK;
 }
 
 static ts_status build(ts_tokenizer **out, const pruner *p)
@@ -307,11 +315,13 @@ ts_status ts_tokenizer_prune_files(ts_tokenizer **out, const ts_tokenizer *token
     p.new_ids = ts_allocate_array(runtime, count, sizeof *p.new_ids);
     ts_status status = p.order && p.keep && p.made_by && p.results && p.new_ids ? TS_OK : TS_ERROR_OUT_OF_MEMORY;
     if (status == TS_OK)
+        status = keep_needed(&p);
+    if (status == TS_OK)
         status = count_uses(&p, paths, path_count);
-    if (status == TS_OK)
-        status = choose(&p);
-    if (status == TS_OK)
+    if (status == TS_OK) {
+        choose(&p);
         status = build(out, &p);
+    }
     void *const all[] = {p.order, p.keep, p.made_by, p.results, p.new_ids};
     for (size_t i = 0; i < TS_COUNT_OF(all); i++)
         ts_release(runtime, all[i]);

@@ -145,28 +145,42 @@ static ts_status make_index(ts_tokenizer **index, const ts_vocabulary *v, const 
 
 /* ---- tokenizer.json ---- */
 
-/* What a tokenizer.json may ask for and we don't do is refused by name. */
+/* null, false, 0 and "" switch a setting off. */
+static bool is_off(const ts_json *value)
+{
+    bool on = false;
+    double number = 0;
+    switch (ts_json_kind_of(value)) {
+    case TS_JSON_NULL:
+        return true;
+    case TS_JSON_BOOL:
+        return ts_json_bool(value, &on) && !on;
+    case TS_JSON_NUMBER:
+        return ts_json_double(value, &number) && number == 0;
+    case TS_JSON_STRING:
+        return ts_json_text(value)[0] == 0;
+    default:
+        return false;
+    }
+}
+
+/* What a tokenizer.json may ask for and we don't do is refused by name. unk_token and fuse_unk are harmless: with all bytes there is nothing unknown.
+ * A post_processor adds tokens around a text, which our callers do themselves. */
 static ts_status refuse_others(const ts_json *root, const ts_json *model, const char *name)
 {
-    static const char *const switched_off[] = {"dropout", "unk_token", "continuing_subword_prefix", "end_of_word_suffix"};
-    static const char *const flags[] = {"byte_fallback", "ignore_merges", "fuse_unk"};
+    static const char *const settings[] = {"dropout", "continuing_subword_prefix", "end_of_word_suffix", "byte_fallback", "ignore_merges"};
     const char *type = ts_json_text(ts_json_get(model, "type"));
     if (type != NULL && strcmp(type, "BPE") != 0)
         return ts_fail(TS_ERROR_UNSUPPORTED, "%s: model.type is \"%.60s\", expected \"BPE\"", name, type);
-    for (size_t i = 0; i < TS_COUNT_OF(switched_off); i++) {
-        const ts_json *value = ts_json_get(model, switched_off[i]);
-        const char *text = ts_json_text(value);
-        double number = 0;
-        if ((text != NULL && text[0] != 0 && i > 1) || (text != NULL && i == 0) || (ts_json_double(value, &number) && number != 0))
-            return ts_fail(TS_ERROR_UNSUPPORTED, "%s: model.%s is set, which is not byte-level BPE", name, switched_off[i]);
-    }
-    for (size_t i = 0; i < TS_COUNT_OF(flags); i++) {
-        bool on;
-        if (ts_json_bool(ts_json_get(model, flags[i]), &on) && on && i < 2)
-            return ts_fail(TS_ERROR_UNSUPPORTED, "%s: model.%s is true, which is not byte-level BPE", name, flags[i]);
-    }
-    if (ts_json_kind_of(ts_json_get(root, "normalizer")) != TS_JSON_NULL)
+    for (size_t i = 0; i < TS_COUNT_OF(settings); i++)
+        if (!is_off(ts_json_get(model, settings[i])))
+            return ts_fail(TS_ERROR_UNSUPPORTED, "%s: model.%s is set, which is not byte-level BPE", name, settings[i]);
+    if (!is_off(ts_json_get(root, "normalizer")))
         return ts_fail(TS_ERROR_UNSUPPORTED, "%s: has a normalizer, which is not byte-level BPE", name);
+    const ts_json *decoder = ts_json_get(root, "decoder");
+    type = ts_json_text(ts_json_get(decoder, "type"));
+    if (!is_off(decoder) && (type == NULL || strcmp(type, "ByteLevel") != 0))
+        return ts_fail(TS_ERROR_UNSUPPORTED, "%s: decoder.type is \"%.60s\", expected \"ByteLevel\"", name, type ? type : "");
     const ts_json *pre = ts_json_get(root, "pre_tokenizer");
     type = ts_json_text(ts_json_get(pre, "type"));
     if (type == NULL || strcmp(type, "ByteLevel") != 0)
@@ -188,6 +202,19 @@ static size_t count_new(const ts_json *added, const ts_json *vocab)
     return (size_t)new_ids;
 }
 
+/* An added token as it stands, of which white space and neighbours are no part. */
+static ts_status add_added(entries *e, const ts_json *token, const char *name)
+{
+    static const char *const flags[] = {"single_word", "lstrip", "rstrip"};
+    const char *content = ts_json_text(ts_json_get(token, "content"));
+    if (content == NULL || content[0] == 0)
+        return ts_fail(TS_ERROR_FORMAT, "%s: an added token has no content", name);
+    for (size_t i = 0; i < TS_COUNT_OF(flags); i++)
+        if (!is_off(ts_json_get(token, flags[i])))
+            return ts_fail(TS_ERROR_UNSUPPORTED, "%s: the added token \"%.100s\" has %s set", name, content, flags[i]);
+    return set_entry(e, content, ts_json_get(token, "id"), true, name);
+}
+
 static ts_status collect(ts_vocabulary *v, entries *e, const ts_json *root, const ts_json *model, const char *name)
 {
     const ts_json *vocab = ts_json_get(model, "vocab"), *added = ts_json_get(root, "added_tokens");
@@ -196,12 +223,10 @@ static ts_status collect(ts_vocabulary *v, entries *e, const ts_json *root, cons
     TS_TRY(make_entries(e, v->runtime, ts_json_count(vocab) + count_new(added, vocab), name));
     for (const ts_json *token = ts_json_first(vocab); token != NULL; token = ts_json_next(token))
         TS_TRY(set_entry(e, ts_json_key(token), token, false, name));
-    for (const ts_json *token = ts_json_first(added); token != NULL; token = ts_json_next(token)) {
-        const char *content = ts_json_text(ts_json_get(token, "content"));
-        if (content == NULL || content[0] == 0)
-            return ts_fail(TS_ERROR_FORMAT, "%s: an added token has no content", name);
-        TS_TRY(set_entry(e, content, ts_json_get(token, "id"), true, name));
-    }
+    if (added != NULL && ts_json_kind_of(added) != TS_JSON_ARRAY && ts_json_kind_of(added) != TS_JSON_NULL)
+        return ts_fail(TS_ERROR_FORMAT, "%s: added_tokens is no array", name);
+    for (const ts_json *token = ts_json_first(added); token != NULL; token = ts_json_next(token))
+        TS_TRY(add_added(e, token, name));
     return add_tokens(v, e, name);
 }
 

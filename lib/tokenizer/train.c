@@ -8,6 +8,8 @@
 #include "text/text.h"
 #include "tokenizer/vocabulary.h"
 
+#define BATCH_SIZE ((size_t)4 << 20) /* bytes of text that are counted at once */
+
 /* ---- counting words ---- */
 
 typedef struct word {
@@ -24,8 +26,7 @@ typedef struct word_counts {
     size_t count, capacity;
     uint32_t *places; /* open addressing: index + 1, 0 empty */
     size_t place_count, place_capacity;
-    uint64_t most;
-    bool forgot;
+    ts_status status; /* of the thread that counts */
 } word_counts;
 
 static void put_place(word_counts *w, size_t index)
@@ -67,26 +68,33 @@ static ts_status count_word(word_counts *w, const char *text, size_t size, uint6
     return TS_OK;
 }
 
-/* Forgets words that occur `limit` times or less; gives the bytes back too. */
-static ts_status forget(word_counts *w, uint64_t limit)
-{
-    word_counts kept = {.runtime = w->runtime, .bytes = {.runtime = w->runtime}, .most = w->most, .forgot = true};
-    ts_status status = TS_OK;
-    for (size_t i = 0; i < w->count && status == TS_OK; i++)
-        if (w->words[i].count > limit)
-            status = count_word(&kept, w->bytes.data + w->words[i].offset, w->words[i].size, w->words[i].count);
-    ts_release(w->runtime, w->words);
-    ts_release(w->runtime, w->places);
-    ts_bytes_free(&w->bytes);
-    *w = kept;
-    return status;
-}
-
 static void free_counts(word_counts *w)
 {
     ts_release(w->runtime, w->words);
     ts_release(w->runtime, w->places);
     ts_bytes_free(&w->bytes);
+}
+
+/* Adds the words of `from` that occur more than `limit` times. */
+static ts_status add_counts(word_counts *w, const word_counts *from, uint64_t limit)
+{
+    for (size_t i = 0; i < from->count; i++)
+        if (from->words[i].count > limit)
+            TS_TRY(count_word(w, from->bytes.data + from->words[i].offset, from->words[i].size, from->words[i].count));
+    return TS_OK;
+}
+
+/* Leaves at most `most` words, the most frequent ones. Gives the bytes back too. */
+static ts_status forget_rarest(word_counts *w, size_t most)
+{
+    for (uint64_t limit = 1; w->count > most; limit++) {
+        word_counts kept = {.runtime = w->runtime, .bytes = {.runtime = w->runtime}};
+        ts_status status = add_counts(&kept, w, limit);
+        free_counts(w);
+        *w = kept;
+        TS_TRY(status);
+    }
+    return TS_OK;
 }
 
 static ts_status count_text(word_counts *w, const char *text, size_t size)
@@ -101,9 +109,64 @@ static ts_status count_text(word_counts *w, const char *text, size_t size)
         text += length;
         size -= length;
     }
-    for (uint64_t limit = 1; w->count > w->most; limit *= 2) /* at least the half must go, or every next word would bring us here */
-        TS_TRY(forget(w, limit));
     return TS_OK;
+}
+
+/* Stories that are counted together, by all threads. Where a batch ends depends on the text alone, and so does what is forgotten there. */
+typedef struct batch {
+    ts_runtime *runtime;
+    ts_bytes text;  /* of the stories behind one another */
+    size_t *ends;   /* of each story */
+    size_t count, capacity;
+    word_counts *workers; /* one a thread */
+    size_t worker_count;
+} batch;
+
+static void count_stories(void *argument, size_t begin, size_t end, size_t worker)
+{
+    batch *b = argument;
+    word_counts *w = &b->workers[worker];
+    for (size_t i = begin; i < end && w->status == TS_OK; i++) {
+        size_t start = i > 0 ? b->ends[i - 1] : 0;
+        w->status = count_text(w, b->text.data + start, b->ends[i] - start);
+    }
+}
+
+/* Counts the stories of a batch into `all` and empties it. Sums don't depend on who counted what. */
+static ts_status count_batch(batch *b, word_counts *all)
+{
+    ts_parallel(b->runtime, b->count, 64, count_stories, b);
+    for (size_t i = 0; i < b->worker_count; i++) {
+        word_counts *w = &b->workers[i];
+        if (w->status != TS_OK) /* the detail is the other thread's */
+            return ts_fail(w->status, "the words of the text could not be counted: out of memory");
+        TS_TRY(add_counts(all, w, 0));
+        w->count = w->bytes.size = 0;
+        if (w->place_count > 0)
+            memset(w->places, 0, w->place_count * sizeof *w->places);
+    }
+    b->text.size = b->count = 0;
+    return TS_OK;
+}
+
+static ts_status begin_batch(batch *b, ts_runtime *runtime)
+{
+    *b = (batch){.runtime = runtime, .text = {.runtime = runtime}, .worker_count = ts_runtime_threads(runtime)};
+    b->workers = ts_allocate_array(runtime, b->worker_count, sizeof *b->workers);
+    if (b->workers == NULL)
+        return TS_ERROR_OUT_OF_MEMORY;
+    for (size_t i = 0; i < b->worker_count; i++)
+        b->workers[i] = (word_counts){.runtime = runtime, .bytes = {.runtime = runtime}};
+    return TS_OK;
+}
+
+static void free_batch(batch *b)
+{
+    for (size_t i = 0; b->workers && i < b->worker_count; i++)
+        free_counts(&b->workers[i]);
+    ts_release(b->runtime, b->workers);
+    ts_release(b->runtime, b->ends);
+    ts_bytes_free(&b->text);
 }
 
 /* ---- merging ---- */
@@ -382,8 +445,6 @@ static ts_status train(ts_tokenizer **out, ts_runtime *runtime, word_counts *wor
     merger m = {.runtime = runtime, .vocabulary = &vocabulary};
     uint32_t byte_ids[256];
     ts_vocabulary_init(&vocabulary, runtime);
-    if (words->forgot)
-        ts_log(runtime, TS_LOG_WARNING, "the text has more than %llu distinct words: the rarest were forgotten", (unsigned long long)o->max_words);
     ts_status status = begin_vocabulary(&vocabulary, byte_ids);
     if (status == TS_OK)
         status = begin_merger(&m, words, byte_ids);
@@ -422,7 +483,17 @@ static ts_status check_options(const ts_tokenizer_train_options *o)
     return TS_OK;
 }
 
-static ts_status count_all(word_counts *words, ts_next_text next, void *user, const ts_tokenizer_train_options *o)
+/* Half of the words must go when there are too many, or every next batch would have to forget again. */
+static ts_status finish_batch(batch *b, word_counts *words, const ts_tokenizer_train_options *o)
+{
+    TS_TRY(count_batch(b, words));
+    if (words->count <= o->max_words)
+        return TS_OK;
+    ts_log(b->runtime, TS_LOG_WARNING, "the text has more than %llu distinct words: the rarest are forgotten", (unsigned long long)o->max_words);
+    return forget_rarest(words, o->max_words / 2);
+}
+
+static ts_status count_all(batch *b, word_counts *words, ts_next_text next, void *user, const ts_tokenizer_train_options *o)
 {
     uint64_t read = 0, reported = 0;
     for (;;) {
@@ -433,7 +504,13 @@ static ts_status count_all(word_counts *words, ts_next_text next, void *user, co
         if (text == NULL)
             break;
         ts_trim(&text, &size);
-        TS_TRY(count_text(words, text, size));
+        if (size == 0)
+            continue;
+        TS_TRY(ts_bytes_add(&b->text, text, size));
+        TS_TRY(ts_reserve(b->runtime, &b->ends, &b->capacity, b->count + 1, sizeof *b->ends));
+        b->ends[b->count++] = b->text.size;
+        if (b->text.size >= BATCH_SIZE)
+            TS_TRY(finish_batch(b, words, o));
         read += size;
         if (o->progress && read - reported >= 1 << 20) {
             reported = read;
@@ -443,7 +520,7 @@ static ts_status count_all(word_counts *words, ts_next_text next, void *user, co
     }
     if (read == 0)
         return ts_fail(TS_ERROR_INVALID_ARGUMENT, "there is no text to train a tokenizer on");
-    return TS_OK;
+    return finish_batch(b, words, o);
 }
 
 ts_status ts_tokenizer_train(ts_tokenizer **out, ts_runtime *runtime, ts_next_text next, void *user, const ts_tokenizer_train_options *options)
@@ -454,8 +531,12 @@ ts_status ts_tokenizer_train(ts_tokenizer **out, ts_runtime *runtime, ts_next_te
     TS_TRY(ts_options_read(&o, sizeof o, options, "ts_tokenizer_train_options"));
     TS_TRY(check_options(&o));
     TS_TRY(ts_runtime_acquire(&runtime, runtime));
-    word_counts words = {.runtime = runtime, .bytes = {.runtime = runtime}, .most = o.max_words};
-    ts_status status = count_all(&words, next, user, &o);
+    batch b;
+    word_counts words = {.runtime = runtime, .bytes = {.runtime = runtime}};
+    ts_status status = begin_batch(&b, runtime);
+    if (status == TS_OK)
+        status = count_all(&b, &words, next, user, &o);
+    free_batch(&b);
     if (status == TS_OK)
         status = train(out, runtime, &words, &o);
     free_counts(&words);

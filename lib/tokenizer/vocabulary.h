@@ -43,6 +43,9 @@ struct ts_tokenizer {
     uint64_t fingerprint;
     uint32_t bytes[256];  /* the token of each byte */
     ts_merge *merges;     /* 2^merge_bits places */
+    uint32_t *specials;   /* ids of the special tokens */
+    uint32_t special_count;
+    bool begins_special[256]; /* bytes that a special token begins with */
     uint32_t *by_bytes;   /* 2^find_bits places: ids by their bytes, TS_TOKENIZER_NONE empty; normal tokens before specials of the same bytes */
     uint32_t merge_bits, find_bits;
     uint32_t end_of_text;

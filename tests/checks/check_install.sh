@@ -43,4 +43,4 @@ cmake -S "$work" -B "$work/build" -DCMAKE_PREFIX_PATH="$prefix" >/dev/null
 cmake --build "$work/build" >/dev/null
 "$work/build/found"
 "$work/build/found_static"
-"$prefix/bin/tinystories" --version
+LD_LIBRARY_PATH=$libdir "$prefix/bin/tinystories" --version
