@@ -54,6 +54,11 @@ static ts_status play(ts_runtime *runtime, const char *path, int frames)
         status = ts_sampler_new(&sampler, model, NULL);
     if (status == TS_OK)
         status = ts_sampler_start(sampler, "One day, a little knight", 24);
+    if (status != TS_OK) {
+        ts_sampler_free(sampler);
+        ts_model_free(model);
+        return status;
+    }
     printf("model and story: %.2f MB, of which the story %.2f MB\n", (double)ts_runtime_memory(runtime) / 1e6, (double)sampler_bytes / 1e6);
     printf("One day, a little knight");
     unsigned long before = allocations;

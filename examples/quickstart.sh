@@ -21,6 +21,9 @@ while [ $# -gt 0 ]; do
     shift 2
 done
 [ -n "$text" ] || { echo "quickstart: --text FILE is needed" >&2; exit 2; }
+for file in "$text" ${valid:+"$valid"}; do
+    [ -r "$file" ] || { echo "quickstart: $file cannot be read" >&2; exit 1; }
+done
 cd "$(dirname "$0")/.."
 
 echo "== what is needed"
@@ -53,6 +56,9 @@ if [ -n "$valid" ]; then
 else
     "$tinystories" train --text "$text" --minutes "$minutes" --run "$out/run" --out "$out/model.gguf"
 fi
+
+echo "== losses"
+"$tinystories" evaluate loss --model "$out/model.gguf" --text "${valid:-$text}" --quiet
 
 echo "== three stories"
 "$tinystories" sample --model "$out/model.gguf" --prompt "Once upon a time" --seed 1 --count 3 --temperature 0.7

@@ -1,6 +1,7 @@
 /* The options of all commands in one table, and the reader that obeys it. */
 #include "cli.h"
 
+#include <errno.h>
 #include <math.h>
 #include <stddef.h>
 #include <stdlib.h>
@@ -20,7 +21,7 @@ typedef struct option {
 } option;
 
 #define AT(field) offsetof(arguments, field)
-#define BIG 9007199254740992.0
+#define BIG 18446744073709551615.0
 
 static const option options[] = {
     {"in", LIST, AT(in), AT(in_count), 0, 0, "TEXT...", "files of stories: .txt, .jsonl, each also .gz; - is standard input", 0},
@@ -105,21 +106,25 @@ static void set_initial(arguments *a, const option *o)
 
 static bool set_number(arguments *a, const option *o, const char *text)
 {
-    char *end;
-    double value = strtod(text, &end);
     bool whole = o->kind == WHOLE;
-    if (*text == 0 || *end != 0 || !(value >= o->least && value <= o->most) || (whole && value != floor(value))) {
+    const char *form = whole ? "0123456789" : "0123456789.eE+-"; /* neither "nan" nor "inf" nor hexadecimal */
+    bool good = *text != 0 && text[strspn(text, form)] == 0;
+    char *end = NULL;
+    errno = 0;
+    uint64_t integer = whole && good ? strtoull(text, NULL, 10) : 0;
+    double value = whole ? (double)integer : strtod(text, &end);
+    if (!good || (whole ? errno != 0 : *end != 0) || !(value >= o->least && value <= o->most)) {
         fprintf(stderr, "tinystories: --%s is \"%s\", expected a%s number from %.12g to %.12g\n", o->name, text, whole ? " whole" : "", o->least, o->most);
         return false;
     }
     if (whole)
-        *(uint64_t *)((char *)a + o->offset) = (uint64_t)value;
+        *(uint64_t *)((char *)a + o->offset) = integer;
     else
         *(double *)((char *)a + o->offset) = value;
     return true;
 }
 
-/* Takes the value or values of an option; gives how many arguments they were, -1 on a wrong one. */
+/* Takes the value or values of an option; gives how many arguments they were, or the negative exit status. */
 static int take(arguments *a, const option *o, int count, char **values)
 {
     char *at = (char *)a + o->offset;
@@ -129,7 +134,7 @@ static int take(arguments *a, const option *o, int count, char **values)
     }
     if (count == 0 || (strncmp(values[0], "--", 2) == 0 && o->kind != TEXT)) {
         fprintf(stderr, "tinystories: --%s needs a value\n", o->name);
-        return -1;
+        return -2;
     }
     if (o->kind == TEXT) {
         *(const char **)at = values[0];
@@ -167,7 +172,7 @@ static bool check_needed(const command *c, const bool given[OPTION_COUNT])
     return true;
 }
 
-bool read_arguments(const command *c, int count, char **values, arguments *a)
+int read_arguments(const command *c, int count, char **values, arguments *a)
 {
     bool given[OPTION_COUNT] = {false};
     for (size_t i = 0; i < OPTION_COUNT; i++)
@@ -180,18 +185,18 @@ bool read_arguments(const command *c, int count, char **values, arguments *a)
         const option *o = strncmp(values[i], "--", 2) == 0 ? find_option(c, values[i] + 2) : NULL;
         if (o == NULL) {
             fprintf(stderr, "tinystories: \"%s\" is no option of this command; --help lists them\n", values[i]);
-            return false;
+            return 2;
         }
         int taken = take(a, o, count - i - 1, values + i + 1);
         if (taken < 0)
-            return false;
+            return -taken;
         given[o - options] = true;
         a->seed_given = a->seed_given || strcmp(o->name, "seed") == 0;
         i += taken;
     }
     if (c->operand != NULL && a->file == NULL) {
         fprintf(stderr, "tinystories: %s is needed\n", c->operand);
-        return false;
+        return 2;
     }
-    return check_needed(c, given);
+    return check_needed(c, given) ? 0 : 2;
 }

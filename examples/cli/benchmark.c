@@ -26,7 +26,7 @@ static int32_t next_text(void *user, const char **text, size_t *size)
 static ts_status bench_training(const arguments *a, const ts_tokenizer *tokenizer, const ts_architecture *shape, const char *path, ts_model **model,
                                 double *tokens_per_second)
 {
-    ts_trainer *trainer;
+    ts_trainer *trainer = NULL;
     ts_trainer_options options;
     ts_trainer_options_init(&options, sizeof options);
     options.text = &path;
@@ -47,7 +47,7 @@ static ts_status bench_training(const arguments *a, const ts_tokenizer *tokenize
     *tokens_per_second = best;
     if (status == TS_OK)
         status = ts_trainer_snapshot(trainer, model);
-    ts_trainer_free(status == TS_ERROR_INVALID_ARGUMENT ? NULL : trainer);
+    ts_trainer_free(trainer);
     return status;
 }
 

@@ -29,8 +29,8 @@ typedef struct command {
 extern const command commands[];
 extern const size_t command_count;
 
-/* Fills `arguments` from argv behind the command's own words; on a wrong one prints a line and gives false. */
-bool read_arguments(const command *c, int count, char **values, arguments *arguments);
+/* Fills `arguments` from argv behind the command's own words. Gives 0, or prints a line and gives the exit status: 1 for a wrong value, 2 for a wrong call. */
+int read_arguments(const command *c, int count, char **values, arguments *arguments);
 void print_options(const command *c);
 
 /* Prints "tinystories: <what the library said>" and gives 1. */
@@ -45,6 +45,13 @@ void print_json_text(const char *text, size_t size);
 /* One line of progress on standard error: rewritten on a terminal, a line every few seconds elsewhere. NULL ends it. */
 void show_progress(const char *line);
 double seconds_now(void);
+
+/* Lets SIGINT and SIGTERM end the work in order: progress callbacks return stop_asked(). A second signal ends the program at once. */
+void catch_signals(void);
+int32_t stop_asked(void);
+
+/* Whether a file could be written at `path`, so that no long work is lost for it; prints a line if not. NULL and "-" can. */
+bool can_write(const char *path);
 
 int run_tokenizer_train(arguments *arguments);
 int run_tokenizer_prune(arguments *arguments);

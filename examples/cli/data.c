@@ -6,13 +6,13 @@ static int32_t show_count(void *user, uint64_t done, uint64_t total)
     const arguments *a = user;
     char line[100];
     if (a->quiet)
-        return 0;
+        return stop_asked();
     if (total > 0)
         snprintf(line, sizeof line, "%llu of %llu", (unsigned long long)done, (unsigned long long)total);
     else
         snprintf(line, sizeof line, "%llu", (unsigned long long)done);
     show_progress(line);
-    return 0;
+    return stop_asked();
 }
 
 static int save_tokenizer(const arguments *a, ts_tokenizer *tokenizer)
@@ -33,6 +33,9 @@ int run_tokenizer_train(arguments *a)
     options.min_frequency = (uint32_t)a->min_frequency;
     options.progress = show_count;
     options.progress_user = a;
+    if (!can_write(a->out))
+        return 1;
+    catch_signals();
     if (ts_tokenizer_train_files(&tokenizer, a->runtime, a->in, a->in_count, &options) != TS_OK)
         return failed();
     return save_tokenizer(a, tokenizer);
@@ -54,6 +57,7 @@ int run_tokenizer_encode(arguments *a)
     ts_shard_report report = {.struct_size = sizeof report};
     if (ts_tokenizer_open(&tokenizer, a->runtime, a->tokenizer) != TS_OK)
         return failed();
+    catch_signals();
     ts_status status = ts_tokenizer_encode_files(tokenizer, a->in, a->in_count, a->out, &report, show_count, a);
     ts_tokenizer_free(tokenizer);
     if (status != TS_OK)

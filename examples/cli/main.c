@@ -1,7 +1,9 @@
 /* tinystories <noun> <verb>: finds the command and runs it. Exit status 0, 1 for a failure, 2 for a wrong call. */
 #include "cli.h"
 
+#include <errno.h>
 #include <math.h>
+#include <signal.h>
 #include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
@@ -94,6 +96,38 @@ void show_progress(const char *line)
     open_line = terminal;
 }
 
+static volatile sig_atomic_t stop;
+
+static void ask_stop(int signal_number)
+{
+    stop = 1;
+    signal(signal_number, SIG_DFL);
+}
+
+void catch_signals(void)
+{
+    signal(SIGINT, ask_stop);
+    signal(SIGTERM, ask_stop);
+}
+
+int32_t stop_asked(void)
+{
+    return stop;
+}
+
+bool can_write(const char *path)
+{
+    char folder[4096];
+    if (path == NULL || strcmp(path, "-") == 0)
+        return true;
+    const char *slash = strrchr(path, '/');
+    snprintf(folder, sizeof folder, "%.*s", slash ? (int)(slash - path) + 1 : 1, slash ? path : ".");
+    if (access(folder, W_OK | X_OK) == 0)
+        return true;
+    failed_because("%s: cannot be written: %s", path, strerror(errno));
+    return false;
+}
+
 static int print_usage(FILE *file)
 {
     fprintf(file, "usage: tinystories COMMAND [OPTION...]\n\n");
@@ -167,8 +201,9 @@ int main(int count, char **values)
             print_options(c);
             return 0;
         }
-        if (!read_arguments(c, count - words, values + words, &a))
-            return 2;
+        int wrong = read_arguments(c, count - words, values + words, &a);
+        if (wrong != 0)
+            return wrong;
         if (!make_runtime(&a))
             return 1;
         int status = c->run(&a);

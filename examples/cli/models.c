@@ -66,10 +66,15 @@ int run_model_inspect(arguments *a)
     return 0;
 }
 
-static int32_t print_piece(void *user, const char *text, size_t size)
+/* The prompt and how it goes on; nothing is printed before the story could be started. */
+static ts_status tell(ts_sampler *sampler, const char *prompt, uint64_t seed)
 {
-    (void)user;
-    return fwrite(text, 1, size, stdout) == size && fflush(stdout) == 0 ? 0 : 1;
+    const char *text = prompt;
+    size_t size = strlen(prompt);
+    ts_status status = ts_sampler_start_seeded(sampler, prompt, size, seed);
+    while (status == TS_OK && text != NULL && fwrite(text, 1, size, stdout) == size && fflush(stdout) == 0)
+        status = ts_sampler_next(sampler, &text, &size);
+    return status;
 }
 
 int run_sample(arguments *a)
@@ -92,19 +97,15 @@ int run_sample(arguments *a)
     if (ts_model_open(&model, a->runtime, a->model, NULL) != TS_OK)
         return failed();
     uint64_t seed = a->seed_given ? a->seed : (uint64_t)time(NULL);
-    ts_status status = TS_OK;
-    for (uint64_t i = 0; i < a->count && status == TS_OK; i++) {
-        options.seed = seed + i;
-        status = ts_sampler_new(&sampler, model, &options);
-        if (status != TS_OK)
-            break;
+    ts_status status = ts_sampler_new(&sampler, model, &options);
+    for (uint64_t i = 0; i < a->count && status == TS_OK && !ferror(stdout); i++) {
         if (i > 0)
             printf("<|endoftext|>\n");
-        fputs(prompt, stdout);
-        status = ts_sampler_run(sampler, prompt, strlen(prompt), print_piece, NULL);
-        putchar('\n');
-        ts_sampler_free(sampler);
+        status = tell(sampler, prompt, seed + i);
+        if (status == TS_OK)
+            putchar('\n');
     }
+    ts_sampler_free(sampler);
     ts_model_free(model);
     return status == TS_OK ? 0 : failed();
 }

@@ -2,24 +2,15 @@
 #include "cli.h"
 
 #include <math.h>
-#include <signal.h>
 #include <string.h>
 #include <unistd.h>
-
-static volatile sig_atomic_t stop_asked;
-
-static void ask_stop(int signal_number)
-{
-    (void)signal_number;
-    stop_asked = 1;
-}
 
 static int32_t show_report(void *user, const ts_trainer_report *r)
 {
     const arguments *a = user;
     char line[300], valid[60] = "", left[40] = "", total[32] = "";
     if (a->quiet)
-        return stop_asked;
+        return stop_asked();
     if (isfinite(r->valid_bits_per_byte))
         snprintf(valid, sizeof valid, ", valid %.4f bits/byte", r->valid_bits_per_byte);
     if (isfinite(r->remaining_seconds))
@@ -29,7 +20,7 @@ static int32_t show_report(void *user, const ts_trainer_report *r)
     snprintf(line, sizeof line, "step %llu%s, loss %.4f nats/token, %.4f bits/byte%s, %.0f tokens/s%s", (unsigned long long)r->step, total, r->loss,
              r->bits_per_byte, valid, r->tokens_per_second, left);
     show_progress(line);
-    return stop_asked;
+    return stop_asked();
 }
 
 static bool choose_shape(const arguments *a, ts_architecture *shape)
@@ -148,6 +139,16 @@ static void print_result(const arguments *a, ts_trainer *trainer)
         printf("model: %s\n", a->out);
 }
 
+static bool names_shard(const arguments *a)
+{
+    for (size_t i = 0; i < a->text_count; i++) {
+        size_t size = strlen(a->text[i]);
+        if (size >= 4 && (strcmp(a->text[i] + size - 4, ".bin") == 0 || strcmp(a->text[i] + size - 4, ".u16") == 0))
+            return true;
+    }
+    return false;
+}
+
 int run_train(arguments *a)
 {
     ts_trainer *trainer;
@@ -163,12 +164,17 @@ int run_train(arguments *a)
         return failed_because("--resume needs --run DIR");
     if (a->out == NULL && a->run == NULL)
         return failed_because("--out MODEL.gguf or --run DIR is needed, or all work would be lost");
+    if (a->resume && (a->preset != NULL || a->tokenizer != NULL || a->seed_given))
+        return failed_because("--preset, --tokenizer and --seed are the checkpoint's and cannot stand beside --resume");
+    if (!a->resume && a->tokenizer == NULL && names_shard(a))
+        return failed_because("--text: a token shard needs the --tokenizer that it was made with");
+    if (!can_write(a->out))
+        return 1;
     if (!choose_schedule(a, &unused))
         return failed_because("--schedule is \"%s\", expected cosine, linear, constant or wsd", a->schedule);
     if (make_trainer(a, &trainer) != TS_OK)
         return failed();
-    signal(SIGINT, ask_stop);
-    signal(SIGTERM, ask_stop);
+    catch_signals();
     ts_status status = ts_trainer_run(trainer, show_report, a);
     bool stopped = status == TS_ERROR_CANCELLED;
     if (status == TS_OK || stopped)
