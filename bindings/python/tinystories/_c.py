@@ -1,0 +1,295 @@
+"""The C interface: every type, constant and function of the headers under its own name, and the search for the library.
+
+No other module declares anything of C. The tests hold this file against the headers: argument types, results, offsets, values.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import ctypes.util
+import os
+import pathlib
+import threading
+from ctypes import CFUNCTYPE, POINTER, Structure, c_char, c_char_p, c_double, c_float, c_int32, c_size_t, c_uint8, c_uint32, c_uint64, c_void_p
+
+from . import errors
+
+VERSION = (0, 1)  # of the headers that this file was written from; the library must have the same major and at least this minor number
+
+# ---- constants ----
+
+TS_OK = 0
+TS_ERROR_INVALID_ARGUMENT = -1
+TS_ERROR_OUT_OF_MEMORY = -2
+TS_ERROR_IO = -3
+TS_ERROR_FORMAT = -4
+TS_ERROR_VERSION = -5
+TS_ERROR_MISMATCH = -6
+TS_ERROR_BUFFER_TOO_SMALL = -7
+TS_ERROR_NETWORK = -8
+TS_ERROR_CANCELLED = -9
+TS_ERROR_UNSUPPORTED = -10
+TS_ERROR_BUSY = -11
+TS_ERROR_LIMIT = -12
+TS_ERROR_DIVERGED = -13
+
+TS_CPU_LEVEL_BEST = 0
+TS_CPU_LEVEL_REFERENCE = 1
+TS_CPU_LEVEL_AVX2 = 2
+TS_CPU_LEVEL_AVX512 = 3
+TS_CPU_LEVEL_AVX512_BF16 = 4
+
+TS_LOG_WARNING = 1
+TS_LOG_INFO = 2
+
+TS_TOKENIZER_NONE = 2**32 - 1
+TS_ENCODE_SPECIALS = 1
+
+TS_ARCHITECTURE_LLAMA = 1
+TS_ARCHITECTURE_GPT2 = 2
+TS_ARCHITECTURE_GPT_NEO = 3
+
+TS_SCHEDULE_COSINE = 0
+TS_SCHEDULE_LINEAR = 1
+TS_SCHEDULE_CONSTANT = 2
+TS_SCHEDULE_WSD = 3
+
+TS_CONTEXT_FULL_STOP = 0
+TS_CONTEXT_FULL_SLIDE = 1
+
+TS_FINISH_NONE = 0
+TS_FINISH_END = 1
+TS_FINISH_MAX_TOKENS = 2
+TS_FINISH_CONTEXT = 3
+
+# ---- types ----
+
+ts_status = c_int32
+
+
+def _handle(name: str) -> type:
+    """An opaque type: there are only pointers to it."""
+    return type(name, (Structure,), {})
+
+
+ts_runtime = _handle("ts_runtime")
+ts_tokenizer = _handle("ts_tokenizer")
+ts_model = _handle("ts_model")
+ts_trainer = _handle("ts_trainer")
+ts_sampler = _handle("ts_sampler")
+
+ts_allocate_hook = CFUNCTYPE(c_void_p, c_void_p, c_size_t)
+ts_reallocate_hook = CFUNCTYPE(c_void_p, c_void_p, c_void_p, c_size_t)
+ts_release_hook = CFUNCTYPE(None, c_void_p, c_void_p)
+ts_log_hook = CFUNCTYPE(None, c_void_p, c_int32, c_char_p)
+ts_read_hook = CFUNCTYPE(c_int32, c_void_p, c_uint64, c_void_p, c_size_t)
+ts_next_text = CFUNCTYPE(c_int32, c_void_p, POINTER(c_char_p), POINTER(c_size_t))
+ts_progress = CFUNCTYPE(c_int32, c_void_p, c_uint64, c_uint64)
+
+
+class ts_runtime_options(Structure):
+    _fields_ = [("struct_size", c_size_t), ("allocate", ts_allocate_hook), ("reallocate", ts_reallocate_hook), ("release", ts_release_hook),
+                ("allocator_user", c_void_p), ("log", ts_log_hook), ("log_user", c_void_p), ("memory_limit", c_uint64), ("threads", c_uint32),
+                ("cpu_level", c_int32)]
+
+
+class ts_tokenizer_train_options(Structure):
+    _fields_ = [("struct_size", c_size_t), ("progress", ts_progress), ("progress_user", c_void_p), ("max_words", c_uint64),
+                ("vocabulary_size", c_uint32), ("min_frequency", c_uint32)]
+
+
+class ts_decode_stream(Structure):
+    _fields_ = [("bytes", c_uint8 * 4), ("count", c_uint32)]
+
+
+class ts_shard_report(Structure):
+    _fields_ = [("struct_size", c_size_t), ("stories", c_uint64), ("tokens", c_uint64), ("bytes", c_uint64)]
+
+
+class ts_architecture(Structure):
+    _fields_ = [("struct_size", c_size_t), ("kind", c_int32), ("vocabulary_size", c_uint32), ("context_length", c_uint32), ("width", c_uint32),
+                ("layers", c_uint32), ("heads", c_uint32), ("key_value_heads", c_uint32), ("hidden", c_uint32), ("window", c_uint32),
+                ("untied_head", c_uint32), ("rotary_base", c_float), ("norm_epsilon", c_float)]
+
+
+class ts_model_options(Structure):
+    _fields_ = [("struct_size", c_size_t), ("memory_limit", c_uint64), ("map", c_uint32), ("context_length", c_uint32)]
+
+
+class ts_read_callbacks(Structure):
+    _fields_ = [("struct_size", c_size_t), ("read", ts_read_hook), ("user", c_void_p), ("size", c_uint64), ("name", c_char_p)]
+
+
+class ts_tensor(Structure):
+    _fields_ = [("struct_size", c_size_t), ("name", c_char_p), ("data", POINTER(c_float)), ("rank", c_uint64), ("shape", c_uint64 * 4)]
+
+
+class ts_score(Structure):
+    _fields_ = [("struct_size", c_size_t), ("nats", c_double), ("nats_per_token", c_double), ("bits_per_byte", c_double), ("perplexity", c_double),
+                ("tokens", c_uint64), ("bytes", c_uint64), ("stories", c_uint64)]
+
+
+class ts_trainer_options(Structure):
+    _fields_ = [("struct_size", c_size_t), ("text", POINTER(c_char_p)), ("text_count", c_size_t), ("valid", POINTER(c_char_p)),
+                ("valid_count", c_size_t), ("run_directory", c_char_p), ("seed", c_uint64), ("max_steps", c_uint64), ("max_tokens", c_uint64),
+                ("max_epochs", c_double), ("max_seconds", c_double), ("valid_share", c_double), ("learning_rate", c_double),
+                ("final_rate", c_double), ("warmup", c_double), ("beta1", c_double), ("beta2", c_double), ("epsilon", c_double),
+                ("weight_decay", c_double), ("clip", c_double), ("schedule", c_uint32), ("batch_tokens", c_uint32), ("micro_batch", c_uint32),
+                ("valid_interval", c_uint32), ("checkpoint_interval", c_uint32), ("log_interval", c_uint32)]
+
+
+class ts_trainer_report(Structure):
+    _fields_ = [("struct_size", c_size_t), ("step", c_uint64), ("total_steps", c_uint64), ("tokens", c_uint64), ("skipped_steps", c_uint64),
+                ("epoch", c_double), ("loss", c_double), ("bits_per_byte", c_double), ("gradient_norm", c_double), ("learning_rate", c_double),
+                ("valid_nats_per_token", c_double), ("valid_bits_per_byte", c_double), ("tokens_per_second", c_double), ("seconds", c_double),
+                ("remaining_seconds", c_double)]
+
+
+class ts_sampler_options(Structure):
+    _fields_ = [("struct_size", c_size_t), ("seed", c_uint64), ("temperature", c_float), ("top_p", c_float), ("top_k", c_uint32),
+                ("max_tokens", c_uint32), ("context_length", c_uint32), ("context_full", c_uint32), ("ignore_end", c_uint32), ("reserved", c_uint32)]
+
+
+ts_trainer_progress = CFUNCTYPE(c_int32, c_void_p, POINTER(ts_trainer_report))
+ts_sampler_text = CFUNCTYPE(c_int32, c_void_p, POINTER(c_char), c_size_t)
+
+# ---- functions: name -> (result, arguments). Text of a given size is POINTER(c_char) where C gives it; strings that end in NUL are c_char_p ----
+
+_runtime, _tokenizer, _model = POINTER(ts_runtime), POINTER(ts_tokenizer), POINTER(ts_model)
+_trainer, _sampler = POINTER(ts_trainer), POINTER(ts_sampler)
+_strings, _ids, _size = POINTER(c_char_p), POINTER(c_uint32), POINTER(c_size_t)
+
+FUNCTIONS = {
+    "ts_version_number": (c_uint32, []),
+    "ts_version": (c_char_p, []),
+    "ts_status_name": (c_char_p, [ts_status]),
+    "ts_error_detail": (c_char_p, []),
+    "ts_cpu_level_name": (c_char_p, [c_int32]),
+    "ts_runtime_options_init": (ts_status, [POINTER(ts_runtime_options), c_size_t]),
+    "ts_runtime_new": (ts_status, [POINTER(_runtime), POINTER(ts_runtime_options)]),
+    "ts_runtime_free": (None, [_runtime]),
+    "ts_runtime_threads": (c_uint32, [_runtime]),
+    "ts_runtime_cpu_level": (c_int32, [_runtime]),
+    "ts_runtime_memory": (c_uint64, [_runtime]),
+    "ts_runtime_memory_peak": (c_uint64, [_runtime]),
+    "ts_tokenizer_open": (ts_status, [POINTER(_tokenizer), _runtime, c_char_p]),
+    "ts_tokenizer_open_memory": (ts_status, [POINTER(_tokenizer), _runtime, c_void_p, c_size_t]),
+    "ts_tokenizer_free": (None, [_tokenizer]),
+    "ts_tokenizer_save": (ts_status, [_tokenizer, c_char_p]),
+    "ts_tokenizer_train_options_init": (ts_status, [POINTER(ts_tokenizer_train_options), c_size_t]),
+    "ts_tokenizer_train": (ts_status, [POINTER(_tokenizer), _runtime, ts_next_text, c_void_p, POINTER(ts_tokenizer_train_options)]),
+    "ts_tokenizer_train_files": (ts_status, [POINTER(_tokenizer), _runtime, _strings, c_size_t, POINTER(ts_tokenizer_train_options)]),
+    "ts_tokenizer_prune_files": (ts_status, [POINTER(_tokenizer), _tokenizer, c_uint32, _strings, c_size_t]),
+    "ts_tokenizer_encode": (ts_status, [_tokenizer, c_char_p, c_size_t, c_uint32, _ids, c_size_t, _size]),
+    "ts_tokenizer_decode": (ts_status, [_tokenizer, _ids, c_size_t, POINTER(c_char), c_size_t, _size]),
+    "ts_tokenizer_decode_next": (ts_status, [_tokenizer, POINTER(ts_decode_stream), c_uint32, POINTER(c_char), c_size_t, _size]),
+    "ts_tokenizer_size": (c_uint32, [_tokenizer]),
+    "ts_tokenizer_end_of_text": (c_uint32, [_tokenizer]),
+    "ts_tokenizer_token": (POINTER(c_char), [_tokenizer, c_uint32, _size]),
+    "ts_tokenizer_find": (c_uint32, [_tokenizer, c_char_p, c_size_t]),
+    "ts_tokenizer_is_special": (c_int32, [_tokenizer, c_uint32]),
+    "ts_tokenizer_fingerprint": (c_uint64, [_tokenizer]),
+    "ts_tokenizer_encode_files": (ts_status, [_tokenizer, _strings, c_size_t, c_char_p, POINTER(ts_shard_report), ts_progress, c_void_p]),
+    "ts_tokenizer_decode_shard": (ts_status, [_tokenizer, c_char_p, c_char_p]),
+    "ts_architecture_init": (ts_status, [POINTER(ts_architecture), c_size_t]),
+    "ts_architecture_preset": (ts_status, [POINTER(ts_architecture), c_char_p]),
+    "ts_architecture_preset_name": (c_char_p, [c_size_t]),
+    "ts_architecture_parameters": (ts_status, [POINTER(ts_architecture), POINTER(c_uint64)]),
+    "ts_model_options_init": (ts_status, [POINTER(ts_model_options), c_size_t]),
+    "ts_model_open": (ts_status, [POINTER(_model), _runtime, c_char_p, POINTER(ts_model_options)]),
+    "ts_model_open_memory": (ts_status, [POINTER(_model), _runtime, c_void_p, c_size_t, POINTER(ts_model_options)]),
+    "ts_model_open_callbacks": (ts_status, [POINTER(_model), _runtime, POINTER(ts_read_callbacks), POINTER(ts_model_options)]),
+    "ts_model_new": (ts_status, [POINTER(_model), _runtime, _tokenizer, POINTER(ts_architecture), c_uint64]),
+    "ts_model_free": (None, [_model]),
+    "ts_model_save": (ts_status, [_model, c_char_p]),
+    "ts_model_save_memory": (ts_status, [_model, c_void_p, c_size_t, _size]),
+    "ts_model_architecture": (ts_status, [_model, POINTER(ts_architecture)]),
+    "ts_model_tokenizer": (_tokenizer, [_model]),
+    "ts_model_parameters": (c_uint64, [_model]),
+    "ts_model_tensor_count": (c_size_t, [_model]),
+    "ts_model_tensor": (ts_status, [_model, c_size_t, POINTER(ts_tensor)]),
+    "ts_model_logits": (ts_status, [_model, _ids, c_size_t, POINTER(c_float), c_size_t]),
+    "ts_model_score": (ts_status, [_model, ts_next_text, c_void_p, POINTER(ts_score)]),
+    "ts_model_score_files": (ts_status, [_model, _strings, c_size_t, POINTER(ts_score), ts_progress, c_void_p]),
+    "ts_trainer_options_init": (ts_status, [POINTER(ts_trainer_options), c_size_t]),
+    "ts_trainer_new": (ts_status, [POINTER(_trainer), _runtime, _tokenizer, POINTER(ts_architecture), POINTER(ts_trainer_options)]),
+    "ts_trainer_resume": (ts_status, [POINTER(_trainer), _runtime, c_char_p, POINTER(ts_trainer_options)]),
+    "ts_trainer_free": (None, [_trainer]),
+    "ts_trainer_step": (ts_status, [_trainer, POINTER(ts_trainer_report)]),
+    "ts_trainer_done": (c_int32, [_trainer]),
+    "ts_trainer_run": (ts_status, [_trainer, ts_trainer_progress, c_void_p]),
+    "ts_trainer_validate": (ts_status, [_trainer, POINTER(ts_score)]),
+    "ts_trainer_save": (ts_status, [_trainer, c_char_p]),
+    "ts_trainer_snapshot": (ts_status, [_trainer, POINTER(_model)]),
+    "ts_trainer_state": (ts_status, [_trainer, POINTER(ts_trainer_report)]),
+    "ts_sampler_options_init": (ts_status, [POINTER(ts_sampler_options), c_size_t]),
+    "ts_sampler_new": (ts_status, [POINTER(_sampler), _model, POINTER(ts_sampler_options)]),
+    "ts_sampler_free": (None, [_sampler]),
+    "ts_sampler_memory": (ts_status, [_model, POINTER(ts_sampler_options), POINTER(c_uint64)]),
+    "ts_sampler_start": (ts_status, [_sampler, c_char_p, c_size_t]),
+    "ts_sampler_start_seeded": (ts_status, [_sampler, c_char_p, c_size_t, c_uint64]),
+    "ts_sampler_next": (ts_status, [_sampler, POINTER(POINTER(c_char)), _size]),
+    "ts_sampler_run": (ts_status, [_sampler, c_char_p, c_size_t, ts_sampler_text, c_void_p]),
+    "ts_sampler_finish": (c_int32, [_sampler]),
+    "ts_sampler_tokens": (_ids, [_sampler, _size]),
+    "ts_sampler_seed": (c_uint64, [_sampler]),
+}
+
+# Functions whose int32 is an answer and not a status.
+ANSWERS = {"ts_runtime_cpu_level", "ts_tokenizer_is_special", "ts_trainer_done", "ts_sampler_finish"}
+
+# What a callback of this thread raised while C ran; the check after the call raises it.
+pending = threading.local()
+
+
+def _check(status: int, function: object, arguments: tuple) -> int:
+    """Runs after every function that returns a status: raises what a callback raised, else what the status says."""
+    raised = pending.__dict__.pop("error", None)
+    if raised is not None:
+        raise raised
+    if status != TS_OK:
+        raise errors.from_status(status, library.ts_error_detail().decode("utf-8", "replace"))
+    return status
+
+
+# ---- the library ----
+
+
+def _candidates() -> list[str]:
+    """Where the library may be, best place first. What TINYSTORIES_LIBRARY names is taken or nothing."""
+    named = os.environ.get("TINYSTORIES_LIBRARY")
+    if named:
+        return [named]
+    here = pathlib.Path(__file__).resolve().parent
+    installed = ctypes.util.find_library("tinystories")
+    return [str(here / "libtinystories.so")] + ([installed] if installed else []) + [str(here.parents[2] / "build" / "libtinystories.so")]
+
+
+def _load_one(path: str) -> ctypes.CDLL:
+    """Loads a library and declares its functions. OSError says why it won't do."""
+    loaded = ctypes.CDLL(path)
+    missing = [name for name in FUNCTIONS if not hasattr(loaded, name)]
+    if missing:
+        raise OSError(f"it lacks {missing[0]}" + (f" and {len(missing) - 1} more" if len(missing) > 1 else ""))
+    for name, (result, arguments) in FUNCTIONS.items():
+        function = getattr(loaded, name)
+        function.restype, function.argtypes = result, arguments
+        if result is ts_status and name not in ANSWERS:
+            function.errcheck = _check
+    major, minor = divmod(loaded.ts_version_number() // 100, 100)
+    if major != VERSION[0] or minor < VERSION[1]:
+        raise OSError(f"it is version {loaded.ts_version().decode()}, these bindings need {VERSION[0]}.{VERSION[1]} or a later {VERSION[0]}.x")
+    return loaded
+
+
+def _load() -> ctypes.CDLL:
+    tried = []
+    for path in _candidates():
+        try:
+            return _load_one(path)
+        except OSError as error:
+            tried.append(f"  {path}: {error}")
+    raise ImportError("no usable libtinystories; tried\n" + "\n".join(tried) + "\nTINYSTORIES_LIBRARY=/path/to/libtinystories.so names one")
+
+
+library = _load()

@@ -1,0 +1,105 @@
+"""Samplers: tell a story a token at a time."""
+
+from __future__ import annotations
+
+import ctypes
+import enum
+from typing import Any, Iterator, List, Optional
+
+from . import _c
+from ._handle import Handle, Text, fill, integer, make, member, options_of, pointer_of, text_bytes
+from .model import Model
+
+_OPTIONS = ("seed", "temperature", "top_p", "top_k", "max_tokens", "context_length", "context_full", "ignore_end")
+
+
+class ContextFull(enum.IntEnum):
+    STOP = _c.TS_CONTEXT_FULL_STOP  # the story ends when the context is full
+    SLIDE = _c.TS_CONTEXT_FULL_SLIDE  # the older half is forgotten, and the story goes on
+
+
+class Finish(enum.IntEnum):
+    NONE = _c.TS_FINISH_NONE  # not finished
+    END = _c.TS_FINISH_END  # the model ended the story
+    MAX_TOKENS = _c.TS_FINISH_MAX_TOKENS
+    CONTEXT = _c.TS_FINISH_CONTEXT  # the context was full
+
+
+class Sampler(Handle):
+    """Tells stories with a model; belongs to one thread at a time (BusyError). The same model, prompt, options and CPU level give the same story.
+
+        for piece in sampler.start("Once upon a time"):
+            print(piece, end="", flush=True)
+
+    Options: seed (0); temperature (0: always the likeliest token; 0 to 100; 0.8); top_p ((0, 1]; 1: all); top_k (0: all); max_tokens (0: no
+    limit); context_length (positions to hold; 0: the model's); context_full ("stop" or "slide"); ignore_end (True: only max_tokens or the context
+    ends a story). InvalidArgumentError names the option that is out of range.
+    """
+
+    def __init__(self, model: Model, **options: Any) -> None:
+        pointer, settings = pointer_of(model, Model), _options(options)
+        self._pointer = make(_c.ts_sampler, _c.library.ts_sampler_free,
+                             lambda out: _c.library.ts_sampler_new(out, pointer, ctypes.byref(settings)), (pointer,))
+
+    @staticmethod
+    def memory(model: Model, **options: Any) -> int:
+        """The bytes that a sampler with these options would hold, without making it."""
+        size, settings = ctypes.c_uint64(), _options(options)
+        _c.library.ts_sampler_memory(pointer_of(model, Model), ctypes.byref(settings), ctypes.byref(size))
+        return size.value
+
+    # ---- telling ----
+
+    def start(self, prompt: Text = "", seed: Optional[int] = None) -> "Sampler":
+        """Begins a new story and gives the sampler, to iterate over: reads the prompt in, which is not repeated; the random numbers begin again
+        from the seed (None: the options'). LimitError: the prompt is longer than the context allows; there is no story then."""
+        data = text_bytes(prompt)
+        if seed is None:
+            _c.library.ts_sampler_start(self._c, data, len(data))
+        else:
+            _c.library.ts_sampler_start_seeded(self._c, data, len(data), integer(seed, "seed", ctypes.c_uint64))
+        return self
+
+    def __iter__(self) -> Iterator[str]:
+        return self
+
+    def __next__(self) -> str:
+        """The next piece of the story that was started: whole characters, never empty. StopIteration at its end, then see `finish`.
+        InvalidArgumentError: no story was started. DivergedError: the model gave a NaN."""
+        pointer, text, size = self._c, ctypes.POINTER(ctypes.c_char)(), ctypes.c_size_t()
+        while True:
+            _c.library.ts_sampler_next(pointer, ctypes.byref(text), ctypes.byref(size))
+            if not text:
+                raise StopIteration
+            if size.value:
+                return ctypes.string_at(text, size.value).decode()
+
+    def tell(self, prompt: Text = "", seed: Optional[int] = None) -> str:
+        """A whole story without its prompt."""
+        return "".join(self.start(prompt, seed))
+
+    # ---- the story so far ----
+
+    @property
+    def finish(self) -> Finish:
+        """Why the story ended."""
+        return Finish(_c.library.ts_sampler_finish(self._c))
+
+    @property
+    def tokens(self) -> List[int]:
+        """The tokens of the story so far, the end of text before it and the prompt's included; with context_full="slide" those still in the
+        context."""
+        pointer, count = self._c, ctypes.c_size_t()
+        tokens = _c.library.ts_sampler_tokens(pointer, ctypes.byref(count))
+        return tokens[: count.value] if count.value else []
+
+    @property
+    def seed(self) -> int:
+        """The seed that the story was started with."""
+        return _c.library.ts_sampler_seed(self._c)
+
+
+def _options(values: dict) -> Any:
+    if "context_full" in values:
+        values = {**values, "context_full": member(ContextFull, values["context_full"], "context_full")}
+    return fill(options_of(_c.ts_sampler_options, _c.library.ts_sampler_options_init), values, _OPTIONS)

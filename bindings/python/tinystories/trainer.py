@@ -1,0 +1,149 @@
+"""Trainers: make a model from text."""
+
+from __future__ import annotations
+
+import ctypes
+import dataclasses
+import enum
+from typing import Any, Callable, Iterator, Optional, Sequence, Union
+
+from . import _c
+from ._handle import Handle, Path, callback, fill, interruptible, make, member, options_of, path_array, path_bytes, pointer_of, report_of
+from .model import Architecture, Model, Score, score_of, shape_of
+from .runtime import Runtime, runtime_pointer
+from .tokenizer import Tokenizer
+
+
+class Schedule(enum.IntEnum):
+    COSINE = _c.TS_SCHEDULE_COSINE  # half a cosine from the peak to the final share
+    LINEAR = _c.TS_SCHEDULE_LINEAR
+    CONSTANT = _c.TS_SCHEDULE_CONSTANT
+    WSD = _c.TS_SCHEDULE_WSD  # warm-up, stable, decay over the last fifth
+
+
+@dataclasses.dataclass(frozen=True)
+class Report:
+    """How a training stands. total_steps is 0 when the run ends by time; loss is in nats per token of the last step's batch; valid_... are NaN before
+    the first validation, remaining_seconds before it is known; skipped_steps counts those whose numbers were not finite."""
+
+    step: int
+    total_steps: int
+    tokens: int
+    skipped_steps: int
+    epoch: float
+    loss: float
+    bits_per_byte: float
+    gradient_norm: float
+    learning_rate: float
+    valid_nats_per_token: float
+    valid_bits_per_byte: float
+    tokens_per_second: float
+    seconds: float
+    remaining_seconds: float
+
+
+_FIELDS = [field.name for field in dataclasses.fields(Report)]
+_DATA = ("struct_size", "text", "text_count", "valid", "valid_count", "run_directory")
+_OPTIONS = [name for name, _ in _c.ts_trainer_options._fields_ if name not in _DATA]
+Paths = Union[Path, Sequence[Path]]
+
+
+class Trainer(Handle):
+    """Trains a new model; belongs to one thread at a time (BusyError).
+
+    architecture: an Architecture, or the name of a preset, whose vocabulary then is the tokenizer's. text, valid: files of stories (.txt, .jsonl,
+    each also .gz) or token shards (.bin); without valid a share of the stories is held out. run_directory: a folder for checkpoint and log.
+
+    Options, all with defaults: seed; max_steps, max_tokens, max_epochs, max_seconds (whichever comes first; all 0: one epoch); valid_share (0 to
+    0.5; 0.02); learning_rate (0: by width), final_rate (0.05), warmup (0.03, share of the run), schedule ("cosine", "linear", "constant", "wsd");
+    beta1, beta2, epsilon, weight_decay, clip; batch_tokens (a step; 0: 8 sequences), micro_batch (sequences in memory at once); valid_interval,
+    checkpoint_interval, log_interval (steps, for run()).
+
+    InvalidArgumentError names the option. MismatchError: a shard of another tokenizer. LimitError: less text than one context. BusyError: another
+    trainer has the run folder.
+    """
+
+    def __init__(self, tokenizer: Tokenizer, architecture: Union[Architecture, str] = "laptop-1m", text: Paths = (), valid: Optional[Paths] = None,
+                 run_directory: Optional[Path] = None, runtime: Optional[Runtime] = None, **options: Any) -> None:
+        shared, words, shape = runtime_pointer(runtime), pointer_of(tokenizer, Tokenizer), shape_of(architecture)
+        settings = _options(text, valid, run_directory, options)
+        self._pointer = make(_c.ts_trainer, _c.library.ts_trainer_free, lambda out: _c.library.ts_trainer_new(
+            out, shared, words, ctypes.byref(shape), ctypes.byref(settings)), (shared, words))
+
+    @classmethod
+    def resume(cls, path: Path, text: Paths, valid: Optional[Paths] = None, run_directory: Optional[Path] = None, runtime: Optional[Runtime] = None,
+               **options: Any) -> "Trainer":
+        """Goes on from a checkpoint file or a run folder. Tokenizer, shape and settings come from it; of the options only the stopping rules (0
+        keeps the checkpoint's) and the intervals are used. MismatchError: other data. FormatError: damaged."""
+        where, shared = path_bytes(path), runtime_pointer(runtime)
+        settings = _options(text, valid, run_directory, options)
+        return cls._of(make(_c.ts_trainer, _c.library.ts_trainer_free,
+                            lambda out: _c.library.ts_trainer_resume(out, shared, where, ctypes.byref(settings)), (shared,)))
+
+    # ---- training ----
+
+    def step(self) -> Report:
+        """One step. DivergedError: five steps in a row whose numbers were not finite."""
+        report = report_of(_c.ts_trainer_report)
+        _c.library.ts_trainer_step(self._c, ctypes.byref(report))
+        return _report(report)
+
+    @property
+    def done(self) -> bool:
+        """Whether a stopping rule has been reached."""
+        return bool(_c.library.ts_trainer_done(self._c))
+
+    def __iter__(self) -> Iterator[Report]:
+        """Steps until the run's end, a report each; without the validation, checkpoints and log of run()."""
+        while not self.done:
+            yield self.step()
+
+    def run(self, progress: Optional[Callable[[Report], Any]] = None) -> Report:
+        """Steps until the run's end, with validation, checkpoints and log. progress(report) is called every log_interval steps and at the end;
+        when it returns something true (CancelledError) or raises, a checkpoint is written and the run can go on later. Ctrl-C stops there too."""
+        watch = callback(_c.ts_trainer_progress, lambda user, report: progress is not None and progress(_report(report[0])))
+        with interruptible():
+            _c.library.ts_trainer_run(self._c, watch, None)
+        return self.report
+
+    def validate(self) -> Score:
+        """Scores the validation stories and notes the result in the report. InvalidArgumentError: there are none."""
+        score = report_of(_c.ts_score)
+        _c.library.ts_trainer_validate(self._c, ctypes.byref(score))
+        return score_of(score)
+
+    # ---- what comes of it ----
+
+    @property
+    def report(self) -> Report:
+        """How the training stands now."""
+        report = report_of(_c.ts_trainer_report)
+        _c.library.ts_trainer_state(self._c, ctypes.byref(report))
+        return _report(report)
+
+    def save(self, path: Path) -> None:
+        """Writes a checkpoint, replaced as a whole."""
+        _c.library.ts_trainer_save(self._c, path_bytes(path))
+
+    def snapshot(self) -> Model:
+        """A model of the present weights, which stays as it is while the training goes on."""
+        pointer = self._c
+        return Model._of(make(_c.ts_model, _c.library.ts_model_free, lambda out: _c.library.ts_trainer_snapshot(pointer, out), pointer.kept))
+
+
+def _report(report: Any) -> Report:
+    return Report(*(getattr(report, name) for name in _FIELDS))
+
+
+def _options(text: Paths, valid: Optional[Paths], run_directory: Optional[Path], values: dict) -> Any:
+    options = options_of(_c.ts_trainer_options, _c.library.ts_trainer_options_init)
+    if "schedule" in values:
+        values = {**values, "schedule": member(Schedule, values["schedule"], "schedule")}
+    fill(options, values, _OPTIONS)
+    texts = path_array(text)
+    options.text, options.text_count = texts, len(texts)
+    if valid is not None:
+        valids = path_array(valid)
+        options.valid, options.valid_count = valids, len(valids)
+    options.run_directory = None if run_directory is None else path_bytes(run_directory)
+    return options
