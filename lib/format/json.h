@@ -12,15 +12,15 @@
 enum {
     TS_JSON_MAX_SIZE = 64 << 20, /* bytes of a document */
     TS_JSON_MAX_DEPTH = 32,
-    TS_JSON_MAX_DIGITS = 32      /* characters of a number */
+    TS_JSON_MAX_DIGITS = 32 /* characters of a number */
 };
 
 /* A value: part of a document, borrowed until the document is freed. Names are compared exactly. */
 typedef struct ts_json ts_json;
 
 /*
- * Parses a whole document; `name` is for error details. FORMAT, with the byte: not JSON, not UTF-8, a \u0000 or a broken surrogate in a string, anything behind the
- * document, too deep, a number too long. LIMIT: larger than `limit` bytes (0: TS_JSON_MAX_SIZE).
+ * Parses a whole document; `name` is for error details. FORMAT, with the byte: not JSON, not UTF-8, a \u0000 or a broken surrogate in a string,
+ * anything behind the document, too deep, a number too long. LIMIT: larger than `limit` bytes (0: TS_JSON_MAX_SIZE).
  */
 ts_status ts_json_parse(ts_json **out, ts_runtime *runtime, const char *text, size_t size, size_t limit, const char *name);
 void ts_json_free(ts_json *document);

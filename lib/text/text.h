@@ -11,11 +11,12 @@
 /* what an invalid byte decodes to: no character */
 #define TS_UTF8_INVALID UINT32_MAX
 
-/* Decodes the character at `text` (size > 0) and gives its length, 1 to 4; for an invalid byte 1 and TS_UTF8_INVALID. Strict: no overlong forms, no surrogates. */
+/* Decodes the character at `text` (size > 0) and gives its length, 1 to 4; for an invalid byte 1 and TS_UTF8_INVALID. Strict: no overlong forms, no
+ * surrogates. */
 size_t ts_utf8_decode(const char *text, size_t size, uint32_t *code);
 
-/* How many bytes at `text` (size > 0) make one U+FFFD when they are replaced as Unicode recommends (the longest beginning of a character, else 1); 0 if a
- * character that may still become valid was cut off by the end. Only for text where ts_utf8_decode gave TS_UTF8_INVALID. */
+/* How many bytes at `text` (size > 0) make one U+FFFD when they are replaced as Unicode recommends (the longest beginning of a character, else 1); 0
+ * if a character that may still become valid was cut off by the end. Only for text where ts_utf8_decode gave TS_UTF8_INVALID. */
 size_t ts_utf8_broken(const char *text, size_t size);
 
 /* Writes a character (at most U+10FFFF) and gives its length. */
@@ -35,14 +36,16 @@ ts_class ts_unicode_class(uint32_t code);
 /* Takes ASCII white space off both ends: *text and *size become those of the rest. */
 void ts_trim(const char **text, size_t *size);
 
-/* The length of the first word of `text` (size > 0) by GPT-2's rule (see tinystories/tokenizer.h). Looks no further than the word's end and one character. */
+/* The length of the first word of `text` (size > 0) by GPT-2's rule (see tinystories/tokenizer.h). Looks no further than the word's end and one
+ * character. */
 size_t ts_word(const char *text, size_t size);
 
 /* ---- written.c ---- */
 
-#define TS_DOUBLE_SIZE 32
+#define TS_DOUBLE_SIZE 40
 
-/* The shortest decimal that reads back as the same double, with '.', NUL-terminated; "null" for what is not finite. `out` has TS_DOUBLE_SIZE bytes. */
+/* The shortest decimal that reads back as the same double, with '.', NUL-terminated; "null" for what is not finite. `out` has TS_DOUBLE_SIZE
+ * bytes. */
 void ts_format_double(char *out, double value);
 
 /* Appends a JSON string literal. Control characters are escaped, bytes that are no UTF-8 become \ufffd, U+2028 and U+2029 are escaped. */

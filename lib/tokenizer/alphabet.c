@@ -7,19 +7,15 @@ static bool stands_for_itself(unsigned char byte)
     return (byte >= 0x21 && byte <= 0x7e) || (byte >= 0xa1 && byte != 0xad);
 }
 
-/* How many bytes below `byte` don't stand for themselves. */
-static uint32_t others_below(unsigned char byte)
+/* The place of a byte that does not stand for itself among those: 0 to 0x20, 0x7f to 0xa0, 0xad. */
+static uint32_t place_of_other(unsigned char byte)
 {
-    if (byte < 0x21)
-        return byte;
-    if (byte <= 0xa1)
-        return byte < 0x7f ? 33u : 33u + (byte - 0x7fu);
-    return byte <= 0xad ? 67 : 68;
+    return byte < 0x21 ? byte : byte == 0xad ? 67u : 33u + (byte - 0x7fu);
 }
 
 uint32_t ts_alphabet_character(unsigned char byte)
 {
-    return stands_for_itself(byte) ? byte : 0x100 + others_below(byte);
+    return stands_for_itself(byte) ? byte : 0x100 + place_of_other(byte);
 }
 
 static unsigned char other(uint32_t index)

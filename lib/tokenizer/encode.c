@@ -1,12 +1,13 @@
 /*
- * Encoding: a word's bytes become tokens, and the pair of neighbours with the best rank is joined until none has a rank; the leftmost one among equals.
- * Short words look for the best pair by going through them, long ones keep a heap: n log n whatever the text.
+ * Encoding: a word's bytes become tokens, and the pair of neighbours with the best rank is joined until none has a rank; the leftmost one among
+ * equals. Short words look for the best pair by going through them, long ones keep a heap: n log n whatever the text. Words that are known to become
+ * one token are found in a table instead.
  */
 #include "text/text.h"
 #include "tokenizer/vocabulary.h"
 
-#define SHORT_WORD 48       /* bytes; measured: beyond it the heap wins */
-#define NEVER UINT32_MAX    /* the rank of a pair that is not joined */
+#define SHORT_WORD 48    /* bytes; measured: beyond it the heap wins */
+#define NEVER UINT32_MAX /* the rank of a pair that is not joined */
 #define MAX_TEXT ((size_t)1 << 30)
 
 /* Where ids go: counted always, stored as long as they fit. */
@@ -65,6 +66,58 @@ static void encode_short(const ts_tokenizer *t, const char *word, size_t size, o
     }
     for (size_t i = 0; i < count; i++)
         put(out, ids[i]);
+}
+
+/* ---- words of one token ---- */
+
+/* The word as it is compared: everything but the id. 0 < size <= TS_WHOLE_SIZE. */
+static inline ts_whole whole_key(const char *word, size_t size)
+{
+    ts_whole key = {0};
+    unsigned char bytes[TS_WHOLE_SIZE + 1] = {0};
+    memcpy(bytes, word, size);
+    bytes[TS_WHOLE_SIZE] = (unsigned char)size;
+    memcpy(&key.first, bytes, sizeof key.first);
+    memcpy(&key.rest, bytes + sizeof key.first, sizeof key.rest);
+    return key;
+}
+
+/* Where the word is, or the empty place where it would be. */
+static inline ts_whole *find_whole(const ts_tokenizer *t, ts_whole key)
+{
+    uint32_t mask = (1u << t->whole_bits) - 1;
+    uint64_t hash = (key.first * 0x9e3779b97f4a7c15u ^ key.rest) * 0xd1b54a32d192ed03u;
+    for (uint32_t at = (uint32_t)(hash >> (64 - t->whole_bits));; at = (at + 1) & mask) {
+        ts_whole *place = &t->whole[at];
+        if ((place->first == key.first && place->rest == key.rest) || place->rest == 0)
+            return place;
+    }
+}
+
+/* A token's bytes as a word need not become that token: merges of other ranks may come between. So each is tried;
+ * those that do are bytes or what a merge gives. */
+ts_status ts_tokenizer_index_whole(ts_tokenizer *t)
+{
+    const ts_vocabulary *v = &t->vocabulary;
+    t->whole_bits = ts_table_bits(v->merge_count + 256);
+    t->whole = ts_allocate_array(t->runtime, (size_t)1 << t->whole_bits, sizeof *t->whole);
+    if (t->whole == NULL)
+        return TS_ERROR_OUT_OF_MEMORY;
+    for (uint32_t id = 0; id < v->count; id++) {
+        size_t size;
+        const char *bytes = ts_vocabulary_bytes(v, id, &size);
+        uint32_t got = TS_TOKENIZER_NONE;
+        output one = {&got, 1, 0};
+        if (v->special[id] || size > TS_WHOLE_SIZE || (size > 1 && v->merge_count == 0))
+            continue;
+        encode_short(t, bytes, size, &one);
+        if (one.count == 1) {
+            ts_whole key = whole_key(bytes, size), *place = find_whole(t, key);
+            *place = key;
+            place->id = got;
+        }
+    }
+    return TS_OK;
 }
 
 /* ---- long words: a linked list of tokens and a heap of pairs ---- */
@@ -156,7 +209,10 @@ static ts_status encode_plain(const ts_tokenizer *t, const char *text, size_t si
 {
     while (size > 0) {
         size_t length = ts_word(text, size);
-        if (length <= SHORT_WORD)
+        const ts_whole *whole = length <= TS_WHOLE_SIZE ? find_whole(t, whole_key(text, length)) : NULL;
+        if (whole != NULL && whole->rest != 0)
+            put(out, whole->id);
+        else if (length <= SHORT_WORD)
             encode_short(t, text, length, out);
         else
             TS_TRY(encode_long(t, text, length, out));
@@ -192,7 +248,8 @@ static uint32_t first_special(const ts_tokenizer *t, const char *text, size_t si
     return TS_TOKENIZER_NONE;
 }
 
-ts_status ts_tokenizer_encode(const ts_tokenizer *tokenizer, const char *text, size_t size, uint32_t flags, uint32_t *ids, size_t capacity, size_t *count)
+ts_status ts_tokenizer_encode(const ts_tokenizer *tokenizer, const char *text, size_t size, uint32_t flags, uint32_t *ids, size_t capacity,
+                              size_t *count)
 {
     output out = {ids, capacity, 0};
     if (tokenizer == NULL || count == NULL || (text == NULL && size > 0) || (ids == NULL && capacity > 0))

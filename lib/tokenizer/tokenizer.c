@@ -65,7 +65,7 @@ uint32_t ts_tokenizer_find(const ts_tokenizer *tokenizer, const char *bytes, siz
     return tokenizer == NULL || bytes == NULL ? TS_TOKENIZER_NONE : find(tokenizer, bytes, size, &place);
 }
 
-static uint32_t bits_for(uint32_t count)
+uint32_t ts_table_bits(uint32_t count)
 {
     uint32_t bits = 4;
     while ((1u << bits) < 2 * count)
@@ -77,7 +77,7 @@ static uint32_t bits_for(uint32_t count)
 static ts_status index_tokens(ts_tokenizer *t, const char *name)
 {
     const ts_vocabulary *v = &t->vocabulary;
-    t->find_bits = bits_for(v->count);
+    t->find_bits = ts_table_bits(v->count);
     t->by_bytes = ts_allocate_array(t->runtime, (size_t)1 << t->find_bits, sizeof *t->by_bytes);
     if (t->by_bytes == NULL)
         return TS_ERROR_OUT_OF_MEMORY;
@@ -125,7 +125,7 @@ static ts_status index_specials(ts_tokenizer *t)
 static ts_status index_merges(ts_tokenizer *t, const char *name)
 {
     const ts_vocabulary *v = &t->vocabulary;
-    t->merge_bits = bits_for(v->merge_count);
+    t->merge_bits = ts_table_bits(v->merge_count);
     t->merges = ts_allocate_array(t->runtime, (size_t)1 << t->merge_bits, sizeof *t->merges);
     if (t->merges == NULL)
         return TS_ERROR_OUT_OF_MEMORY;
@@ -142,7 +142,8 @@ static ts_status index_merges(ts_tokenizer *t, const char *name)
         memcpy(joined + left_size, right_bytes, right_size);
         uint32_t result = ts_tokenizer_find(t, joined, left_size + right_size);
         if (result == TS_TOKENIZER_NONE || v->special[result])
-            return ts_fail(TS_ERROR_FORMAT, "%s: merge %u gives \"%.*s\", which is no token", name, rank, (int)TS_MIN(left_size + right_size, 100), joined);
+            return ts_fail(TS_ERROR_FORMAT, "%s: merge %u gives \"%.*s\", which is no token", name, rank, (int)TS_MIN(left_size + right_size, 100),
+                           joined);
         if (ts_merge_find(t, left, right) != NULL)
             continue; /* the first one counts, as it has the better rank */
         uint32_t at = ts_pair_hash(left, right, t->merge_bits);
@@ -155,7 +156,8 @@ static ts_status index_merges(ts_tokenizer *t, const char *name)
 
 static uint64_t hash_number(uint64_t hash, uint32_t number)
 {
-    const unsigned char bytes[4] = {(unsigned char)number, (unsigned char)(number >> 8), (unsigned char)(number >> 16), (unsigned char)(number >> 24)};
+    const unsigned char bytes[4] = {(unsigned char)number, (unsigned char)(number >> 8), (unsigned char)(number >> 16),
+                                    (unsigned char)(number >> 24)};
     return ts_hash(bytes, sizeof bytes, hash);
 }
 
@@ -181,6 +183,7 @@ static ts_status complete(ts_tokenizer *t, const char *name)
     TS_TRY(index_tokens(t, name));
     TS_TRY(index_specials(t));
     TS_TRY(index_merges(t, name));
+    TS_TRY(ts_tokenizer_index_whole(t));
     t->end_of_text = v->end_of_text;
     if (t->end_of_text == TS_TOKENIZER_NONE)
         t->end_of_text = ts_tokenizer_find(t, marker, sizeof marker - 1);
@@ -220,6 +223,7 @@ void ts_tokenizer_free(ts_tokenizer *t)
     ts_release(runtime, t->merges);
     ts_release(runtime, t->by_bytes);
     ts_release(runtime, t->specials);
+    ts_release(runtime, t->whole);
     ts_release(runtime, t);
     ts_runtime_release(runtime);
 }
@@ -274,7 +278,8 @@ ts_status ts_tokenizer_decode(const ts_tokenizer *tokenizer, const uint32_t *ids
     size_t total = 0, token_size;
     for (size_t i = 0; i < count; i++) {
         if (ids[i] >= tokenizer->vocabulary.count)
-            return ts_fail(TS_ERROR_INVALID_ARGUMENT, "ts_tokenizer_decode: ids[%zu] is %u, expected below %u", i, ids[i], tokenizer->vocabulary.count);
+            return ts_fail(TS_ERROR_INVALID_ARGUMENT, "ts_tokenizer_decode: ids[%zu] is %u, expected below %u", i, ids[i],
+                           tokenizer->vocabulary.count);
         ts_vocabulary_bytes(&tokenizer->vocabulary, ids[i], &token_size);
         total += token_size;
     }
@@ -332,7 +337,8 @@ ts_status ts_tokenizer_decode_next(const ts_tokenizer *tokenizer, ts_decode_stre
         memcpy(bytes + count, token, token_size);
     count += token_size;
     if (capacity < 3 * count + 1)
-        return ts_fail(TS_ERROR_BUFFER_TOO_SMALL, "ts_tokenizer_decode_next: up to %zu bytes are wanted, the buffer has %zu", 3 * count + 1, capacity);
+        return ts_fail(TS_ERROR_BUFFER_TOO_SMALL, "ts_tokenizer_decode_next: up to %zu bytes are wanted, the buffer has %zu", 3 * count + 1,
+                       capacity);
     size_t left = take_characters(bytes, count, ends, text, size);
     text[*size] = 0;
     memset(stream, 0, sizeof *stream);

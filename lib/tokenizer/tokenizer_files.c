@@ -161,8 +161,8 @@ typedef struct pruner {
     const ts_tokenizer *tokenizer;
     rated *order;
     uint8_t *keep;
-    uint32_t *made_by;  /* the first merge that gives a token, UINT32_MAX: none */
-    uint32_t *results;  /* of the merges */
+    uint32_t *made_by; /* the first merge that gives a token, UINT32_MAX: none */
+    uint32_t *results; /* of the merges */
     uint32_t *new_ids;
     uint32_t kept, size;
 } pruner;
@@ -229,8 +229,8 @@ static ts_status keep_needed(pruner *p)
         p->made_by[id] = UINT32_MAX;
     }
     if (p->size < p->kept || p->size > v->count)
-        return ts_fail(TS_ERROR_INVALID_ARGUMENT, "a tokenizer of %u tokens can be pruned to %u at least and %u at most, not %u", v->count, p->kept, v->count,
-                       p->size);
+        return ts_fail(TS_ERROR_INVALID_ARGUMENT, "a tokenizer of %u tokens can be pruned to %u at least and %u at most, not %u", v->count, p->kept,
+                       v->count, p->size);
     return TS_OK;
 }
 

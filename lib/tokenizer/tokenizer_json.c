@@ -10,9 +10,9 @@
 
 typedef struct entries {
     ts_runtime *runtime;
-    const char **texts;   /* by id; NULL: none yet */
-    uint8_t *added;       /* 1: an added token, whose text is plain */
-    uint32_t count;       /* ids below it may be set */
+    const char **texts; /* by id; NULL: none yet */
+    uint8_t *added;     /* 1: an added token, whose text is plain */
+    uint32_t count;     /* ids below it may be set */
 } entries;
 
 static void free_entries(entries *e)
@@ -86,7 +86,8 @@ static ts_status find_part(const merge_reader *r, const char *text, size_t size,
     TS_TRY(ts_alphabet_decode(text, size, bytes, &count, r->name));
     *id = ts_tokenizer_find(r->index, bytes, count);
     if (*id == TS_TOKENIZER_NONE)
-        return ts_fail(TS_ERROR_FORMAT, "%s: merge %u joins \"%.*s\", which is no token", r->name, r->vocabulary->merge_count, (int)TS_MIN(size, 100), text);
+        return ts_fail(TS_ERROR_FORMAT, "%s: merge %u joins \"%.*s\", which is no token", r->name, r->vocabulary->merge_count, (int)TS_MIN(size, 100),
+                       text);
     return TS_OK;
 }
 
@@ -363,10 +364,11 @@ static ts_status write_all(ts_bytes *json, ts_bytes *scratch, const ts_vocabular
 {
     TS_TRY(ts_bytes_format(json, "{\n  \"version\": \"1.0\",\n  \"truncation\": null,\n  \"padding\": null,\n"));
     TS_TRY(write_added(json, v));
-    TS_TRY(ts_bytes_format(json, "  \"normalizer\": null,\n"
-                                 "  \"pre_tokenizer\": {\"type\": \"ByteLevel\", \"add_prefix_space\": false, \"trim_offsets\": true, \"use_regex\": true},\n"
-                                 "  \"post_processor\": null,\n"
-                                 "  \"decoder\": {\"type\": \"ByteLevel\", \"add_prefix_space\": false, \"trim_offsets\": true, \"use_regex\": true},\n"));
+    TS_TRY(ts_bytes_format(
+        json, "  \"normalizer\": null,\n"
+              "  \"pre_tokenizer\": {\"type\": \"ByteLevel\", \"add_prefix_space\": false, \"trim_offsets\": true, \"use_regex\": true},\n"
+              "  \"post_processor\": null,\n"
+              "  \"decoder\": {\"type\": \"ByteLevel\", \"add_prefix_space\": false, \"trim_offsets\": true, \"use_regex\": true},\n"));
     TS_TRY(ts_bytes_format(json, "  \"model\": {\n    \"type\": \"BPE\",\n    \"dropout\": null,\n    \"unk_token\": null,\n"
                                  "    \"continuing_subword_prefix\": null,\n    \"end_of_word_suffix\": null,\n    \"fuse_unk\": false,\n"
                                  "    \"byte_fallback\": false,\n    \"ignore_merges\": false,\n    \"vocab\": {"));

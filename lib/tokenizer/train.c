@@ -1,7 +1,7 @@
 /*
- * Training a byte-level BPE. First the distinct words of the text are counted; then, as long as there is room in the vocabulary, the most frequent pair of
- * neighbouring tokens becomes a token. Pairs know the words that they are in, so that a merge touches those alone; a heap gives the most frequent
- * pair, and its entries are put right when they come up.
+ * Training a byte-level BPE. First the distinct words of the text are counted; then, as long as there is room in the vocabulary, the most frequent
+ * pair of neighbouring tokens becomes a token. Pairs know the words that they are in, so that a merge touches those alone; a heap gives the most
+ * frequent pair, and its entries are put right when they come up.
  */
 #include <stdlib.h>
 
@@ -13,7 +13,7 @@
 /* ---- counting words ---- */
 
 typedef struct word {
-    size_t offset;  /* into the bytes of all words; UINT32_MAX bytes at most a word */
+    size_t offset; /* into the bytes of all words; UINT32_MAX bytes at most a word */
     uint32_t size;
     uint32_t hash;
     uint64_t count;
@@ -84,24 +84,42 @@ static ts_status add_counts(word_counts *w, const word_counts *from, uint64_t li
     return TS_OK;
 }
 
-/* Leaves at most `most` words, the most frequent ones. Gives the bytes back too. */
+static size_t count_above(const word_counts *w, uint64_t limit)
+{
+    size_t count = 0;
+    for (size_t i = 0; i < w->count; i++)
+        count += w->words[i].count > limit;
+    return count;
+}
+
+/* Leaves at most `most` words: those that occur more often than a limit, the least one that does it. Words that are equally frequent stay or go
+ * together, so that the order in which they came does not matter. Gives the bytes back too. */
 static ts_status forget_rarest(word_counts *w, size_t most)
 {
-    for (uint64_t limit = 1; w->count > most; limit++) {
-        word_counts kept = {.runtime = w->runtime, .bytes = {.runtime = w->runtime}};
-        ts_status status = add_counts(&kept, w, limit);
-        free_counts(w);
-        *w = kept;
-        TS_TRY(status);
+    word_counts kept = {.runtime = w->runtime, .bytes = {.runtime = w->runtime}};
+    uint64_t low = 0, high = 1; /* low is not enough, high is */
+    while (count_above(w, high) > most) {
+        low = high;
+        high *= 2;
     }
-    return TS_OK;
+    while (high - low > 1) {
+        uint64_t middle = low + (high - low) / 2;
+        if (count_above(w, middle) > most)
+            low = middle;
+        else
+            high = middle;
+    }
+    ts_status status = add_counts(&kept, w, high);
+    free_counts(w);
+    *w = kept;
+    return status;
 }
 
 static ts_status count_text(word_counts *w, const char *text, size_t size)
 {
     while (size > 0) {
         size_t length = ts_word(text, size);
-        if (length > 1) { /* a single byte has no pair */
+        if (length > 1) {                          /* a single byte has no pair */
             size_t part = TS_MIN(length, 1 << 20); /* a word of a megabyte is no word: its parts count */
             for (size_t at = 0; at < length; at += part)
                 TS_TRY(count_word(w, text + at, TS_MIN(part, length - at), 1));
@@ -115,8 +133,8 @@ static ts_status count_text(word_counts *w, const char *text, size_t size)
 /* Stories that are counted together, by all threads. Where a batch ends depends on the text alone, and so does what is forgotten there. */
 typedef struct batch {
     ts_runtime *runtime;
-    ts_bytes text;  /* of the stories behind one another */
-    size_t *ends;   /* of each story */
+    ts_bytes text; /* of the stories behind one another */
+    size_t *ends;  /* of each story */
     size_t count, capacity;
     word_counts *workers; /* one a thread */
     size_t worker_count;
@@ -174,9 +192,9 @@ static void free_batch(batch *b)
 typedef struct pair {
     uint32_t left, right;
     uint64_t count;
-    uint32_t *words;  /* that may hold it; some may not any more */
+    uint32_t *words; /* that may hold it; some may not any more */
     size_t word_count, word_capacity;
-    bool noted;       /* in this round's list of pairs that grew */
+    bool noted; /* in this round's list of pairs that grew */
 } pair;
 
 /* An entry of the heap: what a pair's count was when it was put there. */
@@ -188,17 +206,17 @@ typedef struct entry {
 typedef struct merger {
     ts_runtime *runtime;
     ts_vocabulary *vocabulary;
-    uint32_t *ids;      /* tokens of all words behind one another */
-    size_t *begins;     /* of each word */
+    uint32_t *ids;  /* tokens of all words behind one another */
+    size_t *begins; /* of each word */
     uint32_t *lengths;
     uint64_t *counts;
     pair *pairs;
     size_t pair_count, pair_capacity;
-    uint32_t *places;   /* of pairs, open addressing: index + 1 */
+    uint32_t *places; /* of pairs, open addressing: index + 1 */
     size_t place_count, place_capacity;
     entry *heap;
     size_t heap_count, heap_capacity;
-    uint32_t *grown;    /* pairs to be put into the heap after this round */
+    uint32_t *grown; /* pairs to be put into the heap after this round */
     size_t grown_count, grown_capacity;
 } merger;
 
@@ -479,7 +497,8 @@ static ts_status check_options(const ts_tokenizer_train_options *o)
     if (o->min_frequency < 1)
         return ts_fail(TS_ERROR_INVALID_ARGUMENT, "ts_tokenizer_train_options.min_frequency is 0, expected at least 1");
     if (o->max_words < 1024 || o->max_words > UINT32_MAX / 4)
-        return ts_fail(TS_ERROR_INVALID_ARGUMENT, "ts_tokenizer_train_options.max_words is %llu, expected 1,024 to 2^30", (unsigned long long)o->max_words);
+        return ts_fail(TS_ERROR_INVALID_ARGUMENT, "ts_tokenizer_train_options.max_words is %llu, expected 1,024 to 2^30",
+                       (unsigned long long)o->max_words);
     return TS_OK;
 }
 

@@ -6,14 +6,14 @@
 
 /* What a tokenizer is made of. Collected by whoever reads or trains one; ts_tokenizer_make takes it over, also when it fails. */
 typedef struct ts_vocabulary {
-    ts_runtime *runtime;    /* borrowed */
-    ts_bytes bytes;         /* of all tokens behind one another */
-    uint32_t *ends;         /* where each token's bytes end */
-    uint8_t *special;       /* 1 for a special token */
+    ts_runtime *runtime; /* borrowed */
+    ts_bytes bytes;      /* of all tokens behind one another */
+    uint32_t *ends;      /* where each token's bytes end */
+    uint8_t *special;    /* 1 for a special token */
     uint32_t count;
-    uint32_t (*merges)[2];  /* in the order of rank: left and right */
+    uint32_t (*merges)[2]; /* in the order of rank: left and right */
     uint32_t merge_count;
-    uint32_t end_of_text;   /* TS_TOKENIZER_NONE: the special token `<|endoftext|>`, if there is one */
+    uint32_t end_of_text; /* TS_TOKENIZER_NONE: the special token `<|endoftext|>`, if there is one */
     size_t ends_capacity, special_capacity, merges_capacity;
 } ts_vocabulary;
 
@@ -36,18 +36,28 @@ typedef struct ts_merge {
     uint32_t rank, result;
 } ts_merge;
 
+#define TS_WHOLE_SIZE 11 /* bytes at most */
+
+/* A word that becomes one token, found without going through its merges: open addressing. */
+typedef struct ts_whole {
+    uint64_t first; /* 8 bytes, zeros behind the word */
+    uint32_t rest;  /* 3 bytes and the size of the word; 0: empty */
+    uint32_t id;
+} ts_whole;
+
 struct ts_tokenizer {
     ts_runtime *runtime;
     size_t references; /* atomic */
     ts_vocabulary vocabulary;
     uint64_t fingerprint;
-    uint32_t bytes[256];  /* the token of each byte */
-    ts_merge *merges;     /* 2^merge_bits places */
-    uint32_t *specials;   /* ids of the special tokens */
+    uint32_t bytes[256]; /* the token of each byte */
+    ts_merge *merges;    /* 2^merge_bits places */
+    uint32_t *specials;  /* ids of the special tokens */
     uint32_t special_count;
     bool begins_special[256]; /* bytes that a special token begins with */
-    uint32_t *by_bytes;   /* 2^find_bits places: ids by their bytes, TS_TOKENIZER_NONE empty; normal tokens before specials of the same bytes */
-    uint32_t merge_bits, find_bits;
+    uint32_t *by_bytes;       /* 2^find_bits places: ids by their bytes, TS_TOKENIZER_NONE empty; normal tokens before specials of the same bytes */
+    ts_whole *whole;          /* 2^whole_bits places */
+    uint32_t merge_bits, find_bits, whole_bits;
     uint32_t end_of_text;
     size_t longest;
 };
@@ -86,6 +96,11 @@ ts_status ts_alphabet_decode(const char *text, size_t size, char *into, size_t *
 ts_status ts_alphabet_encode(ts_bytes *into, const char *bytes, size_t size);
 
 /* ---- others ---- */
+
+/* encode.c: fills tokenizer->whole, when everything else is there. */
+ts_status ts_tokenizer_index_whole(ts_tokenizer *tokenizer);
+/* The bits of a table with room for `count` entries and as many empty places. */
+uint32_t ts_table_bits(uint32_t count);
 
 /* tokenizer_json.c */
 ts_status ts_tokenizer_read_json(ts_tokenizer **out, ts_runtime *runtime, const char *text, size_t size, const char *name);

@@ -61,11 +61,68 @@ static ts_json *parsed(const char *text)
 
 static void test_refused(void **state)
 {
-    static const char *const texts[] = {
-        "", " ", "{", "}", "[", "]", "[1", "[1,", "[1,]", "{\"a\"}", "{\"a\":}", "{\"a\":1,}", "{a:1}", "{'a':1}", "\"", "\"a", "nul", "nulll", "tru", "True",
-        "1 2", "{}{}", "{} x", "[]]", "[}", "{]", "01", "-", "-01", "+1", ".5", "1.", "1.e5", "1e", "1e+", "--1", "1-2", "0x10", "1e5e5", "Infinity",
-        "NaN", "\"\\x\"", "\"\\u12\"", "\"\\u12g4\"", "\"\\u0000\"", "\"\\ud800\"", "\"\\ud800\\n\"", "\"\\udc00\"", "\"\\ud800\\ud800\"", "\"\n\"",
-        "\"\t\"", "\"\xff\"", "\"\xc0\x80\"", "\"\xed\xa0\x80\"", "\xef\xbb\xbf{}", "{\xc2\xa0}", "/**/{}", "[1] // x", "\v[]", "\"\\", "\"\\u", "123456789012345678901234567890123"};
+    static const char *const texts[] = {"",
+                                        " ",
+                                        "{",
+                                        "}",
+                                        "[",
+                                        "]",
+                                        "[1",
+                                        "[1,",
+                                        "[1,]",
+                                        "{\"a\"}",
+                                        "{\"a\":}",
+                                        "{\"a\":1,}",
+                                        "{a:1}",
+                                        "{'a':1}",
+                                        "\"",
+                                        "\"a",
+                                        "nul",
+                                        "nulll",
+                                        "tru",
+                                        "True",
+                                        "1 2",
+                                        "{}{}",
+                                        "{} x",
+                                        "[]]",
+                                        "[}",
+                                        "{]",
+                                        "01",
+                                        "-",
+                                        "-01",
+                                        "+1",
+                                        ".5",
+                                        "1.",
+                                        "1.e5",
+                                        "1e",
+                                        "1e+",
+                                        "--1",
+                                        "1-2",
+                                        "0x10",
+                                        "1e5e5",
+                                        "Infinity",
+                                        "NaN",
+                                        "\"\\x\"",
+                                        "\"\\u12\"",
+                                        "\"\\u12g4\"",
+                                        "\"\\u0000\"",
+                                        "\"\\ud800\"",
+                                        "\"\\ud800\\n\"",
+                                        "\"\\udc00\"",
+                                        "\"\\ud800\\ud800\"",
+                                        "\"\n\"",
+                                        "\"\t\"",
+                                        "\"\xff\"",
+                                        "\"\xc0\x80\"",
+                                        "\"\xed\xa0\x80\"",
+                                        "\xef\xbb\xbf{}",
+                                        "{\xc2\xa0}",
+                                        "/**/{}",
+                                        "[1] // x",
+                                        "\v[]",
+                                        "\"\\",
+                                        "\"\\u",
+                                        "123456789012345678901234567890123"};
     (void)state;
     for (size_t i = 0; i < TS_COUNT_OF(texts); i++)
         expect_refused(texts[i], strlen(texts[i]));
@@ -105,7 +162,8 @@ static void test_limits(void **state)
 /* Every beginning of a document is refused, and never read past its end. */
 static void test_truncations(void **state)
 {
-    static const char text[] = "{\"a\": [1, -2.5e3, true, false, null, \"\\u00e9\\ud83e\\udd99\xc3\xa9\"], \"b\": {\"c\": \"\\\"\\\\\\/\\b\\f\\n\\r\\t\"}}";
+    static const char text[] =
+        "{\"a\": [1, -2.5e3, true, false, null, \"\\u00e9\\ud83e\\udd99\xc3\xa9\"], \"b\": {\"c\": \"\\\"\\\\\\/\\b\\f\\n\\r\\t\"}}";
     (void)state;
     for (size_t cut = 0; cut < sizeof text - 1; cut++)
         expect_refused(text, cut);
@@ -117,14 +175,16 @@ static void test_truncations(void **state)
 /* Bytes of a document changed at random: some status, no harm. */
 static void test_mutations(void **state)
 {
-    static const char text[] = "{\"model\": {\"vocab\": {\"!\": 1, \"\\u0120t\": 2}, \"merges\": [[\"a\", \"b\"]], \"dropout\": null, \"x\": -1.25e-3}}";
+    static const char text[] =
+        "{\"model\": {\"vocab\": {\"!\": 1, \"\\u0120t\": 2}, \"merges\": [[\"a\", \"b\"]], \"dropout\": null, \"x\": -1.25e-3}}";
     ts_random random = {.seed = 5};
     (void)state;
     for (int round = 0; round < 20000; round++) {
         char changed[sizeof text];
         memcpy(changed, text, sizeof text);
         for (uint64_t changes = 1 + ts_random_below(&random, 3); changes > 0; changes--)
-            changed[ts_random_below(&random, sizeof text - 1)] = ts_random_below(&random, 2) ? (char)ts_random_next(&random) : "{}[]\",:\\u0e-"[ts_random_below(&random, 12)];
+            changed[ts_random_below(&random, sizeof text - 1)] =
+                ts_random_below(&random, 2) ? (char)ts_random_next(&random) : "{}[]\",:\\u0e-"[ts_random_below(&random, 12)];
         ts_json *json;
         ts_status status = parse(&json, changed, sizeof text - 1);
         assert_true(status == TS_OK || status == TS_ERROR_FORMAT);
@@ -138,10 +198,23 @@ static void test_numbers(void **state)
         const char *text;
         bool whole;
         uint64_t value;
-    } cases[] = {{"0", true, 0}, {"-0", true, 0}, {"1", true, 1}, {"1e3", true, 1000}, {"2.0", true, 2}, {"4294967296", true, 4294967296u},
-                 {"9007199254740991", true, 9007199254740991u}, {"9007199254740992", false, 0}, {"9007199254740993", false, 0},
-                 {"18446744073709551616", false, 0}, {"1e300", false, 0}, {"-1", false, 0}, {"0.5", false, 0}, {"\"1\"", false, 0}, {"null", false, 0},
-                 {"true", false, 0}, {"[1]", false, 0}};
+    } cases[] = {{"0", true, 0},
+                 {"-0", true, 0},
+                 {"1", true, 1},
+                 {"1e3", true, 1000},
+                 {"2.0", true, 2},
+                 {"4294967296", true, 4294967296u},
+                 {"9007199254740991", true, 9007199254740991u},
+                 {"9007199254740992", false, 0},
+                 {"9007199254740993", false, 0},
+                 {"18446744073709551616", false, 0},
+                 {"1e300", false, 0},
+                 {"-1", false, 0},
+                 {"0.5", false, 0},
+                 {"\"1\"", false, 0},
+                 {"null", false, 0},
+                 {"true", false, 0},
+                 {"[1]", false, 0}};
     double number = 0;
     bool flag = false;
     (void)state;

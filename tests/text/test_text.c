@@ -1,10 +1,10 @@
 /* UTF-8 against its definition, Unicode classes, GPT-2's words against Python's regex module, numbers and JSON strings in any locale. */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
 #include <float.h>
 #include <locale.h>
 #include <math.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
 #include <stdlib.h>
 
 #include <cmocka.h>
@@ -63,7 +63,8 @@ static void test_strictness(void **state)
                 assert_memory_equal(text, again, length);
             }
     assert_true(ts_utf8_valid("", 0) && ts_utf8_valid("\xf4\x8f\xbf\xbf", 4));
-    static const char *const wrong[] = {"\x80", "\xc0\x80", "\xc1\xbf", "\xe0\x9f\xbf", "\xed\xa0\x80", "\xf0\x8f\xbf\xbf", "\xf4\x90\x80\x80", "\xf8\x88", "a\xff"};
+    static const char *const wrong[] = {"\x80",     "\xc0\x80", "\xc1\xbf", "\xe0\x9f\xbf", "\xed\xa0\x80", "\xf0\x8f\xbf\xbf", "\xf4\x90\x80\x80",
+                                        "\xf8\x88", "a\xff"};
     for (size_t i = 0; i < TS_COUNT_OF(wrong); i++)
         assert_false(ts_utf8_valid(wrong[i], strlen(wrong[i])));
 }
@@ -74,8 +75,8 @@ static void test_broken(void **state)
     static const struct {
         const char *text;
         size_t length;
-    } cases[] = {{"\xff", 1}, {"\x80", 1}, {"\xe2", 0}, {"\xe2\x82", 0}, {"\xe2(", 1}, {"\xe2\x82(", 2}, {"\xf0\x9f\xa6", 0}, {"\xf0\x9f\xa6x", 3},
-                 {"\xed\xa0", 1}, {"\xf4\x90", 1}, {"\xc0\xaf", 1}, {"\xe0\x80", 1}};
+    } cases[] = {{"\xff", 1},         {"\x80", 1},          {"\xe2", 0},     {"\xe2\x82", 0}, {"\xe2(", 1},    {"\xe2\x82(", 2},
+                 {"\xf0\x9f\xa6", 0}, {"\xf0\x9f\xa6x", 3}, {"\xed\xa0", 1}, {"\xf4\x90", 1}, {"\xc0\xaf", 1}, {"\xe0\x80", 1}};
     (void)state;
     for (size_t i = 0; i < TS_COUNT_OF(cases); i++) {
         char *text = exact(cases[i].text, strlen(cases[i].text));
@@ -92,13 +93,41 @@ static void test_classes(void **state)
     static const struct {
         uint32_t code;
         ts_class class;
-    } cases[] = {{'a', TS_CLASS_LETTER}, {'Z', TS_CLASS_LETTER}, {'@', TS_CLASS_OTHER}, {'[', TS_CLASS_OTHER}, {'`', TS_CLASS_OTHER}, {'{', TS_CLASS_OTHER},
-                 {'0', TS_CLASS_NUMBER}, {'9', TS_CLASS_NUMBER}, {'/', TS_CLASS_OTHER}, {':', TS_CLASS_OTHER}, {'_', TS_CLASS_OTHER}, {0, TS_CLASS_OTHER},
-                 {'\t', TS_CLASS_SPACE}, {'\v', TS_CLASS_SPACE}, {0x1c, TS_CLASS_OTHER}, {0x85, TS_CLASS_SPACE}, {0xa0, TS_CLASS_SPACE},
-                 {0xaa, TS_CLASS_LETTER}, {0xb2, TS_CLASS_NUMBER}, {0xbd, TS_CLASS_NUMBER}, {0xd7, TS_CLASS_OTHER}, {0x301, TS_CLASS_OTHER},
-                 {0x663, TS_CLASS_NUMBER}, {0x180e, TS_CLASS_OTHER}, {0x200a, TS_CLASS_SPACE}, {0x200b, TS_CLASS_OTHER}, {0x2167, TS_CLASS_NUMBER},
-                 {0x3000, TS_CLASS_SPACE}, {0x4e2d, TS_CLASS_LETTER}, {0xfeff, TS_CLASS_OTHER}, {0x1d400, TS_CLASS_LETTER}, {0x1f999, TS_CLASS_OTHER},
-                 {0x10ffff, TS_CLASS_OTHER}, {0x110000, TS_CLASS_OTHER}, {TS_UTF8_INVALID, TS_CLASS_OTHER}};
+    } cases[] = {{'a', TS_CLASS_LETTER},
+                 {'Z', TS_CLASS_LETTER},
+                 {'@', TS_CLASS_OTHER},
+                 {'[', TS_CLASS_OTHER},
+                 {'`', TS_CLASS_OTHER},
+                 {'{', TS_CLASS_OTHER},
+                 {'0', TS_CLASS_NUMBER},
+                 {'9', TS_CLASS_NUMBER},
+                 {'/', TS_CLASS_OTHER},
+                 {':', TS_CLASS_OTHER},
+                 {'_', TS_CLASS_OTHER},
+                 {0, TS_CLASS_OTHER},
+                 {'\t', TS_CLASS_SPACE},
+                 {'\v', TS_CLASS_SPACE},
+                 {0x1c, TS_CLASS_OTHER},
+                 {0x85, TS_CLASS_SPACE},
+                 {0xa0, TS_CLASS_SPACE},
+                 {0xaa, TS_CLASS_LETTER},
+                 {0xb2, TS_CLASS_NUMBER},
+                 {0xbd, TS_CLASS_NUMBER},
+                 {0xd7, TS_CLASS_OTHER},
+                 {0x301, TS_CLASS_OTHER},
+                 {0x663, TS_CLASS_NUMBER},
+                 {0x180e, TS_CLASS_OTHER},
+                 {0x200a, TS_CLASS_SPACE},
+                 {0x200b, TS_CLASS_OTHER},
+                 {0x2167, TS_CLASS_NUMBER},
+                 {0x3000, TS_CLASS_SPACE},
+                 {0x4e2d, TS_CLASS_LETTER},
+                 {0xfeff, TS_CLASS_OTHER},
+                 {0x1d400, TS_CLASS_LETTER},
+                 {0x1f999, TS_CLASS_OTHER},
+                 {0x10ffff, TS_CLASS_OTHER},
+                 {0x110000, TS_CLASS_OTHER},
+                 {TS_UTF8_INVALID, TS_CLASS_OTHER}};
     size_t counts[4] = {0};
     (void)state;
     for (size_t i = 0; i < TS_COUNT_OF(cases); i++)
@@ -155,7 +184,8 @@ static void test_trim(void **state)
 {
     static const struct {
         const char *text, *trimmed;
-    } cases[] = {{"", ""}, {" \t\n\v\f\r", ""}, {"a", "a"}, {" a b ", "a b"}, {"\r\nThe end.\n", "The end."}, {"\xc2\xa0 ", "\xc2\xa0"}, {"\x1c", "\x1c"}};
+    } cases[] = {{"", ""},        {" \t\n\v\f\r", ""}, {"a", "a"}, {" a b ", "a b"}, {"\r\nThe end.\n", "The end."}, {"\xc2\xa0 ", "\xc2\xa0"},
+                 {"\x1c", "\x1c"}};
     (void)state;
     for (size_t i = 0; i < TS_COUNT_OF(cases); i++) {
         size_t size = strlen(cases[i].text);
@@ -261,9 +291,15 @@ static void test_json_strings(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_every_character),    cmocka_unit_test(test_strictness), cmocka_unit_test(test_broken),
-        cmocka_unit_test(test_classes),            cmocka_unit_test(test_words),      cmocka_unit_test(test_words_of_any_bytes),
-        cmocka_unit_test(test_trim),               cmocka_unit_test(test_doubles),    cmocka_unit_test(test_locale),
+        cmocka_unit_test(test_every_character),
+        cmocka_unit_test(test_strictness),
+        cmocka_unit_test(test_broken),
+        cmocka_unit_test(test_classes),
+        cmocka_unit_test(test_words),
+        cmocka_unit_test(test_words_of_any_bytes),
+        cmocka_unit_test(test_trim),
+        cmocka_unit_test(test_doubles),
+        cmocka_unit_test(test_locale),
         cmocka_unit_test(test_json_strings),
     };
     return cmocka_run_group_tests_name("text", tests, NULL, NULL);
