@@ -86,19 +86,28 @@ for check in tests/checks/check_*; do
     one_check "$(basename "$check")" "$check" "$root" "$build"
 done
 
-echo "== python"
-if [ -d tests/python ]; then
+# run_python FOLDER: every unittest of the folder counts
+run_python() {
     TINYSTORIES_LIBRARY=$build/libtinystories.so TINYSTORIES_CLI=$build/tinystories PYTHONPATH=$root/bindings/python PYTHONDONTWRITEBYTECODE=1 \
-        timeout 600 python3 -m unittest discover -s tests/python >"$build/python.log" 2>&1
+        timeout 600 python3 -m unittest discover -s "$1" >"$build/python.log" 2>&1
     status=$?
     ran=$(sed -n 's/^Ran \([0-9]*\) tests\{0,1\} .*/\1/p' "$build/python.log" | tail -n 1)
     bad=$(tail -n 1 "$build/python.log" | grep -oE '(failures|errors)=[0-9]+' | cut -d= -f2 | paste -sd+ - | sed 's/^$/0/')
     bad=$((${bad:-0}))
     s=$(tail -n 1 "$build/python.log" | grep -oE 'skipped=[0-9]+' | cut -d= -f2)
-    [ $status -eq 0 ] || [ $bad -gt 0 ] || bad=1
-    [ $status -eq 0 ] && echo "ok      python: ${ran:-0} run" || { echo "FAILED  python"; tail -n 60 "$build/python.log"; }
+    { [ $status -eq 0 ] && [ "${ran:-0}" -gt 0 ]; } || [ $bad -gt 0 ] || bad=1
+    if [ $bad -eq 0 ]; then
+        echo "ok      $1: $ran run, ${s:-0} skipped"
+    else
+        echo "FAILED  $1"
+        tail -n 60 "$build/python.log"
+    fi
     passed=$((passed + ${ran:-0} - bad - ${s:-0})) failed=$((failed + bad)) skipped=$((skipped + ${s:-0}))
-fi
+}
+
+echo "== command line and python"
+run_python tests/cli
+run_python tests/python
 
 echo "== address and undefined behaviour sanitizers"
 one_check "sanitizer build" build_in "$build/sanitized" -DCMAKE_BUILD_TYPE=Release -DTINYSTORIES_SANITIZE=address,undefined -DTINYSTORIES_PROGRAMS=OFF \
