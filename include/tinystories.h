@@ -8,5 +8,6 @@
 #include "tinystories/model.h"
 #include "tinystories/trainer.h"
 #include "tinystories/sampler.h"
+#include "tinystories/generator.h"
 
 #endif

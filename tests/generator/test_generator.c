@@ -124,7 +124,7 @@ static void stories_keep_to_their_words(void **state)
         for (const char *at = story.story; (at = word_after(at, word, sizeof word)); memcpy(before, word, sizeof word)) {
             if (!bsearch(word, words, count, sizeof *words, compare))
                 fail_msg("'%s' is not in the vocabulary: story %d", word, i);
-            bool vowel = strchr("aeio", word[0]) != NULL && strcmp(word, "one") != 0;
+            bool vowel = (strchr("aeio", word[0]) != NULL && strcmp(word, "one") != 0) || strcmp(word, "honest") == 0;
             if ((strcmp(before, "a") == 0 && vowel) || (strcmp(before, "an") == 0 && !vowel && word[0] != 'u'))
                 fail_msg("'%s %s' in story %d", before, word, i);
             assert_string_not_equal(before, strcmp(word, "the") == 0 ? "the" : "\n");

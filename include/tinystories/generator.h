@@ -1,0 +1,92 @@
+/*
+ * Generators: write a dataset of stories (paper section 2).
+ *
+ * For each story a verb, a noun and an adjective are drawn from a small child's vocabulary and a random subset of features (dialogue, twist, ...) is asked
+ * for, and an author writes it. The embedded author needs no network: it casts people, places and things into plots whose events have reasons, and tells
+ * what happened. Story `index` is a function of (seed, index, vocabulary) alone: the same bytes on every machine, in any order, by any number of threads.
+ */
+#ifndef TINYSTORIES_GENERATOR_H
+#define TINYSTORIES_GENERATOR_H
+
+#include "tinystories/base.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+typedef struct ts_generator ts_generator;
+
+/* Features of a story, a bit each; the names that records carry are those of the published dataset. */
+enum {
+    TS_FEATURE_DIALOGUE = 1,       /* "Dialogue" */
+    TS_FEATURE_BAD_ENDING = 2,     /* "BadEnding" */
+    TS_FEATURE_MORAL_VALUE = 4,    /* "MoralValue" */
+    TS_FEATURE_TWIST = 8,          /* "Twist" */
+    TS_FEATURE_FORESHADOWING = 16, /* "Foreshadowing" */
+    TS_FEATURE_CONFLICT = 32,      /* "Conflict" */
+    TS_FEATURE_COUNT = 6
+};
+
+/* The name of one feature bit, NULL for any other value. A constant string. */
+TS_API const char *ts_feature_name(uint32_t feature);
+
+enum {
+    TS_AUTHOR_EMBEDDED = 0, /* writes by itself */
+    TS_AUTHOR_CHAT = 1      /* a chat service; not in this version: TS_ERROR_UNSUPPORTED */
+};
+
+typedef struct ts_generator_options {
+    size_t struct_size;
+    uint64_t seed;              /* default 0 */
+    uint64_t first;             /* index of the first story; default 0 */
+    const char *vocabulary;     /* path of a vocabulary file that replaces the built-in one; NULL (the default): the built-in. See words.txt for the form */
+    uint32_t author;            /* TS_AUTHOR_; default EMBEDDED */
+    uint32_t features;          /* the features that may be drawn, TS_FEATURE_ bits; default all */
+} ts_generator_options;
+
+TS_API ts_status ts_generator_options_init(ts_generator_options *options, size_t struct_size);
+
+/* FORMAT: the vocabulary file is wrong; the detail names file, line and word. */
+TS_API ts_status ts_generator_new(ts_generator **out, ts_runtime *runtime, const ts_generator_options *options);
+TS_API void ts_generator_free(ts_generator *generator);
+
+/* A story and how it came about. Strings are NUL-terminated UTF-8 (in fact ASCII), borrowed until the generator's next call. */
+typedef struct ts_story {
+    size_t struct_size;
+    const char *story;    /* paragraphs divided by an empty line */
+    size_t story_size;    /* bytes */
+    const char *words[3]; /* the drawn verb, noun and adjective, as in the vocabulary; each is used in the story, perhaps inflected */
+    const char *summary;  /* one or two sentences */
+    const char *source;   /* "embedded" */
+    uint64_t seed;        /* the generator's */
+    uint64_t index;
+    uint64_t features;    /* TS_FEATURE_ bits that the story has */
+} ts_story;
+
+/* Writes the next story. */
+TS_API ts_status ts_generator_next(ts_generator *generator, ts_story *story);
+
+/* Goes to story `index`; the next ts_generator_next gives it. */
+TS_API ts_status ts_generator_seek(ts_generator *generator, uint64_t index);
+
+/*
+ * Writes `count` stories into a file, replaced as a whole: .txt (stories divided by a line `<|endoftext|>`) or .jsonl (an object a line: story, instruction
+ * {words, features}, summary, source, seed, index), each also with .gz. "-" as path is refused here: use ts_generator_next.
+ * Works with all threads of the runtime. `progress` (may be NULL) counts stories. CANCELLED leaves no file.
+ */
+TS_API ts_status ts_generator_write(ts_generator *generator, uint64_t count, const char *path, ts_progress progress, void *progress_user);
+
+/*
+ * One story as a line of JSON (no newline), as ts_generator_write writes it; NUL-terminated, capacity at least *size + 1, *size set also for
+ * BUFFER_TOO_SMALL.
+ */
+TS_API ts_status ts_story_json(const ts_story *story, char *text, size_t capacity, size_t *size);
+
+/* The words that stories are made of: `kind` 0 verbs, 1 nouns, 2 adjectives, 3 every form of every word that a story may hold. *count strings; borrowed. */
+TS_API const char *const *ts_generator_words(const ts_generator *generator, uint32_t kind, size_t *count);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif

@@ -1,0 +1,298 @@
+/* Generators: the handle, the records, and files written in blocks by all threads. */
+#include "tinystories/generator.h"
+
+#include "base/base.h"
+#include "format/stories.h"
+#include "generator/author.h"
+#include "generator/data.h"
+#include "text/text.h"
+
+#include <stdio.h>
+
+#define STORIES_IN_BLOCK 256
+#define STORIES_IN_PIECE 8
+#define ALL_FEATURES ((1u << TS_FEATURE_COUNT) - 1)
+#define MOST_VOCABULARY (4u << 20) /* bytes of a vocabulary file */
+
+struct ts_generator {
+    ts_runtime *runtime;
+    ts_busy busy;
+    uint64_t seed, next;
+    uint32_t features;
+    ts_word_list vocabulary;
+    ts_grammar grammar;
+    ts_draft *draft;
+};
+
+static const char *const feature_names[TS_FEATURE_COUNT] = {"Dialogue", "BadEnding", "MoralValue", "Twist", "Foreshadowing", "Conflict"};
+
+const char *ts_feature_name(uint32_t feature)
+{
+    for (uint32_t i = 0; i < TS_FEATURE_COUNT; i++)
+        if (feature == 1u << i)
+            return feature_names[i];
+    return NULL;
+}
+
+/* ---- making ---- */
+
+static const ts_generator_options defaults = {.struct_size = sizeof defaults, .features = ALL_FEATURES};
+
+ts_status ts_generator_options_init(ts_generator_options *options, size_t struct_size)
+{
+    return ts_options_defaults(options, struct_size, &defaults, sizeof defaults, "ts_generator_options");
+}
+
+static ts_status read_vocabulary(ts_generator *generator, const char *path)
+{
+    if (!path)
+        return ts_word_list_read(&generator->vocabulary, generator->runtime, ts_words_data, ts_words_data_size, "the built-in vocabulary");
+    char *data;
+    size_t size;
+    TS_TRY(ts_file_read(generator->runtime, path, MOST_VOCABULARY, &data, &size));
+    ts_status status = ts_word_list_read(&generator->vocabulary, generator->runtime, data, size, path);
+    ts_release(generator->runtime, data);
+    return status;
+}
+
+static ts_status start(ts_generator *generator, const ts_generator_options *options)
+{
+    generator->seed = options->seed;
+    generator->next = options->first;
+    generator->features = options->features;
+    generator->draft = ts_allocate(generator->runtime, sizeof *generator->draft);
+    if (!generator->draft)
+        return TS_ERROR_OUT_OF_MEMORY;
+    TS_TRY(read_vocabulary(generator, options->vocabulary));
+    ts_status status = ts_grammar_read(&generator->grammar, generator->runtime, &generator->vocabulary, ts_plots_data, ts_plots_data_size);
+    return status != TS_OK && options->vocabulary ? ts_fail_context(status, options->vocabulary) : status;
+}
+
+ts_status ts_generator_new(ts_generator **out, ts_runtime *runtime, const ts_generator_options *options)
+{
+    if (!out)
+        return ts_fail(TS_ERROR_INVALID_ARGUMENT, "ts_generator_new: out is NULL");
+    ts_generator_options own = defaults;
+    TS_TRY(ts_options_read(&own, sizeof own, options, "ts_generator_options"));
+    if (own.author == TS_AUTHOR_CHAT)
+        return ts_fail(TS_ERROR_UNSUPPORTED, "options.author is 1 (chat), which this version does not have");
+    if (own.author != TS_AUTHOR_EMBEDDED)
+        return ts_fail(TS_ERROR_INVALID_ARGUMENT, "options.author is %u, expected 0 (embedded)", own.author);
+    if (own.features & ~ALL_FEATURES)
+        return ts_fail(TS_ERROR_INVALID_ARGUMENT, "options.features is %u, expected TS_FEATURE_ bits, at most %u", own.features, ALL_FEATURES);
+    ts_runtime *acquired;
+    TS_TRY(ts_runtime_acquire(&acquired, runtime));
+    ts_generator *generator = ts_allocate(acquired, sizeof *generator);
+    if (!generator) {
+        ts_runtime_release(acquired);
+        return TS_ERROR_OUT_OF_MEMORY;
+    }
+    generator->runtime = acquired;
+    generator->vocabulary.runtime = generator->grammar.runtime = acquired;
+    ts_status status = start(generator, &own);
+    if (status != TS_OK)
+        ts_generator_free(generator);
+    else
+        *out = generator;
+    return status;
+}
+
+void ts_generator_free(ts_generator *generator)
+{
+    if (!generator)
+        return;
+    ts_runtime *runtime = generator->runtime;
+    if (generator->grammar.runtime)
+        ts_grammar_free(&generator->grammar);
+    if (generator->vocabulary.runtime)
+        ts_word_list_free(&generator->vocabulary);
+    ts_release(runtime, generator->draft);
+    ts_release(runtime, generator);
+    ts_runtime_release(runtime);
+}
+
+/* ---- stories ---- */
+
+static ts_story record_of(const ts_generator *generator, const ts_draft *draft, uint64_t index)
+{
+    return (ts_story){.struct_size = sizeof(ts_story), .story = draft->story, .story_size = draft->story_size,
+                      .words = {draft->drawn[0]->base, draft->drawn[1]->base, draft->drawn[2]->base}, .summary = draft->summary, .source = "embedded",
+                      .seed = generator->seed, .index = index, .features = draft->features};
+}
+
+ts_status ts_generator_next(ts_generator *generator, ts_story *story)
+{
+    if (!generator || !story)
+        return ts_fail(TS_ERROR_INVALID_ARGUMENT, "ts_generator_next: generator or story is NULL");
+    if (!ts_busy_enter(&generator->busy))
+        return ts_fail(TS_ERROR_BUSY, "the generator is used by another thread");
+    ts_status status = ts_author_write(generator->draft, &generator->vocabulary, &generator->grammar, generator->seed, generator->next, generator->features);
+    if (status == TS_OK) {
+        ts_story record = record_of(generator, generator->draft, generator->next);
+        status = ts_report_write(story, &record, sizeof record, "ts_story");
+        generator->next += status == TS_OK;
+    }
+    ts_busy_leave(&generator->busy);
+    return status;
+}
+
+ts_status ts_generator_seek(ts_generator *generator, uint64_t index)
+{
+    if (!generator)
+        return ts_fail(TS_ERROR_INVALID_ARGUMENT, "ts_generator_seek: generator is NULL");
+    if (!ts_busy_enter(&generator->busy))
+        return ts_fail(TS_ERROR_BUSY, "the generator is used by another thread");
+    generator->next = index;
+    ts_busy_leave(&generator->busy);
+    return TS_OK;
+}
+
+const char *const *ts_generator_words(const ts_generator *generator, uint32_t kind, size_t *count)
+{
+    if (count)
+        *count = 0;
+    if (!generator || !count || kind > 3)
+        return NULL;
+    const ts_word_list *vocabulary = &generator->vocabulary;
+    *count = kind == 3 ? vocabulary->form_count : vocabulary->kind_start[kind + 1] - vocabulary->kind_start[kind];
+    return kind == 3 ? vocabulary->forms : vocabulary->bases[kind];
+}
+
+/* ---- JSON ---- */
+
+static ts_status add_string(ts_bytes *bytes, const char *text)
+{
+    return ts_json_string(bytes, text, strlen(text));
+}
+
+static ts_status add_json(ts_bytes *bytes, const ts_story *story)
+{
+    TS_TRY(ts_bytes_add(bytes, "{\"story\": ", 10));
+    TS_TRY(ts_json_string(bytes, story->story, story->story_size));
+    TS_TRY(ts_bytes_format(bytes, ", \"instruction\": {\"words\": ["));
+    for (int i = 0; i < 3; i++) {
+        TS_TRY(ts_bytes_format(bytes, "%s", i ? ", " : ""));
+        TS_TRY(add_string(bytes, story->words[i]));
+    }
+    TS_TRY(ts_bytes_format(bytes, "], \"features\": ["));
+    const char *comma = "";
+    for (uint32_t i = 0; i < TS_FEATURE_COUNT; i++)
+        if (story->features >> i & 1) {
+            TS_TRY(ts_bytes_format(bytes, "%s\"%s\"", comma, feature_names[i]));
+            comma = ", ";
+        }
+    TS_TRY(ts_bytes_format(bytes, "]}, \"summary\": "));
+    TS_TRY(add_string(bytes, story->summary));
+    TS_TRY(ts_bytes_format(bytes, ", \"source\": "));
+    TS_TRY(add_string(bytes, story->source));
+    return ts_bytes_format(bytes, ", \"seed\": %llu, \"index\": %llu}", (unsigned long long)story->seed, (unsigned long long)story->index);
+}
+
+ts_status ts_story_json(const ts_story *story, char *text, size_t capacity, size_t *size)
+{
+    if (!story || !size || (!text && capacity > 0))
+        return ts_fail(TS_ERROR_INVALID_ARGUMENT, "ts_story_json: story, text or size is NULL");
+    ts_story own = {0};
+    TS_TRY(ts_options_read(&own, sizeof own, story, "ts_story"));
+    if (!own.story || !own.words[0] || !own.words[1] || !own.words[2] || !own.summary || !own.source)
+        return ts_fail(TS_ERROR_INVALID_ARGUMENT, "ts_story_json: the story lacks a string");
+    ts_runtime *runtime;
+    TS_TRY(ts_runtime_acquire(&runtime, NULL));
+    ts_bytes bytes = {.runtime = runtime};
+    ts_status status = add_json(&bytes, &own);
+    if (status == TS_OK) {
+        *size = bytes.size;
+        if (bytes.size + 1 > capacity)
+            status = ts_fail(TS_ERROR_BUFFER_TOO_SMALL, "ts_story_json: the line has %zu bytes and a NUL, the buffer %zu", bytes.size, capacity);
+        else
+            memcpy(text, bytes.data, bytes.size + 1);
+    }
+    ts_bytes_free(&bytes);
+    ts_runtime_release(runtime);
+    return status;
+}
+
+/* ---- files ---- */
+
+typedef struct block {
+    const ts_generator *generator;
+    ts_draft *drafts;   /* one a worker */
+    ts_bytes *lines;    /* one a story */
+    ts_status *statuses; /* one a story */
+    uint64_t first;
+    bool json;
+} block;
+
+static void write_stories(void *argument, size_t begin, size_t end, size_t worker)
+{
+    block *b = argument;
+    const ts_generator *generator = b->generator;
+    ts_draft *draft = &b->drafts[worker];
+    for (size_t i = begin; i < end; i++) {
+        b->lines[i].size = 0;
+        b->statuses[i] = ts_author_write(draft, &generator->vocabulary, &generator->grammar, generator->seed, b->first + i, generator->features);
+        if (b->statuses[i] != TS_OK)
+            continue;
+        ts_story record = record_of(generator, draft, b->first + i);
+        b->statuses[i] = b->json ? add_json(&b->lines[i], &record) : ts_bytes_add(&b->lines[i], draft->story, draft->story_size);
+    }
+}
+
+static ts_status write_blocks(ts_generator *generator, block *b, ts_story_writer *writer, uint64_t count, ts_progress progress, void *user)
+{
+    for (uint64_t done = 0; done < count;) {
+        size_t now = (size_t)TS_MIN(count - done, (uint64_t)STORIES_IN_BLOCK);
+        b->first = generator->next + done;
+        ts_parallel(generator->runtime, now, STORIES_IN_PIECE, write_stories, b);
+        for (size_t i = 0; i < now; i++) {
+            if (b->statuses[i] != TS_OK)
+                return ts_fail(b->statuses[i], "story %llu could not be written", (unsigned long long)(b->first + i));
+            ts_story_writer_add(writer, b->lines[i].data, b->lines[i].size);
+        }
+        done += now;
+        if (progress && progress(user, done, count) != 0)
+            return ts_fail(TS_ERROR_CANCELLED, "stopped by the progress callback after %llu stories", (unsigned long long)done);
+    }
+    return TS_OK;
+}
+
+static ts_status write_file(ts_generator *generator, uint64_t count, const char *path, ts_progress progress, void *user)
+{
+    ts_runtime *runtime = generator->runtime;
+    ts_story_writer *writer;
+    TS_TRY(ts_story_writer_open(&writer, runtime, path));
+    block b = {.generator = generator, .json = ts_story_writer_is_jsonl(writer)};
+    b.drafts = ts_allocate_array(runtime, ts_runtime_threads(runtime), sizeof *b.drafts);
+    b.lines = ts_allocate_array(runtime, STORIES_IN_BLOCK, sizeof *b.lines);
+    b.statuses = ts_allocate_array(runtime, STORIES_IN_BLOCK, sizeof *b.statuses);
+    ts_status status = b.drafts && b.lines && b.statuses ? TS_OK : TS_ERROR_OUT_OF_MEMORY;
+    for (size_t i = 0; status == TS_OK && i < STORIES_IN_BLOCK; i++)
+        b.lines[i].runtime = runtime;
+    if (status == TS_OK)
+        status = write_blocks(generator, &b, writer, count, progress, user);
+    if (status == TS_OK)
+        status = ts_story_writer_commit(writer);
+    else
+        ts_story_writer_abandon(writer);
+    for (size_t i = 0; b.lines && i < STORIES_IN_BLOCK; i++)
+        if (b.lines[i].runtime)
+            ts_bytes_free(&b.lines[i]);
+    ts_release(runtime, b.drafts);
+    ts_release(runtime, b.lines);
+    ts_release(runtime, b.statuses);
+    generator->next += status == TS_OK ? count : 0;
+    return status;
+}
+
+ts_status ts_generator_write(ts_generator *generator, uint64_t count, const char *path, ts_progress progress, void *progress_user)
+{
+    if (!generator || !path)
+        return ts_fail(TS_ERROR_INVALID_ARGUMENT, "ts_generator_write: generator or path is NULL");
+    if (strcmp(path, "-") == 0)
+        return ts_fail(TS_ERROR_INVALID_ARGUMENT, "ts_generator_write: the path is '-', expected a file; for output elsewhere use ts_generator_next");
+    if (!ts_busy_enter(&generator->busy))
+        return ts_fail(TS_ERROR_BUSY, "the generator is used by another thread");
+    ts_status status = write_file(generator, count, path, progress, progress_user);
+    ts_busy_leave(&generator->busy);
+    return status;
+}
