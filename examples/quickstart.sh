@@ -1,8 +1,8 @@
 #!/bin/sh
-# From nothing to a told story: installs what is missing, builds, trains a tokenizer and a model on a text, and tells three stories.
+# From nothing to a told story: installs what is missing, builds, writes a dataset, trains a tokenizer and a model on it, and tells three stories.
 #
-# usage: quickstart.sh --text FILE [--valid FILE] [--minutes N] [--out DIR]
-#   --text     stories to train on: .txt divided by <|endoftext|>, .jsonl, each also .gz
+# usage: quickstart.sh [--text FILE] [--valid FILE] [--minutes N] [--out DIR]
+#   --text     train on your own stories (.txt divided by <|endoftext|>, .jsonl, each also .gz) instead of written ones
 #   --valid    stories to measure with; without it a share of the text is held out
 #   --minutes  of training, 4 by default
 #   --out      where everything goes, ./quickstart by default
@@ -20,8 +20,7 @@ while [ $# -gt 0 ]; do
     esac
     shift 2
 done
-[ -n "$text" ] || { echo "quickstart: --text FILE is needed" >&2; exit 2; }
-for file in "$text" ${valid:+"$valid"}; do
+for file in ${text:+"$text"} ${valid:+"$valid"}; do
     [ -r "$file" ] || { echo "quickstart: $file cannot be read" >&2; exit 1; }
 done
 cd "$(dirname "$0")/.."
@@ -49,6 +48,12 @@ cmake --build build/quickstart -j "$(nproc)" >/dev/null
 tinystories=$(pwd)/build/quickstart/tinystories
 mkdir -p "$out"
 rm -rf "$out/run"
+
+if [ -z "$text" ]; then
+    echo "== writing 20,000 stories"
+    text=$out/stories.txt
+    "$tinystories" dataset generate --count 20000 --seed 1 --out "$text" --quiet
+fi
 
 echo "== training for $minutes minutes"
 if [ -n "$valid" ]; then

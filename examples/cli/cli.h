@@ -11,8 +11,8 @@ typedef struct arguments {
     const char **in, **text, **valid;
     size_t in_count, text_count, valid_count;
     const char *file; /* the one argument without an option's name */
-    const char *out, *tokenizer, *model, *preset, *prompt, *run, *schedule, *shard;
-    uint64_t count, seed, steps, tokens, size, threads, top_k, batch_tokens, micro_batch, context, valid_interval, min_frequency;
+    const char *out, *tokenizer, *model, *preset, *prompt, *run, *vocabulary, *schedule, *shard;
+    uint64_t count, seed, first, steps, tokens, size, threads, top_k, batch_tokens, micro_batch, context, valid_interval, min_frequency;
     double minutes, epochs, temperature, top_p, learning_rate, weight_decay, warmup, final_rate, clip, valid_share;
     bool json, resume, quiet, ignore_end, seed_given, steps_given;
     ts_runtime *runtime;
@@ -53,6 +53,7 @@ int32_t stop_asked(void);
 /* Whether a file could be written at `path`, so that no long work is lost for it; prints a line if not. NULL and "-" can. */
 bool can_write(const char *path);
 
+int run_dataset_generate(arguments *arguments);
 int run_tokenizer_train(arguments *arguments);
 int run_tokenizer_prune(arguments *arguments);
 int run_tokenizer_encode(arguments *arguments);

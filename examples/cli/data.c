@@ -1,5 +1,7 @@
-/* The commands of tokenizers. */
+/* dataset generate, and the commands of tokenizers. */
 #include "cli.h"
+
+#include <string.h>
 
 static int32_t show_count(void *user, uint64_t done, uint64_t total)
 {
@@ -13,6 +15,34 @@ static int32_t show_count(void *user, uint64_t done, uint64_t total)
         snprintf(line, sizeof line, "%llu", (unsigned long long)done);
     show_progress(line);
     return stop_asked();
+}
+
+/* Stories to standard output as text, one after another. */
+static ts_status print_stories(ts_generator *generator, uint64_t count)
+{
+    for (uint64_t i = 0; i < count; i++) {
+        ts_story story = {.struct_size = sizeof story};
+        ts_status status = ts_generator_next(generator, &story);
+        if (status != TS_OK)
+            return status;
+        printf("%s\n<|endoftext|>\n", story.story);
+    }
+    return TS_OK;
+}
+
+int run_dataset_generate(arguments *a)
+{
+    ts_generator *generator;
+    ts_generator_options options;
+    ts_generator_options_init(&options, sizeof options);
+    options.seed = a->seed;
+    options.first = a->first;
+    options.vocabulary = a->vocabulary;
+    if (ts_generator_new(&generator, a->runtime, &options) != TS_OK)
+        return failed();
+    ts_status status = strcmp(a->out, "-") == 0 ? print_stories(generator, a->count) : ts_generator_write(generator, a->count, a->out, show_count, a);
+    ts_generator_free(generator);
+    return status == TS_OK ? 0 : failed();
 }
 
 static int save_tokenizer(const arguments *a, ts_tokenizer *tokenizer)

@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 const command commands[] = {
+    {"dataset", "generate", NULL, "count seed first out! vocabulary threads quiet", "write stories with the embedded author", run_dataset_generate},
     {"tokenizer", "train", NULL, "in! size min-frequency out! threads quiet", "train a byte-level BPE", run_tokenizer_train},
     {"tokenizer", "prune", NULL, "tokenizer! in! size out! threads quiet", "keep the tokens that a text uses most", run_tokenizer_prune},
     {"tokenizer", "encode", NULL, "tokenizer! in! out! threads json quiet", "encode stories into a token shard", run_tokenizer_encode},

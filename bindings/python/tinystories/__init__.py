@@ -1,19 +1,21 @@
-"""Small language models that tell children's stories: train a tokenizer and a model on stories, and tell stories with it.
+"""Small language models that tell children's stories: write a dataset, train a tokenizer and a model on it, and tell stories with it.
 
     import tinystories as ts
 
+    with ts.Generator(seed=1) as generator:
+        generator.write(2000, "stories.txt")
     tokenizer = ts.Tokenizer.train_files("stories.txt", vocabulary_size=2048)
     with ts.Trainer(tokenizer, "laptop-0.3m", text="stories.txt", max_steps=200) as trainer:
         trainer.run(lambda report: print(report.step, report.loss))
         model = trainer.snapshot()
     print(ts.Sampler(model, seed=7).tell("Once upon a time"))
 
-Text is str (UTF-8) or bytes. Arrays are numpy's where numpy is installed, else memoryviews. Errors are exceptions, one for each status of the
-library.
+Text is str (UTF-8) or bytes. Arrays are numpy's where numpy is installed, else memoryviews. Errors are exceptions, one for each status of the library.
 """
 
 from .errors import *  # noqa: F401,F403
 from .errors import __all__ as _errors
+from .generator import Author, Feature, Generator, Story, WordKind
 from .model import Architecture, ArchitectureKind, Model, Score
 from .runtime import CpuLevel, LogLevel, Runtime, version
 from .sampler import ContextFull, Finish, Sampler
@@ -21,5 +23,5 @@ from .tokenizer import ShardReport, Tokenizer
 from .trainer import Report, Schedule, Trainer
 
 __version__ = version()
-__all__ = [*_errors, "Architecture", "ArchitectureKind", "ContextFull", "CpuLevel", "Finish", "LogLevel", "Model", "Report", "Runtime", "Sampler",
-           "Schedule", "Score", "ShardReport", "Tokenizer", "Trainer", "version"]
+__all__ = [*_errors, "Architecture", "ArchitectureKind", "Author", "ContextFull", "CpuLevel", "Feature", "Finish", "Generator", "LogLevel", "Model",
+           "Report", "Runtime", "Sampler", "Schedule", "Score", "ShardReport", "Story", "Tokenizer", "Trainer", "WordKind", "version"]

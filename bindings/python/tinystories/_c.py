@@ -62,6 +62,17 @@ TS_FINISH_END = 1
 TS_FINISH_MAX_TOKENS = 2
 TS_FINISH_CONTEXT = 3
 
+TS_FEATURE_DIALOGUE = 1
+TS_FEATURE_BAD_ENDING = 2
+TS_FEATURE_MORAL_VALUE = 4
+TS_FEATURE_TWIST = 8
+TS_FEATURE_FORESHADOWING = 16
+TS_FEATURE_CONFLICT = 32
+TS_FEATURE_COUNT = 6
+
+TS_AUTHOR_EMBEDDED = 0
+TS_AUTHOR_CHAT = 1
+
 # ---- types ----
 
 ts_status = c_int32
@@ -77,6 +88,7 @@ ts_tokenizer = _handle("ts_tokenizer")
 ts_model = _handle("ts_model")
 ts_trainer = _handle("ts_trainer")
 ts_sampler = _handle("ts_sampler")
+ts_generator = _handle("ts_generator")
 
 ts_allocate_hook = CFUNCTYPE(c_void_p, c_void_p, c_size_t)
 ts_reallocate_hook = CFUNCTYPE(c_void_p, c_void_p, c_void_p, c_size_t)
@@ -150,13 +162,23 @@ class ts_sampler_options(Structure):
                 ("max_tokens", c_uint32), ("context_length", c_uint32), ("context_full", c_uint32), ("ignore_end", c_uint32), ("reserved", c_uint32)]
 
 
+class ts_generator_options(Structure):
+    _fields_ = [("struct_size", c_size_t), ("seed", c_uint64), ("first", c_uint64), ("vocabulary", c_char_p), ("author", c_uint32),
+                ("features", c_uint32)]
+
+
+class ts_story(Structure):
+    _fields_ = [("struct_size", c_size_t), ("story", c_char_p), ("story_size", c_size_t), ("words", c_char_p * 3), ("summary", c_char_p),
+                ("source", c_char_p), ("seed", c_uint64), ("index", c_uint64), ("features", c_uint64)]
+
+
 ts_trainer_progress = CFUNCTYPE(c_int32, c_void_p, POINTER(ts_trainer_report))
 ts_sampler_text = CFUNCTYPE(c_int32, c_void_p, POINTER(c_char), c_size_t)
 
 # ---- functions: name -> (result, arguments). Text of a given size is POINTER(c_char) where C gives it; strings that end in NUL are c_char_p ----
 
 _runtime, _tokenizer, _model = POINTER(ts_runtime), POINTER(ts_tokenizer), POINTER(ts_model)
-_trainer, _sampler = POINTER(ts_trainer), POINTER(ts_sampler)
+_trainer, _sampler, _generator = POINTER(ts_trainer), POINTER(ts_sampler), POINTER(ts_generator)
 _strings, _ids, _size = POINTER(c_char_p), POINTER(c_uint32), POINTER(c_size_t)
 
 FUNCTIONS = {
@@ -233,6 +255,15 @@ FUNCTIONS = {
     "ts_sampler_finish": (c_int32, [_sampler]),
     "ts_sampler_tokens": (_ids, [_sampler, _size]),
     "ts_sampler_seed": (c_uint64, [_sampler]),
+    "ts_feature_name": (c_char_p, [c_uint32]),
+    "ts_generator_options_init": (ts_status, [POINTER(ts_generator_options), c_size_t]),
+    "ts_generator_new": (ts_status, [POINTER(_generator), _runtime, POINTER(ts_generator_options)]),
+    "ts_generator_free": (None, [_generator]),
+    "ts_generator_next": (ts_status, [_generator, POINTER(ts_story)]),
+    "ts_generator_seek": (ts_status, [_generator, c_uint64]),
+    "ts_generator_write": (ts_status, [_generator, c_uint64, c_char_p, ts_progress, c_void_p]),
+    "ts_story_json": (ts_status, [POINTER(ts_story), POINTER(c_char), c_size_t, _size]),
+    "ts_generator_words": (_strings, [_generator, c_uint32, _size]),
 }
 
 # Functions whose int32 is an answer and not a status.
