@@ -70,7 +70,7 @@ typedef struct ts_model_options {
 TS_API ts_status ts_model_options_init(ts_model_options *options, size_t struct_size);
 
 /*
- * Opens a model file: GGUF version 3 with F32 tensors, architecture llama, gpt2 or gptneo, and a gpt2 (byte-level BPE) tokenizer inside.
+ * Opens a model file: GGUF version 3 (or 2) with F32 tensors, architecture llama, gpt2 or gptneo, and a gpt2 (byte-level BPE) tokenizer inside.
  * IO, FORMAT (names tensor or key and its offset), VERSION, UNSUPPORTED (another architecture, type or tokenizer), LIMIT, OUT_OF_MEMORY.
  */
 TS_API ts_status ts_model_open(ts_model **out, ts_runtime *runtime, const char *path, const ts_model_options *options);
