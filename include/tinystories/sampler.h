@@ -1,8 +1,9 @@
 /*
  * Samplers: tell a story a token at a time.
  *
- * Any number of samplers share one model. A sampler allocates when it is made; after that nothing does but a prompt with a word above 48 bytes. A step takes no lock, calls no BLAS and prints nothing,
- * so it can run in a game's frame. The same model, prompt, options and CPU level give the same story, whatever the number of threads.
+ * Any number of samplers share one model. A sampler allocates when it is made; after that nothing does but a prompt with a word above 48 bytes. A step takes no
+ * lock, calls no BLAS and prints nothing, so it can run in a game's frame. The same model, prompt, options and CPU level give the same story, whatever the
+ * number of threads.
  *
  *     ts_sampler_start(sampler, "Once upon a time", 16);
  *     while ((status = ts_sampler_next(sampler, &text, &size)) == TS_OK && text)

@@ -132,6 +132,67 @@ static void test_rule(void **state)
     ts_runtime_free(runtime);
 }
 
+/* Words that differ from one that is a token by a byte, behind their eighth one, or by NULs at the end. */
+static void test_whole_words(void **state)
+{
+    static const char longest[] = "abcdefghijklm"; /* every beginning of it is a token */
+    static const struct {
+        const char *word;
+        size_t size, count;
+    } cases[] = {{"abcdefgh", 8, 1},
+                 {"abcdefghi", 9, 1},
+                 {"abcdefghj", 9, 2},
+                 {"abcdefghix", 10, 2},
+                 {"abcdefghij", 10, 1},
+                 {"abcdefghijk", 11, 1},
+                 {"abcdefghijx", 11, 2},
+                 {"abcdefghixk", 11, 3},
+                 {"abcdefghijkl", 12, 1},
+                 {"abcdefghijkx", 12, 2},
+                 {"abcdefghijklm", 13, 1},
+                 {"xbcdefghi", 9, 9},
+                 {"!", 1, 1},
+                 {"!\0", 2, 2},
+                 {"\0!", 2, 2},
+                 {"\0", 1, 1},
+                 {"!\0\0\0\0\0\0\0\0", 9, 9}};
+    ts_vocabulary v;
+    ts_runtime *runtime;
+    (void)state;
+    assert_int_equal(ts_runtime_new(&runtime, NULL), TS_OK);
+    ts_vocabulary_init(&v, runtime);
+    add_bytes(&v);
+    for (size_t size = 2; size < sizeof longest; size++) {
+        uint32_t left = find_token(&v, longest, size - 1), right = find_token(&v, longest + size - 1, 1);
+        assert_int_equal(ts_vocabulary_token(&v, longest, size, false), TS_OK);
+        assert_int_equal(ts_vocabulary_merge(&v, left, right), TS_OK);
+    }
+    ts_tokenizer *tokenizer = make(&v);
+    for (size_t i = 0; i < TS_COUNT_OF(cases); i++) {
+        uint32_t ids[16], expected[16];
+        size_t count;
+        char back[32];
+        assert_int_equal(ts_tokenizer_encode(tokenizer, cases[i].word, cases[i].size, 0, ids, 16, &count), TS_OK);
+        assert_int_equal(count, cases[i].count);
+        assert_int_equal(count, encode_plainly(tokenizer, cases[i].word, cases[i].size, expected));
+        assert_memory_equal(ids, expected, count * sizeof *ids);
+        assert_int_equal(ts_tokenizer_decode(tokenizer, ids, count, back, sizeof back, &count), TS_OK);
+        assert_int_equal(count, cases[i].size);
+        assert_memory_equal(back, cases[i].word, count);
+    }
+    for (int ending = 0; ending < 26 * 26 * 26; ending++) { /* so many that some meet in the table */
+        char word[12] = "abcdefgh", back[32];
+        uint32_t ids[12];
+        size_t count;
+        word[8] = (char)('a' + ending / 676), word[9] = (char)('a' + ending / 26 % 26), word[10] = (char)('a' + ending % 26);
+        assert_int_equal(ts_tokenizer_encode(tokenizer, word, 11, 0, ids, 12, &count), TS_OK);
+        assert_int_equal(ts_tokenizer_decode(tokenizer, ids, count, back, sizeof back, &count), TS_OK);
+        assert_string_equal(back, word);
+    }
+    ts_tokenizer_free(tokenizer);
+    ts_runtime_free(runtime);
+}
+
 /* ---- special tokens ---- */
 
 static ts_tokenizer *make_specials(ts_runtime *runtime)
@@ -390,9 +451,9 @@ static void test_refusals(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_rule),         cmocka_unit_test(test_specials), cmocka_unit_test(test_many_specials),
-        cmocka_unit_test(test_stream_cases), cmocka_unit_test(test_threads),  cmocka_unit_test(test_no_allocation),
-        cmocka_unit_test(test_refusals),
+        cmocka_unit_test(test_rule),          cmocka_unit_test(test_whole_words),  cmocka_unit_test(test_specials),
+        cmocka_unit_test(test_many_specials), cmocka_unit_test(test_stream_cases), cmocka_unit_test(test_threads),
+        cmocka_unit_test(test_no_allocation), cmocka_unit_test(test_refusals),
     };
     return cmocka_run_group_tests_name("bpe_encode", tests, NULL, NULL);
 }
