@@ -62,8 +62,10 @@ else
     "$tinystories" train --text "$text" --minutes "$minutes" --run "$out/run" --out "$out/model.gguf"
 fi
 
-echo "== losses"
-"$tinystories" evaluate loss --model "$out/model.gguf" --text "${valid:-$text}" --quiet
+if [ -n "$valid" ]; then
+    echo "== loss on $valid"
+    "$tinystories" evaluate loss --model "$out/model.gguf" --text "$valid" --quiet
+fi
 
 echo "== three stories"
 "$tinystories" sample --model "$out/model.gguf" --prompt "Once upon a time" --seed 1 --count 3 --temperature 0.7
