@@ -5,6 +5,7 @@
 
 #include "format/gzip.h"
 #include "format/json.h"
+#include "text/text.h"
 
 enum { READ_SIZE = 1 << 16, MARKER_SIZE = sizeof TS_STORIES_MARKER - 1 };
 
@@ -244,7 +245,7 @@ static ts_status next_of_lines(ts_stories *stories, const char **text, size_t *s
         TS_TRY(next_line(stories, text, size));
         if (*text == NULL)
             return TS_OK;
-        ts_story_trim(text, size);
+        ts_trim(text, size);
         if (*size > 0)
             TS_TRY(parse_line(stories, *text, *size));
     }
@@ -264,7 +265,7 @@ static ts_status find_next(ts_stories *stories, const char **text, size_t *size)
             close_file(stories);
             continue;
         }
-        ts_story_trim(text, size);
+        ts_trim(text, size);
         if (*size > TS_STORIES_MAX_STORY)
             return ts_fail(TS_ERROR_LIMIT, "%s: a story has more than %d bytes", ts_gzip_name(stories->file), TS_STORIES_MAX_STORY);
         if (*size > 0)

@@ -10,7 +10,6 @@
 #define TS_STORIES_H
 
 #include "base/base.h"
-#include "text/text.h"
 
 #define TS_STORIES_MARKER "<|endoftext|>"
 
@@ -41,12 +40,6 @@ ts_status ts_stories_status(const ts_stories *stories);
 /* Bytes of the files (compressed ones if they are) that were read so far, and of all files; 0 when that is not known. For progress. */
 uint64_t ts_stories_position(const ts_stories *stories);
 uint64_t ts_stories_total(const ts_stories *stories);
-
-/* Takes ASCII white space off both ends, as stories are trimmed. */
-static inline void ts_story_trim(const char **text, size_t *size)
-{
-    ts_trim(text, size);
-}
 
 /* Whether a path is a .jsonl or .jsonl.gz; and whether it is a token shard (.bin or .u16). */
 bool ts_path_is_jsonl(const char *path);

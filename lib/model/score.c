@@ -3,6 +3,7 @@
 
 #include "format/format.h"
 #include "model/model.h"
+#include "text/text.h"
 
 #define ROWS_AT_ONCE 256  /* read together */
 #define LOGITS_AT_ONCE 32 /* rows whose logits are held at once */
@@ -168,7 +169,7 @@ static ts_status add_ids(scoring *s, size_t count, uint64_t bytes)
 static ts_status add_text(scoring *s, const char *text, size_t size)
 {
     size_t count = 0;
-    ts_story_trim(&text, &size);
+    ts_trim(&text, &size);
     if (size == 0)
         return TS_OK;
     ts_status status = ts_tokenizer_encode(s->model->tokenizer, text, size, 0, s->ids, s->capacity, &count);
