@@ -2,8 +2,8 @@
  * Generators: write a dataset of stories (paper section 2).
  *
  * For each story a verb, a noun and an adjective are drawn from a small child's vocabulary and a random subset of features (dialogue, twist, ...) is asked
- * for, and an author writes it. The embedded author needs no network: it casts people, places and things into plots whose events have reasons, and tells
- * what happened. Story `index` is a function of (seed, index, vocabulary) alone: the same bytes on every machine, in any order, by any number of threads.
+ * for, and an author writes it. The embedded author needs no network: it keeps a small world of people, places and things with properties, casts them into
+ * plots whose needs they can meet (something that gives light for a dark cave), and tells what happened. Story `index` is a function of (seed, index, vocabulary) alone: the same bytes on every machine, in any order, by any number of threads.
  */
 #ifndef TINYSTORIES_GENERATOR_H
 #define TINYSTORIES_GENERATOR_H

@@ -1,9 +1,7 @@
-/* Reads plots.txt: "= name" begins a phrase, "== name options" a plot; the form of their lines is told there. */
+/* Reads plots.txt: "= name" begins a phrase, "== name parts" a plot; the form of their lines is told there. */
 #include "generator/author.h"
 
 #include "tinystories/generator.h"
-
-static const char *const role_names[] = {"hero", "friend", "grown", "animal", "person", "place", "food"};
 
 const ts_phrase *ts_grammar_find(const ts_grammar *grammar, const char *name, size_t size)
 {
@@ -13,29 +11,88 @@ const ts_phrase *ts_grammar_find(const ts_grammar *grammar, const char *name, si
     return NULL;
 }
 
-/* One option of a plot: child, a role, or thing=class,class. */
-static bool read_option(ts_phrase *phrase, const char *text, size_t size)
+int ts_fact_find(const ts_grammar *grammar, const char *name, size_t size)
 {
-    if (size == 5 && memcmp(text, "child", 5) == 0)
-        return phrase->child = true;
-    for (size_t i = 0; i < TS_COUNT_OF(role_names); i++)
-        if (strlen(role_names[i]) == size && memcmp(role_names[i], text, size) == 0) {
-            phrase->roles |= 1u << i;
-            return true;
-        }
-    if (size < 7 || memcmp(text, "thing=", 6) != 0)
-        return false;
-    for (size_t i = 6; i < size;) {
+    for (size_t i = 0; i < grammar->fact_count; i++)
+        if (grammar->facts[i].size == size && memcmp(grammar->facts[i].text, name, size) == 0)
+            return (int)i;
+    return -1;
+}
+
+/* ---- the parts of a plot ---- */
+
+static const struct {
+    const char *name;
+    uint32_t number, kind;
+    const char *classes[4]; /* without a wish: any of these */
+} part_names[] = {
+    {"thing", TS_PART_THING, TS_KIND_NOUN, {"toy"}},         {"tool", TS_PART_TOOL, TS_KIND_NOUN, {"tool", "toy", "clothing", "furniture"}},
+    {"place", TS_PART_PLACE, TS_KIND_NOUN, {"place"}},       {"food", TS_PART_FOOD, TS_KIND_NOUN, {"food"}},
+    {"animal", TS_PART_ANIMAL, TS_KIND_NOUN, {"animal"}},    {"person", TS_PART_PERSON, TS_KIND_NOUN, {"person"}},
+    {"hero", TS_PART_TEMPER, TS_KIND_ADJECTIVE, {"temper"}}, {"weather", TS_PART_WEATHER, TS_KIND_ADJECTIVE, {"weather"}},
+};
+
+/* What may play a part: classes and tags divided by commas; '+' before a tag: it must be there, else one of the tags must. */
+static bool read_wishes(ts_part *part, const char *text, size_t size)
+{
+    uint32_t classes = 0;
+    for (size_t i = 0; i < size;) {
         const char *comma = memchr(text + i, ',', size - i);
-        size_t length = comma ? (size_t)(comma - text) - i : size - i;
-        int number = ts_class_find(TS_KIND_NOUN, text + i, length);
-        if (number < 0)
+        size_t length = comma ? (size_t)(comma - text) - i : size - i, plus = text[i] == '+';
+        int class_ = plus ? -1 : ts_class_find(part->kind, text + i, length), tag = ts_tag_find(text + i + plus, length - plus);
+        if (class_ < 0 && tag < 0)
             return false;
-        phrase->things |= 1u << number;
+        if (class_ >= 0)
+            classes |= 1u << class_;
+        else if (plus)
+            part->all |= (uint64_t)1 << tag;
+        else
+            part->any |= (uint64_t)1 << tag;
         i += length + 1;
     }
+    part->classes = classes ? classes : part->classes;
     return true;
 }
+
+/* One option of a plot: child, or a part that it speaks of, "animal" or "place=water,dark". */
+static bool read_option(ts_phrase *plot, const char *text, size_t size)
+{
+    const char *equals = memchr(text, '=', size);
+    size_t name = equals ? (size_t)(equals - text) : size;
+    if (name == 5 && memcmp(text, "child", 5) == 0)
+        return plot->child = true;
+    for (size_t i = 0; i < TS_COUNT_OF(part_names); i++) {
+        if (strlen(part_names[i].name) != name || memcmp(part_names[i].name, text, name) != 0)
+            continue;
+        ts_part *part = &plot->parts[part_names[i].number];
+        *part = (ts_part){.kind = part_names[i].kind};
+        for (size_t k = 0; k < TS_COUNT_OF(part_names[i].classes) && part_names[i].classes[k]; k++)
+            part->classes |= 1u << ts_class_find(part->kind, part_names[i].classes[k], strlen(part_names[i].classes[k]));
+        plot->asked |= 1u << part_names[i].number;
+        return !equals || read_wishes(part, equals + 1, size - name - 1);
+    }
+    return false;
+}
+
+/* Every part must have a word that can play it: a vocabulary of the user's may lack one. */
+static ts_status check_parts(const ts_grammar *grammar, const ts_word_list *vocabulary)
+{
+    for (size_t i = 0; i < grammar->plot_count; i++) {
+        const ts_phrase *plot = &grammar->phrases[grammar->plots[i]];
+        for (size_t k = 0; k < TS_COUNT_OF(part_names); k++) {
+            const ts_part *part = &plot->parts[part_names[k].number];
+            bool found = part->classes == 0;
+            for (size_t word = 0; word < vocabulary->word_count && !found; word++)
+                found = ts_part_fits(part, &vocabulary->words[word]) && !vocabulary->words[word].mass;
+            if (!found)
+                return ts_fail(TS_ERROR_FORMAT, "plots: the plot '%.*s' needs a %s with tags that no word of the vocabulary has",
+                               (int)plot->name_size, plot->name, part_names[k].name);
+        }
+    }
+    return TS_OK;
+}
+
+/* ---- lines ---- */
 
 static ts_status read_header(ts_grammar *grammar, const char *text, size_t size, size_t line)
 {
@@ -70,6 +127,93 @@ static bool is_letter(char c)
     return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || c == '\'';
 }
 
+/* A fact is known from the line that sets it: <+wet>. */
+static ts_status add_fact(ts_grammar *grammar, const char *name, size_t size, size_t line)
+{
+    if (ts_fact_find(grammar, name, size) >= 0)
+        return TS_OK;
+    if (grammar->fact_count == TS_MOST_FACTS)
+        return ts_fail(TS_ERROR_LIMIT, "plots: line %zu: more than %d facts", line, TS_MOST_FACTS);
+    grammar->facts[grammar->fact_count++] = (ts_line){.text = name, .size = size};
+    return TS_OK;
+}
+
+static ts_status add_facts(ts_grammar *grammar, const char *text, size_t size, size_t line)
+{
+    for (size_t i = 0; i + 1 < size; i++) {
+        if (text[i] != '<' || text[i + 1] != '+')
+            continue;
+        const char *end = memchr(text + i, '>', size - i);
+        if (!end)
+            return ts_fail(TS_ERROR_FORMAT, "plots: line %zu: '<' is not closed", line);
+        TS_TRY(add_fact(grammar, text + i + 2, (size_t)(end - text) - i - 2, line));
+    }
+    return TS_OK;
+}
+
+/* The conditions of a guard "(a !b)", of which `text` is the inside. */
+static ts_status check_guard(const ts_grammar *grammar, const char *text, size_t size)
+{
+    for (size_t i = 0; i < size;) {
+        const char *space = memchr(text + i, ' ', size - i);
+        size_t length = space ? (size_t)(space - text) - i : size - i, negated = text[i] == '!';
+        if (!ts_condition_known(grammar, text + i + negated, length - negated))
+            return ts_fail(TS_ERROR_FORMAT, "plots: nothing can be asked by the name '%.*s'", (int)length, text + i);
+        i += length + 1;
+    }
+    return TS_OK;
+}
+
+/* What guards ask and phrases that are told must be known; only after the last line all of them are. */
+static ts_status check_names(const ts_grammar *grammar)
+{
+    for (size_t i = 0; i < grammar->line_count; i++) {
+        const char *text = grammar->lines[i].text, *stop = text + grammar->lines[i].size;
+        for (const char *at = text; at < stop; at++) {
+            bool guard = *at == '(' && (at == text || at[-1] == '{' || at[-1] == '|');
+            if (guard)
+                TS_TRY(check_guard(grammar, at + 1, (size_t)((const char *)memchr(at, ')', (size_t)(stop - at)) - at) - 1));
+            if (*at != '<' || at[1] == '+')
+                continue;
+            size_t size = (size_t)((const char *)memchr(at, '>', (size_t)(stop - at)) - at) - 1;
+            bool known = at[1] == '-' ? ts_fact_find(grammar, at + 2, size - 1) >= 0 : ts_grammar_find(grammar, at + 1, size) != NULL;
+            if (!known)
+                return ts_fail(TS_ERROR_FORMAT, "plots: there is no phrase '%.*s'", (int)size, at + 1);
+        }
+    }
+    return TS_OK;
+}
+
+/* What a line may say by itself and by the phrases that it tells. */
+static uint32_t mentions_of(const ts_grammar *grammar, const ts_line *line)
+{
+    uint32_t mentions = line->mentions;
+    for (size_t i = 0; i < line->size; i++) {
+        const char *inside = line->text + i + 1;
+        if (line->text[i] == '[')
+            mentions |= 1u << ts_mention(inside, (size_t)((const char *)memchr(inside, ']', line->size - i) - inside));
+        if (line->text[i] != '<' || *inside == '+' || *inside == '-')
+            continue;
+        const ts_phrase *phrase = ts_grammar_find(grammar, inside, (size_t)((const char *)memchr(inside, '>', line->size - i) - inside));
+        for (size_t k = 0; k < phrase->count; k++)
+            mentions |= grammar->lines[phrase->first + k].mentions;
+    }
+    return mentions;
+}
+
+/* Phrases tell phrases: until nothing changes any more. */
+static void find_mentions(ts_grammar *grammar)
+{
+    for (bool changed = true; changed;) {
+        changed = false;
+        for (size_t i = 0; i < grammar->line_count; i++) {
+            uint32_t mentions = mentions_of(grammar, &grammar->lines[i]);
+            changed = changed || mentions != grammar->lines[i].mentions;
+            grammar->lines[i].mentions = mentions;
+        }
+    }
+}
+
 /* Every plain word must be one of the vocabulary; brackets must be balanced. */
 static ts_status check_line(const ts_word_list *vocabulary, const char *text, size_t size, size_t line)
 {
@@ -94,8 +238,8 @@ static ts_status check_line(const ts_word_list *vocabulary, const char *text, si
             i++;
         }
         if (i > start && !ts_word_list_has(vocabulary, word, i - start))
-            return ts_fail(TS_ERROR_FORMAT, "plots: line %zu: the plots are told with the word '%.*s', which the vocabulary lacks", line, (int)(i - start),
-                           word);
+            return ts_fail(TS_ERROR_FORMAT, "plots: line %zu: the plots are told with the word '%.*s', which the vocabulary lacks", line,
+                           (int)(i - start), word);
         i += i == start;
     }
     return depth == 0 ? TS_OK : ts_fail(TS_ERROR_FORMAT, "plots: line %zu: braces are not balanced", line);
@@ -118,11 +262,17 @@ static ts_status read_lines(ts_grammar *grammar, const ts_word_list *vocabulary,
         if (grammar->phrase_count == 0)
             return ts_fail(TS_ERROR_FORMAT, "plots: line %zu: text before the first phrase", line);
         TS_TRY(check_line(vocabulary, start, length, line));
+        TS_TRY(add_facts(grammar, start, length, line));
         TS_TRY(ts_reserve(grammar->runtime, &grammar->lines, &grammar->line_capacity, grammar->line_count + 1, sizeof *grammar->lines));
-        grammar->lines[grammar->line_count++] = (ts_line){start, length};
+        grammar->lines[grammar->line_count++] = (ts_line){.text = start, .size = length, .mentions = 1u << 31};
         grammar->phrases[grammar->phrase_count - 1].count++;
     }
-    return grammar->plot_count > 0 ? TS_OK : ts_fail(TS_ERROR_FORMAT, "plots: there is no plot");
+    if (grammar->plot_count == 0)
+        return ts_fail(TS_ERROR_FORMAT, "plots: there is no plot");
+    TS_TRY(check_parts(grammar, vocabulary));
+    TS_TRY(check_names(grammar));
+    find_mentions(grammar);
+    return TS_OK;
 }
 
 ts_status ts_grammar_read(ts_grammar *grammar, ts_runtime *runtime, const ts_word_list *vocabulary, const char *text, size_t size)

@@ -80,7 +80,7 @@ void ts_inflect_ing(char *out, const char *base)
 
 /* Letters mislead in these: the word begins with the other kind of sound. */
 static const char *const vowel_sounds[] = {"hour", "honest", "honor"};
-static const char *const consonant_sounds[] = {"unicorn", "uniform", "use", "used", "useful", "one", "once"};
+static const char *const consonant_sounds[] = {"unicorn", "unicycle", "uniform", "ukulele", "use", "used", "useful", "usual", "one", "once"};
 
 static bool is_among(const char *const *list, size_t count, const char *word, size_t size)
 {

@@ -1,64 +1,110 @@
-/* The expander of plots.txt, and the last touch: spaces, capitals, a and an. */
+/* The expander of plots.txt: guards, alternatives, phrases, facts. Alternatives that say a drawn word are preferred until it was said. */
 #include "generator/author.h"
 
 #include "tinystories/generator.h"
 
 #define MOST_DEPTH 16
-
-/* ---- guards ---- */
+#define PROMISE_DEPTH 6 /* how deep to look for a drawn word */
 
 static bool is_text(const char *text, size_t size, const char *expected)
 {
     return strlen(expected) == size && memcmp(text, expected, size) == 0;
 }
 
-static bool has_class(const ts_entry *word, const char *name, size_t size)
+/* ---- guards ---- */
+
+static const char *const feature_names[] = {"dialogue", "bad", "moral", "twist", "plant", "conflict"};
+
+static int feature_find(const char *name, size_t size)
 {
-    return word && is_text(name, size, ts_class_name(word->kind, word->class_));
+    for (int i = 0; i < TS_FEATURE_COUNT; i++)
+        if (is_text(name, size, feature_names[i]))
+            return i;
+    return -1;
 }
 
-/* One condition: a feature, the hero's kind, a drawn word's class (n.food) or whether it has its part already (un), a die (p2). */
+/* The words that guards ask about, by the letter before the '.' or ':'. */
+static const char subjects[] = "vnatkpfmow";
+
+static const ts_entry *subject_of(const ts_telling *telling, char letter)
+{
+    static const uint8_t parts[] = {TS_PART_THING, TS_PART_TOOL, TS_PART_PLACE, TS_PART_FOOD, TS_PART_ANIMAL, TS_PART_PERSON, TS_PART_WEATHER};
+    size_t number = (size_t)(strchr(subjects, letter) - subjects);
+    if (letter == 'h')
+        return telling->parts[TS_PART_TEMPER];
+    return number < TS_DRAWN_COUNT ? telling->drawn[number] : telling->parts[parts[number - TS_DRAWN_COUNT]];
+}
+
+static bool asks_word(const char *name, size_t size)
+{
+    return size > 2 && (name[1] == '.' || name[1] == ':') && (strchr(subjects, name[0]) || name[0] == 'h');
+}
+
+bool ts_condition_known(const ts_grammar *grammar, const char *name, size_t size)
+{
+    static const char *const others[] = {"child", "fallback", "mass"};
+    for (size_t i = 0; i < TS_COUNT_OF(others); i++)
+        if (is_text(name, size, others[i]))
+            return true;
+    if (size == 2 && (name[0] == 'd' || name[0] == 'e'))
+        return name[1] >= '0' && name[1] <= '7';
+    if (!asks_word(name, size))
+        return feature_find(name, size) >= 0 || ts_fact_find(grammar, name, size) >= 0;
+    for (uint32_t kind = 0; name[1] == '.' && kind < TS_KIND_NAME; kind++)
+        if (ts_class_find(kind, name + 2, size - 2) >= 0)
+            return true;
+    return name[1] == ':' && ts_tag_find(name + 2, size - 2) >= 0;
+}
+
+/* One condition: a feature, the hero's kind, a word's class (n.food) or tag (t:breaks), a die (d2), a fact. */
 static bool holds(const ts_telling *telling, const char *name, size_t size)
 {
-    static const char *const features[] = {"dialogue", "bad", "moral", "twist", "plant", "conflict"};
-    for (uint32_t i = 0; i < TS_COUNT_OF(features); i++)
-        if (is_text(name, size, features[i]))
-            return (telling->features >> i & 1) != 0;
+    if (asks_word(name, size)) {
+        const ts_entry *word = subject_of(telling, name[0]);
+        if (!word)
+            return false;
+        return name[1] == '.' ? is_text(name + 2, size - 2, ts_class_name(word->kind, word->class_))
+                              : word->tags >> ts_tag_find(name + 2, size - 2) & 1;
+    }
+    if (size == 2 && (name[0] == 'd' || name[0] == 'e'))
+        return telling->dice[name[0] == 'e'] == (uint32_t)(name[1] - '0');
+    int feature = feature_find(name, size);
+    if (feature >= 0)
+        return (telling->features >> feature & 1) != 0;
     if (is_text(name, size, "child"))
         return !telling->actors[TS_ROLE_HERO].word;
-    if (size == 2 && name[0] == 'u')
-        return telling->placed[name[1] == 'v' ? TS_DRAWN_VERB : name[1] == 'n' ? TS_DRAWN_NOUN : TS_DRAWN_ADJECTIVE];
-    if (size == 2 && (name[0] == 'p' || name[0] == 'q'))
-        return telling->dice[name[0] == 'q'] == (uint32_t)(name[1] - '0');
+    if (is_text(name, size, "fallback"))
+        return telling->fallback;
     if (is_text(name, size, "mass"))
         return telling->drawn[TS_DRAWN_NOUN]->mass;
-    if (size > 2 && name[1] == '.') {
-        const ts_entry *word = name[0] == 't' ? telling->thing : telling->drawn[name[0] == 'v' ? TS_DRAWN_VERB : name[0] == 'n' ? TS_DRAWN_NOUN
-                                                                                                                           : TS_DRAWN_ADJECTIVE];
-        return has_class(word, name + 2, size - 2);
-    }
-    return false;
+    return telling->facts >> ts_fact_find(telling->grammar, name, size) & 1;
 }
 
-/* Takes a guard "(a !b)" off the front of a text; whether all of it holds. */
-static bool guarded(const ts_telling *telling, const char **text, size_t *size)
+/* Takes a guard "(a !b)" off the front of a text; whether all of it holds. `told`, unless NULL, gets the features that it asks for. */
+static bool guarded(const ts_telling *telling, const char **text, size_t *size, uint32_t *told)
 {
     if (*size == 0 || **text != '(')
         return true;
     const char *end = memchr(*text, ')', *size), *at = *text + 1;
     bool all = true;
-    while (at < end) {
+    uint32_t features = 0;
+    while (at < end && all) {
         const char *space = memchr(at, ' ', (size_t)(end - at)), *stop = space ? space : end;
         bool negated = *at == '!';
-        all = all && holds(telling, at + negated, (size_t)(stop - at) - negated) != negated;
+        size_t length = (size_t)(stop - at) - negated;
+        all = holds(telling, at + negated, length) != negated;
+        int feature = negated ? -1 : feature_find(at, length);
+        features |= feature >= 0 ? 1u << feature : 0;
         at = stop + 1;
     }
     *size -= (size_t)(end + 1 - *text);
     *text = end + 1;
+    if (all && told)
+        *told |= features;
     return all;
 }
 
-/* ---- expansion ---- */
+/* ---- walking a text ---- */
 
 /* The size of what is up to the '}' or (if `bar`) '|' of this level. */
 static size_t span(const char *text, size_t size, bool bar)
@@ -73,45 +119,119 @@ static size_t span(const char *text, size_t size, bool bar)
     return i;
 }
 
-/* One of {a|b|c} whose guard holds; nothing if none does. */
-static void tell_choice(ts_telling *telling, const char *text, size_t size, uint32_t depth)
+/* The size of the piece that a text begins with: plain text, or {...}, <...>, [...] with their brackets. */
+static size_t piece(const char *text, size_t size)
 {
-    const char *open[64];
-    size_t sizes[64], count = 0;
-    for (size_t i = 0; i <= size && count < TS_COUNT_OF(open);) {
-        size_t length = span(text + i, size - i, true);
-        const char *part = text + i;
-        size_t part_size = length;
-        if (guarded(telling, &part, &part_size)) {
-            open[count] = part;
-            sizes[count++] = part_size;
-        }
-        i += length + 1;
-    }
-    if (count > 0) {
-        size_t chosen = (size_t)ts_random_below(&telling->random, count);
-        ts_tell(telling, open[chosen], sizes[chosen], depth + 1);
+    size_t length = 1;
+    switch (text[0]) {
+    case '{':
+        return span(text + 1, size - 1, false) + 2;
+    case '<':
+        return (size_t)((const char *)memchr(text, '>', size) - text) + 1;
+    case '[':
+        return (size_t)((const char *)memchr(text, ']', size) - text) + 1;
+    default:
+        while (length < size && text[length] != '{' && text[length] != '<' && text[length] != '[')
+            length++;
+        return length;
     }
 }
 
-static void tell_phrase(ts_telling *telling, const char *name, size_t size, uint32_t depth)
+/* Alternatives whose guards hold. */
+typedef struct alternatives {
+    ts_line lines[64];
+    uint32_t told[64]; /* features that the guard asked for */
+    size_t count;
+} alternatives;
+
+static void add(alternatives *open, const ts_telling *telling, const char *text, size_t size)
+{
+    uint32_t told = 0;
+    if (open->count == TS_COUNT_OF(open->lines) || !guarded(telling, &text, &size, &told))
+        return;
+    open->told[open->count] = told;
+    open->lines[open->count++] = (ts_line){.text = text, .size = size};
+}
+
+static void open_choice(alternatives *open, const ts_telling *telling, const char *text, size_t size)
+{
+    open->count = 0;
+    for (size_t i = 0; i <= size;) {
+        size_t length = span(text + i, size - i, true);
+        add(open, telling, text + i, length);
+        i += length + 1;
+    }
+}
+
+/* The lines of a phrase that mention one of `wanted`. */
+static bool open_phrase(alternatives *open, const ts_telling *telling, uint32_t wanted, const char *name, size_t size)
 {
     const ts_phrase *phrase = ts_grammar_find(telling->grammar, name, size);
-    ts_line open[64];
-    size_t count = 0;
-    if (!phrase) {
-        telling->failed = true;
+    open->count = 0;
+    for (size_t i = 0; phrase && i < phrase->count; i++) {
+        const ts_line *line = &telling->grammar->lines[phrase->first + i];
+        if (line->mentions & wanted)
+            add(open, telling, line->text, line->size);
+    }
+    return phrase != NULL;
+}
+
+/* ---- what a text promises ---- */
+
+/* Whether telling a text may say what is wanted, a bit for each mention. */
+static bool promises(const ts_telling *telling, uint32_t wanted, const char *text, size_t size, uint32_t depth)
+{
+    for (size_t i = 0, length; i < size; i += length) {
+        const char *inside = text + i + 1;
+        length = piece(text + i, size - i);
+        if (text[i] == '[' && wanted & (1u << ts_mention(inside, length - 2)))
+            return true;
+        if ((text[i] != '{' && text[i] != '<') || depth == 0)
+            continue;
+        alternatives open;
+        if (text[i] == '{')
+            open_choice(&open, telling, inside, length - 2);
+        else
+            open_phrase(&open, telling, wanted, inside, length - 2);
+        for (size_t k = 0; k < open.count; k++)
+            if (promises(telling, wanted, open.lines[k].text, open.lines[k].size, depth - 1))
+                return true;
+    }
+    return false;
+}
+
+/* Those that say a drawn word which was not said yet are preferred, if there are any; nearly always, or every story would hold them at the same spot.
+ */
+static void prefer(alternatives *open, ts_telling *telling)
+{
+    uint32_t wanted = ts_wanted(telling);
+    if (open->count < 2 || wanted == 0 || ts_random_below(&telling->random, 8) == 0)
         return;
-    }
-    for (size_t i = 0; i < phrase->count && count < TS_COUNT_OF(open); i++) {
-        ts_line line = telling->grammar->lines[phrase->first + i];
-        if (guarded(telling, &line.text, &line.size))
-            open[count++] = line;
-    }
-    if (count > 0) {
-        ts_line line = open[ts_random_below(&telling->random, count)];
-        ts_tell(telling, line.text, line.size, depth + 1);
-    }
+    size_t count = 0;
+    for (size_t i = 0; i < open->count; i++)
+        if (promises(telling, wanted, open->lines[i].text, open->lines[i].size, PROMISE_DEPTH)) {
+            open->told[count] = open->told[i];
+            open->lines[count++] = open->lines[i];
+        }
+    if (count > 0)
+        open->count = count;
+}
+
+static void tell_one(ts_telling *telling, alternatives *open, uint32_t depth)
+{
+    prefer(open, telling);
+    if (open->count == 0)
+        return;
+    size_t chosen = (size_t)ts_random_below(&telling->random, open->count);
+    if (open->lines[chosen].size > 0)
+        telling->told |= open->told[chosen];
+    ts_tell(telling, open->lines[chosen].text, open->lines[chosen].size, depth + 1);
+}
+
+static void set_fact(ts_telling *telling, const char *name, size_t size)
+{
+    uint64_t bit = (uint64_t)1 << ts_fact_find(telling->grammar, name + 1, size - 1);
+    telling->facts = name[0] == '+' ? telling->facts | bit : telling->facts & ~bit;
 }
 
 void ts_tell(ts_telling *telling, const char *text, size_t size, uint32_t depth)
@@ -120,91 +240,30 @@ void ts_tell(ts_telling *telling, const char *text, size_t size, uint32_t depth)
         telling->failed = true;
         return;
     }
-    if (depth == 0 && !guarded(telling, &text, &size))
+    if (depth == 0 && !guarded(telling, &text, &size, &telling->told))
         return;
-    for (size_t i = 0; i < size && !telling->failed;) {
-        size_t length;
+    alternatives open;
+    for (size_t i = 0, length; i < size && !telling->failed; i += length) {
+        const char *inside = text + i + 1;
+        length = piece(text + i, size - i);
         switch (text[i]) {
         case '{':
-            length = span(text + i + 1, size - i - 1, false);
-            tell_choice(telling, text + i + 1, length, depth);
-            i += length + 2;
+            open_choice(&open, telling, inside, length - 2);
+            tell_one(telling, &open, depth);
             break;
         case '<':
-        case '[': {
-            const char *end = memchr(text + i, text[i] == '<' ? '>' : ']', size - i);
-            length = (size_t)(end - text) - i - 1;
-            if (text[i] == '<')
-                tell_phrase(telling, text + i + 1, length, depth);
-            else if (!ts_say(telling, text + i + 1, length))
+            if (*inside == '+' || *inside == '-')
+                set_fact(telling, inside, length - 2);
+            else if (open_phrase(&open, telling, UINT32_MAX, inside, length - 2))
+                tell_one(telling, &open, depth);
+            else
                 telling->failed = true;
-            i += length + 2;
             break;
-        }
+        case '[':
+            telling->failed = !ts_say(telling, inside, length - 2) || telling->failed;
+            break;
         default:
-            length = 1;
-            while (i + length < size && !strchr("{<[", text[i + length]))
-                length++;
             ts_say_text(telling, text + i, length);
-            i += length;
         }
     }
-}
-
-/* ---- the last touch ---- */
-
-static bool is_letter(char c)
-{
-    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z');
-}
-
-/* The article itself, not the end of a word. */
-static bool is_article(const char *raw, size_t size, size_t i)
-{
-    return (raw[i] == 'a' || raw[i] == 'A') && i + 2 < size && raw[i + 1] == ' ' && (i == 0 || (!is_letter(raw[i - 1]) && raw[i - 1] != '\''));
-}
-
-size_t ts_polish(char *out, size_t capacity, const char *raw, size_t size)
-{
-    size_t used = 0;
-    bool capital = true, quoted = false;
-    for (size_t i = 0; i < size; i++) {
-        char c = raw[i];
-        if (used + 4 > capacity)
-            return 0;
-        if (c == '~') { /* what was said goes on after the quote: "Help!"~ said Tom */
-            capital = false;
-            continue;
-        }
-        if (c == ' ' && (used == 0 || out[used - 1] == ' ' || out[used - 1] == '\n' || (quoted && out[used - 1] == '"')))
-            continue;
-        if (strchr(".,!?\n", c) && used > 0 && out[used - 1] == ' ')
-            used--;
-        if (c == '\n' && (used < 2 || out[used - 1] == '\n')) {
-            if (used > 1 && out[used - 2] != '\n')
-                out[used++] = '\n';
-            continue;
-        }
-        if (c == '"')
-            quoted = !quoted;
-        bool article = is_article(raw, size, i);
-        out[used++] = capital && c >= 'a' && c <= 'z' ? (char)(c - 32) : c;
-        if (article) {
-            size_t start = i + 2, end;
-            while (start < size && raw[start] == ' ')
-                start++;
-            for (end = start; end < size && is_letter(raw[end]);)
-                end++;
-            if (ts_takes_an(raw + start, end - start))
-                out[used++] = 'n';
-        }
-        if (strchr(".!?\n", c) || (c == '"' && quoted))
-            capital = true;
-        else if (is_letter(c) || c == ',')
-            capital = false;
-    }
-    while (used > 0 && (out[used - 1] == '\n' || out[used - 1] == ' '))
-        used--;
-    out[used] = 0;
-    return used;
 }

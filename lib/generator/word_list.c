@@ -1,4 +1,4 @@
-/* Reads a vocabulary file: sections of words, irregular forms after slashes, a verb's object after '>'. */
+/* Reads a vocabulary file: sections of words, irregular forms after slashes, tags after ':', a verb's object after '>'. */
 #include "generator/word_list.h"
 
 #include <stdlib.h>
@@ -11,6 +11,13 @@ static const char *const class_names[TS_KIND_COUNT][TS_MOST_CLASSES] = {
     {"size", "color", "look", "touch", "state", "taste", "temper", "feeling", "weather", "way"},
     {"boy", "girl", "grown"},
     {"word"},
+};
+
+/* What plots ask for; words.txt tells what they mean. */
+static const char *const tag_names[] = {
+    "reach", "cross", "light", "warm", "clean",  "mend", "dig",   "tie",  "carry", "loud", "shelter", "soft", "cook",   "breaks", "flies", "made",
+    "wild",  "grows", "water", "high", "inside", "dark", "on",    "at",   "big",   "tiny", "wings",   "sea",  "flower", "hide",   "tall",  "sight",
+    "sit",   "tell",  "event", "ever", "jump",   "fast", "quiet", "push", "good",  "bad",  "dirt",    "sun",  "rain",   "wind",   "snow",  "cloud",
 };
 
 /* Where the parser is. */
@@ -33,6 +40,14 @@ int ts_class_find(uint32_t kind, const char *name, size_t size)
 const char *ts_class_name(uint32_t kind, uint32_t number)
 {
     return class_names[kind][number];
+}
+
+int ts_tag_find(const char *name, size_t size)
+{
+    for (size_t i = 0; i < TS_COUNT_OF(tag_names); i++)
+        if (strlen(tag_names[i]) == size && memcmp(tag_names[i], name, size) == 0)
+            return (int)i;
+    return -1;
 }
 
 /* ---- strings ---- */
@@ -123,11 +138,27 @@ static ts_status add_forms(reading *at, ts_entry *word)
     return word->ing ? add_form(at->vocabulary, word->ing) : TS_OK;
 }
 
-/* base/second/third>object: second is a noun's plural or a verb's past, third a verb's -ing form. */
+/* The tags of a word, "light,high". */
+static ts_status read_tags(const reading *at, ts_entry *word, const char *text, size_t size)
+{
+    for (size_t i = 0; i <= size;) {
+        const char *comma = memchr(text + i, ',', size - i);
+        size_t length = comma ? (size_t)(comma - text) - i : size - i;
+        int tag = ts_tag_find(text + i, length);
+        if (tag < 0)
+            return bad_word(at, text + i, length, "is no tag");
+        word->tags |= (uint64_t)1 << tag;
+        i += length + 1;
+    }
+    return TS_OK;
+}
+
+/* base/second/third:tags>object: second is a noun's plural or a verb's past, third a verb's -ing form. */
 static ts_status read_word(reading *at, const char *text, size_t size)
 {
     ts_word_list *vocabulary = at->vocabulary;
-    const char *end = text + size, *object = memchr(text, '>', size), *forms_end = object ? object : end;
+    const char *end = text + size, *object = memchr(text, '>', size), *tags_end = object ? object : end;
+    const char *tags = memchr(text, ':', (size_t)(tags_end - text)), *forms_end = tags ? tags : tags_end;
     const char *parts[3] = {NULL};
     size_t count = 0;
     ts_entry word = {.kind = (uint8_t)at->kind, .class_ = (uint8_t)at->class_, .mass = at->mass};
@@ -153,6 +184,8 @@ static ts_status read_word(reading *at, const char *text, size_t size)
         ts_inflect_ing(form, word.base);
         word.ing = parts[2] ? parts[2] : keep(vocabulary, form, strlen(form));
     }
+    if (tags)
+        TS_TRY(read_tags(at, &word, tags + 1, (size_t)(tags_end - tags - 1)));
     if (object)
         TS_TRY(read_object(at, &word, object + 1, (size_t)(end - object - 1)));
     TS_TRY(add_forms(at, &word));
@@ -253,8 +286,8 @@ static ts_status arrange(ts_word_list *vocabulary, const char *name)
             /* A friend is not called as the hero is. */
             size_t least = kind == TS_KIND_VERB ? 0 : kind == TS_KIND_NAME ? 3 : 1;
             if (vocabulary->class_start[kind][class_ + 1] - vocabulary->class_start[kind][class_] < least)
-                return ts_fail(TS_ERROR_FORMAT, "%s: too few words in [%s %s], expected at least %zu", name, kind_names[kind], class_names[kind][class_],
-                               least);
+                return ts_fail(TS_ERROR_FORMAT, "%s: too few words in [%s %s], expected at least %zu", name, kind_names[kind],
+                               class_names[kind][class_], least);
         }
     if (vocabulary->kind_start[TS_KIND_VERB] == vocabulary->kind_start[TS_KIND_VERB + 1])
         return ts_fail(TS_ERROR_FORMAT, "%s: there is no verb, expected some in sections such as [verb move]", name);

@@ -20,14 +20,15 @@ typedef struct ts_entry {
     const char *ing;    /* of a verb */
     const char *object; /* what a verb is said with, "the floor" or "[his] hands"; or NULL */
     uint8_t kind, class_;
-    bool mass;          /* a noun that is not counted: some milk */
+    bool mass;     /* a noun that is not counted: some milk */
+    uint64_t tags; /* what it is good for and what it is like, a bit each: see ts_tag_find */
 } ts_entry;
 
 typedef struct ts_word_list {
     ts_runtime *runtime; /* borrowed */
     char *pool;          /* all strings */
     size_t pool_used, pool_size;
-    ts_entry *words;      /* sorted by kind, class, then as they were read */
+    ts_entry *words; /* sorted by kind, class, then as they were read */
     size_t word_count, word_capacity;
     /* of words: those of a kind, and of a class of it */
     size_t kind_start[TS_KIND_COUNT + 1], class_start[TS_KIND_COUNT][TS_MOST_CLASSES + 1];
@@ -46,6 +47,9 @@ bool ts_word_list_has(const ts_word_list *vocabulary, const char *form, size_t s
 /* The number of the class of a kind that is called so, -1 for none; and its name. */
 int ts_class_find(uint32_t kind, const char *name, size_t size);
 const char *ts_class_name(uint32_t kind, uint32_t number);
+
+/* The number of a tag, -1 if there is none of this name. */
+int ts_tag_find(const char *name, size_t size);
 
 /* ---- inflect.c: English by rule; irregular forms are in the file. `out` holds TS_MOST_FORM bytes, `base` at most TS_MOST_FORM - 8 ---- */
 
