@@ -288,19 +288,25 @@ static void test_threads_same_bits(void **state)
 {
     (void)state;
     ts_trainer_options o = small_options(6);
-    ts_trainer *runs[3];
-    for (uint32_t i = 0; i < 3; i++) {
-        ts_runtime *runtime = make_runtime(1u << i);
-        runs[i] = make_trainer(runtime, TS_ARCHITECTURE_LLAMA, &o);
-        ts_runtime_free(runtime);
-        assert_int_equal(ts_trainer_run(runs[i], NULL, NULL), TS_OK);
+    for (int32_t kind = 1; kind <= 3; kind++) {
+        ts_trainer *runs[3];
+        ts_score scores[3];
+        for (uint32_t i = 0; i < 3; i++) {
+            ts_runtime *runtime = make_runtime(1u << i);
+            runs[i] = make_trainer(runtime, kind, &o);
+            ts_runtime_free(runtime);
+            scores[i] = (ts_score){.struct_size = sizeof *scores};
+            assert_int_equal(ts_trainer_run(runs[i], NULL, NULL), TS_OK);
+            assert_int_equal(ts_trainer_validate(runs[i], &scores[i]), TS_OK);
+        }
+        if (runs[0]->kernels->tile_rows == 0)
+            print_message("skipped: this machine's matrix products are OpenBLAS's\n");
+        else
+            for (int i = 1; i < 3; i++)
+                assert_true(same_run(runs[0], runs[i]) && memcmp(&scores[0], &scores[i], sizeof *scores) == 0);
+        for (int i = 0; i < 3; i++)
+            ts_trainer_free(runs[i]);
     }
-    if (runs[0]->kernels->tile_rows == 0)
-        print_message("skipped: this machine's matrix products are OpenBLAS's\n");
-    else
-        assert_true(same_run(runs[0], runs[1]) && same_run(runs[0], runs[2]));
-    for (int i = 0; i < 3; i++)
-        ts_trainer_free(runs[i]);
 }
 
 static void test_accumulation(void **state)
