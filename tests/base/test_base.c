@@ -9,13 +9,6 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-static ts_runtime *plain_runtime(void)
-{
-    ts_runtime *runtime;
-    assert_int_equal(ts_runtime_new(&runtime, NULL), TS_OK);
-    return runtime;
-}
-
 /* ---- options and details ---- */
 
 static void release_nothing(void *user, void *memory)
@@ -179,7 +172,7 @@ static void test_random_spread(void **state)
 static void test_reader(void **state)
 {
     (void)state;
-    ts_runtime *runtime = plain_runtime();
+    ts_runtime *runtime = make_runtime(1, TS_CPU_LEVEL_BEST);
     unsigned char bytes[6000];
     for (size_t i = 0; i < sizeof bytes; i++)
         bytes[i] = (unsigned char)(i * 7);
@@ -275,7 +268,7 @@ static void test_writer_faults(void **state)
         for (long at = 1; at < 20; at++) {
             faulty f;
             faulty_init(&f, kind, ON_CHANGES, at);
-            ts_runtime *runtime = plain_runtime();
+            ts_runtime *runtime = make_runtime(1, TS_CPU_LEVEL_BEST);
             const char *path = in_work("replace/file");
             write_file(path, "old", 3);
             ts_runtime_set_io(runtime, &f.io);
@@ -329,7 +322,7 @@ static void test_writer_killed(void **state)
 static void test_writer_refusals(void **state)
 {
     (void)state;
-    ts_runtime *runtime = plain_runtime();
+    ts_runtime *runtime = make_runtime(1, TS_CPU_LEVEL_BEST);
     ts_writer writer;
     assert_int_equal(ts_writer_open(&writer, runtime, work_folder()), TS_ERROR_IO);
     assert_int_equal(ts_writer_open(&writer, runtime, in_work("no/such/folder")), TS_ERROR_IO);

@@ -166,7 +166,7 @@ static bool swept(memory_attempt *attempt, void *user, uint32_t threads, size_t 
 {
     memory_probe probe;
     ts_runtime *runtime = probed_runtime(&probe, threads);
-    size_t live = probe.live;
+    size_t live = probe.live, descriptors = files_in("/proc/self/fd");
     probe.calls = 0;
     probe.fail_at = at;
     probe.fail_always = always;
@@ -182,15 +182,33 @@ static bool swept(memory_attempt *attempt, void *user, uint32_t threads, size_t 
         assert_int_equal(probe.live, live);
     assert_true(probe.live >= live); /* threads may have been started meanwhile */
     assert_int_equal(ts_runtime_memory(runtime), 0);
+    assert_int_equal(files_in("/proc/self/fd"), descriptors);
     assert_ok(attempt(runtime, user));
     ts_runtime_free(runtime);
     assert_int_equal(probe.live, 0);
     return !failed;
 }
 
+/* The runtime itself, whose constructor has to fail cleanly too. */
+static void sweep_runtime(uint32_t threads)
+{
+    ts_status status = TS_ERROR_OUT_OF_MEMORY;
+    for (size_t at = 0; status != TS_OK; at++) {
+        memory_probe probe = {.fail_at = at};
+        ts_runtime_options options = probed_options(&probe, threads);
+        ts_runtime *runtime = NULL;
+        status = ts_runtime_new(&runtime, &options);
+        assert_int_equal(status, probe.failed ? TS_ERROR_OUT_OF_MEMORY : TS_OK);
+        assert_true(status == TS_OK || runtime == NULL);
+        ts_runtime_free(runtime);
+        assert_int_equal(probe.live, 0);
+    }
+}
+
 static size_t sweep(memory_attempt *attempt, void *user, uint32_t threads)
 {
     size_t at = 0;
+    sweep_runtime(threads);
     for (int always = 0; always < 2; always++)
         for (at = 0; !swept(attempt, user, threads, at, always); at++)
             assert_true(at < 10000);
@@ -287,7 +305,18 @@ void faulty_init(faulty *f, fault kind, unsigned on, long countdown)
     *f = (faulty){{f, faulty_open, faulty_read_at, faulty_read, faulty_write, faulty_sync, faulty_close, faulty_rename, sound_unlink}, kind, on, countdown, 0};
 }
 
-/* ---- texts ---- */
+/* ---- runtimes and texts ---- */
+
+ts_runtime *make_runtime(uint32_t threads, int32_t cpu_level)
+{
+    ts_runtime *runtime;
+    ts_runtime_options options;
+    assert_ok(ts_runtime_options_init(&options, sizeof options));
+    options.threads = threads;
+    options.cpu_level = cpu_level;
+    assert_ok(ts_runtime_new(&runtime, &options));
+    return runtime;
+}
 
 int32_t next_of_list(void *user, const char **text, size_t *size)
 {

@@ -60,7 +60,7 @@ typedef ts_status memory_attempt(ts_runtime *runtime, void *user);
 
 /*
  * Calls `attempt` with the first, second, ... allocation failing, once and for ever after, until none fails. It makes its handles with the runtime
- * that it is given, must have freed whatever it made, and returns the status. After each failure the same runtime must do without fault what failed.
+ * that it is given, must have freed and closed whatever it made, and returns the status. After each failure the same runtime must do without fault what failed.
  * On one thread every failure is an error; on two, one that can be done without (a thread) is none. Gives the number of allocations swept.
  */
 size_t sweep_memory_alone(memory_attempt *attempt, void *user);
@@ -92,7 +92,10 @@ typedef struct faulty {
 
 void faulty_init(faulty *f, fault kind, unsigned on, long countdown);
 
-/* ---- one text as a source ---- */
+/* ---- runtimes and texts ---- */
+
+/* A runtime of so many threads at a level, TS_CPU_LEVEL_. */
+ts_runtime *make_runtime(uint32_t threads, int32_t cpu_level);
 
 typedef struct text_list {
     const char *const *texts;

@@ -15,34 +15,15 @@ static ts_tokenizer *open_it(const char *path)
     return tokenizer;
 }
 
-/* One text as a source. */
-typedef struct one_text {
-    const char *text;
-    size_t size;
-    int given;
-} one_text;
-
-static int32_t next_once(void *user, const char **text, size_t *size)
-{
-    one_text *one = user;
-    *text = one->given++ ? NULL : one->text;
-    *size = one->size;
-    return 0;
-}
-
 static ts_tokenizer *train_on(const char *text, uint32_t vocabulary, uint32_t threads)
 {
-    ts_runtime *runtime;
-    ts_runtime_options runtime_options;
+    ts_runtime *runtime = make_runtime(threads, TS_CPU_LEVEL_BEST);
     ts_tokenizer_train_options options;
     ts_tokenizer *tokenizer = NULL;
-    one_text one = {text, strlen(text), 0};
-    ts_runtime_options_init(&runtime_options, sizeof runtime_options);
-    runtime_options.threads = threads;
-    assert_int_equal(ts_runtime_new(&runtime, &runtime_options), TS_OK);
+    text_list one = {&text, 1, 0};
     ts_tokenizer_train_options_init(&options, sizeof options);
     options.vocabulary_size = vocabulary;
-    assert_int_equal(ts_tokenizer_train(&tokenizer, runtime, next_once, &one, &options), TS_OK);
+    assert_int_equal(ts_tokenizer_train(&tokenizer, runtime, next_of_list, &one, &options), TS_OK);
     ts_runtime_free(runtime);
     return tokenizer;
 }
@@ -351,15 +332,15 @@ static void test_training_refusals(void **state)
     (void)state;
     ts_tokenizer *tokenizer = NULL;
     ts_tokenizer_train_options options;
-    one_text empty = {"  \n ", 4, 0};
-    assert_int_equal(ts_tokenizer_train(&tokenizer, NULL, next_once, &empty, NULL), TS_ERROR_INVALID_ARGUMENT);
+    text_list empty = {(const char *const[]){"  \n "}, 1, 0};
+    assert_int_equal(ts_tokenizer_train(&tokenizer, NULL, next_of_list, &empty, NULL), TS_ERROR_INVALID_ARGUMENT);
     ts_tokenizer_train_options_init(&options, sizeof options);
     options.vocabulary_size = 256;
-    one_text text = {sample, sizeof sample - 1, 0};
-    assert_int_equal(ts_tokenizer_train(&tokenizer, NULL, next_once, &text, &options), TS_ERROR_INVALID_ARGUMENT);
+    text_list text = {(const char *const[]){sample}, 1, 0};
+    assert_int_equal(ts_tokenizer_train(&tokenizer, NULL, next_of_list, &text, &options), TS_ERROR_INVALID_ARGUMENT);
     assert_non_null(strstr(ts_error_detail(), "vocabulary_size is 256"));
     options.vocabulary_size = 257;
-    assert_int_equal(ts_tokenizer_train(&tokenizer, NULL, next_once, &text, &options), TS_OK);
+    assert_int_equal(ts_tokenizer_train(&tokenizer, NULL, next_of_list, &text, &options), TS_OK);
     assert_int_equal(ts_tokenizer_size(tokenizer), 257);
     round_trip(tokenizer, "any text", 8);
     ts_tokenizer_free(tokenizer);
@@ -392,8 +373,8 @@ static void test_training_bounded(void **state)
     options.vocabulary_size = 262;
     options.max_words = 1024;
     ts_tokenizer *tokenizer;
-    one_text one = {text, size, 0};
-    assert_int_equal(ts_tokenizer_train(&tokenizer, runtime, next_once, &one, &options), TS_OK);
+    text_list one = {(const char *const[]){text}, 1, 0};
+    assert_int_equal(ts_tokenizer_train(&tokenizer, runtime, next_of_list, &one, &options), TS_OK);
     assert_int_equal(warnings, 1);
     assert_true(ts_tokenizer_find(tokenizer, " banana", 7) != TS_TOKENIZER_NONE);
     ts_tokenizer_free(tokenizer);
@@ -560,10 +541,10 @@ static ts_status train_small(ts_tokenizer **tokenizer, ts_runtime *runtime)
 {
     ts_tokenizer_train_options train;
     const char *text = text_of_words();
-    one_text one = {text, strlen(text), 0};
+    text_list one = {&text, 1, 0};
     ts_tokenizer_train_options_init(&train, sizeof train);
     train.vocabulary_size = 280;
-    return ts_tokenizer_train(tokenizer, runtime, next_once, &one, &train);
+    return ts_tokenizer_train(tokenizer, runtime, next_of_list, &one, &train);
 }
 
 static ts_status use_once(ts_runtime *runtime, void *user)

@@ -28,22 +28,15 @@ static int tear_down(void **state)
 
 /* ---- a small tokenizer and its JSON ---- */
 
-static int32_t next_sample(void *user, const char **text, size_t *size)
-{
-    *text = (*(int *)user)++ == 0 ? sample : NULL;
-    *size = sizeof sample - 1;
-    return 0;
-}
-
 static ts_tokenizer *train(uint32_t size)
 {
     ts_tokenizer_train_options options;
     ts_tokenizer *tokenizer = NULL;
-    int given = 0;
+    text_list list = {(const char *const[]){sample}, 1, 0};
     ts_tokenizer_train_options_init(&options, sizeof options);
     options.vocabulary_size = size;
     options.min_frequency = 1;
-    if (ts_tokenizer_train(&tokenizer, runtime, next_sample, &given, &options) != TS_OK)
+    if (ts_tokenizer_train(&tokenizer, runtime, next_of_list, &list, &options) != TS_OK)
         fail_msg("%s", ts_error_detail());
     assert_int_equal(ts_tokenizer_size(tokenizer), size);
     return tokenizer;

@@ -66,16 +66,6 @@ static ts_trainer_options small_options(uint64_t steps)
     return o;
 }
 
-static ts_runtime *make_runtime(uint32_t threads)
-{
-    ts_runtime *runtime;
-    ts_runtime_options options;
-    ts_runtime_options_init(&options, sizeof options);
-    options.threads = threads;
-    assert_int_equal(ts_runtime_new(&runtime, &options), TS_OK);
-    return runtime;
-}
-
 static ts_trainer *make_trainer_of(ts_runtime *runtime, const ts_architecture *shape, const ts_trainer_options *options)
 {
     ts_trainer *trainer = NULL;
@@ -178,7 +168,7 @@ static void test_schedule(void **state)
 static void test_batches(void **state)
 {
     (void)state;
-    ts_runtime *runtime = make_runtime(1);
+    ts_runtime *runtime = make_runtime(1, TS_CPU_LEVEL_BEST);
     ts_trainer_options o = small_options(10);
     ts_batches b;
     assert_int_equal(ts_batches_make(&b, runtime, tokenizer, &o, 24), TS_OK);
@@ -279,7 +269,7 @@ static void test_threads_same_bits(void **state)
         ts_trainer *runs[3];
         ts_score scores[3];
         for (uint32_t i = 0; i < 3; i++) {
-            ts_runtime *runtime = make_runtime(1u << i);
+            ts_runtime *runtime = make_runtime(1u << i, TS_CPU_LEVEL_BEST);
             runs[i] = make_trainer_of(runtime, &shape, &o);
             assert_true(runs[i]->total > 2 * 65536);
             ts_runtime_free(runtime);
@@ -361,7 +351,7 @@ static void test_damaged_checkpoints(void **state)
 static void test_full_disk(void **state)
 {
     (void)state;
-    ts_runtime *runtime = make_runtime(1);
+    ts_runtime *runtime = make_runtime(1, TS_CPU_LEVEL_BEST);
     ts_trainer_options o = small_options(100);
     ts_trainer *t = make_trainer(runtime, TS_ARCHITECTURE_LLAMA, &o), *again;
     const char *path = in_work("full.safetensors");
