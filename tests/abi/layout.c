@@ -1,7 +1,7 @@
 /*
- * The layout of everything public, locked: where each field of each struct lies, how large and of what type it is, and what each constant is. It is never
- * run: what does not hold does not compile. tests/checks/check_abi.py tells what of the headers is missing here. A struct may grow at its end: then
- * its SIZE changes and FIELDs are added. Any other change breaks programs that are linked already, and bindings that restate the structs.
+ * The layout of everything public, locked: where each field of each struct lies, how large and of what type it is, and what each constant is. It is
+ * never run: what does not hold does not compile. tests/checks/check_abi.py tells what of the headers is missing here. A struct may grow at its end:
+ * then its SIZE changes and FIELDs are added. Any other change breaks programs that are linked already, and bindings that restate the structs.
  */
 #include <assert.h>
 #include <stddef.h>

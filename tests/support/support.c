@@ -302,7 +302,8 @@ static int sound_unlink(void *user, const char *path)
 
 void faulty_init(faulty *f, fault kind, unsigned on, long countdown)
 {
-    *f = (faulty){{f, faulty_open, faulty_read_at, faulty_read, faulty_write, faulty_sync, faulty_close, faulty_rename, sound_unlink}, kind, on, countdown, 0};
+    *f = (faulty){
+        {f, faulty_open, faulty_read_at, faulty_read, faulty_write, faulty_sync, faulty_close, faulty_rename, sound_unlink}, kind, on, countdown, 0};
 }
 
 /* ---- runtimes and texts ---- */

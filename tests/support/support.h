@@ -60,8 +60,9 @@ typedef ts_status memory_attempt(ts_runtime *runtime, void *user);
 
 /*
  * Calls `attempt` with the first, second, ... allocation failing, once and for ever after, until none fails. It makes its handles with the runtime
- * that it is given, must have freed and closed whatever it made, and returns the status. After each failure the same runtime must do without fault what failed.
- * On one thread every failure is an error; on two, one that can be done without (a thread) is none. Gives the number of allocations swept.
+ * that it is given, must have freed and closed whatever it made, and returns the status. After each failure the same runtime must do without fault
+ * what failed. On one thread every failure is an error; on two, one that can be done without (a thread) is none. Gives the number of allocations
+ * swept.
  */
 size_t sweep_memory_alone(memory_attempt *attempt, void *user);
 size_t sweep_memory(memory_attempt *attempt, void *user);
@@ -80,8 +81,8 @@ enum {
     ON_CHANGES = ON_OPEN | ON_WRITE | ON_SYNC | ON_CLOSE | ON_RENAME /* what writing a file consists of */
 };
 
-/* To be set by ts_runtime_set_io(runtime, &faulty->io), which must be taken back before `faulty` goes. Removing a file always succeeds, or nothing could be
- * said of what is left. */
+/* To be set by ts_runtime_set_io(runtime, &faulty->io), which must be taken back before `faulty` goes. Removing a file always succeeds, or nothing
+ * could be said of what is left. */
 typedef struct faulty {
     ts_io io;
     fault kind;

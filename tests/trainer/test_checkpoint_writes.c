@@ -15,7 +15,8 @@ static const char *text_path, *run, *checkpoint;
 
 static int make_run(void **state)
 {
-    static const char text[] = "Tom saw a cake. Lily ate an egg. The cat hid a ball.\n<|endoftext|>\nThe dog found a cake. Tom hid an egg. Lily saw a ball.\n";
+    static const char text[] =
+        "Tom saw a cake. Lily ate an egg. The cat hid a ball.\n<|endoftext|>\nThe dog found a cake. Tom hid an egg. Lily saw a ball.\n";
     static char paths[3][200];
     static const char *const names[3] = {"text.txt", "run", "run/" TS_CHECKPOINT_NAME};
     if (make_folder(state) != 0)
@@ -144,9 +145,9 @@ static void assert_same_file(const char *path, const char *expected, size_t expe
 }
 
 /*
- * Every number of bytes from 1 to all of the file and one more, with which the process lives. Each time no byte of the old file may differ; that the folder
- * opens too is seen for every byte of the header and of the last 4 KiB and for every 7th of the tensors' between. Sanitizers make processes slow to copy:
- * with them every 37th byte, and all of the first and last 64.
+ * Every number of bytes from 1 to all of the file and one more, with which the process lives. Each time no byte of the old file may differ; that the
+ * folder opens too is seen for every byte of the header and of the last 4 KiB and for every 7th of the tensors' between. Sanitizers make processes
+ * slow to copy: with them every 37th byte, and all of the first and last 64.
  */
 static void test_killed_at_every_byte(void **state)
 {
@@ -188,8 +189,9 @@ static void test_killed_at_every_byte(void **state)
 /* ---- a loss of power ---- */
 
 /*
- * What a disk promises: bytes of a file are there after its fsync, a name after its folder's. So that a checkpoint, old or new, is whole whenever the power
- * goes, the new file's bytes must be synced when it gets the name, the old file must never be touched, and what save calls done is synced in the folder.
+ * What a disk promises: bytes of a file are there after its fsync, a name after its folder's. So that a checkpoint, old or new, is whole whenever the
+ * power goes, the new file's bytes must be synced when it gets the name, the old file must never be touched, and what save calls done is synced in
+ * the folder.
  */
 enum { OTHER, NEW_FILE, FOLDER };
 
