@@ -1,191 +1,10 @@
 /*
- * Training a byte-level BPE. First the distinct words of the text are counted; then, as long as there is room in the vocabulary, the most frequent
- * pair of neighbouring tokens becomes a token. Pairs know the words that they are in, so that a merge touches those alone; a heap gives the most
- * frequent pair, and its entries are put right when they come up.
+ * Training a byte-level BPE. First the distinct words of the text are counted (word_counts.c); then, as long as there is room in the vocabulary, the
+ * most frequent pair of neighbouring tokens becomes a token. Pairs know the words that they are in, so that a merge touches those alone; a heap gives
+ * the most frequent pair, and its entries are put right when they come up.
  */
-#include <stdlib.h>
-
-#include "text/text.h"
 #include "tokenizer/vocabulary.h"
-
-#define BATCH_SIZE ((size_t)4 << 20) /* bytes of text that are counted at once */
-
-/* ---- counting words ---- */
-
-typedef struct word {
-    size_t offset; /* into the bytes of all words; UINT32_MAX bytes at most a word */
-    uint32_t size;
-    uint32_t hash;
-    uint64_t count;
-} word;
-
-typedef struct word_counts {
-    ts_runtime *runtime;
-    ts_bytes bytes;
-    word *words;
-    size_t count, capacity;
-    uint32_t *places; /* open addressing: index + 1, 0 empty */
-    size_t place_count, place_capacity;
-    ts_status status; /* of the thread that counts */
-} word_counts;
-
-static void put_place(word_counts *w, size_t index)
-{
-    size_t mask = w->place_count - 1, at = w->words[index].hash & mask;
-    while (w->places[at] != 0)
-        at = (at + 1) & mask;
-    w->places[at] = (uint32_t)index + 1;
-}
-
-static ts_status grow_places(word_counts *w)
-{
-    size_t wanted = TS_MAX((size_t)4096, w->place_count * 2);
-    TS_TRY(ts_reserve(w->runtime, &w->places, &w->place_capacity, wanted, sizeof *w->places));
-    w->place_count = wanted;
-    memset(w->places, 0, wanted * sizeof *w->places);
-    for (size_t i = 0; i < w->count; i++)
-        put_place(w, i);
-    return TS_OK;
-}
-
-static ts_status count_word(word_counts *w, const char *text, size_t size, uint64_t times)
-{
-    uint32_t hash = (uint32_t)ts_hash(text, size, 0);
-    if (2 * (w->count + 1) > w->place_count)
-        TS_TRY(grow_places(w));
-    size_t mask = w->place_count - 1;
-    for (size_t at = hash & mask; w->places[at] != 0; at = (at + 1) & mask) {
-        word *known = &w->words[w->places[at] - 1];
-        if (known->hash == hash && known->size == size && memcmp(w->bytes.data + known->offset, text, size) == 0) {
-            known->count += times;
-            return TS_OK;
-        }
-    }
-    TS_TRY(ts_reserve(w->runtime, &w->words, &w->capacity, w->count + 1, sizeof *w->words));
-    w->words[w->count] = (word){w->bytes.size, (uint32_t)size, hash, times};
-    TS_TRY(ts_bytes_add(&w->bytes, text, size));
-    put_place(w, w->count++);
-    return TS_OK;
-}
-
-static void free_counts(word_counts *w)
-{
-    ts_release(w->runtime, w->words);
-    ts_release(w->runtime, w->places);
-    ts_bytes_free(&w->bytes);
-}
-
-/* Adds the words of `from` that occur more than `limit` times. */
-static ts_status add_counts(word_counts *w, const word_counts *from, uint64_t limit)
-{
-    for (size_t i = 0; i < from->count; i++)
-        if (from->words[i].count > limit)
-            TS_TRY(count_word(w, from->bytes.data + from->words[i].offset, from->words[i].size, from->words[i].count));
-    return TS_OK;
-}
-
-static size_t count_above(const word_counts *w, uint64_t limit)
-{
-    size_t count = 0;
-    for (size_t i = 0; i < w->count; i++)
-        count += w->words[i].count > limit;
-    return count;
-}
-
-/* Leaves at most `most` words: those that occur more often than a limit, the least one that does it. Words that are equally frequent stay or go
- * together, so that the order in which they came does not matter. Gives the bytes back too. */
-static ts_status forget_rarest(word_counts *w, size_t most)
-{
-    word_counts kept = {.runtime = w->runtime, .bytes = {.runtime = w->runtime}};
-    uint64_t low = 0, high = 1; /* low is not enough, high is */
-    while (count_above(w, high) > most) {
-        low = high;
-        high *= 2;
-    }
-    while (high - low > 1) {
-        uint64_t middle = low + (high - low) / 2;
-        if (count_above(w, middle) > most)
-            low = middle;
-        else
-            high = middle;
-    }
-    ts_status status = add_counts(&kept, w, high);
-    free_counts(w);
-    *w = kept;
-    return status;
-}
-
-static ts_status count_text(word_counts *w, const char *text, size_t size)
-{
-    while (size > 0) {
-        size_t length = ts_word(text, size);
-        if (length > 1) {                          /* a single byte has no pair */
-            size_t part = TS_MIN(length, 1 << 20); /* a word of a megabyte is no word: its parts count */
-            for (size_t at = 0; at < length; at += part)
-                TS_TRY(count_word(w, text + at, TS_MIN(part, length - at), 1));
-        }
-        text += length;
-        size -= length;
-    }
-    return TS_OK;
-}
-
-/* Stories that are counted together, by all threads. Where a batch ends depends on the text alone, and so does what is forgotten there. */
-typedef struct batch {
-    ts_runtime *runtime;
-    ts_bytes text; /* of the stories behind one another */
-    size_t *ends;  /* of each story */
-    size_t count, capacity;
-    word_counts *workers; /* one a thread */
-    size_t worker_count;
-} batch;
-
-static void count_stories(void *argument, size_t begin, size_t end, size_t worker)
-{
-    batch *b = argument;
-    word_counts *w = &b->workers[worker];
-    for (size_t i = begin; i < end && w->status == TS_OK; i++) {
-        size_t start = i > 0 ? b->ends[i - 1] : 0;
-        w->status = count_text(w, b->text.data + start, b->ends[i] - start);
-    }
-}
-
-/* Counts the stories of a batch into `all` and empties it. Sums don't depend on who counted what. */
-static ts_status count_batch(batch *b, word_counts *all)
-{
-    ts_parallel(b->runtime, b->count, 64, count_stories, b);
-    for (size_t i = 0; i < b->worker_count; i++) {
-        word_counts *w = &b->workers[i];
-        if (w->status != TS_OK) /* the detail is the other thread's */
-            return ts_fail(w->status, "the words of the text could not be counted: out of memory");
-        TS_TRY(add_counts(all, w, 0));
-        w->count = w->bytes.size = 0;
-        if (w->place_count > 0)
-            memset(w->places, 0, w->place_count * sizeof *w->places);
-    }
-    b->text.size = b->count = 0;
-    return TS_OK;
-}
-
-static ts_status begin_batch(batch *b, ts_runtime *runtime)
-{
-    *b = (batch){.runtime = runtime, .text = {.runtime = runtime}, .worker_count = ts_runtime_threads(runtime)};
-    b->workers = ts_allocate_array(runtime, b->worker_count, sizeof *b->workers);
-    if (b->workers == NULL)
-        return TS_ERROR_OUT_OF_MEMORY;
-    for (size_t i = 0; i < b->worker_count; i++)
-        b->workers[i] = (word_counts){.runtime = runtime, .bytes = {.runtime = runtime}};
-    return TS_OK;
-}
-
-static void free_batch(batch *b)
-{
-    for (size_t i = 0; b->workers && i < b->worker_count; i++)
-        free_counts(&b->workers[i]);
-    ts_release(b->runtime, b->workers);
-    ts_release(b->runtime, b->ends);
-    ts_bytes_free(&b->text);
-}
+#include "tokenizer/word_counts.h"
 
 /* ---- merging ---- */
 
@@ -423,7 +242,7 @@ static void free_merger(merger *m)
 }
 
 /* Words become sequences of byte tokens; every pair in them is counted. Takes the words' memory away as soon as it can. */
-static ts_status begin_merger(merger *m, word_counts *w, const uint32_t byte_ids[256])
+static ts_status begin_merger(merger *m, ts_word_counts *w, const uint32_t byte_ids[256])
 {
     m->ids = ts_allocate_array(m->runtime, w->bytes.size, sizeof *m->ids);
     m->begins = ts_allocate_array(m->runtime, w->count, sizeof *m->begins);
@@ -457,7 +276,7 @@ static ts_status begin_vocabulary(ts_vocabulary *v, uint32_t byte_ids[256])
     return TS_OK;
 }
 
-static ts_status train(ts_tokenizer **out, ts_runtime *runtime, word_counts *words, const ts_tokenizer_train_options *o)
+static ts_status train(ts_tokenizer **out, ts_runtime *runtime, ts_word_counts *words, const ts_tokenizer_train_options *o)
 {
     ts_vocabulary vocabulary;
     merger m = {.runtime = runtime, .vocabulary = &vocabulary};
@@ -502,46 +321,6 @@ static ts_status check_options(const ts_tokenizer_train_options *o)
     return TS_OK;
 }
 
-/* Half of the words must go when there are too many, or every next batch would have to forget again. */
-static ts_status finish_batch(batch *b, word_counts *words, const ts_tokenizer_train_options *o)
-{
-    TS_TRY(count_batch(b, words));
-    if (words->count <= o->max_words)
-        return TS_OK;
-    ts_log(b->runtime, TS_LOG_WARNING, "the text has more than %llu distinct words: the rarest are forgotten", (unsigned long long)o->max_words);
-    return forget_rarest(words, o->max_words / 2);
-}
-
-static ts_status count_all(batch *b, word_counts *words, ts_next_text next, void *user, const ts_tokenizer_train_options *o)
-{
-    uint64_t read = 0, reported = 0;
-    for (;;) {
-        const char *text = NULL;
-        size_t size = 0;
-        if (next(user, &text, &size) != 0)
-            return ts_fail(TS_ERROR_CANCELLED, "the source of texts stopped the training of the tokenizer");
-        if (text == NULL)
-            break;
-        ts_trim(&text, &size);
-        if (size == 0)
-            continue;
-        TS_TRY(ts_bytes_add(&b->text, text, size));
-        TS_TRY(ts_reserve(b->runtime, &b->ends, &b->capacity, b->count + 1, sizeof *b->ends));
-        b->ends[b->count++] = b->text.size;
-        if (b->text.size >= BATCH_SIZE)
-            TS_TRY(finish_batch(b, words, o));
-        read += size;
-        if (o->progress && read - reported >= 1 << 20) {
-            reported = read;
-            if (o->progress(o->progress_user, read, 0) != 0)
-                return ts_fail(TS_ERROR_CANCELLED, "the training of the tokenizer was stopped");
-        }
-    }
-    if (read == 0)
-        return ts_fail(TS_ERROR_INVALID_ARGUMENT, "there is no text to train a tokenizer on");
-    return finish_batch(b, words, o);
-}
-
 ts_status ts_tokenizer_train(ts_tokenizer **out, ts_runtime *runtime, ts_next_text next, void *user, const ts_tokenizer_train_options *options)
 {
     ts_tokenizer_train_options o = defaults;
@@ -550,15 +329,12 @@ ts_status ts_tokenizer_train(ts_tokenizer **out, ts_runtime *runtime, ts_next_te
     TS_TRY(ts_options_read(&o, sizeof o, options, "ts_tokenizer_train_options"));
     TS_TRY(check_options(&o));
     TS_TRY(ts_runtime_acquire(&runtime, runtime));
-    batch b;
-    word_counts words = {.runtime = runtime, .bytes = {.runtime = runtime}};
-    ts_status status = begin_batch(&b, runtime);
-    if (status == TS_OK)
-        status = count_all(&b, &words, next, user, &o);
-    free_batch(&b);
+    ts_word_counts words;
+    ts_word_counts_init(&words, runtime);
+    ts_status status = ts_count_words(&words, next, user, &o);
     if (status == TS_OK)
         status = train(out, runtime, &words, &o);
-    free_counts(&words);
+    ts_word_counts_free(&words);
     ts_runtime_release(runtime);
     return status;
 }

@@ -1,52 +1,13 @@
 /* Options, details, memory, random numbers, files: the promises of the lowest room. */
+#include "support/support.h"
+
 #include <errno.h>
 #include <fcntl.h>
 #include <math.h>
-#include <setjmp.h>
 #include <signal.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdio.h>
-#include <stdlib.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
-
-#include <cmocka.h>
-
-#include "base/base.h"
-
-static char work[] = "/tmp/tinystories-base-XXXXXX";
-
-static int make_folder(void **state)
-{
-    (void)state;
-    return mkdtemp(work) == NULL;
-}
-
-static int remove_folder(void **state)
-{
-    char command[100];
-    (void)state;
-    snprintf(command, sizeof command, "rm -rf %s", work);
-    return system(command);
-}
-
-static const char *in_work(const char *name)
-{
-    static char paths[4][200];
-    static int next;
-    char *path = paths[next++ % 4];
-    snprintf(path, sizeof paths[0], "%s/%s", work, name);
-    return path;
-}
-
-static ts_runtime *plain_runtime(void)
-{
-    ts_runtime *runtime;
-    assert_int_equal(ts_runtime_new(&runtime, NULL), TS_OK);
-    return runtime;
-}
 
 /* ---- options and details ---- */
 
@@ -208,18 +169,10 @@ static void test_random_spread(void **state)
 
 /* ---- reading ---- */
 
-static void write_file(const char *path, const void *data, size_t size)
-{
-    FILE *file = fopen(path, "wb");
-    assert_non_null(file);
-    assert_int_equal(fwrite(data, 1, size, file), size);
-    fclose(file);
-}
-
 static void test_reader(void **state)
 {
     (void)state;
-    ts_runtime *runtime = plain_runtime();
+    ts_runtime *runtime = make_runtime(1, TS_CPU_LEVEL_BEST);
     unsigned char bytes[6000];
     for (size_t i = 0; i < sizeof bytes; i++)
         bytes[i] = (unsigned char)(i * 7);
@@ -261,7 +214,7 @@ static void test_reader(void **state)
     }
     ts_source source;
     assert_int_equal(ts_source_open(&source, runtime, in_work("missing"), false), TS_ERROR_IO);
-    assert_int_equal(ts_source_open(&source, runtime, work, false), TS_ERROR_IO);
+    assert_int_equal(ts_source_open(&source, runtime, work_folder(), false), TS_ERROR_IO);
     assert_int_equal(ts_source_open(&source, runtime, "/dev/zero", false), TS_ERROR_IO);
     assert_int_equal(mkfifo(in_work("fifo"), 0600), 0);
     assert_int_equal(ts_source_open(&source, runtime, in_work("fifo"), false), TS_ERROR_IO);
@@ -273,99 +226,7 @@ static void test_reader(void **state)
     ts_runtime_free(runtime);
 }
 
-/* ---- writing: a table of calls of which the k-th fails, is short, is interrupted, or kills ---- */
-
-typedef enum fault { FAULT_ERROR, FAULT_SHORT, FAULT_INTERRUPT, FAULT_KILL } fault;
-
-typedef struct faulty {
-    long countdown;
-    fault kind;
-} faulty;
-
-static bool strikes(faulty *f)
-{
-    if (--f->countdown != 0)
-        return false;
-    if (f->kind == FAULT_KILL)
-        kill(getpid(), SIGKILL);
-    return true;
-}
-
-static int faulty_open(void *user, const char *path, int flags, unsigned mode)
-{
-    faulty *f = user;
-    if (strikes(f) && f->kind == FAULT_ERROR) {
-        errno = EACCES;
-        return -1;
-    }
-    return open(path, flags, mode);
-}
-
-static int64_t faulty_write(void *user, int file, const void *buffer, size_t size)
-{
-    faulty *f = user;
-    if (strikes(f)) {
-        if (f->kind == FAULT_SHORT)
-            return write(file, buffer, 1 + size / 3);
-        errno = f->kind == FAULT_INTERRUPT ? EINTR : ENOSPC;
-        return -1;
-    }
-    return write(file, buffer, size);
-}
-
-static int faulty_sync(void *user, int file)
-{
-    faulty *f = user;
-    if (strikes(f) && f->kind == FAULT_ERROR) {
-        errno = EIO;
-        return -1;
-    }
-    return fsync(file);
-}
-
-static int faulty_close(void *user, int file)
-{
-    faulty *f = user;
-    if (strikes(f) && f->kind == FAULT_ERROR) {
-        close(file);
-        errno = EIO;
-        return -1;
-    }
-    return close(file);
-}
-
-static int faulty_rename(void *user, const char *from, const char *to)
-{
-    faulty *f = user;
-    if (strikes(f) && f->kind == FAULT_ERROR) {
-        errno = EIO;
-        return -1;
-    }
-    return rename(from, to);
-}
-
-static int faulty_unlink(void *user, const char *path)
-{
-    (void)user; /* cleaning up may not fail here, or nothing could be said of what is left */
-    return unlink(path);
-}
-
-static int64_t faulty_read_at(void *user, int file, void *buffer, size_t size, uint64_t offset)
-{
-    (void)user;
-    return pread(file, buffer, size, (off_t)offset);
-}
-
-static int64_t faulty_read(void *user, int file, void *buffer, size_t size)
-{
-    (void)user;
-    return read(file, buffer, size);
-}
-
-static ts_io faulty_io(faulty *f)
-{
-    return (ts_io){f, faulty_open, faulty_read_at, faulty_read, faulty_write, faulty_sync, faulty_close, faulty_rename, faulty_unlink};
-}
+/* ---- writing ---- */
 
 #define NEW_SIZE 200000
 
@@ -399,29 +260,18 @@ static char which_file(const char *path)
     return size == NEW_SIZE ? 'n' : 0;
 }
 
-static int files_in_work(void)
-{
-    char command[200];
-    snprintf(command, sizeof command, "ls -A %s/replace | wc -l", work);
-    FILE *pipe = popen(command, "r");
-    int count = -1;
-    assert_int_equal(fscanf(pipe, "%d", &count), 1);
-    pclose(pipe);
-    return count;
-}
-
 static void test_writer_faults(void **state)
 {
     (void)state;
     assert_int_equal(mkdir(in_work("replace"), 0755), 0);
     for (fault kind = FAULT_ERROR; kind <= FAULT_INTERRUPT; kind++)
         for (long at = 1; at < 20; at++) {
-            faulty f = {at, kind};
-            ts_io io = faulty_io(&f);
-            ts_runtime *runtime = plain_runtime();
+            faulty f;
+            faulty_init(&f, kind, ON_CHANGES, at);
+            ts_runtime *runtime = make_runtime(1, TS_CPU_LEVEL_BEST);
             const char *path = in_work("replace/file");
             write_file(path, "old", 3);
-            ts_runtime_set_io(runtime, &io);
+            ts_runtime_set_io(runtime, &f.io);
             ts_status status = write_new(runtime, path);
             bool struck = f.countdown <= 0;
             if (status == TS_OK) {
@@ -433,7 +283,7 @@ static void test_writer_faults(void **state)
                 char left = which_file(path);
                 assert_true(left == 'o' || left == 'n'); /* new: the folder could not be synced after the rename */
             }
-            assert_int_equal(files_in_work(), 1); /* no temporary */
+            assert_int_equal(files_in(in_work("replace")), 1); /* no temporary */
             assert_int_equal(ts_runtime_memory(runtime), 0);
             ts_runtime_free(runtime);
         }
@@ -450,12 +300,12 @@ static void test_writer_killed(void **state)
         pid_t child = fork();
         assert_true(child >= 0);
         if (child == 0) {
-            faulty f = {at, FAULT_KILL};
-            ts_io io = faulty_io(&f);
+            faulty f;
+            faulty_init(&f, FAULT_KILL, ON_CHANGES, at);
             ts_runtime *runtime = NULL;
             if (ts_runtime_new(&runtime, NULL) != TS_OK)
                 _exit(1);
-            ts_runtime_set_io(runtime, &io);
+            ts_runtime_set_io(runtime, &f.io);
             _exit(write_new(runtime, path) == TS_OK ? 0 : 1);
         }
         int status;
@@ -472,9 +322,9 @@ static void test_writer_killed(void **state)
 static void test_writer_refusals(void **state)
 {
     (void)state;
-    ts_runtime *runtime = plain_runtime();
+    ts_runtime *runtime = make_runtime(1, TS_CPU_LEVEL_BEST);
     ts_writer writer;
-    assert_int_equal(ts_writer_open(&writer, runtime, work), TS_ERROR_IO);
+    assert_int_equal(ts_writer_open(&writer, runtime, work_folder()), TS_ERROR_IO);
     assert_int_equal(ts_writer_open(&writer, runtime, in_work("no/such/folder")), TS_ERROR_IO);
     assert_int_equal(ts_writer_open(&writer, runtime, ""), TS_ERROR_INVALID_ARGUMENT);
     char memory[8];

@@ -1,25 +1,9 @@
 /* Parallel loops: every element once, whatever the number of threads, within one another, from several threads, after a fork. */
+#include "support/support.h"
+
 #include <pthread.h>
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdlib.h>
 #include <sys/wait.h>
 #include <unistd.h>
-
-#include <cmocka.h>
-
-#include "base/base.h"
-
-static ts_runtime *make_runtime(uint32_t threads)
-{
-    ts_runtime *runtime;
-    ts_runtime_options options;
-    ts_runtime_options_init(&options, sizeof options);
-    options.threads = threads;
-    assert_int_equal(ts_runtime_new(&runtime, &options), TS_OK);
-    return runtime;
-}
 
 typedef struct tally {
     unsigned char touched[5000];
@@ -52,7 +36,7 @@ static void test_every_element_once(void **state)
     static const size_t counts[] = {0, 1, 2, 7, 64, 1000, 4999, 5000}, grains[] = {1, 3, 64, 5000};
     (void)state;
     for (uint32_t threads = 1; threads <= 5; threads++) {
-        ts_runtime *runtime = make_runtime(threads);
+        ts_runtime *runtime = make_runtime(threads, TS_CPU_LEVEL_BEST);
         for (int round = 0; round < 3; round++) {
             for (size_t i = 0; i < TS_COUNT_OF(counts); i++)
                 for (size_t j = 0; j < TS_COUNT_OF(grains); j++)
@@ -92,7 +76,7 @@ static void test_loop_within_loop(void **state)
 {
     (void)state;
     nest *n = calloc(1, sizeof *n);
-    n->runtime = make_runtime(3);
+    n->runtime = make_runtime(3, TS_CPU_LEVEL_BEST);
     ts_parallel(n->runtime, 8, 1, run_inner, n);
     for (size_t i = 0; i < 8; i++)
         for (size_t j = 0; j < 64; j++)
@@ -112,7 +96,7 @@ static void *use_runtime(void *argument)
 static void test_several_hosts(void **state)
 {
     (void)state;
-    ts_runtime *runtime = make_runtime(3);
+    ts_runtime *runtime = make_runtime(3, TS_CPU_LEVEL_BEST);
     pthread_t hosts[4];
     for (int i = 0; i < 4; i++)
         assert_int_equal(pthread_create(&hosts[i], NULL, use_runtime, runtime), 0);
@@ -125,7 +109,7 @@ static void test_several_hosts(void **state)
 static void test_fork(void **state)
 {
     (void)state;
-    ts_runtime *runtime = make_runtime(3);
+    ts_runtime *runtime = make_runtime(3, TS_CPU_LEVEL_BEST);
     check_loop(runtime, 1000, 10);
     pid_t child = fork();
     if (child == 0) {

@@ -1,33 +1,6 @@
 /* Every allocation, read and write of the room fails once: the right status, nothing leaks, and nothing half-made is handed out. */
 #include "format_files.h"
 
-#include <errno.h>
-
-typedef struct counting {
-    long calls, failing; /* the call that fails; -1: none */
-} counting;
-
-static bool fails(counting *counter)
-{
-    return counter->calls++ == counter->failing;
-}
-
-static void *allocate(void *user, size_t size)
-{
-    return fails(user) ? NULL : malloc(size);
-}
-
-static void *reallocate(void *user, void *memory, size_t size)
-{
-    return fails(user) ? NULL : realloc(memory, size);
-}
-
-static void release(void *user, void *memory)
-{
-    (void)user;
-    free(memory);
-}
-
 static ts_status write_gguf(ts_runtime *of, const char *path)
 {
     ts_gguf_writer writer;
@@ -52,9 +25,10 @@ static ts_status write_gguf(ts_runtime *of, const char *path)
     return status;
 }
 
-static ts_status use_gguf(ts_runtime *of)
+static ts_status use_gguf(ts_runtime *of, void *user)
 {
-    const char *path = path_of("a.gguf"), *text;
+    (void)user;
+    const char *path = in_work("a.gguf"), *text;
     TS_TRY(write_gguf(of, path));
     ts_source source;
     ts_gguf *gguf;
@@ -75,9 +49,10 @@ static ts_status use_gguf(ts_runtime *of)
     return status;
 }
 
-static ts_status use_safetensors(ts_runtime *of)
+static ts_status use_safetensors(ts_runtime *of, void *user)
 {
-    const char *path = path_of("a.safetensors");
+    (void)user;
+    const char *path = in_work("a.safetensors");
     const ts_safetensors_entry entries[] = {{"w", TS_DTYPE_F32, 1, (const uint64_t[]){1}, &(float){1}},
                                             {"b", TS_DTYPE_U8, 1, (const uint64_t[]){1}, "x"}};
     const ts_safetensors_pair pairs[] = {{"a", "b"}};
@@ -95,9 +70,10 @@ static ts_status use_safetensors(ts_runtime *of)
     return status;
 }
 
-static ts_status use_stories(ts_runtime *of)
+static ts_status use_stories(ts_runtime *of, void *user)
 {
-    const char *paths[] = {path_of("a.txt.gz"), path_of("a.jsonl")}, *text;
+    (void)user;
+    const char *paths[] = {in_work("a.txt.gz"), in_work("a.jsonl")}, *text;
     for (int i = 0; i < 2; i++) {
         ts_story_writer *writer;
         TS_TRY(ts_story_writer_open(&writer, of, paths[i]));
@@ -116,96 +92,48 @@ static ts_status use_stories(ts_runtime *of)
     return status;
 }
 
-static ts_status use_shard(ts_runtime *of)
+static ts_status use_shard(ts_runtime *of, void *user)
 {
+    (void)user;
     ts_shard_writer writer;
     ts_shard shard;
-    TS_TRY(ts_shard_writer_open(&writer, of, path_of("a.bin"), 300));
+    TS_TRY(ts_shard_writer_open(&writer, of, in_work("a.bin"), 300));
     ts_shard_writer_add(&writer, (const uint32_t[]){1, 2}, 2);
     TS_TRY(ts_shard_writer_commit(&writer, 1, 2, 3));
-    TS_TRY(ts_shard_open(&shard, of, path_of("a.bin"), false));
+    TS_TRY(ts_shard_open(&shard, of, in_work("a.bin"), false));
     ts_shard_close(&shard);
     return TS_OK;
 }
 
-static void sweep(ts_status (*use)(ts_runtime *of), const char *const *names)
+/* Every read and every write fails once: the status says so, and the detail which file it was. */
+static void sweep_files(memory_attempt *use)
 {
-    counting counter = {0, -1};
-    ts_runtime_options options;
     ts_runtime *of;
-    assert_ok(ts_runtime_options_init(&options, sizeof options));
-    options.allocate = allocate;
-    options.reallocate = reallocate;
-    options.release = release;
-    options.allocator_user = &counter;
-    assert_ok(ts_runtime_new(&of, &options));
-    long failures = 0;
-    for (;; failures++) {
-        counter.calls = 0;
-        counter.failing = failures;
-        ts_status status = use(of);
-        assert_int_equal(ts_runtime_memory(of), 0);
-        if (counter.calls <= failures) {
-            assert_int_equal(status, TS_OK);
-            break;
-        }
-        assert_int_equal(status, TS_ERROR_OUT_OF_MEMORY);
-    }
-    assert_true(failures >= 4);
-    ts_runtime_free(of);
-    for (; *names != NULL; names++)
-        remove_file(*names);
-}
-
-/* ---- reads and writes ---- */
-
-static int64_t failing_read_at(void *user, int file, void *buffer, size_t size, uint64_t offset)
-{
-    if (fails(user)) {
-        errno = EIO;
-        return -1;
-    }
-    return ts_io_system.read_at(NULL, file, buffer, size, offset);
-}
-
-static int64_t failing_write(void *user, int file, const void *buffer, size_t size)
-{
-    if (fails(user)) {
-        errno = ENOSPC;
-        return -1;
-    }
-    return ts_io_system.write(NULL, file, buffer, size);
-}
-
-static void sweep_files(ts_status (*use)(ts_runtime *of))
-{
-    counting counter = {0, -1};
-    ts_io io = ts_io_system;
-    ts_runtime *of;
-    io.user = &counter;
-    io.read_at = failing_read_at;
-    io.write = failing_write;
+    faulty f;
+    long at = 1;
     assert_ok(ts_runtime_new(&of, NULL));
-    ts_runtime_set_io(of, &io);
-    for (counter.failing = 0;; counter.failing++) {
-        counter.calls = 0;
-        ts_status status = use(of);
+    for (;; at++) {
+        faulty_init(&f, FAULT_ERROR, ON_READ | ON_WRITE, at);
+        ts_runtime_set_io(of, &f.io);
+        ts_status status = use(of, NULL);
         assert_int_equal(ts_runtime_memory(of), 0);
-        if (counter.calls <= counter.failing) {
+        if (f.calls < at) {
             assert_int_equal(status, TS_OK);
             break;
         }
         assert_int_equal(status, TS_ERROR_IO);
-        assert_detail(directory);
+        assert_detail(work_folder());
     }
-    assert_true(counter.failing >= 2);
+    assert_true(at > 2);
     ts_runtime_free(of);
 }
 
-static void both_sweeps(ts_status (*use)(ts_runtime *of), const char *const *names)
+static void both_sweeps(memory_attempt *use, const char *const *names)
 {
     sweep_files(use);
-    sweep(use, names);
+    assert_true(sweep_memory_alone(use, NULL) >= 4);
+    for (; *names != NULL; names++)
+        remove_file(*names);
 }
 
 static void test_gguf(void **state)

@@ -64,10 +64,10 @@ static void test_round_trips(void **state)
         for (size_t j = 0; j < TS_COUNT_OF(names) * TS_COUNT_OF(pieces); j++) {
             const char *name = names[j % 2];
             size_t piece = pieces[j / 2];
-            write_text(path_of(name), text, sizes[i], piece);
-            expect_text(path_of(name), 1 << 16, text, sizes[i]);
+            write_text(in_work(name), text, sizes[i], piece);
+            expect_text(in_work(name), 1 << 16, text, sizes[i]);
             if (sizes[i] < 70000)
-                expect_text(path_of(name), piece, text, sizes[i]);
+                expect_text(in_work(name), piece, text, sizes[i]);
             remove_file(name);
         }
         free(text);
@@ -78,9 +78,9 @@ static void test_same_bytes(void **state)
 {
     (void)state;
     size_t first_size, second_size;
-    write_text(path_of("a.gz"), "Once upon a time", 16, 3);
-    write_text(path_of("b.gz"), "Once upon a time", 16, 16);
-    unsigned char *first = get_file(path_of("a.gz"), &first_size), *second = get_file(path_of("b.gz"), &second_size);
+    write_text(in_work("a.gz"), "Once upon a time", 16, 3);
+    write_text(in_work("b.gz"), "Once upon a time", 16, 16);
+    unsigned char *first = read_file(in_work("a.gz"), &first_size), *second = read_file(in_work("b.gz"), &second_size);
     assert_int_equal(first_size, second_size);
     assert_memory_equal(first, second, first_size);
     assert_memory_equal(first, "\x1f\x8b\x08\0\0\0\0\0", 8); /* no name, no time */
@@ -95,8 +95,8 @@ static void test_truncations_and_damage(void **state)
     (void)state;
     char *text = make_text(2000), *got;
     size_t size, got_size;
-    write_text(path_of("whole.gz"), text, 2000, 2000);
-    unsigned char *bytes = get_file(path_of("whole.gz"), &size);
+    write_text(in_work("whole.gz"), text, 2000, 2000);
+    unsigned char *bytes = read_file(in_work("whole.gz"), &size);
     for (size_t cut = 2; cut < size; cut++) {
         const char *path = put_file("cut.gz", bytes, cut);
         assert_status(read_all(path, 512, &got, &got_size), TS_ERROR_FORMAT);
@@ -129,9 +129,9 @@ static void test_members(void **state)
     (void)state;
     size_t first_size, second_size, got_size;
     char *got;
-    write_text(path_of("first.gz"), "Once upon ", 10, 10);
-    write_text(path_of("second.gz"), "a time", 6, 6);
-    unsigned char *first = get_file(path_of("first.gz"), &first_size), *second = get_file(path_of("second.gz"), &second_size);
+    write_text(in_work("first.gz"), "Once upon ", 10, 10);
+    write_text(in_work("second.gz"), "a time", 6, 6);
+    unsigned char *first = read_file(in_work("first.gz"), &first_size), *second = read_file(in_work("second.gz"), &second_size);
     unsigned char both[256];
     memcpy(both, first, first_size);
     memcpy(both + first_size, second, second_size);
@@ -156,13 +156,13 @@ static void test_single_bytes(void **state)
     (void)state;
     ts_runtime *slow, *fast = runtime;
     char *text = make_text(5000);
-    write_text(path_of("slow.gz"), text, 5000, 5000);
-    write_text(path_of("slow.txt"), text, 5000, 5000);
+    write_text(in_work("slow.gz"), text, 5000, 5000);
+    write_text(in_work("slow.txt"), text, 5000, 5000);
     assert_ok(ts_runtime_new(&slow, NULL));
     read_single_bytes(slow);
     runtime = slow;
-    expect_text(path_of("slow.gz"), 100, text, 5000);
-    expect_text(path_of("slow.txt"), 100, text, 5000);
+    expect_text(in_work("slow.gz"), 100, text, 5000);
+    expect_text(in_work("slow.txt"), 100, text, 5000);
     runtime = fast;
     ts_runtime_free(slow);
     free(text);
@@ -176,16 +176,16 @@ static void test_no_file(void **state)
     char *got;
     size_t size;
     ts_gzip_writer *writer;
-    assert_status(read_all(path_of("missing.txt"), 1, &got, &size), TS_ERROR_IO);
+    assert_status(read_all(in_work("missing.txt"), 1, &got, &size), TS_ERROR_IO);
     assert_detail("missing.txt");
-    assert_status(read_all(directory, 1, &got, &size), TS_ERROR_IO);
-    assert_status(ts_gzip_writer_open(&writer, runtime, path_of("no/such/folder.gz")), TS_ERROR_IO);
+    assert_status(read_all(work_folder(), 1, &got, &size), TS_ERROR_IO);
+    assert_status(ts_gzip_writer_open(&writer, runtime, in_work("no/such/folder.gz")), TS_ERROR_IO);
 
-    write_text(path_of("old.gz"), "old", 3, 3);
-    assert_ok(ts_gzip_writer_open(&writer, runtime, path_of("old.gz")));
+    write_text(in_work("old.gz"), "old", 3, 3);
+    assert_ok(ts_gzip_writer_open(&writer, runtime, in_work("old.gz")));
     ts_gzip_writer_bytes(writer, "new", 3);
     ts_gzip_writer_abandon(writer);
-    expect_text(path_of("old.gz"), 10, "old", 3);
+    expect_text(in_work("old.gz"), 10, "old", 3);
     remove_file("old.gz");
     ts_gzip_writer_abandon(NULL);
     ts_gzip_close(NULL);
@@ -201,12 +201,12 @@ static void test_expansion(void **state)
     ts_runtime *fresh;
     size_t count;
     uint64_t size = 0;
-    assert_ok(ts_gzip_writer_open(&writer, runtime, path_of("bomb.gz")));
+    assert_ok(ts_gzip_writer_open(&writer, runtime, in_work("bomb.gz")));
     for (int i = 0; i < 32; i++)
         ts_gzip_writer_bytes(writer, zeros, 1 << 20);
     assert_ok(ts_gzip_writer_commit(writer));
     assert_ok(ts_runtime_new(&fresh, NULL));
-    assert_ok(ts_gzip_open(&reader, fresh, path_of("bomb.gz")));
+    assert_ok(ts_gzip_open(&reader, fresh, in_work("bomb.gz")));
     assert_true(ts_gzip_size(reader) < 40000);
     do {
         assert_ok(ts_gzip_read(reader, zeros, 1 << 20, &count));

@@ -145,7 +145,7 @@ static void test_many_files(void **state)
     (void)state;
     ts_status status;
     const char *paths[] = {put_file("a.txt", "a<|endoftext|>b", 15), put_file("b.jsonl", "{\"text\":\"c\"}", 12), put_file("c.txt", "", 0),
-                           path_of("d.txt.gz")};
+                           in_work("d.txt.gz")};
     ts_gzip_writer *writer;
     assert_ok(ts_gzip_writer_open(&writer, runtime, paths[3]));
     ts_gzip_writer_bytes(writer, "d<|endoftext|>e", 15);
@@ -184,7 +184,7 @@ static void test_limits(void **state)
     (void)state;
     static char piece[1 << 20];
     for (int letters = 0; letters < 2; letters++) {
-        const char *path = path_of("bomb.txt.gz"), *text;
+        const char *path = in_work("bomb.txt.gz"), *text;
         ts_gzip_writer *writer;
         ts_stories *stories;
         ts_runtime *fresh;
@@ -219,7 +219,7 @@ static void test_writer(void **state)
     for (size_t i = 0; i < TS_COUNT_OF(names); i++) {
         ts_story_writer *writer;
         ts_status status;
-        const char *path = path_of(names[i]);
+        const char *path = in_work(names[i]);
         assert_ok(ts_story_writer_open(&writer, runtime, path));
         assert_int_equal(ts_story_writer_is_jsonl(writer), i >= 2);
         ts_story_writer_add(writer, i < 2 ? "Once.\n\nEnd." : "{\"story\":\"Once.\\n\\nEnd.\"}", i < 2 ? 11 : 25);
@@ -229,17 +229,17 @@ static void test_writer(void **state)
         assert_string_equal(stories_of(runtime, &path, 1, &status), "[Once.\n\nEnd.][b]");
         if (i == 0) {
             size_t size;
-            char *bytes = (char *)get_file(path, &size);
+            char *bytes = (char *)read_file(path, &size);
             assert_string_equal(bytes, "Once.\n\nEnd.\n<|endoftext|>\nb\n<|endoftext|>\n");
             free(bytes);
         }
         remove_file(names[i]);
     }
     ts_story_writer *writer;
-    assert_ok(ts_story_writer_open(&writer, runtime, path_of("o.jsonl")));
+    assert_ok(ts_story_writer_open(&writer, runtime, in_work("o.jsonl")));
     ts_story_writer_add(writer, "{\n}", 3);
     assert_status(ts_story_writer_commit(writer), TS_ERROR_INVALID_ARGUMENT);
-    assert_ok(ts_story_writer_open(&writer, runtime, path_of("o.txt")));
+    assert_ok(ts_story_writer_open(&writer, runtime, in_work("o.txt")));
     ts_story_writer_abandon(writer);
     ts_story_writer_abandon(NULL);
 }
@@ -285,13 +285,7 @@ static void test_standard_input(void **state)
 static void test_real_stories(void **state)
 {
     (void)state;
-    const char *data = getenv("TINYSTORIES_TEST_DATA");
-    if (data == NULL) {
-        printf("skipped: no test data\n");
-        skip();
-    }
-    char path[512];
-    snprintf(path, sizeof path, "%s/stories/tinystories-valid.txt", data);
+    const char *path = test_data("stories/tinystories-valid.txt");
     const char *paths[] = {path}, *text;
     ts_stories *stories;
     size_t size, count = 0, bytes = 0, whole, ends = 0;
@@ -303,7 +297,7 @@ static void test_real_stories(void **state)
     }
     assert_ok(ts_stories_status(stories));
     ts_stories_close(stories);
-    char *file = (char *)get_file(path, &whole);
+    char *file = (char *)read_file(path, &whole);
     for (const char *at = file; (at = strstr(at, "<|endoftext|>")) != NULL; at++)
         ends++;
     free(file);

@@ -21,8 +21,8 @@ static void test_round_trips(void **state)
             size_t count = counts[c / 2], size;
             for (size_t i = 0; i < count; i++)
                 ids[i] = (uint32_t)(i * 2654435761u) % vocabularies[v];
-            write_shard(path_of("a.bin"), vocabularies[v], ids, count);
-            unsigned char *bytes = get_file(path_of("a.bin"), &size);
+            write_shard(in_work("a.bin"), vocabularies[v], ids, count);
+            unsigned char *bytes = read_file(in_work("a.bin"), &size);
             uint32_t width = vocabularies[v] <= 65536 ? 2 : 4, header[14];
             memcpy(header, bytes, sizeof header);
             assert_int_equal(size, 1024 + count * width);
@@ -33,7 +33,7 @@ static void test_round_trips(void **state)
             assert_int_equal(header[9], 0x12345678);
             free(bytes);
             ts_shard shard;
-            assert_ok(ts_shard_open(&shard, runtime, path_of("a.bin"), c % 2 != 0));
+            assert_ok(ts_shard_open(&shard, runtime, in_work("a.bin"), c % 2 != 0));
             assert_int_equal(shard.count, count);
             assert_int_equal(shard.width, width);
             assert_true(shard.fingerprint == 0x123456789abcdef0 && shard.bytes == 1ull << 40 && shard.stories == 77);
@@ -67,8 +67,8 @@ static void test_damage(void **state)
     (void)state;
     const uint32_t ids[5] = {1, 2, 3, 4, 5};
     size_t size;
-    write_shard(path_of("a.bin"), 300, ids, 5);
-    unsigned char *bytes = get_file(path_of("a.bin"), &size);
+    write_shard(in_work("a.bin"), 300, ids, 5);
+    unsigned char *bytes = read_file(in_work("a.bin"), &size);
     remove_file("a.bin");
     for (size_t cut = 0; cut < size; cut++)
         assert_status(open_bytes("cut.bin", bytes, cut), TS_ERROR_FORMAT);
@@ -118,14 +118,14 @@ static void test_cannot_be_written(void **state)
 {
     (void)state;
     ts_shard_writer writer;
-    assert_status(ts_shard_writer_open(&writer, runtime, path_of("no/folder.bin"), 300), TS_ERROR_IO);
+    assert_status(ts_shard_writer_open(&writer, runtime, in_work("no/folder.bin"), 300), TS_ERROR_IO);
     assert_status(ts_shard_writer_open(&writer, runtime, "/dev/null", 300), TS_ERROR_INVALID_ARGUMENT);
 
     /* the old shard survives a failure of any write */
     const uint32_t old[2] = {1, 2};
     uint32_t *ids = calloc(100000, sizeof *ids);
     ts_runtime *full;
-    write_shard(path_of("a.bin"), 300, old, 2);
+    write_shard(in_work("a.bin"), 300, old, 2);
     for (int writes = 0;; writes++) {
         int left = writes;
         ts_io io = ts_io_system;
@@ -133,12 +133,12 @@ static void test_cannot_be_written(void **state)
         io.write = no_space;
         assert_ok(ts_runtime_new(&full, NULL));
         ts_runtime_set_io(full, &io);
-        assert_ok(ts_shard_writer_open(&writer, full, path_of("a.bin"), 300));
+        assert_ok(ts_shard_writer_open(&writer, full, in_work("a.bin"), 300));
         ts_shard_writer_add(&writer, ids, 100000);
         ts_status status = ts_shard_writer_commit(&writer, 1, 2, 3);
         ts_runtime_free(full);
         ts_shard shard;
-        assert_ok(ts_shard_open(&shard, runtime, path_of("a.bin"), false));
+        assert_ok(ts_shard_open(&shard, runtime, in_work("a.bin"), false));
         assert_int_equal(shard.count, status == TS_OK ? 100000 : 2);
         ts_shard_close(&shard);
         if (status == TS_OK) {
@@ -147,10 +147,10 @@ static void test_cannot_be_written(void **state)
         }
         assert_int_equal(status, TS_ERROR_IO);
     }
-    assert_ok(ts_shard_writer_open(&writer, runtime, path_of("b.bin"), 300));
+    assert_ok(ts_shard_writer_open(&writer, runtime, in_work("b.bin"), 300));
     ts_shard_writer_add(&writer, ids, 10);
     ts_shard_writer_abandon(&writer);
-    assert_int_equal(access(path_of("b.bin"), F_OK), -1);
+    assert_int_equal(access(in_work("b.bin"), F_OK), -1);
     free(ids);
     remove_file("a.bin");
 }
@@ -158,13 +158,7 @@ static void test_cannot_be_written(void **state)
 static void test_gold_ids(void **state)
 {
     (void)state;
-    const char *data = getenv("TINYSTORIES_TEST_DATA");
-    if (data == NULL) {
-        printf("skipped: no test data\n");
-        skip();
-    }
-    char path[512];
-    snprintf(path, sizeof path, "%s/tokens/gpt2-ids.u16.bin", data);
+    const char *path = test_data("tokens/gpt2-ids.u16.bin");
     for (int map = 0; map < 2; map++) {
         ts_shard shard;
         assert_ok(ts_shard_open(&shard, runtime, path, map != 0));

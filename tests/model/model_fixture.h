@@ -1,112 +1,13 @@
-/* Small models and a failing allocator for the tests of models and samplers. */
+/* Small models for the tests of models and samplers. */
 #ifndef MODEL_FIXTURE_H
 #define MODEL_FIXTURE_H
 
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-
-#include <cmocka.h>
+#include "support/support.h"
 
 #include "model/model.h"
 #include "tinystories.h"
 
 #define FIXTURE __attribute__((unused)) static
-
-/* ---- allocator ---- */
-
-typedef struct memory_probe {
-    size_t live;     /* blocks */
-    size_t calls;    /* allocations and reallocations so far */
-    size_t fail_at;  /* the call that fails, 0-based; SIZE_MAX: none */
-    int fail_always; /* and all after it */
-    int failed;
-} memory_probe;
-
-FIXTURE int probe_refuses(memory_probe *probe)
-{
-    size_t call = __atomic_fetch_add(&probe->calls, 1, __ATOMIC_RELAXED);
-    int refuses = call == probe->fail_at || (probe->fail_always && call > probe->fail_at);
-    if (refuses)
-        probe->failed = 1;
-    return refuses;
-}
-
-FIXTURE void *probe_allocate(void *user, size_t size)
-{
-    memory_probe *probe = user;
-    void *memory = probe_refuses(probe) ? NULL : malloc(size);
-    if (memory != NULL)
-        __atomic_fetch_add(&probe->live, 1, __ATOMIC_RELAXED);
-    return memory;
-}
-
-FIXTURE void *probe_reallocate(void *user, void *memory, size_t size)
-{
-    memory_probe *probe = user;
-    void *moved = probe_refuses(probe) ? NULL : realloc(memory, size);
-    if (moved != NULL && memory == NULL)
-        __atomic_fetch_add(&probe->live, 1, __ATOMIC_RELAXED);
-    return moved;
-}
-
-FIXTURE void probe_release(void *user, void *memory)
-{
-    memory_probe *probe = user;
-    if (memory != NULL)
-        __atomic_fetch_sub(&probe->live, 1, __ATOMIC_RELAXED);
-    free(memory);
-}
-
-FIXTURE ts_runtime *probed_runtime(memory_probe *probe, uint32_t threads)
-{
-    ts_runtime_options options;
-    ts_runtime *runtime;
-    *probe = (memory_probe){.fail_at = SIZE_MAX};
-    assert_int_equal(ts_runtime_options_init(&options, sizeof options), TS_OK);
-    options.allocate = probe_allocate;
-    options.reallocate = probe_reallocate;
-    options.release = probe_release;
-    options.allocator_user = probe;
-    options.threads = threads;
-    assert_int_equal(ts_runtime_new(&runtime, &options), TS_OK);
-    return runtime;
-}
-
-/*
- * Calls `attempt` with the first, second, ... allocation failing, once and for ever after, until none fails. It makes its handles with the probed
- * runtime, must have freed whatever it made, and returns the status. A failure that can be done without (a thread) is no failure.
- */
-FIXTURE void sweep_memory(ts_status (*attempt)(ts_runtime *runtime, void *user), void *user)
-{
-    for (int always = 0; always < 2; always++) {
-        for (size_t at = 0;; at++) {
-            memory_probe probe;
-            ts_runtime *runtime = probed_runtime(&probe, 2);
-            size_t live = probe.live;
-            probe.calls = 0;
-            probe.fail_at = at;
-            probe.fail_always = always;
-            ts_status status = attempt(runtime, user);
-            int failed = probe.failed;
-            probe.fail_at = SIZE_MAX;
-            probe.fail_always = 0;
-            if (status != TS_OK && !(failed && status == TS_ERROR_OUT_OF_MEMORY))
-                fail_msg("allocation %zu: %s, %s", at, ts_status_name(status), ts_error_detail());
-            assert_true(probe.live >= live); /* threads may have been started meanwhile */
-            assert_int_equal(attempt(runtime, user), TS_OK);
-            ts_runtime_free(runtime);
-            assert_int_equal(probe.live, 0);
-            if (!failed)
-                break;
-            assert_true(at < 10000);
-        }
-    }
-}
 
 /* ---- texts ---- */
 
@@ -116,19 +17,6 @@ static const char *const fixture_stories[] = {
     "One day a bird could not fly. The little cat said: \"Do not be sad.\" They played all day, and the bird was happy.",
     "Na\xc3\xafve caf\xc3\xa9 \xe2\x80\x9cwow\xe2\x80\x9d \xf0\x9f\x98\x80 the end.",
 };
-
-typedef struct text_list {
-    const char *const *texts;
-    size_t count, next;
-} text_list;
-
-FIXTURE int32_t next_of_list(void *user, const char **text, size_t *size)
-{
-    text_list *list = user;
-    *text = list->next < list->count ? list->texts[list->next++] : NULL;
-    *size = *text == NULL ? 0 : strlen(*text);
-    return 0;
-}
 
 FIXTURE ts_tokenizer *fixture_tokenizer(ts_runtime *runtime)
 {

@@ -2,8 +2,6 @@
 #define _GNU_SOURCE
 #include "model_fixture.h"
 
-#include <unistd.h>
-
 #include "format/format.h"
 
 typedef struct bytes {
@@ -79,15 +77,14 @@ static void round_trip(const ts_architecture *architecture)
     bytes b = saved(model);
     ts_model_options map = {.struct_size = sizeof map, .map = 1};
 
-    char path[] = "/tmp/ts_gguf_model_XXXXXX";
-    close(mkstemp(path));
+    const char *path = in_work("model.gguf");
     assert_int_equal(ts_model_save(model, path), TS_OK);
     assert_int_equal(ts_model_open(&again, NULL, path, NULL), TS_OK);
     assert_same_model(model, again);
     ts_model_free(again);
     assert_int_equal(ts_model_open(&again, NULL, path, &map), TS_OK);
     assert_null(again->data);
-    unlink(path);
+    remove_file("model.gguf");
     assert_same_model(model, again);
     bytes second = saved(again); /* from a mapping, and the same bytes */
     assert_int_equal(second.size, b.size);
@@ -453,5 +450,5 @@ int main(void)
         cmocka_unit_test(round_trips),   cmocka_unit_test(context_option), cmocka_unit_test(limits),        cmocka_unit_test(wrong_keys),
         cmocka_unit_test(wrong_tensors), cmocka_unit_test(truncations),    cmocka_unit_test(flipped_bytes), cmocka_unit_test(out_of_memory),
     };
-    return cmocka_run_group_tests(tests, NULL, NULL);
+    return cmocka_run_group_tests(tests, make_folder, remove_folder);
 }

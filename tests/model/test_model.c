@@ -148,11 +148,7 @@ static void new_models(void **state)
 static void logits(void **state)
 {
     (void)state;
-    ts_runtime_options options;
-    ts_runtime *three;
-    assert_int_equal(ts_runtime_options_init(&options, sizeof options), TS_OK);
-    options.threads = 3;
-    assert_int_equal(ts_runtime_new(&three, &options), TS_OK);
+    ts_runtime *three = make_runtime(3, TS_CPU_LEVEL_BEST);
     for (int32_t kind = TS_ARCHITECTURE_LLAMA; kind <= TS_ARCHITECTURE_GPT_NEO; kind++) {
         ts_model *model = fixture_model(NULL, kind), *threaded = fixture_model(three, kind);
         enum { T = 16 };

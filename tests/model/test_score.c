@@ -3,7 +3,6 @@
 #include "model_fixture.h"
 
 #include <math.h>
-#include <unistd.h>
 
 static double slow_nats_of(const float *logits, size_t V, uint32_t target)
 {
@@ -135,16 +134,10 @@ static void files(void **state)
 {
     (void)state;
     ts_model *model = fixture_model(NULL, TS_ARCHITECTURE_LLAMA);
-    char folder[] = "/tmp/ts_score_XXXXXX", text[64], shard[64], nothing[64];
-    assert_non_null(mkdtemp(folder));
-    snprintf(text, sizeof text, "%s/stories.txt", folder);
-    snprintf(shard, sizeof shard, "%s/stories.bin", folder);
-    snprintf(nothing, sizeof nothing, "%s/nothing.txt", folder);
-    FILE *file = fopen(text, "w");
+    char all[1000] = "";
     for (size_t i = 0; i < 4; i++)
-        fprintf(file, " %s\n<|endoftext|>\n", fixture_stories[i]);
-    fclose(file);
-    fclose(fopen(nothing, "w"));
+        snprintf(all + strlen(all), sizeof all - strlen(all), " %s\n<|endoftext|>\n", fixture_stories[i]);
+    const char *text = put_file("stories.txt", all, strlen(all)), *nothing = put_file("nothing.txt", "", 0), *shard = in_work("stories.bin");
 
     const char *paths[2] = {text, shard};
     ts_score of_text = {.struct_size = sizeof of_text}, of_shard = of_text, of_both = of_text, of_list = of_text;
@@ -181,10 +174,6 @@ static void files(void **state)
     assert_int_equal(ts_model_score_files(model, paths + 1, 1, &of_text, NULL, NULL), TS_ERROR_MISMATCH);
     ts_tokenizer_free(other);
 
-    unlink(text);
-    unlink(shard);
-    unlink(nothing);
-    rmdir(folder);
     ts_model_free(model);
 }
 
@@ -228,5 +217,5 @@ int main(void)
         cmocka_unit_test(windows),    cmocka_unit_test(pulled_texts),  cmocka_unit_test(files),
         cmocka_unit_test(not_finite), cmocka_unit_test(out_of_memory),
     };
-    return cmocka_run_group_tests(tests, NULL, NULL);
+    return cmocka_run_group_tests(tests, make_folder, remove_folder);
 }

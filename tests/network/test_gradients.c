@@ -1,12 +1,7 @@
 /* The network against PyTorch's numbers (tests/golden), against finite differences for every switch, and inference against training. */
-#include <math.h>
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdio.h>
-#include <stdlib.h>
+#include "support/support.h"
 
-#include <cmocka.h>
+#include <math.h>
 
 #include "network/network.h"
 
@@ -25,13 +20,9 @@ typedef struct subject {
 
 static void make(subject *s, ts_architecture architecture, size_t B, size_t T, uint32_t threads, int32_t level)
 {
-    ts_runtime_options options;
     *s = (subject){.architecture = architecture, .B = B, .T = T};
     s->architecture.struct_size = sizeof s->architecture;
-    ts_runtime_options_init(&options, sizeof options);
-    options.threads = threads;
-    options.cpu_level = level;
-    assert_int_equal(ts_runtime_new(&s->runtime, &options), TS_OK);
+    s->runtime = make_runtime(threads, level);
     assert_int_equal(ts_architecture_complete(&s->architecture), TS_OK);
     ts_shape_of(&s->shape, &s->architecture);
     assert_int_equal(ts_parameters_make(s->runtime, &s->shape, &s->table, &s->count, &s->total), TS_OK);

@@ -1,10 +1,7 @@
 /* Every level's kernels against the reference on awkward sizes and alignments, and the promises about bits. */
-#include <math.h>
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
+#include "support/support.h"
 
-#include <cmocka.h>
+#include <math.h>
 
 #include "tensor/tensor.h"
 
@@ -223,13 +220,8 @@ static void test_gemm(void **state)
     fill(a, TS_COUNT_OF(a), 1), fill(b, TS_COUNT_OF(b), 2);
     for (int32_t level = TS_CPU_LEVEL_REFERENCE; level <= ts_cpu_level_best(); level++)
         for (uint32_t threads = 1; threads <= 4; threads *= 2) {
-            ts_runtime *runtime;
-            ts_runtime_options options;
+            ts_runtime *runtime = make_runtime(threads, level);
             ts_gemm_space space;
-            ts_runtime_options_init(&options, sizeof options);
-            options.threads = threads;
-            options.cpu_level = level;
-            assert_int_equal(ts_runtime_new(&runtime, &options), TS_OK);
             assert_int_equal(ts_gemm_space_init(&space, runtime, ts_kernels_at(level), 513 * 192), TS_OK);
             for (size_t i = 0; i < TS_COUNT_OF(shapes); i++)
                 for (int form = 0; form < 8; form++) {
@@ -254,13 +246,8 @@ static void test_gemm_threads_same_bits(void **state)
         if (ts_kernels_at(level)->tile_rows == 0)
             continue; /* OpenBLAS promises nothing */
         for (int i = 0; i < 3; i++) {
-            ts_runtime *runtime;
-            ts_runtime_options options;
+            ts_runtime *runtime = make_runtime(1u << i, level);
             ts_gemm_space space;
-            ts_runtime_options_init(&options, sizeof options);
-            options.threads = 1u << i;
-            options.cpu_level = level;
-            assert_int_equal(ts_runtime_new(&runtime, &options), TS_OK);
             assert_int_equal(ts_gemm_space_init(&space, runtime, ts_kernels_at(level), 513 * 192), TS_OK);
             ts_gemm(&space, c[i], 190, (ts_matrix){a, 513, 1}, (ts_matrix){b, 1, 513}, 300, 190, 513, false);
             ts_gemm_space_free(&space);

@@ -1,11 +1,5 @@
 /* Encoding by any table of merges against a restatement of the rule, special tokens, streams against Python, threads, memory. */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdio.h>
-#include <stdlib.h>
-
-#include <cmocka.h>
+#include "support/support.h"
 
 #include "stream_cases.h"
 #include "text/text.h"
@@ -361,13 +355,9 @@ static void encode_texts(void *argument, size_t begin, size_t end, size_t worker
 static void test_threads(void **state)
 {
     static shared one, many;
-    ts_runtime *runtime;
-    ts_runtime_options options;
+    ts_runtime *runtime = make_runtime(4, TS_CPU_LEVEL_BEST);
     ts_random random = {.seed = 23};
     (void)state;
-    ts_runtime_options_init(&options, sizeof options);
-    options.threads = 4;
-    assert_int_equal(ts_runtime_new(&runtime, &options), TS_OK);
     ts_tokenizer *tokenizer = make_random(runtime, &random, "ab");
     one.tokenizer = tokenizer;
     for (size_t i = 0; i < TEXTS; i++)
@@ -383,45 +373,21 @@ static void test_threads(void **state)
     ts_runtime_free(runtime);
 }
 
-static void *count_allocation(void *user, size_t size)
-{
-    ++*(size_t *)user;
-    return malloc(size);
-}
-
-static void *count_reallocation(void *user, void *memory, size_t size)
-{
-    ++*(size_t *)user;
-    return realloc(memory, size);
-}
-
-static void release(void *user, void *memory)
-{
-    (void)user;
-    free(memory);
-}
-
 /* Text of ordinary words is encoded without any allocation. */
 static void test_no_allocation(void **state)
 {
     static const char text[] = "Once upon a time, there was a little girl named Lily. She couldn't find her 2 mittens!\n\n\"Where are they?\"";
-    ts_runtime *runtime;
-    ts_runtime_options options;
+    memory_probe probe;
+    ts_runtime *runtime = probed_runtime(&probe, 1);
     ts_random random = {.seed = 24};
-    size_t allocations = 0, count;
+    size_t count;
     uint32_t ids[sizeof text];
     (void)state;
-    ts_runtime_options_init(&options, sizeof options);
-    options.allocate = count_allocation;
-    options.reallocate = count_reallocation;
-    options.release = release;
-    options.allocator_user = &allocations;
-    assert_int_equal(ts_runtime_new(&runtime, &options), TS_OK);
     ts_tokenizer *tokenizer = make_random(runtime, &random, "tehr");
-    size_t before = allocations;
+    size_t before = probe.calls;
     assert_int_equal(ts_tokenizer_encode(tokenizer, text, sizeof text - 1, TS_ENCODE_SPECIALS, ids, sizeof text, &count), TS_OK);
     assert_true(count < sizeof text - 1);
-    assert_int_equal(allocations, before);
+    assert_int_equal(probe.calls, before);
     ts_tokenizer_free(tokenizer);
     ts_runtime_free(runtime);
 }

@@ -1,78 +1,11 @@
 /* Byte-level BPE: gold encodings and merges, any bytes back and forth, streams, files that are damaged, pruning, shards. */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <unistd.h>
+#include "support/support.h"
 
-#include <cmocka.h>
+#include <unistd.h>
 
 #include "format/format.h"
 #include "tinystories/tokenizer.h"
 #include "tokenizer/tokenizer.h"
-
-static char work[] = "/tmp/tinystories-tokenizer-XXXXXX";
-
-static int make_folder(void **state)
-{
-    (void)state;
-    return mkdtemp(work) == NULL;
-}
-
-static int remove_folder(void **state)
-{
-    char command[100];
-    (void)state;
-    snprintf(command, sizeof command, "rm -rf %s", work);
-    return system(command);
-}
-
-static const char *in_work(const char *name)
-{
-    static char paths[4][200];
-    static int next;
-    char *path = paths[next++ % 4];
-    snprintf(path, sizeof paths[0], "%s/%s", work, name);
-    return path;
-}
-
-/* A path of the test data; without it the test is skipped. */
-static const char *data(const char *name)
-{
-    static char paths[4][1000];
-    static int next;
-    const char *folder = getenv("TINYSTORIES_TEST_DATA");
-    if (folder == NULL) {
-        print_message("skipped: no test data\n");
-        skip();
-    }
-    char *path = paths[next++ % 4];
-    snprintf(path, sizeof paths[0], "%s/%s", folder, name);
-    return path;
-}
-
-static char *read_file(const char *path, size_t *size)
-{
-    FILE *file = fopen(path, "rb");
-    assert_non_null(file);
-    fseek(file, 0, SEEK_END);
-    *size = (size_t)ftell(file);
-    rewind(file);
-    char *text = malloc(*size + 1);
-    assert_int_equal(fread(text, 1, *size, file), *size);
-    text[*size] = 0;
-    fclose(file);
-    return text;
-}
-
-static void write_file(const char *path, const char *text, size_t size)
-{
-    FILE *file = fopen(path, "wb");
-    assert_non_null(file);
-    assert_int_equal(fwrite(text, 1, size, file), size);
-    fclose(file);
-}
 
 static ts_tokenizer *open_it(const char *path)
 {
@@ -82,34 +15,15 @@ static ts_tokenizer *open_it(const char *path)
     return tokenizer;
 }
 
-/* One text as a source. */
-typedef struct one_text {
-    const char *text;
-    size_t size;
-    int given;
-} one_text;
-
-static int32_t next_once(void *user, const char **text, size_t *size)
-{
-    one_text *one = user;
-    *text = one->given++ ? NULL : one->text;
-    *size = one->size;
-    return 0;
-}
-
 static ts_tokenizer *train_on(const char *text, uint32_t vocabulary, uint32_t threads)
 {
-    ts_runtime *runtime;
-    ts_runtime_options runtime_options;
+    ts_runtime *runtime = make_runtime(threads, TS_CPU_LEVEL_BEST);
     ts_tokenizer_train_options options;
     ts_tokenizer *tokenizer = NULL;
-    one_text one = {text, strlen(text), 0};
-    ts_runtime_options_init(&runtime_options, sizeof runtime_options);
-    runtime_options.threads = threads;
-    assert_int_equal(ts_runtime_new(&runtime, &runtime_options), TS_OK);
+    text_list one = {&text, 1, 0};
     ts_tokenizer_train_options_init(&options, sizeof options);
     options.vocabulary_size = vocabulary;
-    assert_int_equal(ts_tokenizer_train(&tokenizer, runtime, next_once, &one, &options), TS_OK);
+    assert_int_equal(ts_tokenizer_train(&tokenizer, runtime, next_of_list, &one, &options), TS_OK);
     ts_runtime_free(runtime);
     return tokenizer;
 }
@@ -121,9 +35,9 @@ static const char sample[] = "the cat sat on the mat. the cat saw the rat, and t
 static void test_gold_ids(void **state)
 {
     (void)state;
-    ts_tokenizer *tokenizer = open_it(data("tokenizers/gpt2"));
+    ts_tokenizer *tokenizer = open_it(test_data("tokenizers/gpt2"));
     size_t size, at = 0, stories = 0;
-    uint16_t *gold = (uint16_t *)(void *)read_file(data("tokens/gpt2-ids.u16.bin"), &size);
+    uint16_t *gold = (uint16_t *)(void *)read_file(test_data("tokens/gpt2-ids.u16.bin"), &size);
     uint32_t *ids = malloc(1 << 20), *encoded = malloc(1 << 20);
     char *text = malloc(1 << 20);
     while (at < size / 2) {
@@ -147,9 +61,9 @@ static void test_gold_strings(void **state)
 {
     static const char mark[] = "\n__ggml_vocab_test__\n";
     (void)state;
-    ts_tokenizer *tokenizer = open_it(data("tokenizers/gpt2"));
+    ts_tokenizer *tokenizer = open_it(test_data("tokenizers/gpt2"));
     size_t size, lines = 0;
-    char *strings = read_file(data("conformance/gpt2/strings.inp"), &size), *expected = read_file(data("conformance/gpt2/ids.out"), &size);
+    char *strings = read_file(test_data("conformance/gpt2/strings.inp"), &size), *expected = read_file(test_data("conformance/gpt2/ids.out"), &size);
     char *at = strings, *line = expected;
     while (*line) {
         char *end = strstr(at, mark);
@@ -182,7 +96,7 @@ static void test_gold_strings(void **state)
 static void test_gold_training(void **state)
 {
     (void)state;
-    const char *paths[1] = {data("conformance/bpe-training/corpus.en")};
+    const char *paths[1] = {test_data("conformance/bpe-training/corpus.en")};
     ts_tokenizer_train_options options;
     ts_tokenizer *tokenizer;
     ts_tokenizer_train_options_init(&options, sizeof options);
@@ -191,7 +105,7 @@ static void test_gold_training(void **state)
     assert_int_equal(ts_tokenizer_size(tokenizer), 500);
     assert_int_equal(ts_tokenizer_save(tokenizer, in_work("500.json")), TS_OK);
     size_t size;
-    char *gold = read_file(data("conformance/bpe-training/train-bpe-reference-merges.txt"), &size), *json = read_file(in_work("500.json"), &size);
+    char *gold = read_file(test_data("conformance/bpe-training/train-bpe-reference-merges.txt"), &size), *json = read_file(in_work("500.json"), &size);
     char *at = strstr(json, "\"merges\"");
     int merges = 0;
     for (char *line = strtok(gold, "\n"); line != NULL; line = strtok(NULL, "\n"), merges++) {
@@ -418,15 +332,15 @@ static void test_training_refusals(void **state)
     (void)state;
     ts_tokenizer *tokenizer = NULL;
     ts_tokenizer_train_options options;
-    one_text empty = {"  \n ", 4, 0};
-    assert_int_equal(ts_tokenizer_train(&tokenizer, NULL, next_once, &empty, NULL), TS_ERROR_INVALID_ARGUMENT);
+    text_list empty = {(const char *const[]){"  \n "}, 1, 0};
+    assert_int_equal(ts_tokenizer_train(&tokenizer, NULL, next_of_list, &empty, NULL), TS_ERROR_INVALID_ARGUMENT);
     ts_tokenizer_train_options_init(&options, sizeof options);
     options.vocabulary_size = 256;
-    one_text text = {sample, sizeof sample - 1, 0};
-    assert_int_equal(ts_tokenizer_train(&tokenizer, NULL, next_once, &text, &options), TS_ERROR_INVALID_ARGUMENT);
+    text_list text = {(const char *const[]){sample}, 1, 0};
+    assert_int_equal(ts_tokenizer_train(&tokenizer, NULL, next_of_list, &text, &options), TS_ERROR_INVALID_ARGUMENT);
     assert_non_null(strstr(ts_error_detail(), "vocabulary_size is 256"));
     options.vocabulary_size = 257;
-    assert_int_equal(ts_tokenizer_train(&tokenizer, NULL, next_once, &text, &options), TS_OK);
+    assert_int_equal(ts_tokenizer_train(&tokenizer, NULL, next_of_list, &text, &options), TS_OK);
     assert_int_equal(ts_tokenizer_size(tokenizer), 257);
     round_trip(tokenizer, "any text", 8);
     ts_tokenizer_free(tokenizer);
@@ -459,8 +373,8 @@ static void test_training_bounded(void **state)
     options.vocabulary_size = 262;
     options.max_words = 1024;
     ts_tokenizer *tokenizer;
-    one_text one = {text, size, 0};
-    assert_int_equal(ts_tokenizer_train(&tokenizer, runtime, next_once, &one, &options), TS_OK);
+    text_list one = {(const char *const[]){text}, 1, 0};
+    assert_int_equal(ts_tokenizer_train(&tokenizer, runtime, next_of_list, &one, &options), TS_OK);
     assert_int_equal(warnings, 1);
     assert_true(ts_tokenizer_find(tokenizer, " banana", 7) != TS_TOKENIZER_NONE);
     ts_tokenizer_free(tokenizer);
@@ -479,11 +393,11 @@ static void test_save_open(void **state)
     again = open_it(in_work("tokenizer.json"));
     assert_true(ts_tokenizer_fingerprint(tokenizer) == ts_tokenizer_fingerprint(again));
     ts_tokenizer_free(again);
-    again = open_it(work); /* the folder */
+    again = open_it(work_folder()); /* the folder */
     assert_true(ts_tokenizer_fingerprint(tokenizer) == ts_tokenizer_fingerprint(again));
     ts_tokenizer_free(again);
     ts_tokenizer_free(tokenizer);
-    tokenizer = open_it(data("tokenizers/tinystories10k_tokenizer.json"));
+    tokenizer = open_it(test_data("tokenizers/tinystories10k_tokenizer.json"));
     assert_int_equal(ts_tokenizer_size(tokenizer), 10000);
     assert_int_equal(ts_tokenizer_save(tokenizer, in_work("10k.json")), TS_OK);
     again = open_it(in_work("10k.json"));
@@ -558,8 +472,8 @@ static void test_bad_values(void **state)
 static void test_prune(void **state)
 {
     (void)state;
-    ts_tokenizer *whole = open_it(data("tokenizers/gpt2")), *pruned, *again;
-    const char *paths[1] = {data("conformance/bpe-training/tinystories_sample.txt")};
+    ts_tokenizer *whole = open_it(test_data("tokenizers/gpt2")), *pruned, *again;
+    const char *paths[1] = {test_data("conformance/bpe-training/tinystories_sample.txt")};
     assert_int_equal(ts_tokenizer_prune_files(&pruned, whole, 2000, paths, 1), TS_OK);
     assert_int_equal(ts_tokenizer_size(pruned), 2000);
     for (unsigned byte = 0; byte < 256; byte++)
@@ -613,78 +527,120 @@ static void test_shards(void **state)
 
 /* ---- memory ---- */
 
-typedef struct failing {
-    long countdown; /* the allocation that fails */
-    bool for_ever;
-} failing;
-
-static bool fails(failing *f)
+/* Words, some of them rare, and a long one. */
+static const char *text_of_words(void)
 {
-    f->countdown--;
-    return f->countdown == 0 || (f->for_ever && f->countdown < 0);
+    static char text[4001];
+    for (size_t i = 0; i < sizeof text - 1; i++)
+        text[i] = i % 7 ? (char)('a' + i % 5) : ' ';
+    memset(text + 500, 'a', 300);
+    return text;
 }
 
-static void *failing_allocate(void *user, size_t size)
+static ts_status train_small(ts_tokenizer **tokenizer, ts_runtime *runtime)
 {
-    return fails(user) ? NULL : malloc(size);
+    ts_tokenizer_train_options train;
+    const char *text = text_of_words();
+    text_list one = {&text, 1, 0};
+    ts_tokenizer_train_options_init(&train, sizeof train);
+    train.vocabulary_size = 280;
+    return ts_tokenizer_train(tokenizer, runtime, next_of_list, &one, &train);
 }
 
-static void *failing_reallocate(void *user, void *memory, size_t size)
+static ts_status use_once(ts_runtime *runtime, void *user)
 {
-    return fails(user) ? NULL : realloc(memory, size);
-}
-
-static void failing_release(void *user, void *memory)
-{
+    ts_tokenizer *tokenizer;
+    uint32_t ids[4000];
+    size_t count;
     (void)user;
-    free(memory);
+    TS_TRY(train_small(&tokenizer, runtime));
+    ts_status status = ts_tokenizer_encode(tokenizer, text_of_words(), 4000, 0, ids, 4000, &count);
+    if (status == TS_OK)
+        status = ts_tokenizer_save(tokenizer, in_work("oom.json"));
+    ts_tokenizer_free(tokenizer);
+    TS_TRY(status);
+    TS_TRY(ts_tokenizer_open(&tokenizer, runtime, in_work("oom.json")));
+    ts_tokenizer_free(tokenizer);
+    return TS_OK;
 }
 
-/* Every allocation of opening, training and encoding fails once and for ever after: the right status, nothing left. */
+/* Every allocation of training, encoding, saving and opening fails once and for ever after: the right status, nothing left. */
 static void test_out_of_memory(void **state)
 {
-    static char text[4000];
     (void)state;
-    for (size_t i = 0; i < sizeof text; i++)
-        text[i] = i % 7 ? (char)('a' + i % 5) : ' ';
-    memset(text + 500, 'a', 300); /* a long word */
-    for (int for_ever = 0; for_ever < 2; for_ever++)
-        for (long at = 1;; at++) {
-            failing f = {at, for_ever};
-            ts_runtime *runtime;
-            ts_runtime_options options;
-            ts_tokenizer *tokenizer = NULL;
-            ts_tokenizer_train_options train;
-            one_text one = {text, sizeof text, 0};
-            uint32_t ids[4000];
-            size_t count;
-            ts_runtime_options_init(&options, sizeof options);
-            options.allocate = failing_allocate, options.reallocate = failing_reallocate, options.release = failing_release;
-            options.allocator_user = &f;
-            ts_status status = ts_runtime_new(&runtime, &options);
-            if (status != TS_OK) {
-                assert_int_equal(status, TS_ERROR_OUT_OF_MEMORY);
-                continue;
-            }
-            ts_tokenizer_train_options_init(&train, sizeof train);
-            train.vocabulary_size = 280;
-            status = ts_tokenizer_train(&tokenizer, runtime, next_once, &one, &train);
-            if (status == TS_OK) {
-                status = ts_tokenizer_encode(tokenizer, text, sizeof text, 0, ids, 4000, &count);
-                if (status == TS_OK)
-                    status = ts_tokenizer_save(tokenizer, in_work("oom.json"));
-                ts_tokenizer_free(tokenizer);
-                if (status == TS_OK && (status = ts_tokenizer_open(&tokenizer, runtime, in_work("oom.json"))) == TS_OK)
-                    ts_tokenizer_free(tokenizer);
-            }
-            assert_int_equal(ts_runtime_memory(runtime), 0);
-            ts_runtime_free(runtime);
-            if (f.countdown > 0) { /* none failed: through */
-                assert_int_equal(status, TS_OK);
-                break;
-            }
-            assert_int_equal(status, TS_ERROR_OUT_OF_MEMORY);
-        }
+    assert_true(sweep_memory_alone(use_once, NULL) > 50);
+}
+
+static ts_status prune_it(const ts_tokenizer *tokenizer)
+{
+    const char *paths[] = {in_work("oom.txt"), in_work("oom.jsonl.gz")};
+    ts_tokenizer *pruned = NULL;
+    ts_status status = ts_tokenizer_prune_files(&pruned, tokenizer, 265, paths, 2);
+    assert_true(status == TS_OK ? ts_tokenizer_size(pruned) == 265 : pruned == NULL);
+    ts_tokenizer_free(pruned);
+    return status;
+}
+
+static ts_status encode_it(const ts_tokenizer *tokenizer)
+{
+    const char *paths[] = {in_work("oom.txt"), in_work("oom.jsonl.gz")};
+    ts_shard_report report = {.struct_size = sizeof report};
+    ts_status status = ts_tokenizer_encode_files(tokenizer, paths, 2, in_work("oom.bin"), &report, NULL, NULL);
+    assert_int_equal(report.stories, status == TS_OK ? 4 : 0);
+    return status;
+}
+
+static ts_status decode_it(const ts_tokenizer *tokenizer)
+{
+    return ts_tokenizer_decode_shard(tokenizer, in_work("whole.bin"), in_work("oom-back.txt.gz"));
+}
+
+typedef struct file_use {
+    ts_status (*use)(const ts_tokenizer *tokenizer);
+    const char *written; /* the name of the file it writes */
+    int failures;
+} file_use;
+
+/* A tokenizer of the runtime's does it. What failed has left neither a part of its file nor a temporary. */
+static ts_status use_files(ts_runtime *runtime, void *user)
+{
+    file_use *f = user;
+    ts_tokenizer *tokenizer;
+    TS_TRY(ts_tokenizer_open(&tokenizer, runtime, in_work("oom.json")));
+    unlink(in_work(f->written));
+    size_t files = files_in(work_folder());
+    ts_status status = f->use(tokenizer);
+    if (status != TS_OK) {
+        f->failures++;
+        assert_int_equal(files_in(work_folder()), files);
+    }
+    ts_tokenizer_free(tokenizer);
+    return status;
+}
+
+/* The same for pruning by files and for shards: all that reads stories, compressed ones too, and what is written. */
+static void test_files_out_of_memory(void **state)
+{
+    static const char stories[] = "abcd abcd bcda<|endoftext|>cdab aaaa aaaa<|endoftext|>dabc", line[] = "{\"story\": \"abcd aa\"}";
+    file_use uses[] = {{prune_it, "none", 0}, {encode_it, "oom.bin", 0}, {decode_it, "oom-back.txt.gz", 0}};
+    ts_tokenizer *tokenizer;
+    ts_story_writer *writer;
+    ts_runtime *runtime;
+    (void)state;
+    assert_ok(ts_runtime_new(&runtime, NULL));
+    assert_ok(train_small(&tokenizer, runtime));
+    assert_ok(ts_tokenizer_save(tokenizer, in_work("oom.json")));
+    const char *path = put_file("oom.txt", stories, sizeof stories - 1);
+    assert_ok(ts_story_writer_open(&writer, runtime, in_work("oom.jsonl.gz")));
+    ts_story_writer_add(writer, line, sizeof line - 1);
+    assert_ok(ts_story_writer_commit(writer));
+    assert_ok(ts_tokenizer_encode_files(tokenizer, &path, 1, in_work("whole.bin"), NULL, NULL, NULL));
+    for (size_t i = 0; i < TS_COUNT_OF(uses); i++) {
+        sweep_memory_alone(use_files, &uses[i]);
+        assert_true(uses[i].failures > 5); /* of the call itself, besides those of opening the tokenizer */
+    }
+    ts_tokenizer_free(tokenizer);
+    ts_runtime_free(runtime);
 }
 
 int main(void)
@@ -696,6 +652,7 @@ int main(void)
         cmocka_unit_test(test_training_threads),  cmocka_unit_test(test_training_refusals), cmocka_unit_test(test_training_bounded),
         cmocka_unit_test(test_save_open),         cmocka_unit_test(test_truncations),       cmocka_unit_test(test_bad_values),
         cmocka_unit_test(test_prune),             cmocka_unit_test(test_shards),            cmocka_unit_test(test_out_of_memory),
+        cmocka_unit_test(test_files_out_of_memory),
     };
     return cmocka_run_group_tests_name("tokenizer", tests, make_folder, remove_folder);
 }

@@ -1,17 +1,11 @@
 /* Vocabularies from every kind of file: what is refused and with which words, pairs of files, GGUF, and pruning to every possible size. */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdio.h>
-#include <stdlib.h>
+#include "support/support.h"
+
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include <cmocka.h>
-
 #include "tokenizer/vocabulary.h"
 
-static char folder[] = "/tmp/tinystories-vocabularies-XXXXXX";
 enum { LARGEST = 287 }; /* tokens that the sample gives */
 
 static ts_runtime *runtime;
@@ -20,8 +14,7 @@ static const char sample[] =
 
 static int set_up(void **state)
 {
-    (void)state;
-    return mkdtemp(folder) == NULL || ts_runtime_new(&runtime, NULL) != TS_OK;
+    return make_folder(state) != 0 || ts_runtime_new(&runtime, NULL) != TS_OK;
 }
 
 /* Nothing is left of memory, and no file that a test did not take away. */
@@ -30,51 +23,20 @@ static int tear_down(void **state)
     (void)state;
     uint64_t left = ts_runtime_memory(runtime);
     ts_runtime_free(runtime);
-    return rmdir(folder) != 0 || left != 0;
-}
-
-static const char *path_of(const char *name)
-{
-    static char paths[4][200];
-    static size_t next;
-    char *path = paths[next++ % 4];
-    snprintf(path, sizeof paths[0], "%s/%s", folder, name);
-    return path;
-}
-
-static const char *put_file(const char *name, const char *content, size_t size)
-{
-    const char *path = path_of(name);
-    FILE *file = fopen(path, "wb");
-    assert_non_null(file);
-    assert_int_equal(fwrite(content, 1, size, file), size);
-    assert_int_equal(fclose(file), 0);
-    return path;
-}
-
-static void remove_file(const char *name)
-{
-    assert_int_equal(unlink(path_of(name)), 0);
+    return remove_empty_folder() != 0 || left != 0;
 }
 
 /* ---- a small tokenizer and its JSON ---- */
-
-static int32_t next_sample(void *user, const char **text, size_t *size)
-{
-    *text = (*(int *)user)++ == 0 ? sample : NULL;
-    *size = sizeof sample - 1;
-    return 0;
-}
 
 static ts_tokenizer *train(uint32_t size)
 {
     ts_tokenizer_train_options options;
     ts_tokenizer *tokenizer = NULL;
-    int given = 0;
+    text_list list = {(const char *const[]){sample}, 1, 0};
     ts_tokenizer_train_options_init(&options, sizeof options);
     options.vocabulary_size = size;
     options.min_frequency = 1;
-    if (ts_tokenizer_train(&tokenizer, runtime, next_sample, &given, &options) != TS_OK)
+    if (ts_tokenizer_train(&tokenizer, runtime, next_of_list, &list, &options) != TS_OK)
         fail_msg("%s", ts_error_detail());
     assert_int_equal(ts_tokenizer_size(tokenizer), size);
     return tokenizer;
@@ -380,21 +342,21 @@ static void test_pairs_of_files(void **state)
     assert_int_equal(open_text(&again, json.data, json.size), TS_OK); /* or skipped */
     ts_tokenizer_free(again);
     ts_bytes_free(&json);
-    assert_int_equal(ts_tokenizer_open(&again, runtime, folder), TS_ERROR_IO); /* none of the files */
+    assert_int_equal(ts_tokenizer_open(&again, runtime, work_folder()), TS_ERROR_IO); /* none of the files */
     for (size_t i = 0; i < TS_COUNT_OF(names); i++) {
         write_pair(tokenizer, names[i][0], names[i][1], names[i][2]);
-        if (ts_tokenizer_open(&again, runtime, folder) != TS_OK)
+        if (ts_tokenizer_open(&again, runtime, work_folder()) != TS_OK)
             fail_msg("%s", ts_error_detail());
         assert_true(ts_tokenizer_fingerprint(tokenizer) == ts_tokenizer_fingerprint(again));
         ts_tokenizer_free(again);
         put_file(names[i][1], "#version: 0.2\nt h\nq q\n", 22);
-        assert_int_equal(ts_tokenizer_open(&again, runtime, folder), TS_ERROR_FORMAT);
+        assert_int_equal(ts_tokenizer_open(&again, runtime, work_folder()), TS_ERROR_FORMAT);
         assert_non_null(strstr(ts_error_detail(), names[i][1]));
         put_file(names[i][1], "th\n", 3);
-        assert_int_equal(ts_tokenizer_open(&again, runtime, folder), TS_ERROR_FORMAT);
+        assert_int_equal(ts_tokenizer_open(&again, runtime, work_folder()), TS_ERROR_FORMAT);
         remove_file(names[i][1]);
-        assert_int_equal(ts_tokenizer_open(&again, runtime, folder), TS_ERROR_IO);
-        assert_int_equal(ts_tokenizer_open(&again, runtime, path_of(names[i][0])), TS_ERROR_FORMAT); /* no tokenizer.json */
+        assert_int_equal(ts_tokenizer_open(&again, runtime, work_folder()), TS_ERROR_IO);
+        assert_int_equal(ts_tokenizer_open(&again, runtime, in_work(names[i][0])), TS_ERROR_FORMAT); /* no tokenizer.json */
         remove_file(names[i][0]);
     }
     ts_tokenizer_free(tokenizer);
@@ -405,7 +367,7 @@ static void test_pairs_of_files(void **state)
 static ts_status write_gguf(ts_gguf_writer *writer, const char *name)
 {
     ts_writer file;
-    ts_status status = ts_writer_open(&file, runtime, path_of(name));
+    ts_status status = ts_writer_open(&file, runtime, in_work(name));
     if (status == TS_OK)
         status = ts_gguf_write_start(writer, &file);
     if (status == TS_OK)
@@ -427,7 +389,7 @@ static void test_gguf(void **state)
         ts_gguf_writer_init(&writer, runtime);
         ts_tokenizer_to_gguf(tokenizer, &writer, 280 + padding);
         assert_int_equal(write_gguf(&writer, "a.gguf"), TS_OK);
-        if (ts_tokenizer_open(&again, runtime, path_of("a.gguf")) != TS_OK)
+        if (ts_tokenizer_open(&again, runtime, in_work("a.gguf")) != TS_OK)
             fail_msg("%s", ts_error_detail());
         assert_int_equal(ts_tokenizer_size(again), 280);
         assert_true(ts_tokenizer_fingerprint(tokenizer) == ts_tokenizer_fingerprint(again));
@@ -471,7 +433,7 @@ static void test_gguf_refused(void **state)
         ts_gguf_add_strings(&writer, "tokenizer.ggml.merges", 1);
         ts_gguf_add_element(&writer, cases[i].merge, strlen(cases[i].merge));
         assert_int_equal(write_gguf(&writer, "a.gguf"), TS_OK);
-        ts_status status = ts_tokenizer_open(&tokenizer, runtime, path_of("a.gguf"));
+        ts_status status = ts_tokenizer_open(&tokenizer, runtime, in_work("a.gguf"));
         if (status != cases[i].status)
             fail_msg("case %zu: %s, expected %s: %s", i, ts_status_name(status), ts_status_name(cases[i].status), ts_error_detail());
         ts_tokenizer_free(tokenizer);
@@ -528,10 +490,10 @@ static void test_report(void **state)
     ts_tokenizer *tokenizer = train(280);
     const char *paths[] = {put_file("a.txt", "the cat", 7)};
     ts_shard_report report = {.struct_size = 0};
-    assert_int_equal(ts_tokenizer_encode_files(tokenizer, paths, 1, path_of("a.bin"), &report, NULL, NULL), TS_ERROR_INVALID_ARGUMENT);
-    assert_int_not_equal(access(path_of("a.bin"), F_OK), 0);
+    assert_int_equal(ts_tokenizer_encode_files(tokenizer, paths, 1, in_work("a.bin"), &report, NULL, NULL), TS_ERROR_INVALID_ARGUMENT);
+    assert_int_not_equal(access(in_work("a.bin"), F_OK), 0);
     report.struct_size = sizeof report;
-    assert_int_equal(ts_tokenizer_encode_files(tokenizer, paths, 1, path_of("a.bin"), &report, NULL, NULL), TS_OK);
+    assert_int_equal(ts_tokenizer_encode_files(tokenizer, paths, 1, in_work("a.bin"), &report, NULL, NULL), TS_OK);
     assert_true(report.stories == 1 && report.bytes == 7 && report.tokens >= 3);
     remove_file("a.bin");
     remove_file("a.txt");

@@ -1,0 +1,258 @@
+/*
+ * The layout of everything public, locked: where each field of each struct lies, how large and of what type it is, and what each constant is. It is
+ * never run: what does not hold does not compile. tests/checks/check_abi.py tells what of the headers is missing here. A struct may grow at its end:
+ * then its SIZE changes and FIELDs are added. Any other change breaks programs that are linked already, and bindings that restate the structs.
+ */
+#include <assert.h>
+#include <stddef.h>
+
+#include "tinystories.h"
+
+/* The sizes are those of x86-64 and aarch64 Linux, where long and pointers have 64 bits. */
+#if defined(__LP64__) && (defined(__x86_64__) || defined(__aarch64__))
+#define LP64 1
+#else
+#define LP64 0
+#endif
+
+#ifdef __cplusplus
+#include <type_traits>
+#define SAME_TYPE(struct_name, field, ...) std::is_same<decltype(struct_name::field), __VA_ARGS__>::value
+#else
+#define SAME_TYPE(struct_name, field, ...) __builtin_types_compatible_p(__typeof__(((struct_name *)0)->field), __VA_ARGS__)
+#endif
+
+#define VALUE(name, value) static_assert(name == (value), #name " has another value")
+#define SIZE(struct_name, size) static_assert(sizeof(struct_name) == (size), #struct_name " has another size")
+#define FIELD(struct_name, field, type, offset, size)                                                                                                \
+    static_assert(offsetof(struct_name, field) == (offset), #struct_name "." #field " lies elsewhere");                                              \
+    static_assert(sizeof(((struct_name *)0)->field) == (size), #struct_name "." #field " has another size");                                         \
+    static_assert(SAME_TYPE(struct_name, field, type), #struct_name "." #field " has another type")
+
+/* ---- base.h ---- */
+
+SIZE(ts_status, 4);
+
+VALUE(TS_OK, 0);
+VALUE(TS_ERROR_INVALID_ARGUMENT, -1);
+VALUE(TS_ERROR_OUT_OF_MEMORY, -2);
+VALUE(TS_ERROR_IO, -3);
+VALUE(TS_ERROR_FORMAT, -4);
+VALUE(TS_ERROR_VERSION, -5);
+VALUE(TS_ERROR_MISMATCH, -6);
+VALUE(TS_ERROR_BUFFER_TOO_SMALL, -7);
+VALUE(TS_ERROR_NETWORK, -8);
+VALUE(TS_ERROR_CANCELLED, -9);
+VALUE(TS_ERROR_UNSUPPORTED, -10);
+VALUE(TS_ERROR_BUSY, -11);
+VALUE(TS_ERROR_LIMIT, -12);
+VALUE(TS_ERROR_DIVERGED, -13);
+VALUE(TS_CPU_LEVEL_BEST, 0);
+VALUE(TS_CPU_LEVEL_REFERENCE, 1);
+VALUE(TS_CPU_LEVEL_AVX2, 2);
+VALUE(TS_CPU_LEVEL_AVX512, 3);
+VALUE(TS_CPU_LEVEL_AVX512_BF16, 4);
+VALUE(TS_LOG_WARNING, 1);
+VALUE(TS_LOG_INFO, 2);
+
+#if LP64
+SIZE(ts_runtime_options, 72);
+FIELD(ts_runtime_options, struct_size, size_t, 0, 8);
+FIELD(ts_runtime_options, allocate, void *(*)(void *, size_t), 8, 8);
+FIELD(ts_runtime_options, reallocate, void *(*)(void *, void *, size_t), 16, 8);
+FIELD(ts_runtime_options, release, void (*)(void *, void *), 24, 8);
+FIELD(ts_runtime_options, allocator_user, void *, 32, 8);
+FIELD(ts_runtime_options, log, void (*)(void *, int32_t, const char *), 40, 8);
+FIELD(ts_runtime_options, log_user, void *, 48, 8);
+FIELD(ts_runtime_options, memory_limit, uint64_t, 56, 8);
+FIELD(ts_runtime_options, threads, uint32_t, 64, 4);
+FIELD(ts_runtime_options, cpu_level, int32_t, 68, 4);
+#endif
+
+/* ---- tokenizer.h ---- */
+
+VALUE(TS_ENCODE_SPECIALS, 1);
+VALUE(TS_TOKENIZER_NONE, 0xffffffffu);
+
+#if LP64
+SIZE(ts_tokenizer_train_options, 40);
+FIELD(ts_tokenizer_train_options, struct_size, size_t, 0, 8);
+FIELD(ts_tokenizer_train_options, progress, ts_progress, 8, 8);
+FIELD(ts_tokenizer_train_options, progress_user, void *, 16, 8);
+FIELD(ts_tokenizer_train_options, max_words, uint64_t, 24, 8);
+FIELD(ts_tokenizer_train_options, vocabulary_size, uint32_t, 32, 4);
+FIELD(ts_tokenizer_train_options, min_frequency, uint32_t, 36, 4);
+
+SIZE(ts_decode_stream, 8);
+FIELD(ts_decode_stream, bytes, uint8_t[4], 0, 4);
+FIELD(ts_decode_stream, count, uint32_t, 4, 4);
+
+SIZE(ts_shard_report, 32);
+FIELD(ts_shard_report, struct_size, size_t, 0, 8);
+FIELD(ts_shard_report, stories, uint64_t, 8, 8);
+FIELD(ts_shard_report, tokens, uint64_t, 16, 8);
+FIELD(ts_shard_report, bytes, uint64_t, 24, 8);
+#endif
+
+/* ---- model.h ---- */
+
+VALUE(TS_ARCHITECTURE_LLAMA, 1);
+VALUE(TS_ARCHITECTURE_GPT2, 2);
+VALUE(TS_ARCHITECTURE_GPT_NEO, 3);
+
+#if LP64
+SIZE(ts_architecture, 56);
+FIELD(ts_architecture, struct_size, size_t, 0, 8);
+FIELD(ts_architecture, kind, int32_t, 8, 4);
+FIELD(ts_architecture, vocabulary_size, uint32_t, 12, 4);
+FIELD(ts_architecture, context_length, uint32_t, 16, 4);
+FIELD(ts_architecture, width, uint32_t, 20, 4);
+FIELD(ts_architecture, layers, uint32_t, 24, 4);
+FIELD(ts_architecture, heads, uint32_t, 28, 4);
+FIELD(ts_architecture, key_value_heads, uint32_t, 32, 4);
+FIELD(ts_architecture, hidden, uint32_t, 36, 4);
+FIELD(ts_architecture, window, uint32_t, 40, 4);
+FIELD(ts_architecture, untied_head, uint32_t, 44, 4);
+FIELD(ts_architecture, rotary_base, float, 48, 4);
+FIELD(ts_architecture, norm_epsilon, float, 52, 4);
+
+SIZE(ts_model_options, 24);
+FIELD(ts_model_options, struct_size, size_t, 0, 8);
+FIELD(ts_model_options, memory_limit, uint64_t, 8, 8);
+FIELD(ts_model_options, map, uint32_t, 16, 4);
+FIELD(ts_model_options, context_length, uint32_t, 20, 4);
+
+SIZE(ts_read_callbacks, 40);
+FIELD(ts_read_callbacks, struct_size, size_t, 0, 8);
+FIELD(ts_read_callbacks, read, int32_t (*)(void *, uint64_t, void *, size_t), 8, 8);
+FIELD(ts_read_callbacks, user, void *, 16, 8);
+FIELD(ts_read_callbacks, size, uint64_t, 24, 8);
+FIELD(ts_read_callbacks, name, const char *, 32, 8);
+
+SIZE(ts_tensor, 64);
+FIELD(ts_tensor, struct_size, size_t, 0, 8);
+FIELD(ts_tensor, name, const char *, 8, 8);
+FIELD(ts_tensor, data, const float *, 16, 8);
+FIELD(ts_tensor, rank, uint64_t, 24, 8);
+FIELD(ts_tensor, shape, uint64_t[4], 32, 32);
+
+SIZE(ts_score, 64);
+FIELD(ts_score, struct_size, size_t, 0, 8);
+FIELD(ts_score, nats, double, 8, 8);
+FIELD(ts_score, nats_per_token, double, 16, 8);
+FIELD(ts_score, bits_per_byte, double, 24, 8);
+FIELD(ts_score, perplexity, double, 32, 8);
+FIELD(ts_score, tokens, uint64_t, 40, 8);
+FIELD(ts_score, bytes, uint64_t, 48, 8);
+FIELD(ts_score, stories, uint64_t, 56, 8);
+#endif
+
+/* ---- sampler.h ---- */
+
+VALUE(TS_CONTEXT_FULL_STOP, 0);
+VALUE(TS_CONTEXT_FULL_SLIDE, 1);
+VALUE(TS_FINISH_NONE, 0);
+VALUE(TS_FINISH_END, 1);
+VALUE(TS_FINISH_MAX_TOKENS, 2);
+VALUE(TS_FINISH_CONTEXT, 3);
+
+#if LP64
+SIZE(ts_sampler_options, 48);
+FIELD(ts_sampler_options, struct_size, size_t, 0, 8);
+FIELD(ts_sampler_options, seed, uint64_t, 8, 8);
+FIELD(ts_sampler_options, temperature, float, 16, 4);
+FIELD(ts_sampler_options, top_p, float, 20, 4);
+FIELD(ts_sampler_options, top_k, uint32_t, 24, 4);
+FIELD(ts_sampler_options, max_tokens, uint32_t, 28, 4);
+FIELD(ts_sampler_options, context_length, uint32_t, 32, 4);
+FIELD(ts_sampler_options, context_full, uint32_t, 36, 4);
+FIELD(ts_sampler_options, ignore_end, uint32_t, 40, 4);
+FIELD(ts_sampler_options, reserved, uint32_t, 44, 4);
+#endif
+
+/* ---- trainer.h ---- */
+
+VALUE(TS_SCHEDULE_COSINE, 0);
+VALUE(TS_SCHEDULE_LINEAR, 1);
+VALUE(TS_SCHEDULE_CONSTANT, 2);
+VALUE(TS_SCHEDULE_WSD, 3);
+
+#if LP64
+SIZE(ts_trainer_options, 184);
+FIELD(ts_trainer_options, struct_size, size_t, 0, 8);
+FIELD(ts_trainer_options, text, const char *const *, 8, 8);
+FIELD(ts_trainer_options, text_count, size_t, 16, 8);
+FIELD(ts_trainer_options, valid, const char *const *, 24, 8);
+FIELD(ts_trainer_options, valid_count, size_t, 32, 8);
+FIELD(ts_trainer_options, run_directory, const char *, 40, 8);
+FIELD(ts_trainer_options, seed, uint64_t, 48, 8);
+FIELD(ts_trainer_options, max_steps, uint64_t, 56, 8);
+FIELD(ts_trainer_options, max_tokens, uint64_t, 64, 8);
+FIELD(ts_trainer_options, max_epochs, double, 72, 8);
+FIELD(ts_trainer_options, max_seconds, double, 80, 8);
+FIELD(ts_trainer_options, valid_share, double, 88, 8);
+FIELD(ts_trainer_options, learning_rate, double, 96, 8);
+FIELD(ts_trainer_options, final_rate, double, 104, 8);
+FIELD(ts_trainer_options, warmup, double, 112, 8);
+FIELD(ts_trainer_options, beta1, double, 120, 8);
+FIELD(ts_trainer_options, beta2, double, 128, 8);
+FIELD(ts_trainer_options, epsilon, double, 136, 8);
+FIELD(ts_trainer_options, weight_decay, double, 144, 8);
+FIELD(ts_trainer_options, clip, double, 152, 8);
+FIELD(ts_trainer_options, schedule, uint32_t, 160, 4);
+FIELD(ts_trainer_options, batch_tokens, uint32_t, 164, 4);
+FIELD(ts_trainer_options, micro_batch, uint32_t, 168, 4);
+FIELD(ts_trainer_options, valid_interval, uint32_t, 172, 4);
+FIELD(ts_trainer_options, checkpoint_interval, uint32_t, 176, 4);
+FIELD(ts_trainer_options, log_interval, uint32_t, 180, 4);
+
+SIZE(ts_trainer_report, 120);
+FIELD(ts_trainer_report, struct_size, size_t, 0, 8);
+FIELD(ts_trainer_report, step, uint64_t, 8, 8);
+FIELD(ts_trainer_report, total_steps, uint64_t, 16, 8);
+FIELD(ts_trainer_report, tokens, uint64_t, 24, 8);
+FIELD(ts_trainer_report, skipped_steps, uint64_t, 32, 8);
+FIELD(ts_trainer_report, epoch, double, 40, 8);
+FIELD(ts_trainer_report, loss, double, 48, 8);
+FIELD(ts_trainer_report, bits_per_byte, double, 56, 8);
+FIELD(ts_trainer_report, gradient_norm, double, 64, 8);
+FIELD(ts_trainer_report, learning_rate, double, 72, 8);
+FIELD(ts_trainer_report, valid_nats_per_token, double, 80, 8);
+FIELD(ts_trainer_report, valid_bits_per_byte, double, 88, 8);
+FIELD(ts_trainer_report, tokens_per_second, double, 96, 8);
+FIELD(ts_trainer_report, seconds, double, 104, 8);
+FIELD(ts_trainer_report, remaining_seconds, double, 112, 8);
+#endif
+
+/* ---- generator.h ---- */
+
+VALUE(TS_FEATURE_DIALOGUE, 1);
+VALUE(TS_FEATURE_BAD_ENDING, 2);
+VALUE(TS_FEATURE_MORAL_VALUE, 4);
+VALUE(TS_FEATURE_TWIST, 8);
+VALUE(TS_FEATURE_FORESHADOWING, 16);
+VALUE(TS_FEATURE_CONFLICT, 32);
+VALUE(TS_FEATURE_COUNT, 6);
+VALUE(TS_AUTHOR_EMBEDDED, 0);
+VALUE(TS_AUTHOR_CHAT, 1);
+
+#if LP64
+SIZE(ts_generator_options, 40);
+FIELD(ts_generator_options, struct_size, size_t, 0, 8);
+FIELD(ts_generator_options, seed, uint64_t, 8, 8);
+FIELD(ts_generator_options, first, uint64_t, 16, 8);
+FIELD(ts_generator_options, vocabulary, const char *, 24, 8);
+FIELD(ts_generator_options, author, uint32_t, 32, 4);
+FIELD(ts_generator_options, features, uint32_t, 36, 4);
+
+SIZE(ts_story, 88);
+FIELD(ts_story, struct_size, size_t, 0, 8);
+FIELD(ts_story, story, const char *, 8, 8);
+FIELD(ts_story, story_size, size_t, 16, 8);
+FIELD(ts_story, words, const char *[3], 24, 24);
+FIELD(ts_story, summary, const char *, 48, 8);
+FIELD(ts_story, source, const char *, 56, 8);
+FIELD(ts_story, seed, uint64_t, 64, 8);
+FIELD(ts_story, index, uint64_t, 72, 8);
+FIELD(ts_story, features, uint64_t, 80, 8);
+#endif
