@@ -9,7 +9,7 @@ static int32_t show_report(void *user, const ts_trainer_report *r)
 {
     const arguments *a = user;
     char line[300], valid[60] = "", left[40] = "", total[32] = "";
-    if (a->quiet)
+    if (a->quiet || !r->due)
         return stop_asked();
     if (isfinite(r->valid_bits_per_byte))
         snprintf(valid, sizeof valid, ", valid %.4f bits/byte", r->valid_bits_per_byte);

@@ -55,7 +55,7 @@ typedef struct ts_trainer_options {
     uint32_t micro_batch;      /* sequences in memory at once; 0 (the default): 8, or what batch_tokens asks if that is less. Smaller ones take less memory */
     uint32_t valid_interval;   /* steps between validations in ts_trainer_run; 0 (the default): at the end alone */
     uint32_t checkpoint_interval; /* steps between checkpoints in ts_trainer_run; 0 (the default): at the end, and every 60 seconds */
-    uint32_t log_interval;     /* steps between lines of the log and calls of the progress callback; default 10 */
+    uint32_t log_interval;     /* steps between lines of the log and reports that are due; default 10 */
 } ts_trainer_options;
 
 TS_API ts_status ts_trainer_options_init(ts_trainer_options *options, size_t struct_size);
@@ -93,6 +93,8 @@ typedef struct ts_trainer_report {
     double tokens_per_second;  /* over the last steps */
     double seconds;            /* of training so far, all sessions of the run together */
     double remaining_seconds;  /* estimate; NaN before it is known */
+    uint32_t due;              /* 1: a step of log_interval, one with a validation, or the end; what a person wants to see */
+    uint32_t reserved;
 } ts_trainer_report;
 
 /*
@@ -107,8 +109,9 @@ TS_API int32_t ts_trainer_done(const ts_trainer *trainer);
 typedef int32_t (*ts_trainer_progress)(void *user, const ts_trainer_report *report);
 
 /*
- * Steps until the run's end, with validation, checkpoints and log. `progress` (may be NULL) is called every log_interval steps and at the end; when it
- * returns nonzero a checkpoint is written and the status is CANCELLED. A checkpoint that cannot be written is logged and does not end the run;
+ * Steps until the run's end, with validation, checkpoints and log. `progress` (may be NULL) is called after every step and between the stories of a
+ * validation, so that a stop takes effect at once; report->due says which calls are worth a line. When it returns nonzero a checkpoint is written and the
+ * status is CANCELLED. A checkpoint that cannot be written is logged and does not end the run;
  * the last one's failure is the call's status.
  */
 TS_API ts_status ts_trainer_run(ts_trainer *trainer, ts_trainer_progress progress, void *user);

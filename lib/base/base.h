@@ -47,7 +47,9 @@ ts_status ts_options_defaults(void *options, size_t struct_size, const void *def
  * tail that is not zero gives UNSUPPORTED. into->struct_size becomes `size`. */
 ts_status ts_options_read(void *into, size_t size, const void *options, const char *name);
 
-/* Fills a struct that the library reports in: checks struct_size as the caller set it, copies the part that both know. */
+/* A struct that the library reports in: checks struct_size as the caller set it, so that a wrong one is told before the work; and fills it, copying the
+ * part that both know. */
+ts_status ts_report_check(const void *report, const char *name);
 ts_status ts_report_write(void *report, const void *from, size_t size, const char *name);
 
 /* ---- arithmetic.h: all false on overflow, *out untouched ---- */
@@ -282,13 +284,18 @@ void ts_writer_u64(ts_writer *writer, uint64_t value);
 void ts_writer_fail(ts_writer *writer, ts_status status); /* whoever feeds it failed: commit will answer this */
 ts_status ts_writer_commit(ts_writer *writer);
 void ts_writer_abandon(ts_writer *writer);
+/* Removes the temporaries that killed processes left behind when they wrote `path`. Only for who knows (by a lock) that nobody is writing it now. */
+void ts_writer_sweep(ts_runtime *runtime, const char *path);
 
 /* An append-only file of whole lines (a log): each call is one write of line + newline. */
 ts_status ts_append_open(ts_runtime *runtime, const char *path, int *file);
 ts_status ts_append_line(ts_runtime *runtime, int file, const char *line, size_t size);
 void ts_append_close(ts_runtime *runtime, int file);
 
-/* Makes a directory unless it is there. */
+/* The entries of the directory that holds `path`, which is cut for a moment, are on the disk after this. Allocates nothing, since what was done is done. A
+ * directory that cannot be opened or synced at all (some file systems) is fine. */
+ts_status ts_directory_sync(ts_runtime *runtime, char *path);
+/* Makes a directory unless it is there, and syncs the one that holds it. */
 ts_status ts_directory_make(ts_runtime *runtime, const char *path);
 bool ts_path_is_directory(const char *path);
 bool ts_path_exists(const char *path);

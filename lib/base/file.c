@@ -127,12 +127,39 @@ void ts_append_close(ts_runtime *runtime, int file)
         io->close(io->user, file);
 }
 
+ts_status ts_directory_sync(ts_runtime *runtime, char *path)
+{
+    const ts_io *io = ts_runtime_io(runtime);
+    char *slash = strrchr(path, '/'), *end = slash == path ? path + 1 : slash, first = end ? *end : 0;
+    int failure = 0;
+    if (end != NULL)
+        *end = 0;
+    int directory = io->open(io->user, end ? path : ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC, 0);
+    if (end != NULL)
+        *end = first;
+    if (directory < 0)
+        return TS_OK;
+    if (io->sync(io->user, directory) != 0)
+        failure = errno;
+    io->close(io->user, directory);
+    if (failure != 0 && failure != EINVAL)
+        return ts_fail(TS_ERROR_IO, "%s: its folder cannot be synced: %s", path, strerrordesc_np(failure));
+    return TS_OK;
+}
+
 ts_status ts_directory_make(ts_runtime *runtime, const char *path)
 {
-    (void)runtime;
-    if (mkdir(path, 0777) == 0 || (errno == EEXIST && ts_path_is_directory(path)))
-        return TS_OK;
-    return ts_fail(TS_ERROR_IO, "%s: the folder cannot be made: %s", path, strerrordesc_np(errno));
+    ts_bytes own = {.runtime = runtime};
+    TS_TRY(ts_bytes_add(&own, path, strlen(path) + 1));
+    while (own.size > 2 && own.data[own.size - 2] == '/') /* "run/" is the folder "run" */
+        own.data[--own.size - 1] = 0;
+    ts_status status = TS_OK;
+    if (mkdir(own.data, 0777) == 0)
+        status = ts_directory_sync(runtime, own.data);
+    else if (errno != EEXIST || !ts_path_is_directory(path))
+        status = ts_fail(TS_ERROR_IO, "%s: the folder cannot be made: %s", path, strerrordesc_np(errno));
+    ts_bytes_free(&own);
+    return status;
 }
 
 bool ts_path_is_directory(const char *path)

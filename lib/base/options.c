@@ -29,7 +29,7 @@ ts_status ts_options_read(void *into, size_t size, const void *options, const ch
     return TS_OK;
 }
 
-ts_status ts_report_write(void *report, const void *from, size_t size, const char *name)
+ts_status ts_report_check(const void *report, const char *name)
 {
     size_t given;
     if (report == NULL)
@@ -37,6 +37,14 @@ ts_status ts_report_write(void *report, const void *from, size_t size, const cha
     memcpy(&given, report, sizeof given);
     if (given < sizeof given || given > 65536)
         return ts_fail(TS_ERROR_INVALID_ARGUMENT, "%s.struct_size is %zu, set it to the size of the struct before the call", name, given);
+    return TS_OK;
+}
+
+ts_status ts_report_write(void *report, const void *from, size_t size, const char *name)
+{
+    size_t given;
+    TS_TRY(ts_report_check(report, name));
+    memcpy(&given, report, sizeof given);
     memset(report, 0, given);
     memcpy(report, from, TS_MIN(given, size));
     memcpy(report, &given, sizeof given);

@@ -2,6 +2,7 @@
 #define _GNU_SOURCE
 #include "base/base.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -40,6 +41,34 @@ static void open_temporary(ts_writer *writer)
     }
     if (writer->file < 0)
         fail_system(writer, "cannot be written");
+}
+
+/* Whether a name is one that open_temporary gives to `file`: ".file.<digits>-<digits>.tmp". */
+static bool is_temporary(const char *name, const char *file)
+{
+    size_t size = strlen(file);
+    if (name[0] != '.' || strncmp(name + 1, file, size) != 0 || name[size + 1] != '.')
+        return false;
+    const char *process = name + size + 2, *number = process + strspn(process, "0123456789");
+    return number > process && *number == '-' && strcmp(number + 1 + strspn(number + 1, "0123456789"), ".tmp") == 0;
+}
+
+void ts_writer_sweep(ts_runtime *runtime, const char *path)
+{
+    const ts_io *io = ts_runtime_io(runtime);
+    const char *slash = strrchr(path, '/'), *file = slash ? slash + 1 : path;
+    ts_bytes name = {.runtime = runtime};
+    if (ts_bytes_format(&name, "%.*s", (int)(file - path), path) == TS_OK) {
+        DIR *directory = opendir(slash ? name.data : ".");
+        for (const struct dirent *entry; directory != NULL && (entry = readdir(directory)) != NULL;) {
+            name.size = (size_t)(file - path);
+            if (is_temporary(entry->d_name, file) && ts_bytes_format(&name, "%s", entry->d_name) == TS_OK)
+                io->unlink(io->user, name.data);
+        }
+        if (directory != NULL)
+            closedir(directory);
+    }
+    ts_bytes_free(&name);
 }
 
 static void release_all(ts_writer *writer)
@@ -184,22 +213,6 @@ void ts_writer_fail(ts_writer *writer, ts_status status)
         writer->status = status;
 }
 
-/* The directory's entry must be on the disk too. A directory that cannot be synced (some file systems) has renamed all the same. */
-static void sync_directory(ts_writer *writer)
-{
-    const ts_io *io = ts_runtime_io(writer->runtime);
-    char *slash = strrchr(writer->temporary, '/');
-    int directory;
-    if (slash != NULL)
-        slash[slash == writer->temporary] = 0;
-    directory = io->open(io->user, slash ? writer->temporary : ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC, 0);
-    if (directory < 0)
-        return;
-    if (io->sync(io->user, directory) != 0 && errno != EINVAL)
-        fail_system(writer, "its folder cannot be synced");
-    io->close(io->user, directory);
-}
-
 /* After a failed fsync the file is given up: a second one would lie about what the first one lost. */
 static void replace(ts_writer *writer)
 {
@@ -214,7 +227,7 @@ static void replace(ts_writer *writer)
     if (writer->status != TS_OK)
         io->unlink(io->user, writer->temporary);
     else
-        sync_directory(writer);
+        writer->status = ts_directory_sync(writer->runtime, writer->path);
 }
 
 ts_status ts_writer_commit(ts_writer *writer)

@@ -73,8 +73,8 @@ ts_status ts_tokenizer_encode_files(const ts_tokenizer *tokenizer, const char *c
         return ts_fail(TS_ERROR_INVALID_ARGUMENT, "ts_tokenizer_encode_files: a pointer is NULL");
     if (tokenizer->end_of_text == TS_TOKENIZER_NONE)
         return ts_fail(TS_ERROR_INVALID_ARGUMENT, "the tokenizer has no end of text, which divides the stories of a shard");
-    if (report != NULL) /* a report that cannot be filled is told before the work */
-        TS_TRY(ts_report_write(report, &counted, sizeof counted, "ts_shard_report"));
+    if (report != NULL)
+        TS_TRY(ts_report_check(report, "ts_shard_report"));
     TS_TRY(ts_stories_open(&stories, tokenizer->runtime, paths, path_count));
     encoder e = {.tokenizer = tokenizer};
     ts_status status = ts_shard_writer_open(&shard, tokenizer->runtime, shard_path, tokenizer->vocabulary.count);

@@ -47,6 +47,18 @@ static ts_status open_log(ts_trainer *trainer, uint64_t log_bytes)
     return status;
 }
 
+/* Whoever was killed while it wrote left a temporary; with the folder's lock nobody is writing now. */
+static void sweep(ts_trainer *trainer)
+{
+    static const char *const names[] = {TS_CHECKPOINT_NAME, TS_LOG_NAME};
+    for (size_t i = 0; i < TS_COUNT_OF(names); i++) {
+        char *path = ts_path_join(trainer->runtime, trainer->run_directory, names[i]);
+        if (path != NULL)
+            ts_writer_sweep(trainer->runtime, path);
+        ts_release(trainer->runtime, path);
+    }
+}
+
 static ts_status refuse_used(ts_trainer *trainer)
 {
     char *path = ts_path_join(trainer->runtime, trainer->run_directory, TS_CHECKPOINT_NAME);
@@ -76,6 +88,7 @@ ts_status ts_trainer_take_folder(ts_trainer *trainer, const char *folder, uint64
     memcpy(trainer->run_directory, folder, size);
     if (!resumed)
         TS_TRY(refuse_used(trainer));
+    sweep(trainer);
     return open_log(trainer, log_bytes);
 }
 

@@ -25,22 +25,28 @@ static void checkpoint(run *r)
     r->saved_at = ts_clock();
 }
 
+static ts_status tell(run *r, bool due)
+{
+    ts_trainer_report report;
+    ts_trainer_fill_report(r->trainer, &report);
+    report.due = due;
+    if (r->progress != NULL && r->progress(r->user, &report) != 0)
+        return ts_fail(TS_ERROR_CANCELLED, "the training was stopped at step %llu", (unsigned long long)r->trainer->state.step);
+    return TS_OK;
+}
+
+static ts_status tell_validating(void *user)
+{
+    return tell(user, false);
+}
+
 static ts_status validate(run *r)
 {
     ts_score score;
     if (r->trainer->batches.held_story_count == 0)
         return TS_OK;
-    TS_TRY(ts_trainer_validate_within(r->trainer, &score));
+    TS_TRY(ts_trainer_validate_within(r->trainer, &score, tell_validating, r));
     ts_trainer_note(r->trainer, "valid");
-    return TS_OK;
-}
-
-static ts_status tell(run *r)
-{
-    ts_trainer_report report;
-    ts_trainer_fill_report(r->trainer, &report);
-    if (r->progress != NULL && r->progress(r->user, &report) != 0)
-        return ts_fail(TS_ERROR_CANCELLED, "the training was stopped at step %llu", (unsigned long long)r->trainer->state.step);
     return TS_OK;
 }
 
@@ -51,15 +57,15 @@ static ts_status between_steps(run *r)
     const ts_trainer_options *o = &t->options;
     double start = ts_clock();
     ts_status status = TS_OK;
-    bool log = t->state.step % o->log_interval == 0;
+    bool log = t->state.step % o->log_interval == 0, valid = o->valid_interval > 0 && t->state.step % o->valid_interval == 0;
     if (log)
         ts_trainer_note(t, "step");
-    if (o->valid_interval > 0 && t->state.step % o->valid_interval == 0)
+    if (valid)
         status = validate(r);
     if (status == TS_OK && (o->checkpoint_interval > 0 ? t->state.step % o->checkpoint_interval == 0 : start - r->saved_at >= CHECKPOINT_SECONDS))
         checkpoint(r);
     t->state.seconds += ts_clock() - start;
-    return status == TS_OK && log ? tell(r) : status;
+    return status == TS_OK ? tell(r, log || valid) : status;
 }
 
 static ts_status work(run *r)
@@ -72,11 +78,15 @@ static ts_status work(run *r)
             checkpoint(r);
         TS_TRY(status);
     }
-    TS_TRY(validate(r));
-    ts_trainer_note(t, "end");
+    ts_status status = validate(r);
+    if (status != TS_OK && status != TS_ERROR_CANCELLED)
+        return status;
+    if (status == TS_OK)
+        ts_trainer_note(t, "end");
     checkpoint(r);
-    ts_status status = tell(r);
-    return status != TS_OK && status != TS_ERROR_CANCELLED ? status : r->saved;
+    if (status == TS_OK)
+        (void)tell(r, true); /* there is nothing left to stop */
+    return status != TS_OK ? status : r->saved;
 }
 
 ts_status ts_trainer_run(ts_trainer *trainer, ts_trainer_progress progress, void *user)

@@ -303,7 +303,7 @@ ts_status ts_trainer_step(ts_trainer *trainer, ts_trainer_report *report)
 
 /* ---- validation, snapshot, checkpoint ---- */
 
-ts_status ts_trainer_validate_within(ts_trainer *t, ts_score *score)
+ts_status ts_trainer_validate_within(ts_trainer *t, ts_score *score, ts_status (*between)(void *user), void *user)
 {
     const ts_batches *b = &t->batches;
     ts_model *model;
@@ -315,7 +315,8 @@ ts_status ts_trainer_validate_within(ts_trainer *t, ts_score *score)
     ts_status status = ts_scorer_make(&scorer, model);
     if (status == TS_OK) {
         for (size_t i = 0; i < b->held_story_count && status == TS_OK; i++)
-            status = ts_scorer_add(scorer, b->held + b->held_stories[i].begin, b->held_stories[i].count, b->held_stories[i].bytes, score);
+            if ((status = ts_scorer_add(scorer, b->held + b->held_stories[i].begin, b->held_stories[i].count, b->held_stories[i].bytes, score)) == TS_OK && between)
+                status = between(user);
         ts_scorer_free(scorer);
     }
     ts_model_free(model);
@@ -330,7 +331,7 @@ ts_status ts_trainer_validate(ts_trainer *trainer, ts_score *score)
 {
     ts_score now;
     TS_TRY(enter(trainer, "ts_trainer_validate"));
-    ts_status status = ts_trainer_validate_within(trainer, &now);
+    ts_status status = ts_trainer_validate_within(trainer, &now, NULL, NULL);
     ts_busy_leave(&trainer->busy);
     return status == TS_OK && score ? ts_report_write(score, &now, sizeof now, "ts_score") : status;
 }

@@ -89,7 +89,8 @@ double ts_trainer_fraction(const ts_trainer *trainer, uint64_t step);
 void ts_trainer_fill_report(const ts_trainer *trainer, ts_trainer_report *report);
 /* Like the public ones, for callers that have the trainer already. */
 ts_status ts_trainer_step_within(ts_trainer *trainer);
-ts_status ts_trainer_validate_within(ts_trainer *trainer, ts_score *score);
+/* `between` (may be NULL) is called after each story and may end it. */
+ts_status ts_trainer_validate_within(ts_trainer *trainer, ts_score *score, ts_status (*between)(void *user), void *user);
 ts_status ts_trainer_save_within(ts_trainer *trainer, const char *path);
 
 /* ---- optimizer.c ---- */

@@ -206,7 +206,7 @@ FIELD(ts_trainer_options, valid_interval, uint32_t, 172, 4);
 FIELD(ts_trainer_options, checkpoint_interval, uint32_t, 176, 4);
 FIELD(ts_trainer_options, log_interval, uint32_t, 180, 4);
 
-SIZE(ts_trainer_report, 120);
+SIZE(ts_trainer_report, 128);
 FIELD(ts_trainer_report, struct_size, size_t, 0, 8);
 FIELD(ts_trainer_report, step, uint64_t, 8, 8);
 FIELD(ts_trainer_report, total_steps, uint64_t, 16, 8);
@@ -222,6 +222,8 @@ FIELD(ts_trainer_report, valid_bits_per_byte, double, 88, 8);
 FIELD(ts_trainer_report, tokens_per_second, double, 96, 8);
 FIELD(ts_trainer_report, seconds, double, 104, 8);
 FIELD(ts_trainer_report, remaining_seconds, double, 112, 8);
+FIELD(ts_trainer_report, due, uint32_t, 120, 4);
+FIELD(ts_trainer_report, reserved, uint32_t, 124, 4);
 #endif
 
 /* ---- generator.h ---- */

@@ -463,6 +463,73 @@ static void test_run_folder(void **state)
     assert_int_equal(steps, 6);
 }
 
+/* A stop takes effect at the next step, and between the stories of a validation too; what it interrupted is there when the run goes on. */
+typedef struct stopper {
+    uint64_t step;
+    bool validating;
+    size_t calls, due;
+    uint64_t last;
+} stopper;
+
+static int32_t stop_as_told(void *user, const ts_trainer_report *report)
+{
+    stopper *s = user;
+    bool again = report->step == s->last; /* a second call at a step: a validation */
+    s->calls++;
+    s->due += report->due;
+    s->last = report->step;
+    return report->step >= s->step && again == s->validating;
+}
+
+static void test_stops_at_once(void **state)
+{
+    (void)state;
+    ts_trainer_options o = small_options(12);
+    o.log_interval = 100;
+    o.valid_interval = 4;
+    ts_trainer *straight = make_trainer(NULL, TS_ARCHITECTURE_LLAMA, &o), *resumed;
+    stopper count = {.step = UINT64_MAX};
+    assert_int_equal(ts_trainer_run(straight, stop_as_told, &count), TS_OK);
+    assert_int_equal(count.due, 4); /* three validations and the end */
+    assert_true(count.calls >= 12 + 4 + 4);
+    for (int validating = 0; validating < 2; validating++) {
+        stopper s = {.step = validating ? 8 : 5, .validating = validating, .last = UINT64_MAX};
+        o.run_directory = in_work(validating ? "stop-1" : "stop-0");
+        ts_trainer *first = make_trainer(NULL, TS_ARCHITECTURE_LLAMA, &o);
+        assert_int_equal(ts_trainer_run(first, stop_as_told, &s), TS_ERROR_CANCELLED);
+        assert_int_equal(first->state.step, s.step);
+        ts_trainer_free(first);
+        assert_int_equal(resume(&resumed, o.run_directory, &text_path), TS_OK);
+        assert_int_equal(resumed->state.step, s.step);
+        assert_int_equal(ts_trainer_run(resumed, NULL, NULL), TS_OK);
+        assert_true(same_run(straight, resumed));
+        ts_trainer_free(resumed);
+    }
+    ts_trainer_free(straight);
+}
+
+/* Temporaries that killed processes left are removed by who takes the folder next; other files stay. */
+static void test_sweeps_temporaries(void **state)
+{
+    (void)state;
+    ts_trainer_options o = small_options(1);
+    o.run_directory = in_work("swept");
+    ts_trainer *t = make_trainer(NULL, TS_ARCHITECTURE_LLAMA, &o);
+    ts_trainer_free(t);
+    static const char *const left[] = {"swept/." TS_CHECKPOINT_NAME ".123-0.tmp", "swept/." TS_LOG_NAME ".99999-12.tmp"};
+    static const char *const others[] = {"swept/." TS_CHECKPOINT_NAME ".old.tmp", "swept/." TS_CHECKPOINT_NAME ".1-0.tmp.mine", "swept/notes.tmp", "swept/.1-0.tmp"};
+    for (size_t i = 0; i < TS_COUNT_OF(left); i++)
+        put_file(left[i], "x", 1);
+    for (size_t i = 0; i < TS_COUNT_OF(others); i++)
+        put_file(others[i], "x", 1);
+    t = make_trainer(NULL, TS_ARCHITECTURE_LLAMA, &o);
+    ts_trainer_free(t);
+    for (size_t i = 0; i < TS_COUNT_OF(left); i++)
+        assert_false(ts_path_exists(in_work(left[i])));
+    for (size_t i = 0; i < TS_COUNT_OF(others); i++)
+        remove_file(others[i]);
+}
+
 /* ---- numbers ---- */
 
 static void test_divergence(void **state)
@@ -562,6 +629,7 @@ int main(void)
         cmocka_unit_test(test_batches),          cmocka_unit_test(test_shard_data),          cmocka_unit_test(test_resume_same_bits),
         cmocka_unit_test(test_threads_same_bits), cmocka_unit_test(test_accumulation),       cmocka_unit_test(test_damaged_checkpoints),
         cmocka_unit_test(test_full_disk),        cmocka_unit_test(test_killed_while_saving), cmocka_unit_test(test_run_folder),
+        cmocka_unit_test(test_stops_at_once),    cmocka_unit_test(test_sweeps_temporaries),
         cmocka_unit_test(test_divergence),       cmocka_unit_test(test_refusals),            cmocka_unit_test(test_out_of_memory),
     };
     return cmocka_run_group_tests_name("trainer", tests, make_all, remove_all);

@@ -154,7 +154,7 @@ class ts_trainer_report(Structure):
     _fields_ = [("struct_size", c_size_t), ("step", c_uint64), ("total_steps", c_uint64), ("tokens", c_uint64), ("skipped_steps", c_uint64),
                 ("epoch", c_double), ("loss", c_double), ("bits_per_byte", c_double), ("gradient_norm", c_double), ("learning_rate", c_double),
                 ("valid_nats_per_token", c_double), ("valid_bits_per_byte", c_double), ("tokens_per_second", c_double), ("seconds", c_double),
-                ("remaining_seconds", c_double)]
+                ("remaining_seconds", c_double), ("due", c_uint32), ("reserved", c_uint32)]
 
 
 class ts_sampler_options(Structure):

@@ -40,6 +40,7 @@ class Report:
     tokens_per_second: float
     seconds: float
     remaining_seconds: float
+    due: bool  # a step of log_interval, one with a validation, or the end: worth a line
 
 
 _FIELDS = [field.name for field in dataclasses.fields(Report)]
@@ -99,8 +100,8 @@ class Trainer(Handle):
             yield self.step()
 
     def run(self, progress: Optional[Callable[[Report], Any]] = None) -> Report:
-        """Steps until the run's end, with validation, checkpoints and log. progress(report) is called every log_interval steps and at the end;
-        when it returns something true (CancelledError) or raises, a checkpoint is written and the run can go on later. Ctrl-C stops there too."""
+        """Steps until the run's end, with validation, checkpoints and log. progress(report) is called after every step and between
+        the stories of a validation (report.due tells which are worth a line); when it returns something true (CancelledError) or raises, a checkpoint is written and the run can go on later. Ctrl-C stops there too."""
         watch = callback(_c.ts_trainer_progress, lambda user, report: progress is not None and progress(_report(report[0])))
         with interruptible():
             _c.library.ts_trainer_run(self._c, watch, None)
