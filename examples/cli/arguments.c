@@ -29,8 +29,10 @@ bool cli_given(const cli_common *common, const char *name)
 
 const char *cli_command_name(const cli_command *command)
 {
-    static char name[64];
-    snprintf(name, sizeof name, "tinystories %s%s%s", command->noun, command->verb ? " " : "", command->verb ? command->verb : "");
+    static char names[16][32];
+    static unsigned next;
+    char *name = names[next++ % CLI_COUNT_OF(names)];
+    snprintf(name, sizeof names[0], "%s%s%s", command->noun, command->verb ? " " : "", command->verb ? command->verb : "");
     return name;
 }
 
@@ -77,8 +79,8 @@ static ts_status fail_unknown(const cli_command *command, const char *given)
     for (size_t i = 0; i < CLI_COUNT_OF(common_arguments); i++)
         cli_nearest_consider(&nearest, option, common_arguments[i].name);
     if (nearest.name != NULL)
-        return cli_usage("'%s' is no option of '%s'; did you mean %s?", given, cli_command_name(command), nearest.name);
-    return cli_usage("'%s' is no option of '%s'; see its --help", given, cli_command_name(command));
+        return cli_usage("'%s' is no option of 'tinystories %s'; did you mean %s?", given, cli_command_name(command), nearest.name);
+    return cli_usage("'%s' is no option of 'tinystories %s'; see its --help", given, cli_command_name(command));
 }
 
 /* ---- values ---- */
@@ -127,18 +129,18 @@ static ts_status set_number(const cli_argument *a, const char *text, void *membe
     return TS_OK;
 }
 
-static ts_status set_choice(const cli_argument *a, const char *text, void *member)
+ts_status cli_choose(const char *name, const char *text, const char *(*choice)(size_t index), uint32_t *chosen)
 {
     char known[512] = "";
-    for (size_t i = 0; a->choice(i) != NULL; i++) {
-        if (strcmp(a->choice(i), text) == 0) {
-            *(uint32_t *)member = (uint32_t)i;
+    for (size_t i = 0; choice(i) != NULL; i++) {
+        if (strcmp(choice(i), text) == 0) {
+            *chosen = (uint32_t)i;
             return TS_OK;
         }
         size_t used = strlen(known);
-        snprintf(known + used, sizeof known - used, "%s%s", i == 0 ? "" : ", ", a->choice(i));
+        snprintf(known + used, sizeof known - used, "%s%s", i == 0 ? "" : ", ", choice(i));
     }
-    return cli_fail("%s is '%s', expected one of %s", a->name, text, known);
+    return cli_fail("%s is '%s', expected one of %s", name, text, known);
 }
 
 static ts_status set_value(const cli_argument *a, const char *text, void *values)
@@ -153,7 +155,7 @@ static ts_status set_value(const cli_argument *a, const char *text, void *values
     case CLI_DOUBLE:
         return set_number(a, text, member);
     case CLI_CHOICE:
-        return set_choice(a, text, member);
+        return cli_choose(a->name, text, a->choice, member);
     case CLI_PATHS:
         paths->items[paths->count++] = text;
         return TS_OK;
@@ -200,7 +202,7 @@ static ts_status check_required(const cli_command *command, const cli_common *co
 {
     for (size_t i = 0; i < command->argument_count; i++)
         if ((command->arguments[i].flags & CLI_REQUIRED) && !(common->given >> i & 1))
-            return cli_usage("%s is missing; see '%s --help'", command->arguments[i].name, cli_command_name(command));
+            return cli_usage("%s is missing; see 'tinystories %s --help'", command->arguments[i].name, cli_command_name(command));
     return TS_OK;
 }
 
@@ -280,7 +282,7 @@ void cli_arguments_help(const cli_command *command)
         return;
     if (command->defaults != NULL)
         command->defaults(values);
-    printf("usage: %s", cli_command_name(command));
+    printf("usage: tinystories %s", cli_command_name(command));
     for (size_t i = 0; i < command->argument_count; i++) {
         const cli_argument *a = &command->arguments[i];
         if (a->flags & CLI_REQUIRED)

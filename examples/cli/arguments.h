@@ -25,7 +25,8 @@ enum {
 enum {
     CLI_REQUIRED = 1, /* flag: must be given */
     CLI_ABOVE = 2,    /* flag: `least` itself is too little */
-    CLI_QUIET = 4     /* flag: help does not print the default */
+    CLI_QUIET = 4,    /* flag: help does not print the default */
+    CLI_FIXED = 8     /* flag: of a run that is resumed its checkpoint says it */
 };
 
 typedef struct cli_paths {
@@ -68,10 +69,13 @@ ts_status cli_arguments_parse(const cli_command *command, int count, char **argu
 
 void cli_arguments_help(const cli_command *command);
 
+/* The index of the choice that `text` names; a failure speaks of `name` and lists all. */
+ts_status cli_choose(const char *name, const char *text, const char *(*choice)(size_t index), uint32_t *chosen);
+
 /* Whether an option of the command stood on the command line. */
 bool cli_given(const cli_common *common, const char *name);
 
-/* "tinystories noun verb"; static, valid until the next call. */
+/* "noun verb"; static, the last sixteen stay valid. */
 const char *cli_command_name(const cli_command *command);
 
 /* The name that was probably meant, among those that were considered. */

@@ -11,6 +11,8 @@
 typedef struct sample_values {
     cli_common common;
     const char *model, *prompt;
+    size_t prompt_size;
+    char *input; /* what --prompt - read */
     uint32_t count;
     ts_model_options opening;
     ts_sampler_options options;
@@ -25,63 +27,37 @@ static void sample_defaults(void *values)
     ts_sampler_options_init(&v->options, sizeof v->options);
 }
 
-/* A growing text. */
-typedef struct piece {
-    char *text;
-    size_t size, capacity;
-} piece;
-
-static bool append(piece *p, const char *text, size_t size)
-{
-    if (size > p->capacity - p->size) {
-        size_t capacity = 2 * (p->size + size) + 1024;
-        char *larger = realloc(p->text, capacity);
-        if (larger == NULL)
-            return false;
-        p->text = larger;
-        p->capacity = capacity;
-    }
-    if (size > 0)
-        memcpy(p->text + p->size, text, size);
-    p->size += size;
-    return true;
-}
-
 /* The prompt, from standard input for "-", whose white space at the end is no part of it: a word is told with the space before it. */
-static ts_status read_prompt(const char *given, piece *prompt)
+static ts_status read_prompt(sample_values *v)
 {
-    char block[4096];
-    size_t size;
-    if (strcmp(given, "-") != 0)
-        return append(prompt, given, strlen(given)) ? TS_OK : cli_fail("there is no memory");
-    while ((size = fread(block, 1, sizeof block, stdin)) > 0)
-        if (!append(prompt, block, size))
-            return cli_fail("--prompt -: there is no memory for it");
-    if (ferror(stdin))
+    size_t capacity = 0;
+    v->prompt_size = strlen(v->prompt);
+    if (strcmp(v->prompt, "-") != 0)
+        return TS_OK;
+    ssize_t size = getdelim(&v->input, &capacity, 0, stdin);
+    if (ferror(stdin) || (size < 0 && !feof(stdin)))
         return cli_fail("--prompt -: standard input cannot be read: %s", strerror(errno));
-    while (prompt->size > 0 && strchr(" \t\r\n", prompt->text[prompt->size - 1]) != NULL)
-        prompt->size--;
+    v->prompt = size > 0 ? v->input : "";
+    v->prompt_size = strlen(v->prompt);
+    while (v->prompt_size > 0 && strchr(" \t\r\n", v->prompt[v->prompt_size - 1]) != NULL)
+        v->prompt_size--;
     return TS_OK;
 }
 
-/* A story, printed as it comes; for JSON it is kept. Nothing is printed before it could be started. */
-static ts_status tell(ts_sampler *sampler, const piece *prompt, uint64_t seed, piece *kept, uint64_t *tokens)
+/* Writes a story as it comes. Nothing is written before it could be started. */
+static ts_status tell(ts_sampler *sampler, const sample_values *v, uint64_t seed, FILE *file, uint64_t *tokens)
 {
-    const char *text = prompt->text;
-    size_t size = prompt->size;
-    bool terminal = isatty(STDOUT_FILENO) == 1;
-    ts_status status = ts_sampler_start_seeded(sampler, prompt->text, prompt->size, seed);
+    const char *text = v->prompt;
+    size_t size = v->prompt_size;
+    bool terminal = file == stdout && isatty(STDOUT_FILENO) == 1;
+    ts_status status = ts_sampler_start_seeded(sampler, text, size, seed);
     *tokens = 0;
-    for (text = text != NULL ? text : ""; status == TS_OK && text != NULL && !ferror(stdout); *tokens += text != NULL) {
-        if (kept != NULL && !append(kept, text, size))
-            return cli_fail("there is no memory for the story");
-        if (kept == NULL)
-            fwrite(text, 1, size, stdout);
+    while (status == TS_OK && text != NULL && !ferror(file)) {
+        fwrite(text, 1, size, file);
         if (terminal)
-            fflush(stdout);
+            fflush(file);
         status = ts_sampler_next(sampler, &text, &size);
-        if (status != TS_OK)
-            break;
+        *tokens += status == TS_OK && text != NULL;
     }
     return status;
 }
@@ -93,7 +69,7 @@ static const char *finish_name(int32_t finish)
 }
 
 /* Several stories are divided by a line <|endoftext|>, so that the output is itself a file of stories. */
-static ts_status tell_lines(ts_sampler *sampler, const sample_values *v, const piece *prompt)
+static ts_status tell_lines(ts_sampler *sampler, const sample_values *v)
 {
     uint64_t tokens;
     ts_status status = TS_OK;
@@ -101,49 +77,58 @@ static ts_status tell_lines(ts_sampler *sampler, const sample_values *v, const p
         double start = cli_clock();
         if (i > 0)
             printf("<|endoftext|>\n");
-        status = tell(sampler, prompt, v->options.seed + i, NULL, &tokens);
-        if (status != TS_OK)
-            break;
-        putchar('\n');
-        if (v->common.verbose)
+        status = tell(sampler, v, v->options.seed + i, stdout, &tokens);
+        if (status == TS_OK)
+            putchar('\n');
+        if (status == TS_OK && v->common.verbose)
             fprintf(stderr, "seed %llu, %llu tokens, %.0f tokens/s, finish: %s\n", (unsigned long long)(v->options.seed + i), (unsigned long long)tokens,
                     (double)tokens / (cli_clock() - start), finish_name(ts_sampler_finish(sampler)));
     }
     return status;
 }
 
-static ts_status tell_json(ts_sampler *sampler, const sample_values *v, const piece *prompt)
+/* One story as JSON; the object is begun once the first one could be told. */
+static ts_status tell_record(ts_sampler *sampler, const sample_values *v, uint64_t seed, cli_output *o, bool first)
 {
-    piece told = {0};
+    char *text = NULL;
+    size_t size = 0;
     uint64_t tokens;
+    double start = cli_clock();
+    FILE *kept = open_memstream(&text, &size);
+    if (kept == NULL)
+        return cli_fail("there is no memory for a story");
+    ts_status status = tell(sampler, v, seed, kept, &tokens);
+    if (fclose(kept) != 0 && status == TS_OK)
+        status = cli_fail("there is no memory for a story");
+    if (status == TS_OK) {
+        if (first) {
+            *o = cli_output_start(&v->common);
+            cli_text(o, "model", v->model);
+            cli_text_sized(o, "prompt", v->prompt, v->prompt_size);
+            cli_open(o, "stories", '[');
+        }
+        cli_open(o, NULL, '{');
+        cli_text_sized(o, "text", text, size);
+        cli_integer(o, "seed", seed);
+        cli_integer(o, "tokens", tokens);
+        cli_text(o, "finish", finish_name(ts_sampler_finish(sampler)));
+        cli_number(o, "tokens_per_second", (double)tokens / (cli_clock() - start), 0);
+        cli_close(o, '}');
+    }
+    free(text);
+    return status;
+}
+
+static ts_status tell_json(ts_sampler *sampler, const sample_values *v)
+{
     cli_output o;
     ts_status status = TS_OK;
-    for (uint32_t i = 0; i < v->count && status == TS_OK && !ferror(stdout); i++) {
-        uint64_t seed = v->options.seed + i;
-        double start = cli_clock();
-        told.size = 0;
-        status = tell(sampler, prompt, seed, &told, &tokens);
-        if (status != TS_OK)
-            break;
-        if (i == 0) {
-            o = cli_output_start(&v->common);
-            cli_text(&o, "model", v->model);
-            cli_text_sized(&o, "prompt", prompt->text, prompt->size);
-            cli_open(&o, "stories", '[');
-        }
-        cli_open(&o, NULL, '{');
-        cli_text_sized(&o, "text", told.text, told.size);
-        cli_integer(&o, "seed", seed);
-        cli_integer(&o, "tokens", tokens);
-        cli_text(&o, "finish", finish_name(ts_sampler_finish(sampler)));
-        cli_number(&o, "tokens_per_second", (double)tokens / (cli_clock() - start), 0);
-        cli_close(&o, '}');
-    }
+    for (uint32_t i = 0; i < v->count && status == TS_OK && !ferror(stdout); i++)
+        status = tell_record(sampler, v, v->options.seed + i, &o, i == 0);
     if (status == TS_OK) {
         cli_close(&o, ']');
         cli_output_end(&o);
     }
-    free(told.text);
     return status;
 }
 
@@ -152,23 +137,22 @@ static ts_status sample(void *values)
     sample_values *v = values;
     ts_model *model = NULL;
     ts_sampler *sampler = NULL;
-    piece prompt = {0};
     if (v->options.ignore_end && v->options.max_tokens == 0)
         return cli_usage("--ignore-end needs --tokens N, or the story would have no end");
     if (!cli_given(&v->common, "--seed"))
         v->options.seed = ((uint64_t)time(NULL) << 16 ^ (uint64_t)getpid()) & UINT64_C(0x1fffffffffffff); /* JSON readers have 53 bits */
     if (v->options.max_tokens > 0)
         v->options.context_full = TS_CONTEXT_FULL_SLIDE; /* so many were asked for */
-    ts_status status = read_prompt(v->prompt, &prompt);
+    ts_status status = read_prompt(v);
     if (status == TS_OK)
         status = ts_model_open(&model, v->common.runtime, v->model, &v->opening);
     if (status == TS_OK)
         status = ts_sampler_new(&sampler, model, &v->options);
     if (status == TS_OK)
-        status = (v->common.json ? tell_json : tell_lines)(sampler, v, &prompt);
+        status = (v->common.json ? tell_json : tell_lines)(sampler, v);
     ts_sampler_free(sampler);
     ts_model_free(model);
-    free(prompt.text);
+    free(v->input);
     return status;
 }
 

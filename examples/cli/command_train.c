@@ -53,15 +53,12 @@ static ts_status check_paths(const char *option, const cli_paths *paths, bool sh
 /* A resumed run takes everything but data, folder, ends and intervals from its checkpoint. */
 static ts_status check_resume(const train_values *v)
 {
-    static const char *const fixed[] = {"--preset",   "--tokenizer",    "--size",        "--context",    "--width",         "--layers",
-                                        "--heads",    "--kv-heads",     "--hidden",      "--seed",       "--learning-rate", "--final-rate",
-                                        "--warmup",   "--beta1",        "--beta2",       "--epsilon",    "--clip",          "--weight-decay",
-                                        "--schedule", "--batch-tokens", "--micro-batch", "--valid-share"};
+    const cli_command *command = v->common.command;
     if (v->run == NULL)
         return cli_usage("--resume needs --run DIR, the folder of the run to go on with");
-    for (size_t i = 0; i < CLI_COUNT_OF(fixed); i++)
-        if (cli_given(&v->common, fixed[i]))
-            return cli_usage("%s is fixed by the checkpoint and cannot stand beside --resume", fixed[i]);
+    for (size_t i = 0; i < command->argument_count; i++)
+        if ((command->arguments[i].flags & CLI_FIXED) && (v->common.given >> i & 1))
+            return cli_usage("%s is the checkpoint's and cannot stand beside --resume", command->arguments[i].name);
     return TS_OK;
 }
 
@@ -238,32 +235,32 @@ static const cli_argument train_arguments[] = {
     {"--out", "MODEL", CLI_TEXT, 0, OFFSET(out), 0, 0, NULL, "the model.gguf to write (default: model.gguf in the run folder)"},
     {"--run", "DIR", CLI_TEXT, 0, OFFSET(run), 0, 0, NULL, "folder for checkpoint and log, made if missing; without it no run can be resumed"},
     {"--resume", NULL, CLI_FLAG, 0, OFFSET(resume), 0, 0, NULL, "go on from the run folder's checkpoint, with the same text"},
-    {"--preset", "NAME", CLI_CHOICE, 0, OFFSET(preset), 0, 0, ts_architecture_preset_name, "shape of the network"},
-    {"--tokenizer", "T", CLI_TEXT, 0, OFFSET(tokenizer), 0, 0, NULL, "tokenizer to use; without it one is trained on the text"},
-    {"--size", "N", CLI_UINT32, CLI_QUIET, OFFSET(vocabulary.vocabulary_size), 257, 1048576, NULL, "tokens of the tokenizer that is trained (default: the preset's)"},
+    {"--preset", "NAME", CLI_CHOICE, CLI_FIXED, OFFSET(preset), 0, 0, ts_architecture_preset_name, "shape of the network"},
+    {"--tokenizer", "T", CLI_TEXT, CLI_FIXED, OFFSET(tokenizer), 0, 0, NULL, "tokenizer to use; without it one is trained on the text"},
+    {"--size", "N", CLI_UINT32, CLI_QUIET | CLI_FIXED, OFFSET(vocabulary.vocabulary_size), 257, 1048576, NULL, "tokens of the tokenizer that is trained (default: the preset's)"},
     {"--minutes", "N", CLI_DOUBLE, CLI_ABOVE | CLI_QUIET, OFFSET(minutes), 0, 1e7, NULL, "stop after so many minutes of training"},
     {"--steps", "N", CLI_UINT64, CLI_QUIET, OFFSET(options.max_steps), 1, 1e15, NULL, "stop after so many steps"},
     {"--tokens", "N", CLI_UINT64, CLI_QUIET, OFFSET(options.max_tokens), 1, 1e15, NULL, "stop after so many tokens"},
     {"--epochs", "N", CLI_DOUBLE, CLI_ABOVE | CLI_QUIET, OFFSET(options.max_epochs), 0, 1e9, NULL, "stop after so many passes over the text (default: 1, if nothing else ends the run)"},
-    {"--seed", "S", CLI_UINT64, 0, OFFSET(options.seed), 0, 0, NULL, "of the weights and the order of the data"},
-    {"--context", "N", CLI_UINT32, CLI_QUIET, OFFSET(shape.context_length), 1, 1048576, NULL, "tokens of a sequence (default: the preset's)"},
-    {"--width", "N", CLI_UINT32, CLI_QUIET, OFFSET(shape.width), 1, 65536, NULL, "width of the network (default: the preset's)"},
-    {"--layers", "N", CLI_UINT32, CLI_QUIET, OFFSET(shape.layers), 1, 1024, NULL, "layers (default: the preset's)"},
-    {"--heads", "N", CLI_UINT32, CLI_QUIET, OFFSET(shape.heads), 1, 65536, NULL, "attention heads (default: the preset's)"},
-    {"--kv-heads", "N", CLI_UINT32, CLI_QUIET, OFFSET(shape.key_value_heads), 1, 65536, NULL, "heads for keys and values (default: the preset's, or as many as --heads)"},
-    {"--hidden", "N", CLI_UINT32, CLI_QUIET, OFFSET(shape.hidden), 1, 1048576, NULL, "width inside the MLP (default: the preset's, or by --width)"},
-    {"--learning-rate", "X", CLI_DOUBLE, 0, OFFSET(options.learning_rate), 0, 1e6, NULL, "at its peak; 0: chosen by width"},
-    {"--final-rate", "X", CLI_DOUBLE, 0, OFFSET(options.final_rate), 0, 1, NULL, "share of the peak that is left at the end"},
-    {"--warmup", "X", CLI_DOUBLE, 0, OFFSET(options.warmup), 0, 1, NULL, "share of the run in which the rate rises"},
-    {"--schedule", "NAME", CLI_CHOICE, 0, OFFSET(options.schedule), 0, 0, schedule_name, "how the rate falls"},
-    {"--beta1", "X", CLI_DOUBLE, 0, OFFSET(options.beta1), 0, 0.999999, NULL, "decay of AdamW's first moment"},
-    {"--beta2", "X", CLI_DOUBLE, 0, OFFSET(options.beta2), 0, 0.999999, NULL, "decay of AdamW's second moment"},
-    {"--epsilon", "X", CLI_DOUBLE, 0, OFFSET(options.epsilon), 0, 1, NULL, "of AdamW"},
-    {"--weight-decay", "X", CLI_DOUBLE, 0, OFFSET(options.weight_decay), 0, 100, NULL, "of matrices alone"},
-    {"--clip", "X", CLI_DOUBLE, 0, OFFSET(options.clip), 0, 1e9, NULL, "largest norm of the gradient; 0: none"},
-    {"--batch-tokens", "N", CLI_UINT32, 0, OFFSET(options.batch_tokens), 0, 1 << 30, NULL, "tokens of a step; 0: 8 sequences"},
-    {"--micro-batch", "N", CLI_UINT32, 0, OFFSET(options.micro_batch), 0, 65536, NULL, "sequences in memory at once; 0: 8"},
-    {"--valid-share", "X", CLI_DOUBLE, 0, OFFSET(options.valid_share), 0, 0.5, NULL, "share of the stories that is held out without --valid"},
+    {"--seed", "S", CLI_UINT64, CLI_FIXED, OFFSET(options.seed), 0, 0, NULL, "of the weights and the order of the data"},
+    {"--context", "N", CLI_UINT32, CLI_QUIET | CLI_FIXED, OFFSET(shape.context_length), 1, 1048576, NULL, "tokens of a sequence (default: the preset's)"},
+    {"--width", "N", CLI_UINT32, CLI_QUIET | CLI_FIXED, OFFSET(shape.width), 1, 65536, NULL, "width of the network (default: the preset's)"},
+    {"--layers", "N", CLI_UINT32, CLI_QUIET | CLI_FIXED, OFFSET(shape.layers), 1, 1024, NULL, "layers (default: the preset's)"},
+    {"--heads", "N", CLI_UINT32, CLI_QUIET | CLI_FIXED, OFFSET(shape.heads), 1, 65536, NULL, "attention heads (default: the preset's)"},
+    {"--kv-heads", "N", CLI_UINT32, CLI_QUIET | CLI_FIXED, OFFSET(shape.key_value_heads), 1, 65536, NULL, "heads for keys and values (default: the preset's, or as many as --heads)"},
+    {"--hidden", "N", CLI_UINT32, CLI_QUIET | CLI_FIXED, OFFSET(shape.hidden), 1, 1048576, NULL, "width inside the MLP (default: the preset's, or by --width)"},
+    {"--learning-rate", "X", CLI_DOUBLE, CLI_FIXED, OFFSET(options.learning_rate), 0, 1e6, NULL, "at its peak; 0: chosen by width"},
+    {"--final-rate", "X", CLI_DOUBLE, CLI_FIXED, OFFSET(options.final_rate), 0, 1, NULL, "share of the peak that is left at the end"},
+    {"--warmup", "X", CLI_DOUBLE, CLI_FIXED, OFFSET(options.warmup), 0, 1, NULL, "share of the run in which the rate rises"},
+    {"--schedule", "NAME", CLI_CHOICE, CLI_FIXED, OFFSET(options.schedule), 0, 0, schedule_name, "how the rate falls"},
+    {"--beta1", "X", CLI_DOUBLE, CLI_FIXED, OFFSET(options.beta1), 0, 0.999999, NULL, "decay of AdamW's first moment"},
+    {"--beta2", "X", CLI_DOUBLE, CLI_FIXED, OFFSET(options.beta2), 0, 0.999999, NULL, "decay of AdamW's second moment"},
+    {"--epsilon", "X", CLI_DOUBLE, CLI_FIXED, OFFSET(options.epsilon), 0, 1, NULL, "of AdamW"},
+    {"--weight-decay", "X", CLI_DOUBLE, CLI_FIXED, OFFSET(options.weight_decay), 0, 100, NULL, "of matrices alone"},
+    {"--clip", "X", CLI_DOUBLE, CLI_FIXED, OFFSET(options.clip), 0, 1e9, NULL, "largest norm of the gradient; 0: none"},
+    {"--batch-tokens", "N", CLI_UINT32, CLI_FIXED, OFFSET(options.batch_tokens), 0, 1 << 30, NULL, "tokens of a step; 0: 8 sequences"},
+    {"--micro-batch", "N", CLI_UINT32, CLI_FIXED, OFFSET(options.micro_batch), 0, 65536, NULL, "sequences in memory at once; 0: 8"},
+    {"--valid-share", "X", CLI_DOUBLE, CLI_FIXED, OFFSET(options.valid_share), 0, 0.5, NULL, "share of the stories that is held out without --valid"},
     {"--valid-interval", "N", CLI_UINT32, 0, OFFSET(options.valid_interval), 0, 4294967295.0, NULL, "steps between validations; 0: at the end alone"},
     {"--checkpoint-interval", "N", CLI_UINT32, 0, OFFSET(options.checkpoint_interval), 0, 4294967295.0, NULL, "steps between checkpoints; 0: every minute"},
     {"--log-interval", "N", CLI_UINT32, 0, OFFSET(options.log_interval), 1, 4294967295.0, NULL, "steps between lines of the log; a run that is interrupted stops then"},

@@ -20,10 +20,10 @@ extern const cli_command cli_dataset_commands[], cli_tokenizer_commands[], cli_m
 
 /* ---- main.c ---- */
 
-/* Notes the line that standard error will show, and returns a failure: exit status 1. Without it the library's error detail is shown. */
-ts_status cli_fail(const char *format, ...) CLI_PRINTF(1, 2);
-/* The same for a command line that is wrong in itself: exit status 2. */
-ts_status cli_usage(const char *format, ...) CLI_PRINTF(1, 2);
+/* Notes the line that standard error will show and the exit status, and returns a failure. Without it the library's error detail is shown, and 1. */
+ts_status cli_refuse(int status, const char *format, ...) CLI_PRINTF(2, 3);
+#define cli_fail(...) cli_refuse(1, __VA_ARGS__)
+#define cli_usage(...) cli_refuse(2, __VA_ARGS__) /* the command line itself is wrong */
 
 /* Before any work: whether a file could be written at `path` (NULL can), and "-" only where `stream` allows it and --json does not need it. */
 ts_status cli_check_out(const cli_common *common, const char *path, bool stream);

@@ -23,22 +23,13 @@ static const cli_command *const nouns[] = {cli_dataset_commands,  cli_tokenizer_
 static char failure[1024];
 static int exit_status = 1;
 
-ts_status cli_fail(const char *format, ...)
+ts_status cli_refuse(int status, const char *format, ...)
 {
     va_list arguments;
     va_start(arguments, format);
     vsnprintf(failure, sizeof failure, format, arguments);
     va_end(arguments);
-    return TS_ERROR_INVALID_ARGUMENT;
-}
-
-ts_status cli_usage(const char *format, ...)
-{
-    va_list arguments;
-    va_start(arguments, format);
-    vsnprintf(failure, sizeof failure, format, arguments);
-    va_end(arguments);
-    exit_status = 2;
+    exit_status = status;
     return TS_ERROR_INVALID_ARGUMENT;
 }
 
@@ -89,34 +80,24 @@ static void show_log(void *user, int32_t level, const char *line)
         fprintf(stderr, "%s%s%s\n", isatty(STDERR_FILENO) == 1 ? "\r\033[K" : "", level == TS_LOG_WARNING ? "tinystories: warning: " : "", line);
 }
 
-/* The library never reads the environment; this program does, so that every command can be tried at every level. */
-static ts_status cpu_level(int32_t *level)
+static const char *level_name(size_t index)
 {
-    char known[256] = "";
-    const char *wanted = getenv("TINYSTORIES_CPU");
-    *level = TS_CPU_LEVEL_BEST;
-    if (wanted == NULL || *wanted == 0)
-        return TS_OK;
-    for (int32_t i = TS_CPU_LEVEL_REFERENCE; ts_cpu_level_name(i) != NULL; i++) {
-        size_t used = strlen(known);
-        if (strcmp(ts_cpu_level_name(i), wanted) == 0) {
-            *level = i;
-            return TS_OK;
-        }
-        snprintf(known + used, sizeof known - used, "%s%s", used == 0 ? "" : ", ", ts_cpu_level_name(i));
-    }
-    return cli_fail("TINYSTORIES_CPU is '%s', expected one of %s", wanted, known);
+    return ts_cpu_level_name((int32_t)index + TS_CPU_LEVEL_REFERENCE);
 }
 
 static ts_status make_runtime(cli_common *common)
 {
     ts_runtime_options options;
+    const char *level = getenv("TINYSTORIES_CPU"); /* the library never reads the environment */
+    uint32_t index = 0;
     ts_status status = ts_runtime_options_init(&options, sizeof options);
     options.threads = common->threads;
     options.log = show_log;
     options.log_user = common;
-    if (status == TS_OK)
-        status = cpu_level(&options.cpu_level);
+    if (status == TS_OK && level != NULL && *level != 0) {
+        status = cli_choose("TINYSTORIES_CPU", level, level_name, &index);
+        options.cpu_level = (int32_t)index + TS_CPU_LEVEL_REFERENCE;
+    }
     return status != TS_OK ? status : ts_runtime_new(&common->runtime, &options);
 }
 
@@ -125,7 +106,7 @@ static ts_status make_runtime(cli_common *common)
 static void print_commands(const cli_command *commands)
 {
     for (const cli_command *c = commands; c->noun != NULL; c++)
-        printf("  %-30s %s\n", cli_command_name(c), c->summary);
+        printf("  tinystories %-20s %s\n", cli_command_name(c), c->summary);
 }
 
 static void print_help(void)
@@ -168,45 +149,47 @@ static bool asks_help(const char *text)
     return strcmp(text, "--help") == 0 || strcmp(text, "-h") == 0 || strcmp(text, "help") == 0;
 }
 
-static ts_status run_noun(const cli_command *commands, int count, char **arguments)
+/* No command fits: what was meant, or where help is. */
+static ts_status fail_command(int count, char **arguments)
 {
+    char given[128];
     cli_nearest nearest = {NULL, 0};
-    if (commands->verb == NULL)
-        return run_command(commands, count, arguments);
-    for (const cli_command *c = commands; count > 0 && c->noun != NULL; c++) {
-        if (strcmp(c->verb, arguments[0]) == 0)
-            return run_command(c, count - 1, arguments + 1);
-        cli_nearest_consider(&nearest, arguments[0], c->verb);
-    }
-    if (count > 0 && asks_help(arguments[0])) {
-        print_commands(commands);
-        return TS_OK;
-    }
-    if (count == 0)
-        return cli_usage("'%s' needs a command; see 'tinystories %s --help'", commands->noun, commands->noun);
+    bool noun = false;
+    for (size_t i = 0; i < CLI_COUNT_OF(nouns); i++)
+        for (const cli_command *c = nouns[i]; c->noun != NULL; c++) {
+            noun = strcmp(c->noun, arguments[0]) == 0 || noun;
+            snprintf(given, sizeof given, "%s%s%s", arguments[0], c->verb && count > 1 ? " " : "", c->verb && count > 1 ? arguments[1] : "");
+            cli_nearest_consider(&nearest, given, cli_command_name(c));
+        }
+    if (noun && count == 1)
+        return cli_usage("'%s' needs a verb; see 'tinystories %s --help'", arguments[0], arguments[0]);
+    snprintf(given, sizeof given, "%s%s%s", arguments[0], noun ? " " : "", noun ? arguments[1] : "");
     if (nearest.name != NULL)
-        return cli_usage("'%s %s' is no command; did you mean '%s'?", commands->noun, arguments[0], nearest.name);
-    return cli_usage("'%s %s' is no command; see 'tinystories %s --help'", commands->noun, arguments[0], commands->noun);
+        return cli_usage("'%s' is no command; did you mean '%s'?", given, nearest.name);
+    return cli_usage("'%s' is no command; see 'tinystories --help'", given);
 }
 
 static ts_status run(int count, char **arguments)
 {
-    cli_nearest nearest = {NULL, 0};
     if (count == 0)
         return cli_usage("a command is missing; see 'tinystories --help'");
     for (size_t i = 0; i < CLI_COUNT_OF(nouns); i++) {
-        if (strcmp(nouns[i]->noun, arguments[0]) == 0)
-            return run_noun(nouns[i], count - 1, arguments + 1);
-        cli_nearest_consider(&nearest, arguments[0], nouns[i]->noun);
+        if (strcmp(nouns[i]->noun, arguments[0]) != 0)
+            continue;
+        for (const cli_command *c = nouns[i]; c->noun != NULL; c++)
+            if (c->verb == NULL || (count > 1 && strcmp(c->verb, arguments[1]) == 0))
+                return run_command(c, count - (c->verb ? 2 : 1), arguments + (c->verb ? 2 : 1));
+        if (count > 1 && asks_help(arguments[1])) {
+            print_commands(nouns[i]);
+            return TS_OK;
+        }
     }
     if (strcmp(arguments[0], "--version") == 0)
         printf("tinystories %s\n", ts_version());
     else if (asks_help(arguments[0]))
         print_help();
-    else if (nearest.name != NULL)
-        return cli_usage("'%s' is no command; did you mean '%s'?", arguments[0], nearest.name);
     else
-        return cli_usage("'%s' is no command; see 'tinystories --help'", arguments[0]);
+        return fail_command(count, arguments);
     return TS_OK;
 }
 

@@ -61,22 +61,14 @@ void cli_close(cli_output *o, char bracket)
 /* The bytes of the UTF-8 character that `text` begins with, 0 if it begins with none (overlong forms and surrogates are none). */
 static size_t character_size(const unsigned char *text, size_t size)
 {
-    static const struct {
-        unsigned char first_least, first_most, second_least, second_most, size;
-    } forms[] = {
-        {0x00, 0x7f, 0, 0, 1},       {0xc2, 0xdf, 0x80, 0xbf, 2}, {0xe0, 0xe0, 0xa0, 0xbf, 3}, {0xe1, 0xec, 0x80, 0xbf, 3}, {0xed, 0xed, 0x80, 0x9f, 3},
-        {0xee, 0xef, 0x80, 0xbf, 3}, {0xf0, 0xf0, 0x90, 0xbf, 4}, {0xf1, 0xf3, 0x80, 0xbf, 4}, {0xf4, 0xf4, 0x80, 0x8f, 4},
-    };
-    for (size_t i = 0; i < CLI_COUNT_OF(forms); i++) {
-        size_t n = forms[i].size;
-        if (text[0] < forms[i].first_least || text[0] > forms[i].first_most || size < n)
-            continue;
-        bool good = n == 1 || (text[1] >= forms[i].second_least && text[1] <= forms[i].second_most);
-        for (size_t j = 2; j < n; j++)
-            good = good && (text[j] & 0xc0) == 0x80;
-        return good ? n : 0;
-    }
-    return 0;
+    size_t n = text[0] < 0x80 ? 1 : text[0] < 0xc2 ? 0 : text[0] < 0xe0 ? 2 : text[0] < 0xf0 ? 3 : text[0] < 0xf5 ? 4 : 0;
+    if (n > size || (n > 1 && ((text[0] == 0xe0 && text[1] < 0xa0) || (text[0] == 0xed && text[1] > 0x9f) || (text[0] == 0xf0 && text[1] < 0x90) ||
+                               (text[0] == 0xf4 && text[1] > 0x8f))))
+        return 0;
+    for (size_t i = 1; i < n; i++)
+        if ((text[i] & 0xc0) != 0x80)
+            return 0;
+    return n;
 }
 
 static void print_string(const char *text, size_t size)
