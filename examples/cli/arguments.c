@@ -1,13 +1,11 @@
 /* Parses options by the commands' tables and prints their help from the same rows. */
-#include "arguments.h"
-
 #include <errno.h>
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "commands.h"
+#include "cli.h"
 
 #define COMMON(member) offsetof(cli_common, member)
 
@@ -85,44 +83,31 @@ static ts_status fail_unknown(const cli_command *command, const char *given)
 
 /* ---- values ---- */
 
-static ts_status fail_range(const cli_argument *a, const char *text, const char *kind)
+static ts_status fail_number(const cli_argument *a, const char *text, bool whole)
 {
-    if (a->least == 0 && a->most == 0)
-        return cli_fail("%s is '%s', expected %s", a->name, text, kind);
-    return cli_fail("%s is '%s', expected %s %s %.15g%s%.15g", a->name, text, kind, a->flags & CLI_ABOVE ? "above" : "from", a->least,
-                    a->flags & CLI_ABOVE ? " and at most " : " to ", a->most);
-}
-
-static bool in_range(const cli_argument *a, double value)
-{
-    if (a->least == 0 && a->most == 0)
-        return value >= 0;
-    return (a->flags & CLI_ABOVE ? value > a->least : value >= a->least) && value <= a->most;
-}
-
-static ts_status set_integer(const cli_argument *a, const char *text, void *member)
-{
-    bool digits = *text != 0 && text[strspn(text, "0123456789")] == 0;
-    errno = 0;
-    uint64_t value = digits ? strtoull(text, NULL, 10) : 0;
-    if (!digits || errno != 0 || (a->type == CLI_UINT32 && value > UINT32_MAX) || !in_range(a, (double)value))
-        return fail_range(a, text, "a whole number");
-    if (a->type == CLI_UINT64)
-        *(uint64_t *)member = value;
-    else
-        *(uint32_t *)member = (uint32_t)value;
-    return TS_OK;
+    char most[48] = "";
+    if (a->most > 0)
+        snprintf(most, sizeof most, "%s%.15g", a->flags & CLI_ABOVE ? " and at most " : " to ", a->most);
+    return cli_fail("%s is '%s', expected a%s number %s %.15g%s", a->name, text, whole ? " whole" : "", a->flags & CLI_ABOVE ? "above" : "from", a->least, most);
 }
 
 /* The program never calls setlocale, so strtod and printf use the point whatever the user's language is. */
 static ts_status set_number(const cli_argument *a, const char *text, void *member)
 {
+    bool whole = a->type == CLI_UINT32 || a->type == CLI_UINT64;
+    bool plain = *text != 0 && text[strspn(text, whole ? "0123456789" : "0123456789.eE+-")] == 0; /* neither "nan" nor "inf" nor hexadecimal */
     char *end;
-    double value = strtod(text, &end);
-    bool plain = *text != 0 && text[strspn(text, "0123456789.eE+-")] == 0; /* neither "nan" nor "inf" nor hexadecimal */
-    if (!plain || *end != 0 || !isfinite(value) || !in_range(a, value))
-        return fail_range(a, text, "a number");
-    if (a->type == CLI_FLOAT)
+    double value = strtod(text, &end), most = a->most > 0 ? a->most : a->type == CLI_UINT32 ? UINT32_MAX : HUGE_VAL;
+    errno = 0;
+    uint64_t integer = whole && plain ? strtoull(text, NULL, 10) : 0;
+    bool within = (a->flags & CLI_ABOVE ? value > a->least : value >= a->least) && value <= most;
+    if (!plain || *end != 0 || !isfinite(value) || errno != 0 || !within)
+        return fail_number(a, text, whole);
+    if (a->type == CLI_UINT32)
+        *(uint32_t *)member = (uint32_t)integer;
+    else if (a->type == CLI_UINT64)
+        *(uint64_t *)member = integer;
+    else if (a->type == CLI_FLOAT)
         *(float *)member = (float)value;
     else
         *(double *)member = value;
@@ -148,20 +133,16 @@ static ts_status set_value(const cli_argument *a, const char *text, void *values
     void *member = (char *)values + a->offset;
     cli_paths *paths = member;
     switch (a->type) {
-    case CLI_UINT32:
-    case CLI_UINT64:
-        return set_integer(a, text, member);
-    case CLI_FLOAT:
-    case CLI_DOUBLE:
-        return set_number(a, text, member);
+    case CLI_TEXT:
+        *(const char **)member = text;
+        return TS_OK;
     case CLI_CHOICE:
         return cli_choose(a->name, text, a->choice, member);
     case CLI_PATHS:
         paths->items[paths->count++] = text;
         return TS_OK;
     default:
-        *(const char **)member = text;
-        return TS_OK;
+        return set_number(a, text, member);
     }
 }
 
@@ -271,8 +252,8 @@ static void print_row(const cli_argument *a, const void *values)
     printf("  %-26s %s", left, a->help);
     print_default(a, values);
     printf("%s\n", a->flags & CLI_REQUIRED ? " (required)" : "");
-    for (size_t i = 0; a->type == CLI_CHOICE && a->choice(i) != NULL; i++)
-        printf("%s%s%s", i == 0 ? "                             one of " : "", a->choice(i), a->choice(i + 1) != NULL ? ", " : "\n");
+    for (size_t i = 0; a->choice != NULL && a->choice(i) != NULL; i++)
+        printf("%s%s%s", i == 0 ? a->type == CLI_CHOICE ? "                             one of " : "                             some of " : "", a->choice(i), a->choice(i + 1) != NULL ? ", " : "\n");
 }
 
 void cli_arguments_help(const cli_command *command)

@@ -5,21 +5,20 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "commands.h"
+#include "cli.h"
 
 typedef struct bench_values {
     cli_common common;
     const char *model;
-    uint32_t preset, micro_batch, context, stories;
+    uint32_t preset, micro_batch, context;
     double seconds;
 } bench_values;
 
 static void bench_defaults(void *values)
 {
     bench_values *v = values;
-    v->preset = cli_preset_default();
+    cli_choose("--preset", "laptop-1m", ts_architecture_preset_name, &v->preset);
     v->micro_batch = 8;
-    v->stories = 2000;
     v->seconds = 5;
 }
 
@@ -40,39 +39,37 @@ static ts_status prepare(bench *b, const char *text)
     const bench_values *v = b->values;
     ts_generator *generator = NULL;
     ts_tokenizer_train_options options;
-    ts_status status = ts_generator_new(&generator, v->common.runtime, NULL);
-    if (status == TS_OK)
-        status = ts_generator_write(generator, v->stories, text, NULL, NULL);
+    CLI_TRY(ts_generator_new(&generator, v->common.runtime, NULL));
+    ts_status status = ts_generator_write(generator, 2000, text, NULL, NULL);
     ts_generator_free(generator);
-    if (status == TS_OK)
-        status = ts_architecture_init(&b->architecture, sizeof b->architecture);
-    if (status == TS_OK && v->model != NULL) {
-        status = ts_model_open(&b->model, v->common.runtime, v->model, NULL);
-        if (status == TS_OK)
-            status = ts_model_architecture(b->model, &b->architecture);
-    } else if (status == TS_OK) {
-        ts_tokenizer_train_options_init(&options, sizeof options);
-        status = ts_architecture_preset(&b->architecture, ts_architecture_preset_name(v->preset));
+    CLI_TRY(status);
+    CLI_TRY(ts_architecture_init(&b->architecture, sizeof b->architecture));
+    if (v->model != NULL) {
+        CLI_TRY(ts_model_open(&b->model, v->common.runtime, v->model, NULL));
+        CLI_TRY(ts_model_architecture(b->model, &b->architecture));
+    } else {
+        CLI_TRY(ts_architecture_preset(&b->architecture, ts_architecture_preset_name(v->preset)));
+        CLI_TRY(ts_tokenizer_train_options_init(&options, sizeof options));
         options.vocabulary_size = b->architecture.vocabulary_size;
-        if (status == TS_OK)
-            status = ts_tokenizer_train_files(&b->tokenizer, v->common.runtime, &text, 1, &options);
+        options.min_frequency = 1; /* as many tokens as the author's words give */
+        CLI_TRY(ts_tokenizer_train_files(&b->tokenizer, v->common.runtime, &text, 1, &options));
     }
     if (v->context != 0)
         b->architecture.context_length = v->context;
-    return status;
+    return TS_OK;
 }
 
 static ts_status make_trainer(ts_trainer **out, bench *b, const char *text)
 {
     ts_trainer_options options;
-    ts_status status = ts_trainer_options_init(&options, sizeof options);
+    CLI_TRY(ts_trainer_options_init(&options, sizeof options));
     options.text = &text;
     options.text_count = 1;
     options.valid_share = 0;
     options.micro_batch = b->values->micro_batch;
     options.batch_tokens = b->values->micro_batch * b->architecture.context_length;
     const ts_tokenizer *tokenizer = b->model != NULL ? ts_model_tokenizer(b->model) : b->tokenizer;
-    return status != TS_OK ? status : ts_trainer_new(out, b->values->common.runtime, tokenizer, &b->architecture, &options);
+    return ts_trainer_new(out, b->values->common.runtime, tokenizer, &b->architecture, &options);
 }
 
 static ts_status measure_training(bench *b, const char *text)
@@ -112,12 +109,10 @@ static ts_status measure_decoding(bench *b)
     size_t count = 0, size;
     uint64_t prompt_tokens = 0;
     double reading = 0, telling = 0;
-    ts_status status = ts_sampler_options_init(&options, sizeof options);
+    CLI_TRY(ts_sampler_options_init(&options, sizeof options));
     options.ignore_end = 1;
-    if (status == TS_OK)
-        status = ts_sampler_memory(b->model, &options, &b->decoding_memory);
-    if (status == TS_OK)
-        status = ts_sampler_new(&sampler, b->model, &options);
+    CLI_TRY(ts_sampler_memory(b->model, &options, &b->decoding_memory));
+    ts_status status = ts_sampler_new(&sampler, b->model, &options);
     for (uint64_t seed = 0; status == TS_OK && telling + reading < b->values->seconds && !cli_interrupted(); seed++) {
         const char *text = prompt;
         double start = cli_clock();
@@ -150,10 +145,10 @@ static void print_figures(const bench *b)
     cli_text(&o, "cpu_level", ts_cpu_level_name(ts_runtime_cpu_level(v->common.runtime)));
     cli_number(&o, "training_tokens_per_second", b->training, 0);
     cli_number(&o, "training_step_milliseconds", b->milliseconds, 1);
-    cli_integer(&o, "training_memory", b->training_memory);
+    cli_integer(&o, "training_memory_bytes", b->training_memory);
     cli_number(&o, "prompt_tokens_per_second", b->prompt, 0);
     cli_number(&o, "decoding_tokens_per_second", b->decoding, 0);
-    cli_integer(&o, "decoding_memory", b->decoding_memory);
+    cli_integer(&o, "decoding_memory_bytes", b->decoding_memory);
     cli_output_end(&o);
 }
 
@@ -195,7 +190,6 @@ static const cli_argument bench_arguments[] = {
     {"--seconds", "X", CLI_DOUBLE, CLI_ABOVE, OFFSET(seconds), 0, 3600, NULL, "of training, and of decoding"},
     {"--micro-batch", "N", CLI_UINT32, 0, OFFSET(micro_batch), 1, 1024, NULL, "sequences of a training step"},
     {"--context", "N", CLI_UINT32, CLI_QUIET, OFFSET(context), 1, 65536, NULL, "tokens of a sequence (default: the preset's or model's)"},
-    {"--stories", "N", CLI_UINT32, 0, OFFSET(stories), 1, 1000000, NULL, "of the embedded author, to train on"},
 };
 
 const cli_command cli_bench_commands[] = {

@@ -4,14 +4,15 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "commands.h"
+#include "cli.h"
 
 /* ---- generate ---- */
 
 typedef struct generate_values {
     cli_common common;
     uint64_t count;
-    const char *out, *features;
+    const char *out;
+    cli_paths features;
     uint32_t format;
     ts_generator_options options;
 } generate_values;
@@ -29,23 +30,19 @@ static void generate_defaults(void *values)
     ts_generator_options_init(&v->options, sizeof v->options);
 }
 
-/* "Dialogue,Twist" as bits. */
-static ts_status parse_features(const char *text, uint32_t *features)
+static const char *feature_name(size_t index)
 {
-    *features = 0;
-    while (*text != 0) {
-        size_t size = strcspn(text, ",");
-        uint32_t found = 0;
-        for (uint32_t i = 0; i < TS_FEATURE_COUNT; i++) {
-            const char *name = ts_feature_name(1u << i);
-            if (strlen(name) == size && memcmp(name, text, size) == 0)
-                found = 1u << i;
-        }
-        if (found == 0)
-            return cli_fail("--features has '%.*s', expected Dialogue, BadEnding, MoralValue, Twist, Foreshadowing or Conflict, with commas between",
-                            (int)(size < 64 ? size : 64), text);
-        *features |= found;
-        text += size + (text[size] == ',');
+    return index < TS_FEATURE_COUNT ? ts_feature_name(1u << index) : NULL;
+}
+
+static ts_status choose_features(generate_values *v)
+{
+    if (v->features.count > 0)
+        v->options.features = 0;
+    for (size_t i = 0; i < v->features.count; i++) {
+        uint32_t index;
+        CLI_TRY(cli_choose("--features", v->features.items[i], feature_name, &index));
+        v->options.features |= 1u << index;
     }
     return TS_OK;
 }
@@ -107,15 +104,12 @@ static ts_status generate(void *values)
     generate_values *v = values;
     ts_generator *generator = NULL;
     bool stream = strcmp(v->out, "-") == 0;
-    ts_status status = cli_check_out(&v->common, v->out, true);
-    if (status == TS_OK && !stream && cli_given(&v->common, "--format"))
-        status = cli_usage("--format is for --out -; a file's name tells its format");
-    if (status == TS_OK && v->features != NULL)
-        status = parse_features(v->features, &v->options.features);
-    if (status == TS_OK)
-        status = ts_generator_new(&generator, v->common.runtime, &v->options);
-    if (status == TS_OK)
-        status = stream ? print_stories(generator, v) : write_stories(generator, v);
+    if (!stream && cli_given(&v->common, "--format"))
+        return cli_usage("--format is for --out -; a file's name tells its format");
+    CLI_TRY(cli_check_out(&v->common, v->out, true));
+    CLI_TRY(choose_features(v));
+    CLI_TRY(ts_generator_new(&generator, v->common.runtime, &v->options));
+    ts_status status = stream ? print_stories(generator, v) : write_stories(generator, v);
     ts_generator_free(generator);
     return status;
 }
@@ -127,8 +121,7 @@ static const cli_argument generate_arguments[] = {
     {"--count", "N", CLI_UINT64, 0, OFFSET(count), 1, 1e12, NULL, "stories to write"},
     {"--seed", "S", CLI_UINT64, 0, OFFSET(options.seed), 0, 0, NULL, "the same seed gives the same stories everywhere"},
     {"--first", "N", CLI_UINT64, 0, OFFSET(options.first), 0, 0, NULL, "index of the first story"},
-    {"--features", "LIST", CLI_TEXT, 0, OFFSET(features), 0, 0, NULL,
-     "features that may be drawn, with commas between (default all):\n                             Dialogue,BadEnding,MoralValue,Twist,Foreshadowing,Conflict"},
+    {"--features", "NAME", CLI_PATHS, 0, OFFSET(features), 0, 0, feature_name, "features that may be drawn (default: all)"},
     {"--vocabulary", "FILE", CLI_TEXT, 0, OFFSET(options.vocabulary), 0, 0, NULL, "words to use instead of the built-in ones"},
     {"--format", "NAME", CLI_CHOICE, 0, OFFSET(format), 0, 0, format_name, "of standard output"},
 };
@@ -142,25 +135,28 @@ typedef struct stats_values {
     cli_paths files, against;
 } stats_values;
 
-/* As lines a bar for every length between the shortest and the longest stories. */
+/* As lines a bar for every length between the shortest and the longest stories, at most 16 of them. */
 static void print_histogram(cli_output *o, const ts_dataset_statistics *s)
 {
-    uint64_t most = 1;
+    uint64_t most = 1, sums[TS_DATASET_BINS] = {0};
     size_t first = TS_DATASET_BINS, last = 0;
     for (size_t i = 0; i < TS_DATASET_BINS; i++) {
-        most = s->histogram[i] > most ? s->histogram[i] : most;
         first = s->histogram[i] > 0 && i < first ? i : first;
         last = s->histogram[i] > 0 ? i : last;
     }
-    cli_open(o, o->json ? "histogram" : "stories by words", '[');
-    for (size_t i = o->json ? 0 : first; i <= (o->json ? TS_DATASET_BINS - 1 : last); i++) {
-        if (o->json) {
-            cli_integer(o, NULL, s->histogram[i]);
-            continue;
-        }
-        int bar = (int)(50 * (double)s->histogram[i] / (double)most + 0.5);
-        printf("  from %5zu %10llu %.*s\n", i * TS_DATASET_BIN_WORDS, (unsigned long long)s->histogram[i], bar,
-               "##################################################");
+    size_t fold = o->json ? 1 : (last - first) / 16 + 1;
+    for (size_t i = 0; i < TS_DATASET_BINS; i++) {
+        sums[i / fold] += s->histogram[i];
+        most = sums[i / fold] > most ? sums[i / fold] : most;
+    }
+    cli_open(o, o->json ? "histogram" : "stories_by_words", '[');
+    for (size_t i = o->json ? 0 : first / fold; i <= (o->json ? TS_DATASET_BINS - 1 : last / fold); i++) {
+        int bar = (int)(50 * (double)sums[i] / (double)most + 0.5);
+        if (o->json)
+            cli_integer(o, NULL, sums[i]);
+        else
+            printf("  from %5zu %10llu %.*s\n", i * fold * TS_DATASET_BIN_WORDS, (unsigned long long)sums[i], bar,
+                   "##################################################");
     }
     cli_close(o, ']');
 }
@@ -220,9 +216,7 @@ static ts_status stats(void *values)
     cli_progress progress;
     ts_dataset_options options;
     ts_dataset_statistics statistics = {.struct_size = sizeof statistics};
-    ts_status status = ts_dataset_options_init(&options, sizeof options);
-    if (status != TS_OK)
-        return status;
+    CLI_TRY(ts_dataset_options_init(&options, sizeof options));
     for (size_t i = 0; i < v->against.count; i++)
         if (strcmp(v->against.items[i], "-") == 0)
             return cli_usage("--against is '-', expected files: they are read twice");
@@ -231,7 +225,7 @@ static ts_status stats(void *values)
     options.progress = cli_progress_tell;
     options.progress_user = &progress;
     cli_progress_start(&progress, &v->common, "counting", "bytes");
-    status = ts_dataset_stats(&statistics, v->common.runtime, v->files.items, v->files.count, &options);
+    ts_status status = ts_dataset_stats(&statistics, v->common.runtime, v->files.items, v->files.count, &options);
     cli_progress_end(&progress);
     if (status == TS_OK)
         print_statistics(v, &statistics);

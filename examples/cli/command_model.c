@@ -1,7 +1,7 @@
 /* model inspect, evaluate loss */
 #include <stdio.h>
 
-#include "commands.h"
+#include "cli.h"
 
 /* ---- model inspect ---- */
 
@@ -82,9 +82,8 @@ static ts_status inspect(void *values)
     inspect_values *v = values;
     ts_model *model = NULL;
     ts_architecture architecture = {.struct_size = sizeof architecture};
-    ts_status status = ts_model_open(&model, v->common.runtime, v->file, NULL);
-    if (status == TS_OK)
-        status = ts_model_architecture(model, &architecture);
+    CLI_TRY(ts_model_open(&model, v->common.runtime, v->file, NULL));
+    ts_status status = ts_model_architecture(model, &architecture);
     if (status == TS_OK)
         print_model(model, v, &architecture);
     ts_model_free(model);
@@ -119,15 +118,12 @@ static ts_status loss(void *values)
     ts_model *model = NULL;
     ts_score score = {.struct_size = sizeof score};
     cli_progress progress;
-    ts_status status = ts_model_open(&model, v->common.runtime, v->model, NULL);
-    if (status != TS_OK)
-        return status;
+    CLI_TRY(ts_model_open(&model, v->common.runtime, v->model, NULL));
     cli_progress_start(&progress, &v->common, "scoring", "stories");
-    status = ts_model_score_files(model, v->text.items, v->text.count, &score, cli_progress_tell, &progress);
+    ts_status status = ts_model_score_files(model, v->text.items, v->text.count, &score, cli_progress_tell, &progress);
     cli_progress_end(&progress);
     ts_model_free(model);
-    if (status != TS_OK)
-        return status;
+    CLI_TRY(status);
     cli_output o = cli_output_start(&v->common);
     cli_number(&o, "nats_per_token", score.nats_per_token, 4);
     cli_number(&o, "bits_per_byte", score.bits_per_byte, 4);

@@ -6,7 +6,7 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "commands.h"
+#include "cli.h"
 
 typedef struct sample_values {
     cli_common common;

@@ -2,7 +2,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "commands.h"
+#include "cli.h"
 
 typedef struct tokenizer_values {
     cli_common common;
@@ -39,13 +39,11 @@ static ts_status train(void *values)
     tokenizer_values *v = values;
     cli_progress progress;
     ts_tokenizer *tokenizer = NULL;
-    ts_status status = cli_check_out(&v->common, v->out, true);
-    if (status != TS_OK)
-        return status;
+    CLI_TRY(cli_check_out(&v->common, v->out, true));
     cli_progress_start(&progress, &v->common, "training the tokenizer", "steps");
     v->options.progress = cli_progress_tell;
     v->options.progress_user = &progress;
-    status = ts_tokenizer_train_files(&tokenizer, v->common.runtime, v->in.items, v->in.count, &v->options);
+    ts_status status = ts_tokenizer_train_files(&tokenizer, v->common.runtime, v->in.items, v->in.count, &v->options);
     cli_progress_end(&progress);
     if (status == TS_OK)
         status = save(tokenizer, v);
@@ -57,11 +55,9 @@ static ts_status prune(void *values)
 {
     tokenizer_values *v = values;
     ts_tokenizer *tokenizer = NULL, *smaller = NULL;
-    ts_status status = cli_check_out(&v->common, v->out, true);
-    if (status == TS_OK)
-        status = ts_tokenizer_open(&tokenizer, v->common.runtime, v->tokenizer);
-    if (status == TS_OK)
-        status = ts_tokenizer_prune_files(&smaller, tokenizer, v->size, v->in.items, v->in.count);
+    CLI_TRY(cli_check_out(&v->common, v->out, true));
+    CLI_TRY(ts_tokenizer_open(&tokenizer, v->common.runtime, v->tokenizer));
+    ts_status status = ts_tokenizer_prune_files(&smaller, tokenizer, v->size, v->in.items, v->in.count);
     if (status == TS_OK)
         status = save(smaller, v);
     ts_tokenizer_free(smaller);
@@ -75,17 +71,13 @@ static ts_status encode(void *values)
     cli_progress progress;
     ts_tokenizer *tokenizer = NULL;
     ts_shard_report report = {.struct_size = sizeof report};
-    ts_status status = cli_check_out(&v->common, v->out, false);
-    if (status == TS_OK)
-        status = ts_tokenizer_open(&tokenizer, v->common.runtime, v->tokenizer);
-    if (status == TS_OK) {
-        cli_progress_start(&progress, &v->common, "encoding", "bytes");
-        status = ts_tokenizer_encode_files(tokenizer, v->in.items, v->in.count, v->out, &report, cli_progress_tell, &progress);
-        cli_progress_end(&progress);
-    }
+    CLI_TRY(cli_check_out(&v->common, v->out, false));
+    CLI_TRY(ts_tokenizer_open(&tokenizer, v->common.runtime, v->tokenizer));
+    cli_progress_start(&progress, &v->common, "encoding", "bytes");
+    ts_status status = ts_tokenizer_encode_files(tokenizer, v->in.items, v->in.count, v->out, &report, cli_progress_tell, &progress);
+    cli_progress_end(&progress);
     ts_tokenizer_free(tokenizer);
-    if (status != TS_OK)
-        return status;
+    CLI_TRY(status);
     cli_output o = cli_output_start(&v->common);
     cli_text(&o, "file", v->out);
     cli_integer(&o, "stories", report.stories);
@@ -100,11 +92,9 @@ static ts_status decode(void *values)
 {
     tokenizer_values *v = values;
     ts_tokenizer *tokenizer = NULL;
-    ts_status status = cli_check_out(&v->common, v->out, true);
-    if (status == TS_OK)
-        status = ts_tokenizer_open(&tokenizer, v->common.runtime, v->tokenizer);
-    if (status == TS_OK)
-        status = ts_tokenizer_decode_shard(tokenizer, v->shard, v->out);
+    CLI_TRY(cli_check_out(&v->common, v->out, true));
+    CLI_TRY(ts_tokenizer_open(&tokenizer, v->common.runtime, v->tokenizer));
+    ts_status status = ts_tokenizer_decode_shard(tokenizer, v->shard, v->out);
     ts_tokenizer_free(tokenizer);
     if (status != TS_OK || strcmp(v->out, "-") == 0)
         return status;

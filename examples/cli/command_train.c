@@ -3,7 +3,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "commands.h"
+#include "cli.h"
 
 typedef struct train_values {
     cli_common common;
@@ -25,7 +25,7 @@ static const char *schedule_name(size_t index)
 static void train_defaults(void *values)
 {
     train_values *v = values;
-    v->preset = cli_preset_default();
+    cli_choose("--preset", "laptop-1m", ts_architecture_preset_name, &v->preset);
     ts_tokenizer_train_options_init(&v->vocabulary, sizeof v->vocabulary);
     v->vocabulary.vocabulary_size = 0;
     ts_trainer_options_init(&v->options, sizeof v->options);
@@ -54,6 +54,8 @@ static ts_status check_paths(const char *option, const cli_paths *paths, bool sh
 static ts_status check_resume(const train_values *v)
 {
     const cli_command *command = v->common.command;
+    if (!v->resume)
+        return TS_OK;
     if (v->run == NULL)
         return cli_usage("--resume needs --run DIR, the folder of the run to go on with");
     for (size_t i = 0; i < command->argument_count; i++)
@@ -64,22 +66,20 @@ static ts_status check_resume(const train_values *v)
 
 static ts_status check_values(train_values *v)
 {
-    ts_status status = check_paths("--text", &v->text, v->tokenizer != NULL || v->resume);
-    if (status == TS_OK)
-        status = check_paths("--valid", &v->valid, v->tokenizer != NULL || v->resume);
-    if (status == TS_OK && v->resume)
-        status = check_resume(v);
-    if (status == TS_OK && v->run == NULL && v->out == NULL)
-        status = cli_usage("nothing would be kept: expected --out MODEL.gguf, --run DIR or both");
-    if (status == TS_OK && v->tokenizer != NULL && cli_given(&v->common, "--size"))
-        status = cli_usage("--size is of a tokenizer that is trained here and cannot stand beside --tokenizer");
+    CLI_TRY(check_paths("--text", &v->text, v->tokenizer != NULL || v->resume));
+    CLI_TRY(check_paths("--valid", &v->valid, v->tokenizer != NULL || v->resume));
+    CLI_TRY(check_resume(v));
+    if (v->run == NULL && v->out == NULL)
+        return cli_usage("nothing would be kept: expected --out MODEL.gguf, --run DIR or both");
+    if (v->tokenizer != NULL && cli_given(&v->common, "--size"))
+        return cli_usage("--size is of a tokenizer that is trained here and cannot stand beside --tokenizer");
     v->options.text = v->text.items;
     v->options.text_count = v->text.count;
     v->options.valid = v->valid.count > 0 ? v->valid.items : NULL;
     v->options.valid_count = v->valid.count;
     v->options.run_directory = v->run;
     v->options.max_seconds = v->minutes * 60;
-    return status != TS_OK ? status : cli_check_out(&v->common, v->out, false);
+    return cli_check_out(&v->common, v->out, false);
 }
 
 /* The preset's shape with what the command line says otherwise; *vocabulary is the preset's, the network's is the tokenizer's. */
@@ -93,9 +93,8 @@ static ts_status choose_shape(const train_values *v, ts_architecture *a, uint32_
                    {v->shape.heads, &a->heads},
                    {v->shape.hidden, &a->hidden},
                    {v->shape.key_value_heads, &a->key_value_heads}};
-    ts_status status = ts_architecture_init(a, sizeof *a);
-    if (status == TS_OK)
-        status = ts_architecture_preset(a, ts_architecture_preset_name(v->preset));
+    CLI_TRY(ts_architecture_init(a, sizeof *a));
+    CLI_TRY(ts_architecture_preset(a, ts_architecture_preset_name(v->preset)));
     *vocabulary = a->vocabulary_size;
     a->vocabulary_size = 0;
     if (v->shape.width != 0)
@@ -105,7 +104,7 @@ static ts_status choose_shape(const train_values *v, ts_architecture *a, uint32_
     for (size_t i = 0; i < CLI_COUNT_OF(members); i++)
         if (members[i].given != 0)
             *members[i].member = members[i].given;
-    return status;
+    return TS_OK;
 }
 
 static ts_status make_tokenizer(ts_tokenizer **out, const train_values *v, uint32_t size, cli_progress *progress)
@@ -131,11 +130,9 @@ static ts_status begin(ts_trainer **out, const train_values *v, cli_progress *pr
     uint32_t vocabulary;
     if (v->resume)
         return ts_trainer_resume(out, v->common.runtime, v->run, &v->options);
-    ts_status status = choose_shape(v, &architecture, &vocabulary);
-    if (status == TS_OK)
-        status = make_tokenizer(&tokenizer, v, vocabulary, progress);
-    if (status == TS_OK)
-        status = ts_trainer_new(out, v->common.runtime, tokenizer, &architecture, &v->options);
+    CLI_TRY(choose_shape(v, &architecture, &vocabulary));
+    CLI_TRY(make_tokenizer(&tokenizer, v, vocabulary, progress));
+    ts_status status = ts_trainer_new(out, v->common.runtime, tokenizer, &architecture, &v->options);
     ts_tokenizer_free(tokenizer);
     return status;
 }
@@ -176,7 +173,7 @@ static void print_result(const train_values *v, const ts_trainer_report *r, cons
     cli_number(&o, "valid_nats_per_token", r->valid_nats_per_token, 4);
     cli_number(&o, "valid_bits_per_byte", r->valid_bits_per_byte, 4);
     cli_integer(&o, "skipped_steps", r->skipped_steps);
-    cli_integer(&o, "memory_peak", ts_runtime_memory_peak(v->common.runtime));
+    cli_integer(&o, "memory_peak_bytes", ts_runtime_memory_peak(v->common.runtime));
     cli_truth(&o, "interrupted", interrupted);
     cli_output_end(&o);
     if (interrupted && v->run != NULL && !v->common.quiet)
@@ -195,11 +192,9 @@ static ts_status finish(ts_trainer *trainer, const train_values *v, bool interru
         return cli_fail("--run: the path is too long");
     if (path == NULL)
         path = beside;
-    ts_status status = ts_trainer_state(trainer, &report);
-    if (status == TS_OK)
-        status = ts_trainer_snapshot(trainer, &model);
-    if (status == TS_OK)
-        status = ts_model_save(model, path);
+    CLI_TRY(ts_trainer_state(trainer, &report));
+    CLI_TRY(ts_trainer_snapshot(trainer, &model));
+    ts_status status = ts_model_save(model, path);
     if (status == TS_OK)
         print_result(v, &report, path, ts_model_parameters(model), interrupted);
     ts_model_free(model);
@@ -211,11 +206,9 @@ static ts_status train(void *values)
     train_values *v = values;
     ts_trainer *trainer = NULL;
     cli_progress progress;
-    ts_status status = check_values(v);
-    if (status != TS_OK)
-        return status;
+    CLI_TRY(check_values(v));
     cli_progress_start(&progress, &v->common, "training the tokenizer", "steps");
-    status = begin(&trainer, v, &progress);
+    ts_status status = begin(&trainer, v, &progress);
     if (status == TS_OK) {
         status = ts_trainer_run(trainer, tell, &progress);
         cli_progress_end(&progress);

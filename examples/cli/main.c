@@ -13,7 +13,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "commands.h"
+#include "cli.h"
 
 static const cli_command *const nouns[] = {cli_dataset_commands,  cli_tokenizer_commands, cli_train_commands, cli_sample_commands,
                                            cli_evaluate_commands, cli_model_commands,     cli_bench_commands};
@@ -63,14 +63,6 @@ ts_status cli_check_out(const cli_common *common, const char *path, bool stream)
     return TS_OK;
 }
 
-uint32_t cli_preset_default(void)
-{
-    for (uint32_t i = 0; ts_architecture_preset_name(i) != NULL; i++)
-        if (strcmp(ts_architecture_preset_name(i), "laptop-1m") == 0)
-            return i;
-    return 0;
-}
-
 /* ---- the runtime ---- */
 
 static void show_log(void *user, int32_t level, const char *line)
@@ -90,15 +82,15 @@ static ts_status make_runtime(cli_common *common)
     ts_runtime_options options;
     const char *level = getenv("TINYSTORIES_CPU"); /* the library never reads the environment */
     uint32_t index = 0;
-    ts_status status = ts_runtime_options_init(&options, sizeof options);
+    CLI_TRY(ts_runtime_options_init(&options, sizeof options));
     options.threads = common->threads;
     options.log = show_log;
     options.log_user = common;
-    if (status == TS_OK && level != NULL && *level != 0) {
-        status = cli_choose("TINYSTORIES_CPU", level, level_name, &index);
+    if (level != NULL && *level != 0) {
+        CLI_TRY(cli_choose("TINYSTORIES_CPU", level, level_name, &index));
         options.cpu_level = (int32_t)index + TS_CPU_LEVEL_REFERENCE;
     }
-    return status != TS_OK ? status : ts_runtime_new(&common->runtime, &options);
+    return ts_runtime_new(&common->runtime, &options);
 }
 
 /* ---- finding and running a command ---- */

@@ -3,9 +3,10 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "commands.h"
+#include "cli.h"
 
-static void print_key(cli_output *o, const char *key)
+/* A line's value stands behind its key, a heading stands alone. */
+static void print_key(cli_output *o, const char *key, bool line)
 {
     if (o->json) {
         fputs(o->more ? ", " : "", stdout);
@@ -16,7 +17,7 @@ static void print_key(cli_output *o, const char *key)
         snprintf(label, sizeof label, "%*s%s", 2 * o->depth, "", key != NULL ? key : "");
         for (char *at = label; *at != 0; at++)
             *at = *at == '_' ? ' ' : *at;
-        printf("%-29s ", label);
+        printf("%-*s", line ? 30 : 0, label);
     }
     o->more = true;
 }
@@ -42,7 +43,7 @@ void cli_output_end(cli_output *o)
 
 void cli_open(cli_output *o, const char *key, char bracket)
 {
-    print_key(o, key);
+    print_key(o, key, false);
     if (o->json)
         putchar(bracket);
     end_line(o);
@@ -94,7 +95,7 @@ static void print_string(const char *text, size_t size)
 
 void cli_text_sized(cli_output *o, const char *key, const char *text, size_t size)
 {
-    print_key(o, key);
+    print_key(o, key, true);
     if (!o->json)
         fwrite(text, 1, size, stdout);
     else
@@ -112,7 +113,7 @@ void cli_integer(cli_output *o, const char *key, uint64_t value)
 {
     char digits[24];
     int count = snprintf(digits, sizeof digits, "%llu", (unsigned long long)value);
-    print_key(o, key);
+    print_key(o, key, true);
     for (int i = 0; i < count; i++)
         printf("%s%c", !o->json && i > 0 && (count - i) % 3 == 0 ? "," : "", digits[i]);
     end_line(o);
@@ -122,7 +123,7 @@ void cli_number(cli_output *o, const char *key, double value, int decimals)
 {
     if (!o->json && !isfinite(value))
         return;
-    print_key(o, key);
+    print_key(o, key, true);
     if (!isfinite(value))
         fputs("null", stdout);
     else if (o->json)
@@ -134,7 +135,7 @@ void cli_number(cli_output *o, const char *key, double value, int decimals)
 
 void cli_truth(cli_output *o, const char *key, bool value)
 {
-    print_key(o, key);
+    print_key(o, key, true);
     fputs(o->json ? (value ? "true" : "false") : (value ? "yes" : "no"), stdout);
     end_line(o);
 }

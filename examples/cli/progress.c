@@ -7,7 +7,7 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "commands.h"
+#include "cli.h"
 
 #define TERMINAL_INTERVAL 0.1 /* seconds between two versions of the line */
 #define PLAIN_INTERVAL 10.0   /* seconds between two plain lines */
