@@ -85,7 +85,7 @@ static ts_status fail_unknown(const cli_command *command, const char *given)
 
 static ts_status fail_number(const cli_argument *a, const char *text, bool whole)
 {
-    char most[48] = "";
+    char most[48] = " to 18446744073709551615"; /* of what has no other limit */
     if (a->most > 0)
         snprintf(most, sizeof most, "%s%.15g", a->flags & CLI_ABOVE ? " and at most " : " to ", a->most);
     return cli_fail("%s is '%s', expected a%s number %s %.15g%s", a->name, text, whole ? " whole" : "", a->flags & CLI_ABOVE ? "above" : "from", a->least, most);

@@ -136,6 +136,8 @@ bool cli_progress_due(const cli_progress *progress);
 void cli_progress_line(cli_progress *progress, const char *format, ...) CLI_PRINTF(2, 3);
 /* A ts_progress; `user` is the cli_progress. */
 int32_t cli_progress_tell(void *user, uint64_t done, uint64_t total);
+/* The same for the training of a tokenizer, which counts bytes, then merges. */
+int32_t cli_progress_tokenizer(void *user, uint64_t done, uint64_t total);
 /* Takes the line off the terminal. */
 void cli_progress_end(cli_progress *progress);
 bool cli_interrupted(void);

@@ -50,8 +50,7 @@ static ts_status prepare(bench *b, const char *text)
     } else {
         CLI_TRY(ts_architecture_preset(&b->architecture, ts_architecture_preset_name(v->preset)));
         CLI_TRY(ts_tokenizer_train_options_init(&options, sizeof options));
-        options.vocabulary_size = b->architecture.vocabulary_size;
-        options.min_frequency = 1; /* as many tokens as the author's words give */
+        options.vocabulary_size = 1024;
         CLI_TRY(ts_tokenizer_train_files(&b->tokenizer, v->common.runtime, &text, 1, &options));
     }
     if (v->context != 0)
@@ -174,7 +173,7 @@ static ts_status run_bench(void *values)
         status = measure_decoding(&b);
     cli_progress_end(&b.progress);
     if (status == TS_OK && cli_interrupted())
-        status = cli_fail("the measurement was interrupted");
+        status = TS_ERROR_CANCELLED;
     if (status == TS_OK)
         print_figures(&b);
     ts_model_free(b.model);

@@ -40,8 +40,8 @@ static ts_status train(void *values)
     cli_progress progress;
     ts_tokenizer *tokenizer = NULL;
     CLI_TRY(cli_check_out(&v->common, v->out, true));
-    cli_progress_start(&progress, &v->common, "training the tokenizer", "steps");
-    v->options.progress = cli_progress_tell;
+    cli_progress_start(&progress, &v->common, "training the tokenizer", "merges");
+    v->options.progress = cli_progress_tokenizer;
     v->options.progress_user = &progress;
     ts_status status = ts_tokenizer_train_files(&tokenizer, v->common.runtime, v->in.items, v->in.count, &v->options);
     cli_progress_end(&progress);

@@ -114,7 +114,7 @@ static ts_status make_tokenizer(ts_tokenizer **out, const train_values *v, uint3
         return ts_tokenizer_open(out, v->common.runtime, v->tokenizer);
     if (options.vocabulary_size == 0)
         options.vocabulary_size = size;
-    options.progress = cli_progress_tell;
+    options.progress = cli_progress_tokenizer;
     options.progress_user = progress;
     ts_status status = ts_tokenizer_train_files(out, v->common.runtime, v->text.items, v->text.count, &options);
     cli_progress_end(progress);
@@ -207,7 +207,7 @@ static ts_status train(void *values)
     ts_trainer *trainer = NULL;
     cli_progress progress;
     CLI_TRY(check_values(v));
-    cli_progress_start(&progress, &v->common, "training the tokenizer", "steps");
+    cli_progress_start(&progress, &v->common, "training the tokenizer", "merges");
     ts_status status = begin(&trainer, v, &progress);
     if (status == TS_OK) {
         status = ts_trainer_run(trainer, tell, &progress);

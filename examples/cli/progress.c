@@ -87,6 +87,13 @@ int32_t cli_progress_tell(void *user, uint64_t done, uint64_t total)
     return cli_interrupted();
 }
 
+int32_t cli_progress_tokenizer(void *user, uint64_t done, uint64_t total)
+{
+    cli_progress *progress = user;
+    progress->unit = total > 0 ? "merges" : "bytes of text";
+    return cli_progress_tell(user, done, total);
+}
+
 void cli_progress_end(cli_progress *progress)
 {
     if (progress->open)
