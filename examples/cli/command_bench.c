@@ -110,12 +110,14 @@ static ts_status measure_decoding(bench *b)
     double reading = 0, telling = 0;
     CLI_TRY(ts_sampler_options_init(&options, sizeof options));
     options.ignore_end = 1;
+    options.context_length = b->architecture.context_length;
+    size_t prompt_size = options.context_length / 2 < sizeof prompt ? options.context_length / 2 : sizeof prompt - 1; /* a token has a byte at least */
     CLI_TRY(ts_sampler_memory(b->model, &options, &b->decoding_memory));
     ts_status status = ts_sampler_new(&sampler, b->model, &options);
     for (uint64_t seed = 0; status == TS_OK && telling + reading < b->values->seconds && !cli_interrupted(); seed++) {
         const char *text = prompt;
         double start = cli_clock();
-        status = ts_sampler_start_seeded(sampler, prompt, sizeof prompt - 1, seed);
+        status = ts_sampler_start_seeded(sampler, prompt, prompt_size, seed);
         double begun = cli_clock();
         ts_sampler_tokens(sampler, &count);
         prompt_tokens += count;

@@ -47,36 +47,24 @@ static ts_status choose_features(generate_values *v)
     return TS_OK;
 }
 
-/* A story as a line of JSON; its size is only known once it was asked for. */
-static ts_status print_json_line(const ts_story *story, char **line, size_t *capacity)
-{
-    size_t size = 0;
-    ts_status status = ts_story_json(story, *line, *capacity, &size);
-    if (status == TS_ERROR_BUFFER_TOO_SMALL) {
-        char *larger = realloc(*line, size + 1);
-        if (larger == NULL)
-            return cli_fail("there is no memory for a story of %zu bytes", size);
-        *line = larger;
-        *capacity = size + 1;
-        status = ts_story_json(story, *line, *capacity, &size);
-    }
-    if (status == TS_OK)
-        printf("%s\n", *line);
-    return status;
-}
-
 static ts_status print_stories(ts_generator *generator, const generate_values *v)
 {
     char *line = NULL;
-    size_t capacity = 0;
     ts_status status = TS_OK;
     for (uint64_t i = 0; i < v->count && status == TS_OK && !ferror(stdout); i++) {
         ts_story story = {.struct_size = sizeof story};
+        size_t size = 0;
         status = ts_generator_next(generator, &story);
-        if (status == TS_OK && v->format == 1)
-            status = print_json_line(&story, &line, &capacity);
-        else if (status == TS_OK)
+        if (status == TS_OK && v->format == 0) {
             printf("%s\n<|endoftext|>\n", story.story);
+        } else if (status == TS_OK) {
+            ts_story_json(&story, NULL, 0, &size); /* asks for the size alone */
+            free(line);
+            line = malloc(size + 1);
+            status = line != NULL ? ts_story_json(&story, line, size + 1, &size) : cli_fail("there is no memory for a story of %zu bytes", size);
+            if (status == TS_OK)
+                puts(line);
+        }
     }
     free(line);
     return status;

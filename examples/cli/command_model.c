@@ -24,12 +24,11 @@ static void print_tensors(cli_output *o, const ts_model *model)
         ts_tensor tensor = {.struct_size = sizeof tensor};
         if (ts_model_tensor(model, i, &tensor) != TS_OK)
             break;
-        if (!o->json)
-            printf("  %-27s %llu%s", tensor.name, (unsigned long long)tensor.shape[0], tensor.rank == 1 ? "\n" : " x ");
-        if (!o->json && tensor.rank == 2)
-            printf("%llu\n", (unsigned long long)tensor.shape[1]);
-        if (!o->json)
+        if (!o->json) {
+            printf(tensor.rank == 1 ? "  %-27s %llu\n" : "  %-27s %llu x %llu\n", tensor.name, (unsigned long long)tensor.shape[0],
+                   (unsigned long long)tensor.shape[1]);
             continue;
+        }
         cli_open(o, NULL, '{');
         cli_text(o, "name", tensor.name);
         cli_open(o, "shape", '[');

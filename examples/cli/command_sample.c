@@ -68,45 +68,24 @@ static const char *finish_name(int32_t finish)
     return finish >= 0 && finish < (int32_t)CLI_COUNT_OF(names) ? names[finish] : names[0];
 }
 
-/* Several stories are divided by a line <|endoftext|>, so that the output is itself a file of stories. */
-static ts_status tell_lines(ts_sampler *sampler, const sample_values *v)
-{
-    uint64_t tokens;
-    ts_status status = TS_OK;
-    for (uint32_t i = 0; i < v->count && status == TS_OK && !ferror(stdout); i++) {
-        double start = cli_clock();
-        if (i > 0)
-            printf("<|endoftext|>\n");
-        status = tell(sampler, v, v->options.seed + i, stdout, &tokens);
-        if (status == TS_OK)
-            putchar('\n');
-        if (status == TS_OK && v->common.verbose)
-            fprintf(stderr, "seed %llu, %llu tokens, %.0f tokens/s, finish: %s\n", (unsigned long long)(v->options.seed + i), (unsigned long long)tokens,
-                    (double)tokens / (cli_clock() - start), finish_name(ts_sampler_finish(sampler)));
-    }
-    return status;
-}
-
-/* One story as JSON; the object is begun once the first one could be told. */
-static ts_status tell_record(ts_sampler *sampler, const sample_values *v, uint64_t seed, cli_output *o, bool first)
+/* As JSON the story is kept until it is whole; the object begins with the first story, once that could be told. */
+static ts_status tell_record(ts_sampler *sampler, const sample_values *v, uint64_t seed, cli_output *o)
 {
     char *text = NULL;
     size_t size = 0;
-    uint64_t tokens;
+    uint64_t tokens = 0;
     double start = cli_clock();
     FILE *kept = open_memstream(&text, &size);
-    if (kept == NULL)
-        return cli_fail("there is no memory for a story");
-    ts_status status = tell(sampler, v, seed, kept, &tokens);
-    if (fclose(kept) != 0 && status == TS_OK)
+    ts_status status = kept != NULL ? tell(sampler, v, seed, kept, &tokens) : TS_OK;
+    if (kept == NULL || (fclose(kept) != 0 && status == TS_OK))
         status = cli_fail("there is no memory for a story");
+    if (status == TS_OK && !o->json) {
+        *o = cli_output_start(&v->common);
+        cli_text(o, "model", v->model);
+        cli_text_sized(o, "prompt", v->prompt, v->prompt_size);
+        cli_open(o, "stories", '[');
+    }
     if (status == TS_OK) {
-        if (first) {
-            *o = cli_output_start(&v->common);
-            cli_text(o, "model", v->model);
-            cli_text_sized(o, "prompt", v->prompt, v->prompt_size);
-            cli_open(o, "stories", '[');
-        }
         cli_open(o, NULL, '{');
         cli_text_sized(o, "text", text, size);
         cli_integer(o, "seed", seed);
@@ -119,13 +98,31 @@ static ts_status tell_record(ts_sampler *sampler, const sample_values *v, uint64
     return status;
 }
 
-static ts_status tell_json(ts_sampler *sampler, const sample_values *v)
+static ts_status tell_line(ts_sampler *sampler, const sample_values *v, uint64_t seed)
 {
-    cli_output o;
+    uint64_t tokens;
+    double start = cli_clock();
+    ts_status status = tell(sampler, v, seed, stdout, &tokens);
+    if (status == TS_OK)
+        putchar('\n');
+    if (status == TS_OK && v->common.verbose)
+        fprintf(stderr, "seed %llu, %llu tokens, %.0f tokens/s, finish: %s\n", (unsigned long long)seed, (unsigned long long)tokens,
+                (double)tokens / (cli_clock() - start), finish_name(ts_sampler_finish(sampler)));
+    return status;
+}
+
+/* Several stories are divided by a line <|endoftext|>, so that the output is itself a file of stories. */
+static ts_status tell_all(ts_sampler *sampler, const sample_values *v)
+{
+    cli_output o = {0};
     ts_status status = TS_OK;
-    for (uint32_t i = 0; i < v->count && status == TS_OK && !ferror(stdout); i++)
-        status = tell_record(sampler, v, v->options.seed + i, &o, i == 0);
-    if (status == TS_OK) {
+    for (uint32_t i = 0; i < v->count && status == TS_OK && !ferror(stdout); i++) {
+        if (i > 0 && !v->common.json)
+            printf("<|endoftext|>\n");
+        uint64_t seed = v->options.seed + i;
+        status = v->common.json ? tell_record(sampler, v, seed, &o) : tell_line(sampler, v, seed);
+    }
+    if (status == TS_OK && v->common.json) {
         cli_close(&o, ']');
         cli_output_end(&o);
     }
@@ -149,7 +146,7 @@ static ts_status sample(void *values)
     if (status == TS_OK)
         status = ts_sampler_new(&sampler, model, &v->options);
     if (status == TS_OK)
-        status = (v->common.json ? tell_json : tell_lines)(sampler, v);
+        status = tell_all(sampler, v);
     ts_sampler_free(sampler);
     ts_model_free(model);
     free(v->input);

@@ -1,6 +1,7 @@
 /* Results as lines or as JSON. Numbers have a point in every language, for the program never calls setlocale. */
 #include <math.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "cli.h"
@@ -121,15 +122,17 @@ void cli_integer(cli_output *o, const char *key, uint64_t value)
 
 void cli_number(cli_output *o, const char *key, double value, int decimals)
 {
+    char digits[400];
     if (!o->json && !isfinite(value))
         return;
+    snprintf(digits, sizeof digits, "%.*f", decimals, value);
+    for (int precision = 15; o->json && precision <= 17; precision++) { /* the first that reads back as the same number */
+        snprintf(digits, sizeof digits, "%.*g", precision, value);
+        if (strtod(digits, NULL) == value)
+            break;
+    }
     print_key(o, key, true);
-    if (!isfinite(value))
-        fputs("null", stdout);
-    else if (o->json)
-        printf("%.15g", value);
-    else
-        printf("%.*f", decimals, value);
+    fputs(isfinite(value) ? digits : "null", stdout);
     end_line(o);
 }
 
