@@ -29,7 +29,7 @@ typedef struct bench {
     ts_architecture architecture;
     ts_tokenizer *tokenizer; /* of a shape that has no model yet */
     ts_model *model;         /* opened, or what training made */
-    uint64_t parameters, training_memory, decoding_memory, steps, told;
+    uint64_t training_memory, decoding_memory, steps, told;
     double training, prompt, decoding, milliseconds;
 } bench;
 
