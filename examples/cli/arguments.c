@@ -85,10 +85,13 @@ static ts_status fail_unknown(const cli_command *command, const char *given)
 
 static ts_status fail_number(const cli_argument *a, const char *text, bool whole)
 {
-    char most[48] = " to 18446744073709551615"; /* of what has no other limit */
+    const char *low = a->flags & CLI_ABOVE ? "above" : "from";
+    char most[48] = "";
+    if (whole)
+        snprintf(most, sizeof most, " to %llu", a->type == CLI_UINT32 ? (unsigned long long)UINT32_MAX : (unsigned long long)UINT64_MAX);
     if (a->most > 0)
         snprintf(most, sizeof most, "%s%.15g", a->flags & CLI_ABOVE ? " and at most " : " to ", a->most);
-    return cli_fail("%s is '%s', expected a%s number %s %.15g%s", a->name, text, whole ? " whole" : "", a->flags & CLI_ABOVE ? "above" : "from", a->least, most);
+    return cli_fail("%s is '%s', expected a%s number %s %.15g%s", a->name, text, whole ? " whole" : "", low, a->least, most);
 }
 
 /* The program never calls setlocale, so strtod and printf use the point whatever the user's language is. */
@@ -245,15 +248,21 @@ static void print_default(const cli_argument *a, const void *values)
         printf(" (default %s)", a->choice(*(const uint32_t *)member));
 }
 
+/* "--seed S", "--text TEXT..."; static. */
+static const char *call_of(const cli_argument *a)
+{
+    static char text[64];
+    snprintf(text, sizeof text, "%s%s%s%s", a->name, a->value ? " " : "", a->value ? a->value : "", a->type == CLI_PATHS ? "..." : "");
+    return text;
+}
+
 static void print_row(const cli_argument *a, const void *values)
 {
-    char left[64];
-    snprintf(left, sizeof left, "%s%s%s%s", a->name, a->value ? " " : "", a->value ? a->value : "", a->type == CLI_PATHS ? "..." : "");
-    printf("  %-26s %s", left, a->help);
+    printf("  %-26s %s", call_of(a), a->help);
     print_default(a, values);
     printf("%s\n", a->flags & CLI_REQUIRED ? " (required)" : "");
     for (size_t i = 0; a->choice != NULL && a->choice(i) != NULL; i++)
-        printf("%s%s%s", i == 0 ? a->type == CLI_CHOICE ? "                             one of " : "                             some of " : "", a->choice(i), a->choice(i + 1) != NULL ? ", " : "\n");
+        printf("%*s%s%s", i == 0 ? 29 : 0, "", a->choice(i), a->choice(i + 1) != NULL ? ", " : "\n");
 }
 
 void cli_arguments_help(const cli_command *command)
@@ -264,15 +273,10 @@ void cli_arguments_help(const cli_command *command)
     if (command->defaults != NULL)
         command->defaults(values);
     printf("usage: tinystories %s", cli_command_name(command));
-    for (size_t i = 0; i < command->argument_count; i++) {
-        const cli_argument *a = &command->arguments[i];
-        if (a->flags & CLI_REQUIRED)
-            printf(" %s%s%s%s", a->name, a->value ? " " : "", a->value ? a->value : "", a->type == CLI_PATHS ? "..." : "");
-    }
-    printf(" [option...]\n\n%s\n", command->summary);
-    if (command->notes != NULL)
-        printf("\n%s\n", command->notes);
-    printf("\n");
+    for (size_t i = 0; i < command->argument_count; i++)
+        if (command->arguments[i].flags & CLI_REQUIRED)
+            printf(" %s", call_of(&command->arguments[i]));
+    printf(" [option...]\n\n%s\n\n%s%s", command->summary, command->notes ? command->notes : "", command->notes ? "\n\n" : "");
     for (size_t i = 0; i < command->argument_count; i++)
         print_row(&command->arguments[i], values);
     for (size_t i = 0; i < CLI_COUNT_OF(common_arguments); i++)

@@ -194,7 +194,7 @@ static const cli_argument bench_arguments[] = {
 };
 
 const cli_command cli_bench_commands[] = {
-    {"bench", NULL, "measure the speed of training and of decoding on this machine", "Decoding is of one stream, in f32; its stories are as long as the context.",
+    {"bench", NULL, "measure the speed of training and of decoding on this machine", "Decoding is of one stream, in f32; stories are as long as the context.",
      bench_arguments, CLI_COUNT_OF(bench_arguments), sizeof(bench_values), bench_defaults, run_bench},
     {0},
 };

@@ -54,9 +54,11 @@ static ts_status train(void *values)
 static ts_status prune(void *values)
 {
     tokenizer_values *v = values;
+    cli_progress progress;
     ts_tokenizer *tokenizer = NULL, *smaller = NULL;
     CLI_TRY(cli_check_out(&v->common, v->out, true));
     CLI_TRY(ts_tokenizer_open(&tokenizer, v->common.runtime, v->tokenizer));
+    cli_progress_start(&progress, &v->common, "pruning", "bytes"); /* a signal lets the file become whole */
     ts_status status = ts_tokenizer_prune_files(&smaller, tokenizer, v->size, v->in.items, v->in.count);
     if (status == TS_OK)
         status = save(smaller, v);
@@ -91,9 +93,11 @@ static ts_status encode(void *values)
 static ts_status decode(void *values)
 {
     tokenizer_values *v = values;
+    cli_progress progress;
     ts_tokenizer *tokenizer = NULL;
     CLI_TRY(cli_check_out(&v->common, v->out, true));
     CLI_TRY(ts_tokenizer_open(&tokenizer, v->common.runtime, v->tokenizer));
+    cli_progress_start(&progress, &v->common, "decoding", "bytes"); /* likewise */
     ts_status status = ts_tokenizer_decode_shard(tokenizer, v->shard, v->out);
     ts_tokenizer_free(tokenizer);
     if (status != TS_OK || strcmp(v->out, "-") == 0)
@@ -110,7 +114,7 @@ static const cli_argument train_arguments[] = {
     {"--in", "TEXT", CLI_PATHS, CLI_REQUIRED, OFFSET(in), 0, 0, NULL, "files of stories; - for standard input"},
     {"--out", "FILE", CLI_TEXT, CLI_REQUIRED, OFFSET(out), 0, 0, NULL, "the tokenizer.json to write; - for standard output"},
     {"--size", "N", CLI_UINT32, 0, OFFSET(options.vocabulary_size), 257, 1048576, NULL, "tokens in all, bytes and end of text included"},
-    {"--min-frequency", "N", CLI_UINT32, 0, OFFSET(options.min_frequency), 1, 4294967295.0, NULL, "a pair must occur this often to be merged"},
+    {"--min-frequency", "N", CLI_UINT32, 0, OFFSET(options.min_frequency), 1, 0, NULL, "a pair must occur this often to be merged"},
     {"--max-words", "N", CLI_UINT64, 0, OFFSET(options.max_words), 1, 1e15, NULL, "distinct words held at once; beyond it the rarest are forgotten"},
 };
 
@@ -133,7 +137,8 @@ static const cli_argument decode_arguments[] = {
     {"--out", "TEXT", CLI_TEXT, CLI_REQUIRED, OFFSET(out), 0, 0, NULL, "the .txt or .txt.gz to write; - for standard output"},
 };
 
-#define COMMAND(verb, summary) {"tokenizer", #verb, summary, NULL, verb##_arguments, CLI_COUNT_OF(verb##_arguments), sizeof(tokenizer_values), tokenizer_defaults, verb}
+#define ROWS(verb) verb##_arguments, CLI_COUNT_OF(verb##_arguments)
+#define COMMAND(verb, summary) {"tokenizer", #verb, summary, NULL, ROWS(verb), sizeof(tokenizer_values), tokenizer_defaults, verb}
 const cli_command cli_tokenizer_commands[] = {
     COMMAND(train, "train a byte-level BPE tokenizer on stories"),
     COMMAND(prune, "keep the tokens that a text uses most"),

@@ -85,25 +85,20 @@ static ts_status check_values(train_values *v)
 /* The preset's shape with what the command line says otherwise; *vocabulary is the preset's, the network's is the tokenizer's. */
 static ts_status choose_shape(const train_values *v, ts_architecture *a, uint32_t *vocabulary)
 {
-    const struct {
-        uint32_t given, *member;
-    } members[] = {{v->shape.context_length, &a->context_length},
-                   {v->shape.width, &a->width},
-                   {v->shape.layers, &a->layers},
-                   {v->shape.heads, &a->heads},
-                   {v->shape.hidden, &a->hidden},
-                   {v->shape.key_value_heads, &a->key_value_heads}};
+    const ts_architecture *given = &v->shape;
+    const uint32_t wanted[] = {given->context_length, given->width, given->layers, given->heads, given->hidden, given->key_value_heads};
+    uint32_t *const members[] = {&a->context_length, &a->width, &a->layers, &a->heads, &a->hidden, &a->key_value_heads};
     CLI_TRY(ts_architecture_init(a, sizeof *a));
     CLI_TRY(ts_architecture_preset(a, ts_architecture_preset_name(v->preset)));
     *vocabulary = a->vocabulary_size;
     a->vocabulary_size = 0;
-    if (v->shape.width != 0)
+    if (given->width != 0)
         a->hidden = 0; /* the preset's belongs to its width */
-    if (v->shape.heads != 0)
+    if (given->heads != 0)
         a->key_value_heads = 0; /* likewise */
     for (size_t i = 0; i < CLI_COUNT_OF(members); i++)
-        if (members[i].given != 0)
-            *members[i].member = members[i].given;
+        if (wanted[i] != 0)
+            *members[i] = wanted[i];
     return TS_OK;
 }
 
@@ -230,18 +225,18 @@ static const cli_argument train_arguments[] = {
     {"--resume", NULL, CLI_FLAG, 0, OFFSET(resume), 0, 0, NULL, "go on from the run folder's checkpoint, with the same text"},
     {"--preset", "NAME", CLI_CHOICE, CLI_FIXED, OFFSET(preset), 0, 0, ts_architecture_preset_name, "shape of the network"},
     {"--tokenizer", "T", CLI_TEXT, CLI_FIXED, OFFSET(tokenizer), 0, 0, NULL, "tokenizer to use; without it one is trained on the text"},
-    {"--size", "N", CLI_UINT32, CLI_QUIET | CLI_FIXED, OFFSET(vocabulary.vocabulary_size), 257, 1048576, NULL, "tokens of the tokenizer that is trained (default: the preset's)"},
+    {"--size", "N", CLI_UINT32, CLI_QUIET | CLI_FIXED, OFFSET(vocabulary.vocabulary_size), 257, 1048576, NULL, "tokens of a new one (default: the preset's)"},
     {"--minutes", "N", CLI_DOUBLE, CLI_ABOVE | CLI_QUIET, OFFSET(minutes), 0, 1e7, NULL, "stop after so many minutes of training"},
-    {"--steps", "N", CLI_UINT64, CLI_QUIET, OFFSET(options.max_steps), 1, 1e15, NULL, "stop after so many steps"},
-    {"--tokens", "N", CLI_UINT64, CLI_QUIET, OFFSET(options.max_tokens), 1, 1e15, NULL, "stop after so many tokens"},
-    {"--epochs", "N", CLI_DOUBLE, CLI_ABOVE | CLI_QUIET, OFFSET(options.max_epochs), 0, 1e9, NULL, "stop after so many passes over the text (default: 1, if nothing else ends the run)"},
+    {"--steps", "N", CLI_UINT64, CLI_QUIET, OFFSET(options.max_steps), 1, 1e15, NULL, "or after so many steps"},
+    {"--tokens", "N", CLI_UINT64, CLI_QUIET, OFFSET(options.max_tokens), 1, 1e15, NULL, "or after so many tokens"},
+    {"--epochs", "N", CLI_DOUBLE, CLI_ABOVE | CLI_QUIET, OFFSET(options.max_epochs), 0, 1e9, NULL, "or after so many passes over the text (default: 1 without another end)"},
     {"--seed", "S", CLI_UINT64, CLI_FIXED, OFFSET(options.seed), 0, 0, NULL, "of the weights and the order of the data"},
     {"--context", "N", CLI_UINT32, CLI_QUIET | CLI_FIXED, OFFSET(shape.context_length), 1, 1048576, NULL, "tokens of a sequence (default: the preset's)"},
     {"--width", "N", CLI_UINT32, CLI_QUIET | CLI_FIXED, OFFSET(shape.width), 1, 65536, NULL, "width of the network (default: the preset's)"},
     {"--layers", "N", CLI_UINT32, CLI_QUIET | CLI_FIXED, OFFSET(shape.layers), 1, 1024, NULL, "layers (default: the preset's)"},
     {"--heads", "N", CLI_UINT32, CLI_QUIET | CLI_FIXED, OFFSET(shape.heads), 1, 65536, NULL, "attention heads (default: the preset's)"},
-    {"--kv-heads", "N", CLI_UINT32, CLI_QUIET | CLI_FIXED, OFFSET(shape.key_value_heads), 1, 65536, NULL, "heads for keys and values (default: the preset's, or as many as --heads)"},
-    {"--hidden", "N", CLI_UINT32, CLI_QUIET | CLI_FIXED, OFFSET(shape.hidden), 1, 1048576, NULL, "width inside the MLP (default: the preset's, or by --width)"},
+    {"--kv-heads", "N", CLI_UINT32, CLI_QUIET | CLI_FIXED, OFFSET(shape.key_value_heads), 1, 65536, NULL, "heads for keys and values (default: the preset's)"},
+    {"--hidden", "N", CLI_UINT32, CLI_QUIET | CLI_FIXED, OFFSET(shape.hidden), 1, 1048576, NULL, "width inside the MLP (default: the preset's)"},
     {"--learning-rate", "X", CLI_DOUBLE, CLI_FIXED, OFFSET(options.learning_rate), 0, 1e6, NULL, "at its peak; 0: chosen by width"},
     {"--final-rate", "X", CLI_DOUBLE, CLI_FIXED, OFFSET(options.final_rate), 0, 1, NULL, "share of the peak that is left at the end"},
     {"--warmup", "X", CLI_DOUBLE, CLI_FIXED, OFFSET(options.warmup), 0, 1, NULL, "share of the run in which the rate rises"},
@@ -254,9 +249,9 @@ static const cli_argument train_arguments[] = {
     {"--batch-tokens", "N", CLI_UINT32, CLI_FIXED, OFFSET(options.batch_tokens), 0, 1 << 30, NULL, "tokens of a step; 0: 8 sequences"},
     {"--micro-batch", "N", CLI_UINT32, CLI_FIXED, OFFSET(options.micro_batch), 0, 65536, NULL, "sequences in memory at once; 0: 8"},
     {"--valid-share", "X", CLI_DOUBLE, CLI_FIXED, OFFSET(options.valid_share), 0, 0.5, NULL, "share of the stories that is held out without --valid"},
-    {"--valid-interval", "N", CLI_UINT32, 0, OFFSET(options.valid_interval), 0, 4294967295.0, NULL, "steps between validations; 0: at the end alone"},
-    {"--checkpoint-interval", "N", CLI_UINT32, 0, OFFSET(options.checkpoint_interval), 0, 4294967295.0, NULL, "steps between checkpoints; 0: every minute"},
-    {"--log-interval", "N", CLI_UINT32, 0, OFFSET(options.log_interval), 1, 4294967295.0, NULL, "steps between lines of the log; a run that is interrupted stops then"},
+    {"--valid-interval", "N", CLI_UINT32, 0, OFFSET(options.valid_interval), 0, 0, NULL, "steps between validations; 0: at the end alone"},
+    {"--checkpoint-interval", "N", CLI_UINT32, 0, OFFSET(options.checkpoint_interval), 0, 0, NULL, "steps between checkpoints; 0: every minute"},
+    {"--log-interval", "N", CLI_UINT32, 0, OFFSET(options.log_interval), 1, 0, NULL, "steps between lines of the log; an interrupted run stops then"},
 };
 
 const cli_command cli_train_commands[] = {

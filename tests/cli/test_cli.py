@@ -586,6 +586,21 @@ class InterruptTest(CommandLineTest):
             self.assertEqual(errors, b"tinystories: interrupted, nothing was written\n", command)
             self.assertEqual(sorted(os.listdir(self.folder)), before, command)
 
+    def test_a_file_becomes_whole_or_is_not_there(self):
+        self.must("tokenizer", "encode", "--tokenizer", "tokenizer.json", "--in", "large.txt", "--out", "large.bin")
+        for pause in (0, 0.05, 0.1, 0.2):
+            before = set(os.listdir(self.folder))
+            process = subprocess.Popen([os.path.abspath(TOOL), "tokenizer", "decode", "--tokenizer", "tokenizer.json", "--in", "large.bin", "--out", "back.txt"],
+                                       cwd=self.folder, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+            time.sleep(pause)
+            process.send_signal(signal.SIGINT)
+            process.communicate(timeout=60)
+            self.assertIn(process.returncode, (0, -signal.SIGINT))
+            self.assertEqual(set(os.listdir(self.folder)) - before, {"back.txt"} if process.returncode == 0 else set())
+            if process.returncode == 0:
+                self.assertEqual(self.content("back.txt"), self.content("large.txt"))
+                os.unlink(self.path("back.txt"))
+
 
 class ProgressTest(CommandLineTest):
     def on_a_terminal(self, *arguments):
