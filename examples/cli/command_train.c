@@ -229,7 +229,7 @@ static const cli_argument train_arguments[] = {
     {"--minutes", "N", CLI_DOUBLE, CLI_ABOVE | CLI_QUIET, OFFSET(minutes), 0, 1e7, NULL, "stop after so many minutes of training"},
     {"--steps", "N", CLI_UINT64, CLI_QUIET, OFFSET(options.max_steps), 1, 1e15, NULL, "or after so many steps"},
     {"--tokens", "N", CLI_UINT64, CLI_QUIET, OFFSET(options.max_tokens), 1, 1e15, NULL, "or after so many tokens"},
-    {"--epochs", "N", CLI_DOUBLE, CLI_ABOVE | CLI_QUIET, OFFSET(options.max_epochs), 0, 1e9, NULL, "or after so many passes over the text (default: 1 without another end)"},
+    {"--epochs", "N", CLI_DOUBLE, CLI_ABOVE | CLI_QUIET, OFFSET(options.max_epochs), 0, 1e9, NULL, "or after so many passes (default: 1 without another end)"},
     {"--seed", "S", CLI_UINT64, CLI_FIXED, OFFSET(options.seed), 0, 0, NULL, "of the weights and the order of the data"},
     {"--context", "N", CLI_UINT32, CLI_QUIET | CLI_FIXED, OFFSET(shape.context_length), 1, 1048576, NULL, "tokens of a sequence (default: the preset's)"},
     {"--width", "N", CLI_UINT32, CLI_QUIET | CLI_FIXED, OFFSET(shape.width), 1, 65536, NULL, "width of the network (default: the preset's)"},

@@ -130,7 +130,8 @@ class RefusalTest(CommandLineTest):
         self.refused(status=(2,), names="--help")
         for arguments in (["tell"], ["tokenizer", "encode"], ["dataset", "stats"], ["dataset", "stats", "--json"], ["bench", "now"],
                           ["model", "inspect", "a", "b"], ["sample", "--model"], ["sample", "--model", "--json"], ["train", "--resume=yes"],
-                          ["tokenizer", "decode", "--tokenizer", "tokenizer.json", "--shard", "s.bin", "--out", "x"], ["tokenizer"], ["tokenizer", "knit"], ["model", "inspect", "model.gguf", "--colour", "red"],
+                          ["tokenizer", "decode", "--tokenizer", "tokenizer.json", "--shard", "s.bin", "--out", "x"], ["tokenizer"],
+                          ["tokenizer", "knit"], ["model", "inspect", "model.gguf", "--colour", "red"],
                           ["tokenizer", "train"], ["tokenizer", "train", "--in"], ["model", "inspect"], ["sample", "--prompt", "x"]):
             self.refused(*arguments, status=(2,))
 
@@ -148,13 +149,16 @@ class RefusalTest(CommandLineTest):
         for arguments, name in ((["sample", "--model", "model.gguf", "--ignore-end"], "--tokens"),
                                 (["bench", "--model", "model.gguf", "--preset", "laptop-1m"], "--preset"),
                                 (["dataset", "generate", "--out", "x.txt", "--format", "jsonl"], "--format"),
-                                (["dataset", "generate", "--out", "-", "--json"], "--json"), (["dataset", "stats", "stories.txt", "--against", "-"], "--against"),
+                                (["dataset", "generate", "--out", "-", "--json"], "--json"),
+                                (["dataset", "stats", "stories.txt", "--against", "-"], "--against"),
                                 (["tokenizer", "train", "--in", "stories.txt", "--out", "-", "--json"], "--json"),
                                 (["tokenizer", "encode", "--tokenizer", "tokenizer.json", "--in", "stories.txt", "--out", "-"], "--out"),
-                                ([*train, "--steps", "1"], "--run DIR"), ([*train, "--out", "-"], "--out"), (["train", "--text", "-", "--out", "x.gguf"], "--text"),
+                                ([*train, "--steps", "1"], "--run DIR"), ([*train, "--out", "-"], "--out"),
+                                (["train", "--text", "-", "--out", "x.gguf"], "--text"),
                                 (["train", "--text", "s.bin", "--out", "x.gguf"], "--tokenizer"), ([*train, "--resume", "--out", "x.gguf"], "--run"),
                                 ([*train, "--tokenizer", "tokenizer.json", "--size", "300", "--out", "x.gguf"], "--size"),
-                                ([*train, "--resume", "--run", "r", "--seed", "1"], "--seed"), ([*train, "--resume", "--run", "r", "--width", "64"], "--width")):
+                                ([*train, "--resume", "--run", "r", "--seed", "1"], "--seed"),
+                                ([*train, "--resume", "--run", "r", "--width", "64"], "--width")):
             self.refused(*arguments, status=(2,), names=name)
 
     def test_wrong_values_name_the_option(self):
@@ -590,7 +594,8 @@ class InterruptTest(CommandLineTest):
         self.must("tokenizer", "encode", "--tokenizer", "tokenizer.json", "--in", "large.txt", "--out", "large.bin")
         for pause in (0, 0.05, 0.1, 0.2):
             before = set(os.listdir(self.folder))
-            process = subprocess.Popen([os.path.abspath(TOOL), "tokenizer", "decode", "--tokenizer", "tokenizer.json", "--in", "large.bin", "--out", "back.txt"],
+            process = subprocess.Popen([os.path.abspath(TOOL), "tokenizer", "decode", "--tokenizer", "tokenizer.json", "--in", "large.bin", "--out",
+                                       "back.txt"],
                                        cwd=self.folder, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
             time.sleep(pause)
             process.send_signal(signal.SIGINT)
@@ -627,7 +632,8 @@ class ProgressTest(CommandLineTest):
     def test_silence(self):
         """Plain lines come every ten seconds, and never with --quiet."""
         self.assertNotIn("\x1b", self.on_a_terminal("dataset", "generate", "--count", "20000", "--out", "x.txt", "--quiet"))
-        for arguments in (["dataset", "generate", "--count", "2000", "--out", "x.txt"], ["train", "--text", "stories.txt", *SMALL, "--steps", "20", "--out", "x.gguf"],
+        for arguments in (["dataset", "generate", "--count", "2000", "--out", "x.txt"],
+                          ["train", "--text", "stories.txt", *SMALL, "--steps", "20", "--out", "x.gguf"],
                           ["train", "--text", "stories.txt", "--preset", "laptop-0.3m", "--size", "300", "--steps", "1", "--out", "x.gguf", "--quiet"]):
             self.assertEqual(run(*arguments, cwd=self.folder).stderr, b"")
 
