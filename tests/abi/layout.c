@@ -258,3 +258,52 @@ FIELD(ts_story, seed, uint64_t, 64, 8);
 FIELD(ts_story, index, uint64_t, 72, 8);
 FIELD(ts_story, features, uint64_t, 80, 8);
 #endif
+
+/* ---- dataset.h ---- */
+
+VALUE(TS_DATASET_BIN_WORDS, 25);
+VALUE(TS_DATASET_BINS, 41);
+
+#if LP64
+SIZE(ts_dataset_options, 40);
+FIELD(ts_dataset_options, struct_size, size_t, 0, 8);
+FIELD(ts_dataset_options, against, const char *const *, 8, 8);
+FIELD(ts_dataset_options, against_count, size_t, 16, 8);
+FIELD(ts_dataset_options, progress, ts_progress, 24, 8);
+FIELD(ts_dataset_options, progress_user, void *, 32, 8);
+#endif
+
+#if LP64
+SIZE(ts_dataset_statistics, 600);
+FIELD(ts_dataset_statistics, struct_size, size_t, 0, 8);
+FIELD(ts_dataset_statistics, stories, uint64_t, 8, 8);
+FIELD(ts_dataset_statistics, distinct_stories, uint64_t, 16, 8);
+FIELD(ts_dataset_statistics, bytes, uint64_t, 24, 8);
+FIELD(ts_dataset_statistics, words, uint64_t, 32, 8);
+FIELD(ts_dataset_statistics, distinct_words, uint64_t, 40, 8);
+FIELD(ts_dataset_statistics, min_words, uint64_t, 48, 8);
+FIELD(ts_dataset_statistics, p5_words, uint64_t, 56, 8);
+FIELD(ts_dataset_statistics, median_words, uint64_t, 64, 8);
+FIELD(ts_dataset_statistics, p95_words, uint64_t, 72, 8);
+FIELD(ts_dataset_statistics, max_words, uint64_t, 80, 8);
+FIELD(ts_dataset_statistics, histogram, uint64_t[41], 88, 328);
+FIELD(ts_dataset_statistics, fourgrams, uint64_t, 416, 8);
+FIELD(ts_dataset_statistics, distinct_fourgrams, uint64_t, 424, 8);
+FIELD(ts_dataset_statistics, fourgrams_once, uint64_t, 432, 8);
+FIELD(ts_dataset_statistics, dialogue_stories, uint64_t, 440, 8);
+FIELD(ts_dataset_statistics, records, uint64_t, 448, 8);
+FIELD(ts_dataset_statistics, features, uint64_t[6], 456, 48);
+FIELD(ts_dataset_statistics, other_features, uint64_t, 504, 8);
+FIELD(ts_dataset_statistics, text_bytes, uint64_t, 512, 8);
+FIELD(ts_dataset_statistics, gzip_bytes, uint64_t, 520, 8);
+FIELD(ts_dataset_statistics, compared_bytes, uint64_t, 528, 8);
+FIELD(ts_dataset_statistics, compared_gzip_bytes, uint64_t, 536, 8);
+FIELD(ts_dataset_statistics, against_gzip_bytes, uint64_t, 544, 8);
+FIELD(ts_dataset_statistics, mean_words, double, 552, 8);
+FIELD(ts_dataset_statistics, once_share, double, 560, 8);
+FIELD(ts_dataset_statistics, once_occurrence_share, double, 568, 8);
+FIELD(ts_dataset_statistics, dialogue_share, double, 576, 8);
+FIELD(ts_dataset_statistics, gzip_share, double, 584, 8);
+FIELD(ts_dataset_statistics, gzip_ratio, double, 592, 8);
+#endif
+

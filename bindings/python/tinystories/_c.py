@@ -73,6 +73,9 @@ TS_FEATURE_COUNT = 6
 TS_AUTHOR_EMBEDDED = 0
 TS_AUTHOR_CHAT = 1
 
+TS_DATASET_BIN_WORDS = 25
+TS_DATASET_BINS = 41
+
 # ---- types ----
 
 ts_status = c_int32
@@ -160,6 +163,21 @@ class ts_trainer_report(Structure):
 class ts_sampler_options(Structure):
     _fields_ = [("struct_size", c_size_t), ("seed", c_uint64), ("temperature", c_float), ("top_p", c_float), ("top_k", c_uint32),
                 ("max_tokens", c_uint32), ("context_length", c_uint32), ("context_full", c_uint32), ("ignore_end", c_uint32), ("reserved", c_uint32)]
+
+
+class ts_dataset_options(Structure):
+    _fields_ = [("struct_size", c_size_t), ("against", POINTER(c_char_p)), ("against_count", c_size_t), ("progress", ts_progress),
+                ("progress_user", c_void_p)]
+
+
+class ts_dataset_statistics(Structure):
+    _fields_ = [("struct_size", c_size_t), ("stories", c_uint64), ("distinct_stories", c_uint64), ("bytes", c_uint64), ("words", c_uint64),
+                ("distinct_words", c_uint64), ("min_words", c_uint64), ("p5_words", c_uint64), ("median_words", c_uint64), ("p95_words", c_uint64),
+                ("max_words", c_uint64), ("histogram", c_uint64 * 41), ("fourgrams", c_uint64), ("distinct_fourgrams", c_uint64),
+                ("fourgrams_once", c_uint64), ("dialogue_stories", c_uint64), ("records", c_uint64), ("features", c_uint64 * 6),
+                ("other_features", c_uint64), ("text_bytes", c_uint64), ("gzip_bytes", c_uint64), ("compared_bytes", c_uint64),
+                ("compared_gzip_bytes", c_uint64), ("against_gzip_bytes", c_uint64), ("mean_words", c_double), ("once_share", c_double),
+                ("once_occurrence_share", c_double), ("dialogue_share", c_double), ("gzip_share", c_double), ("gzip_ratio", c_double)]
 
 
 class ts_generator_options(Structure):
@@ -264,6 +282,8 @@ FUNCTIONS = {
     "ts_generator_write": (ts_status, [_generator, c_uint64, c_char_p, ts_progress, c_void_p]),
     "ts_story_json": (ts_status, [POINTER(ts_story), POINTER(c_char), c_size_t, _size]),
     "ts_generator_words": (_strings, [_generator, c_uint32, _size]),
+    "ts_dataset_options_init": (ts_status, [POINTER(ts_dataset_options), c_size_t]),
+    "ts_dataset_stats": (ts_status, [POINTER(ts_dataset_statistics), _runtime, _strings, c_size_t, POINTER(ts_dataset_options)]),
 }
 
 # Functions whose int32 is an answer and not a status.
