@@ -21,6 +21,10 @@ ts_status ts_tokenizer_from_gguf(ts_tokenizer **out, ts_runtime *runtime, ts_ggu
 /* Adds the same keys. `vocabulary_size`, at least the tokenizer's: what is beyond it becomes tokens of the type "unused". */
 void ts_tokenizer_to_gguf(const ts_tokenizer *tokenizer, ts_gguf_writer *writer, uint32_t vocabulary_size);
 
+/* A tokenizer.bin of llama2.c; ts_writer_commit is the caller's. `vocabulary_size`, at least the tokenizer's, as above. UNSUPPORTED: a byte-level BPE, or
+ * tokens in another order than llama2.c counts on. */
+ts_status ts_tokenizer_write_llama2c(const ts_tokenizer *tokenizer, uint32_t vocabulary_size, ts_writer *file);
+
 /* The text of a tokenizer.json, added to `json`. */
 ts_status ts_tokenizer_to_json(const ts_tokenizer *tokenizer, ts_bytes *json);
 

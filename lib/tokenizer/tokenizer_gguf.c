@@ -110,7 +110,7 @@ void ts_tokenizer_to_gguf(const ts_tokenizer *tokenizer, ts_gguf_writer *writer,
         size_t size = 0;
         const char *bytes = id < v->count ? ts_vocabulary_bytes(v, id, &size) : "";
         text.size = 0;
-        types[id] = id >= v->count ? TYPE_UNUSED : v->special[id] ? TYPE_CONTROL : TYPE_NORMAL;
+        types[id] = id >= v->count ? TYPE_UNUSED : v->kinds[id] == TS_TOKEN_SPECIAL ? TYPE_CONTROL : TYPE_NORMAL;
         if (types[id] == TYPE_UNUSED)
             status = ts_bytes_format(&text, "[PAD%u]", id);
         else if (types[id] == TYPE_CONTROL)

@@ -135,7 +135,7 @@ static ts_status make_index(ts_tokenizer **index, const ts_vocabulary *v, const 
     for (uint32_t id = 0; id < v->count && status == TS_OK; id++) {
         size_t size;
         const char *bytes = ts_vocabulary_bytes(v, id, &size);
-        status = ts_vocabulary_token(&copy, bytes, size, v->special[id]);
+        status = ts_vocabulary_token(&copy, bytes, size, v->kinds[id]);
     }
     if (status != TS_OK) {
         ts_vocabulary_free(&copy);
@@ -336,7 +336,7 @@ static ts_status write_token(ts_bytes *json, ts_bytes *scratch, const ts_vocabul
 {
     size_t size;
     const char *bytes = ts_vocabulary_bytes(v, id, &size);
-    if (v->special[id])
+    if (v->kinds[id] == TS_TOKEN_SPECIAL)
         return ts_json_string(json, bytes, size);
     scratch->size = 0;
     TS_TRY(ts_alphabet_encode(scratch, bytes, size));
@@ -350,7 +350,7 @@ static ts_status write_added(ts_bytes *json, const ts_vocabulary *v)
     for (uint32_t id = 0; id < v->count; id++) {
         size_t size;
         const char *bytes = ts_vocabulary_bytes(v, id, &size);
-        if (!v->special[id])
+        if (v->kinds[id] != TS_TOKEN_SPECIAL)
             continue;
         TS_TRY(ts_bytes_format(json, "%s\n    {\"id\": %u, \"content\": ", comma, id));
         TS_TRY(ts_json_string(json, bytes, size));
@@ -390,17 +390,33 @@ static ts_status write_all(ts_bytes *json, ts_bytes *scratch, const ts_vocabular
 
 ts_status ts_tokenizer_to_json(const ts_tokenizer *tokenizer, ts_bytes *json)
 {
+    if (tokenizer->vocabulary.sentencepiece)
+        return ts_fail(TS_ERROR_UNSUPPORTED, "a SentencePiece tokenizer is not written as tokenizer.json, but as llama2.c's tokenizer.bin or into a GGUF file");
     ts_bytes scratch = {.runtime = json->runtime};
     ts_status status = write_all(json, &scratch, &tokenizer->vocabulary);
     ts_bytes_free(&scratch);
     return status;
 }
 
+static ts_status save_llama2c(const ts_tokenizer *tokenizer, const char *path)
+{
+    ts_writer writer;
+    TS_TRY(ts_writer_open(&writer, tokenizer->runtime, path));
+    ts_status status = ts_tokenizer_write_llama2c(tokenizer, tokenizer->vocabulary.count, &writer);
+    if (status == TS_OK)
+        return ts_writer_commit(&writer);
+    ts_writer_abandon(&writer);
+    return status;
+}
+
 ts_status ts_tokenizer_save(const ts_tokenizer *tokenizer, const char *path)
 {
     ts_writer writer;
-    if (tokenizer == NULL)
-        return ts_fail(TS_ERROR_INVALID_ARGUMENT, "ts_tokenizer_save: the tokenizer is NULL");
+    if (tokenizer == NULL || path == NULL)
+        return ts_fail(TS_ERROR_INVALID_ARGUMENT, "ts_tokenizer_save: a pointer is NULL");
+    size_t length = strlen(path);
+    if (length >= 4 && strcmp(path + length - 4, ".bin") == 0)
+        return save_llama2c(tokenizer, path);
     ts_bytes json = {.runtime = tokenizer->runtime};
     ts_status status = ts_tokenizer_to_json(tokenizer, &json);
     if (status == TS_OK)
@@ -428,6 +444,8 @@ static ts_status open_file(ts_tokenizer **out, ts_runtime *runtime, const char *
             status = ts_tokenizer_from_gguf(out, runtime, gguf);
             ts_gguf_close(gguf);
         }
+    } else if (status == TS_OK && source.size >= 4 && magic[2] == 0 && magic[3] == 0) { /* a size; JSON has no NUL */
+        status = ts_tokenizer_read_llama2c(out, &source);
     } else if (status == TS_OK) {
         char *text;
         size_t size;

@@ -207,6 +207,7 @@ FUNCTIONS = {
     "ts_tokenizer_decode_next": (ts_status, [_tokenizer, POINTER(ts_decode_stream), c_uint32, POINTER(c_char), c_size_t, _size]),
     "ts_tokenizer_size": (c_uint32, [_tokenizer]),
     "ts_tokenizer_end_of_text": (c_uint32, [_tokenizer]),
+    "ts_tokenizer_begin_of_text": (c_uint32, [_tokenizer]),
     "ts_tokenizer_token": (POINTER(c_char), [_tokenizer, c_uint32, _size]),
     "ts_tokenizer_find": (c_uint32, [_tokenizer, c_char_p, c_size_t]),
     "ts_tokenizer_is_special": (c_int32, [_tokenizer, c_uint32]),
