@@ -88,12 +88,12 @@ static void add_symbol(segment *s, uint32_t begin, uint32_t size, uint32_t id)
         s->symbols[at - 1].next = at;
 }
 
-/* A byte and the continuation bytes behind it, 4 at most, are a character, whether they are one in UTF-8 or not. */
-static void add_characters(segment *s, uint32_t size)
+/* A byte and the continuation bytes behind it, 4 at most, are a character, whether they are one in UTF-8 or not; the space that was put there is one. */
+static void add_characters(segment *s, uint32_t size, bool spaced)
 {
     for (uint32_t at = 0; at < size;) {
         uint32_t length = 1;
-        while (length < 4 && at + length < size && ((unsigned char)s->text[at + length] & 0xc0) == 0x80)
+        while (length < 4 && (at > 0 || !spaced) && at + length < size && ((unsigned char)s->text[at + length] & 0xc0) == 0x80)
             length++;
         uint32_t id = find_normal(s->tokenizer, s->text + at, length);
         if (id != NONE)
@@ -140,7 +140,7 @@ static void join_all(segment *s)
     }
 }
 
-static ts_status encode_segment(const ts_tokenizer *t, const char *text, size_t size, ts_ids *out)
+static ts_status encode_segment(const ts_tokenizer *t, const char *text, size_t size, bool spaced, ts_ids *out)
 {
     symbol few[SMALL];
     uint64_t candidates[2 * SMALL];
@@ -151,7 +151,7 @@ static ts_status encode_segment(const ts_tokenizer *t, const char *text, size_t 
     }
     ts_status status = s.symbols && s.heap.items ? TS_OK : TS_ERROR_OUT_OF_MEMORY;
     if (status == TS_OK) {
-        add_characters(&s, (uint32_t)size);
+        add_characters(&s, (uint32_t)size, spaced);
         join_all(&s);
         for (uint32_t at = 0; at != NONE; at = s.symbols[at].next)
             ts_ids_put(out, s.symbols[at].id);
@@ -184,7 +184,7 @@ static ts_status encode_first(const ts_tokenizer *t, const char *text, size_t si
         return TS_ERROR_OUT_OF_MEMORY;
     joined[0] = ' ';
     memcpy(joined + 1, text, size);
-    ts_status status = encode_segment(t, joined, size + 1, out);
+    ts_status status = encode_segment(t, joined, size + 1, true, out);
     if (joined != few)
         ts_release(t->runtime, joined);
     return status;
@@ -194,7 +194,7 @@ ts_status ts_sentencepiece_encode(const ts_tokenizer *t, const char *text, size_
 {
     while (size > 0) {
         size_t length = segment_size(t, text, size);
-        TS_TRY(begins ? encode_first(t, text, length, out) : encode_segment(t, text, length, out));
+        TS_TRY(begins ? encode_first(t, text, length, out) : encode_segment(t, text, length, false, out));
         begins = false;
         text += length;
         size -= length;

@@ -38,6 +38,7 @@ static ts_status read_pieces(ts_vocabulary *v, ts_source *source)
         if (ts_reader_status(&reader) == TS_OK && (size == 0 || size > longest || size > sizeof text))
             ts_reader_fail(&reader, TS_ERROR_FORMAT, "token %u has %u bytes, expected 1 to %u", v->count, size,
                            (unsigned)TS_MIN(longest, (uint32_t)sizeof text));
+        TS_TRY(ts_reader_status(&reader));
         ts_reader_bytes(&reader, text, size);
         TS_TRY(ts_reader_status(&reader));
         ts_status status = add_piece(v, text, size, score);

@@ -53,7 +53,7 @@ def strings():
 data = pathlib.Path(sys.argv[1])
 files = {"tok512": data / "models/tok512.bin", "llama2": data / "tokenizers/llama2/tokenizer.bin"}
 with open(pathlib.Path(__file__).with_name("sentencepiece_cases.h"), "w") as out:
-    out.write("/* Made by make_sentencepiece_cases.py: strings and their ids from the sentencepiece library. */\n")
+    out.write("/* Made by make_sentencepiece_cases.py: strings and their ids from the sentencepiece library. */\n#include <stdint.h>\n\n")
     out.write("typedef struct sentencepiece_case {\n    const char *text;\n    uint16_t count;\n    const uint16_t *ids;\n} sentencepiece_case;\n")
     for name, path in files.items():
         process = processor(path)

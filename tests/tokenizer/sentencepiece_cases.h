@@ -1,4 +1,6 @@
 /* Made by make_sentencepiece_cases.py: strings and their ids from the sentencepiece library. */
+#include <stdint.h>
+
 typedef struct sentencepiece_case {
     const char *text;
     uint16_t count;
