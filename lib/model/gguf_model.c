@@ -80,9 +80,9 @@ static ts_status map_tensors(const opening *o, ts_model *model)
 static ts_status open_parts(opening *o, ts_runtime *runtime, ts_model **model)
 {
     ts_architecture architecture;
+    TS_TRY(ts_gguf_open(&o->gguf, o->source));
     if (o->options->tokenizer != NULL)
         return ts_fail(TS_ERROR_INVALID_ARGUMENT, "%s: options.tokenizer is given, but a GGUF file has its own", o->source->name);
-    TS_TRY(ts_gguf_open(&o->gguf, o->source));
     TS_TRY(ts_gguf_read_architecture(o->gguf, o->source->name, o->options->context_length, &architecture, &o->positions));
     TS_TRY(ts_model_check_size(o->options, &architecture, o->source->name));
     TS_TRY(ts_tokenizer_from_gguf(&o->tokenizer, runtime, o->gguf));
