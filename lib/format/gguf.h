@@ -8,7 +8,7 @@
 #ifndef TS_GGUF_H
 #define TS_GGUF_H
 
-#include "base/base.h"
+#include "format/float16.h"
 
 enum {
     TS_GGUF_MAX_PAIRS = 65536,
@@ -154,9 +154,6 @@ ts_status ts_gguf_tensor_read(ts_gguf *gguf, const ts_gguf_tensor *tensor, void 
 
 /* Where the tensor lies in memory when the source is memory or mapped, aligned as the file is relative to the memory's start; else NULL. */
 const void *ts_gguf_tensor_memory(const ts_gguf *gguf, const ts_gguf_tensor *tensor);
-
-float ts_f16_to_f32(uint16_t bits);
-float ts_bf16_to_f32(uint16_t bits);
 
 /* ---- writing ----
  *

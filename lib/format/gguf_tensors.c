@@ -82,32 +82,6 @@ ts_status ts_gguf_get_tensor(const ts_gguf *gguf, const char *name, uint32_t ran
     return TS_OK;
 }
 
-float ts_bf16_to_f32(uint16_t bits)
-{
-    uint32_t wide = (uint32_t)bits << 16;
-    float value;
-    memcpy(&value, &wide, sizeof value);
-    return value;
-}
-
-float ts_f16_to_f32(uint16_t bits)
-{
-    uint32_t sign = (uint32_t)(bits & 0x8000) << 16, exponent = bits >> 10 & 31, fraction = bits & 0x3ff;
-    uint32_t wide;
-    if (exponent == 31) {
-        wide = 0x7f800000 | fraction << 13; /* infinity, or a NaN with its payload */
-    } else if (exponent > 0) {
-        wide = (exponent + 127 - 15) << 23 | fraction << 13;
-    } else {
-        float tiny = (float)fraction * 0x1p-24f; /* zero or subnormal: exact as a float */
-        memcpy(&wide, &tiny, sizeof wide);
-    }
-    wide |= sign;
-    float value;
-    memcpy(&value, &wide, sizeof value);
-    return value;
-}
-
 ts_status ts_gguf_tensor_read(ts_gguf *gguf, const ts_gguf_tensor *tensor, void *bytes)
 {
     if (tensor->size > SIZE_MAX)

@@ -243,6 +243,41 @@ ts_status ts_tokenizer_make(ts_tokenizer **out, ts_vocabulary *vocabulary, const
     return TS_OK;
 }
 
+ts_status ts_vocabulary_copy(ts_vocabulary *copy, const ts_vocabulary *from)
+{
+    ts_status status = TS_OK;
+    ts_vocabulary_init(copy, from->runtime);
+    copy->sentencepiece = from->sentencepiece;
+    copy->begin_of_text = from->begin_of_text;
+    copy->end_of_text = from->end_of_text;
+    for (uint32_t id = 0; id < from->count && status == TS_OK; id++) {
+        size_t size;
+        const char *bytes = ts_vocabulary_bytes(from, id, &size);
+        status = from->sentencepiece ? ts_vocabulary_piece(copy, bytes, size, from->kinds[id], from->scores[id])
+                                     : ts_vocabulary_token(copy, bytes, size, from->kinds[id]);
+    }
+    for (uint32_t rank = 0; rank < from->merge_count && status == TS_OK; rank++)
+        status = ts_vocabulary_merge(copy, from->merges[rank][0], from->merges[rank][1]);
+    if (status != TS_OK)
+        ts_vocabulary_free(copy);
+    return status;
+}
+
+ts_status ts_tokenizer_with_marks(ts_tokenizer **out, const ts_tokenizer *tokenizer, uint32_t begin, uint32_t end)
+{
+    ts_vocabulary copy;
+    bool new_end = tokenizer->end_of_text == TS_TOKENIZER_NONE && ts_tokenizer_is_special(tokenizer, end);
+    bool new_begin = tokenizer->begin_of_text == tokenizer->end_of_text && begin != tokenizer->begin_of_text && ts_tokenizer_is_special(tokenizer, begin);
+    if (!new_end && !new_begin) {
+        *out = ts_tokenizer_acquire(tokenizer);
+        return TS_OK;
+    }
+    TS_TRY(ts_vocabulary_copy(&copy, &tokenizer->vocabulary));
+    copy.end_of_text = new_end ? end : tokenizer->end_of_text;
+    copy.begin_of_text = new_begin ? begin : TS_TOKENIZER_NONE;
+    return ts_tokenizer_make(out, &copy, "the tokenizer with the model's marks");
+}
+
 void ts_tokenizer_free(ts_tokenizer *t)
 {
     if (t == NULL || __atomic_sub_fetch(&t->references, 1, __ATOMIC_ACQ_REL) != 0)

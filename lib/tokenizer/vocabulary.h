@@ -35,6 +35,9 @@ ts_status ts_vocabulary_token(ts_vocabulary *vocabulary, const char *bytes, size
 ts_status ts_vocabulary_piece(ts_vocabulary *vocabulary, const char *bytes, size_t size, uint8_t kind, float score);
 ts_status ts_vocabulary_merge(ts_vocabulary *vocabulary, uint32_t left, uint32_t right);
 
+/* All of it: tokens, merges, marks. A failed copy is empty. The runtime is the original's. */
+ts_status ts_vocabulary_copy(ts_vocabulary *copy, const ts_vocabulary *from);
+
 static inline const char *ts_vocabulary_bytes(const ts_vocabulary *vocabulary, uint32_t id, size_t *size)
 {
     uint32_t begin = id > 0 ? vocabulary->ends[id - 1] : 0;
