@@ -72,13 +72,14 @@ TS_API ts_status ts_model_options_init(ts_model_options *options, size_t struct_
 
 /*
  * Opens a model, whatever of these it is:
- *   GGUF version 3 (or 2), architecture llama, gpt2 or gptneo, with the tokenizer inside;
+ *   GGUF version 3 (or 2), architecture llama, gpt2 or gptneo, tensors of F32, F16, BF16, Q8_0 or Q4_0, which are widened to floats exactly, with the
+ *   tokenizer inside: gpt2 (byte-level BPE) or llama (SentencePiece);
  *   a llama2.c checkpoint, version 0 (legacy), 1 or 2 (8 bits, widened to what its numbers and scales say). The tokenizer is options->tokenizer, or of
  *   NAME.bin the first that is there: NAME.tokenizer.bin, tokV.bin of V entries, tokenizer.bin, in the same folder;
  *   a Hugging Face directory: config.json with model.safetensors (or its parts by model.safetensors.index.json), architecture gpt_neo, gpt2 or llama. The
  *   tokenizer is options->tokenizer, or the folder's tokenizer.json, or vocab.json with merges.txt. What a config asks for and the network has no
  *   switch for is UNSUPPORTED, with its name and value. The published TinyStories models state 2,048 positions but were trained on 512: a gpt_neo directory
- *   with a window of 256 and more positions than 512 is opened with 512 unless options->context_length says otherwise, and a warning is logged.
+ *   of 2,048 positions and at most 8 layers is opened with 512 unless options->context_length says otherwise, and a warning is logged.
  * IO, FORMAT (names tensor or key and its offset), VERSION, UNSUPPORTED (another architecture, type or tokenizer; a map of anything but a GGUF of F32),
  * MISMATCH (a tokenizer with more entries than the model), LIMIT, OUT_OF_MEMORY.
  */

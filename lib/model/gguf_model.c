@@ -21,12 +21,15 @@ static ts_status find_tensor(const opening *o, const ts_parameter *p, ts_gguf_te
     size_t rows = p->slot == TS_SLOT_POSITIONS ? o->positions : p->rows;
     uint64_t shape[2] = {p->rank == 1 ? p->columns : rows, p->columns};
     TS_TRY(ts_gguf_get_tensor(o->gguf, p->name, p->rank, shape, &tensor));
-    if (tensor->type != TS_GGML_F32)
-        return ts_fail(TS_ERROR_UNSUPPORTED, "%s: tensor %s is of type %s, only F32 is supported", o->source->name, p->name,
+    uint32_t elements, bytes;
+    if (!ts_ggml_type_is_real(tensor->type) || !ts_ggml_type_block(tensor->type, &elements, &bytes))
+        return ts_fail(TS_ERROR_UNSUPPORTED, "%s: tensor %s is of type %s, expected F32, F16, BF16, Q8_0 or Q4_0", o->source->name, p->name,
                        ts_ggml_type_name(tensor->type));
+    if (o->options->map && tensor->type != TS_GGML_F32)
+        return ts_fail(TS_ERROR_UNSUPPORTED, "%s: tensor %s is of type %s, only F32 can be mapped", o->source->name, p->name, ts_ggml_type_name(tensor->type));
     *found = *tensor;
     found->elements = (uint64_t)p->rows * p->columns;
-    found->size = found->elements * sizeof(float);
+    found->size = found->elements / elements * bytes;
     return TS_OK;
 }
 
@@ -113,28 +116,52 @@ ts_status ts_gguf_model_open(ts_model **out, ts_runtime *runtime, ts_source *sou
 
 /* ---- saving ---- */
 
-static ts_status write_gguf(const ts_model *model, ts_gguf_writer *gguf, ts_writer *file)
+/* Vectors stay F32, and so does the table of positions, which llama.cpp adds as it is. */
+static uint32_t type_of(const ts_parameter *p, int32_t type)
 {
-    ts_gguf_add_architecture(gguf, &model->architecture);
+    static const uint32_t types[] = {[TS_MODEL_TYPE_F32] = TS_GGML_F32, [TS_MODEL_TYPE_F16] = TS_GGML_F16, [TS_MODEL_TYPE_BF16] = TS_GGML_BF16};
+    return p->rank == 1 || p->slot == TS_SLOT_POSITIONS ? TS_GGML_F32 : types[type];
+}
+
+static void write_tensor(ts_gguf_writer *gguf, const float *values, size_t count, uint32_t type)
+{
+    uint16_t piece[2048];
+    if (type == TS_GGML_F32) {
+        ts_gguf_write_data(gguf, values, count * sizeof *values);
+        return;
+    }
+    for (size_t done = 0; done < count;) {
+        size_t size = TS_MIN(count - done, TS_COUNT_OF(piece));
+        for (size_t i = 0; i < size; i++)
+            piece[i] = type == TS_GGML_F16 ? ts_f32_to_f16(values[done + i]) : ts_f32_to_bf16(values[done + i]);
+        ts_gguf_write_data(gguf, piece, size * sizeof *piece);
+        done += size;
+    }
+}
+
+static ts_status write_gguf(const ts_model *model, int32_t type, ts_gguf_writer *gguf, ts_writer *file)
+{
+    static const uint32_t file_types[] = {[TS_MODEL_TYPE_F32] = 0, [TS_MODEL_TYPE_F16] = 1, [TS_MODEL_TYPE_BF16] = 32}; /* llama.cpp's numbers */
+    ts_gguf_add_architecture(gguf, &model->architecture, file_types[type]);
     ts_tokenizer_to_gguf(model->tokenizer, gguf, model->architecture.vocabulary_size);
     for (size_t i = 0; i < model->table_count; i++) {
         const ts_parameter *p = &model->table[i];
         uint64_t shape[2] = {p->rank == 1 ? p->columns : p->rows, p->columns};
-        ts_gguf_add_tensor(gguf, p->name, TS_GGML_F32, p->rank, shape);
+        ts_gguf_add_tensor(gguf, p->name, type_of(p, type), p->rank, shape);
     }
     TS_TRY(ts_gguf_write_start(gguf, file));
     for (size_t i = 0; i < model->table_count; i++) {
         const ts_parameter *p = &model->table[i];
-        ts_gguf_write_data(gguf, model->weights.all[p->layer][p->slot], p->rows * p->columns * sizeof(float));
+        write_tensor(gguf, model->weights.all[p->layer][p->slot], p->rows * p->columns, type_of(p, type));
     }
     return ts_gguf_write_finish(gguf);
 }
 
-ts_status ts_gguf_model_save(const ts_model *model, ts_writer *file)
+ts_status ts_gguf_model_save(const ts_model *model, ts_writer *file, int32_t type)
 {
     ts_gguf_writer gguf;
     ts_gguf_writer_init(&gguf, model->runtime);
-    ts_status status = write_gguf(model, &gguf, file);
+    ts_status status = write_gguf(model, type, &gguf, file);
     ts_gguf_writer_free(&gguf);
     return status;
 }

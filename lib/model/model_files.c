@@ -142,9 +142,9 @@ ts_status ts_model_open_callbacks(ts_model **out, ts_runtime *runtime, const ts_
 /* ---- saving ---- */
 
 /* Writes a GGUF file into an open one and ends that. */
-static ts_status save_gguf(const ts_model *model, ts_writer *file)
+static ts_status save_gguf(const ts_model *model, ts_writer *file, int32_t type)
 {
-    ts_status status = ts_gguf_model_save(model, file);
+    ts_status status = ts_gguf_model_save(model, file, type);
     if (status == TS_OK)
         return ts_writer_commit(file);
     ts_writer_abandon(file);
@@ -168,7 +168,7 @@ ts_status ts_model_save_as(const ts_model *model, const char *path, const ts_mod
     switch (o.format) {
     case TS_MODEL_FORMAT_GGUF:
         TS_TRY(ts_writer_open(&file, model->runtime, path));
-        return save_gguf(model, &file);
+        return save_gguf(model, &file, o.type);
     case TS_MODEL_FORMAT_HUGGINGFACE:
         return ts_huggingface_model_save(model, path, o.type);
     case TS_MODEL_FORMAT_LLAMA2C_V0:
@@ -187,7 +187,7 @@ ts_status ts_model_save_memory(const ts_model *model, void *buffer, size_t capac
         return ts_fail(TS_ERROR_INVALID_ARGUMENT, "model, size and (with a capacity) buffer must not be NULL");
     ts_writer file;
     ts_writer_memory(&file, model->runtime, buffer, capacity);
-    ts_status status = save_gguf(model, &file);
+    ts_status status = save_gguf(model, &file, TS_MODEL_TYPE_F32);
     if (status == TS_OK || status == TS_ERROR_BUFFER_TOO_SMALL)
         *size = (size_t)file.written;
     return status;

@@ -23,7 +23,7 @@ ts_status ts_llama2c_model_open(ts_model **out, ts_runtime *runtime, ts_source *
 ts_status ts_huggingface_model_open(ts_model **out, ts_runtime *runtime, const char *folder, const ts_model_options *options);
 
 /* ts_writer_commit is the caller's. */
-ts_status ts_gguf_model_save(const ts_model *model, ts_writer *file);
+ts_status ts_gguf_model_save(const ts_model *model, ts_writer *file, int32_t type);
 ts_status ts_llama2c_model_save(const ts_model *model, const char *path, uint32_t version);
 ts_status ts_huggingface_model_save(const ts_model *model, const char *folder, int32_t type);
 

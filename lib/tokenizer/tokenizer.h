@@ -20,7 +20,7 @@ ts_tokenizer *ts_tokenizer_acquire(const ts_tokenizer *tokenizer);
  * special tokens. */
 ts_status ts_tokenizer_with_marks(ts_tokenizer **out, const ts_tokenizer *tokenizer, uint32_t begin, uint32_t end);
 
-/* Reads tokenizer.ggml.* of a GGUF file; tokens of the type "unused" at its end are left out. UNSUPPORTED: another model than "gpt2". */
+/* Reads tokenizer.ggml.* of a GGUF file; tokens of the type "unused" at its end are left out. UNSUPPORTED: another model than "gpt2" and "llama". */
 ts_status ts_tokenizer_from_gguf(ts_tokenizer **out, ts_runtime *runtime, ts_gguf *gguf);
 /* Adds the same keys. `vocabulary_size`, at least the tokenizer's: what is beyond it becomes tokens of the type "unused". */
 void ts_tokenizer_to_gguf(const ts_tokenizer *tokenizer, ts_gguf_writer *writer, uint32_t vocabulary_size);
