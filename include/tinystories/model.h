@@ -135,7 +135,7 @@ TS_API ts_status ts_model_save_options_init(ts_model_save_options *options, size
 
 /*
  * Writes the model in a format of the options' choice; every file is replaced as a whole. UNSUPPORTED: what the format cannot hold, named in the detail:
- * llama2.c takes llama models with rotary_base 10,000 and norm_epsilon 1e-5 and SentencePiece tokenizers, tokenizer.json takes byte-level BPE.
+ * llama2.c takes llama models with rotary_base 10,000 and norm_epsilon 1e-5 and SentencePiece tokenizers.
  */
 TS_API ts_status ts_model_save_as(const ts_model *model, const char *path, const ts_model_save_options *options);
 

@@ -24,9 +24,10 @@ typedef struct ts_tokenizer ts_tokenizer;
 #define TS_TOKENIZER_NONE UINT32_MAX
 
 /*
- * Opens a tokenizer: a Hugging Face tokenizer.json with a byte-level BPE; a folder that holds tokenizer.json, or vocab.json (encoder.json) and
- * merges.txt (vocab.bpe); a GGUF model file, whose tokenizer is taken; or a tokenizer.bin of llama2.c (SentencePiece).
- * IO: cannot be read. FORMAT: damaged. UNSUPPORTED: a kind of tokenizer that is not byte-level BPE, named in the detail; or JSON in a build
+ * Opens a tokenizer: a Hugging Face tokenizer.json with a byte-level BPE, or with a SentencePiece BPE as converters write it (byte_fallback); a folder
+ * that holds tokenizer.json, or vocab.json (encoder.json) and merges.txt (vocab.bpe); a GGUF model file, whose tokenizer is taken; or a tokenizer.bin of
+ * llama2.c (SentencePiece).
+ * IO: cannot be read. FORMAT: damaged. UNSUPPORTED: a kind of tokenizer that is neither, named in the detail; or JSON in a build
  * without it. LIMIT: more than 2^20 tokens, a token above 4 KiB, a file above 64 MiB.
  */
 TS_API ts_status ts_tokenizer_open(ts_tokenizer **out, ts_runtime *runtime, const char *path);
@@ -36,8 +37,8 @@ TS_API ts_status ts_tokenizer_open_memory(ts_tokenizer **out, ts_runtime *runtim
 
 TS_API void ts_tokenizer_free(ts_tokenizer *tokenizer);
 
-/* Writes a tokenizer.json that Hugging Face tokenizers reads, or for a path that ends in ".bin" a tokenizer.bin of llama2.c. UNSUPPORTED: a kind of
- * tokenizer that the file cannot hold (byte-level BPE in a tokenizer.bin, SentencePiece in a tokenizer.json). The file is replaced as a whole: after a failure the old one is still there. */
+/* Writes a tokenizer.json that Hugging Face tokenizers reads, or for a path that ends in ".bin" a tokenizer.bin of llama2.c, which takes SentencePiece
+ * alone (else UNSUPPORTED). Scores become an order of merges in tokenizer.json: tokens of equal scores are ordered by id there. The file is replaced as a whole: after a failure the old one is still there. */
 TS_API ts_status ts_tokenizer_save(const ts_tokenizer *tokenizer, const char *path);
 
 /* ---- training ---- */

@@ -14,7 +14,7 @@ typedef struct symbol {
     uint32_t begin, size; /* in the text; size 0: joined to the left one */
     uint32_t id;
     uint32_t previous, next; /* NONE: none */
-    uint32_t joined;         /* the token that this one and the next give, NONE: none */
+    uint32_t joined, rank;   /* the token that this one and the next give, NONE: none; the better the smaller */
 } symbol;
 
 /* A piece of text whose tokens are joined with no others. */
@@ -38,6 +38,29 @@ int ts_byte_token(const char *text, size_t size)
     if (size != 6 || memcmp(text, "<0x", 3) != 0 || text[5] != '>' || digit(text[3]) < 0 || digit(text[4]) < 0)
         return -1;
     return digit(text[3]) * 16 + digit(text[4]);
+}
+
+static const char mark[] = "\xe2\x96\x81";
+enum { MARK_SIZE = sizeof mark - 1 };
+
+void ts_marks_take(const char *text, size_t *size, char *into)
+{
+    size_t written = 0;
+    for (size_t at = 0; at < *size;)
+        if (*size - at >= MARK_SIZE && memcmp(text + at, mark, MARK_SIZE) == 0) {
+            into[written++] = ' ';
+            at += MARK_SIZE;
+        } else {
+            into[written++] = text[at++];
+        }
+    *size = written;
+}
+
+ts_status ts_marks_put(ts_bytes *into, const char *bytes, size_t size)
+{
+    for (size_t i = 0; i < size; i++)
+        TS_TRY(bytes[i] == ' ' ? ts_bytes_add(into, mark, MARK_SIZE) : ts_bytes_add(into, bytes + i, 1));
+    return TS_OK;
 }
 
 void ts_sentencepiece_index(ts_tokenizer *tokenizer)
@@ -70,7 +93,7 @@ static uint32_t find_normal(const ts_tokenizer *t, const char *bytes, size_t siz
 }
 
 /* A number that is smaller when the score is better. */
-static uint32_t rank_of(const ts_tokenizer *t, uint32_t id)
+static uint32_t rank_of_score(const ts_tokenizer *t, uint32_t id)
 {
     float score = t->vocabulary.scores[id] + 0.0f; /* there is one zero */
     uint32_t bits;
@@ -83,7 +106,7 @@ static uint32_t rank_of(const ts_tokenizer *t, uint32_t id)
 static void add_symbol(segment *s, uint32_t begin, uint32_t size, uint32_t id)
 {
     uint32_t at = s->count++;
-    s->symbols[at] = (symbol){begin, size, id, at > 0 ? at - 1 : NONE, NONE, NONE};
+    s->symbols[at] = (symbol){begin, size, id, at > 0 ? at - 1 : NONE, NONE, NONE, 0};
     if (at > 0)
         s->symbols[at - 1].next = at;
 }
@@ -104,16 +127,29 @@ static void add_characters(segment *s, uint32_t size, bool spaced)
     }
 }
 
+/* What two neighbours give: by a merge where there are merges, else whatever token their bytes are. */
+static void join_of(const segment *s, symbol *left, const symbol *right)
+{
+    const ts_tokenizer *t = s->tokenizer;
+    left->joined = NONE;
+    if (t->vocabulary.merge_count > 0) {
+        const ts_merge *merge = ts_merge_find(t, left->id, right->id);
+        left->joined = merge != NULL ? merge->result : NONE;
+        left->rank = merge != NULL ? merge->rank : 0;
+    } else if (t->vocabulary.kinds[left->id] == TS_TOKEN_NORMAL && t->vocabulary.kinds[right->id] == TS_TOKEN_NORMAL) {
+        left->joined = find_normal(t, s->text + left->begin, (size_t)left->size + right->size);
+        left->rank = left->joined != NONE ? rank_of_score(t, left->joined) : 0;
+    }
+}
+
 static void note_pair(segment *s, uint32_t at)
 {
     symbol *left = &s->symbols[at];
-    const uint8_t *kinds = s->tokenizer->vocabulary.kinds;
     left->joined = NONE;
-    if (left->next == NONE || kinds[left->id] != TS_TOKEN_NORMAL || kinds[s->symbols[left->next].id] != TS_TOKEN_NORMAL)
-        return;
-    left->joined = find_normal(s->tokenizer, s->text + left->begin, (size_t)left->size + s->symbols[left->next].size);
+    if (left->next != NONE)
+        join_of(s, left, &s->symbols[left->next]);
     if (left->joined != NONE)
-        ts_pair_push(&s->heap, (uint64_t)rank_of(s->tokenizer, left->joined) << 32 | at);
+        ts_pair_push(&s->heap, (uint64_t)left->rank << 32 | at);
 }
 
 /* A join takes a candidate and a symbol away and notes two pairs at most: there are never 2 n candidates. */
@@ -125,7 +161,7 @@ static void join_all(segment *s)
         uint64_t best = ts_pair_pop(&s->heap);
         uint32_t at = (uint32_t)best;
         symbol *left = &s->symbols[at];
-        if (left->size == 0 || left->joined == NONE || rank_of(s->tokenizer, left->joined) != best >> 32)
+        if (left->size == 0 || left->joined == NONE || left->rank != best >> 32)
             continue; /* joined otherwise meanwhile */
         symbol *right = &s->symbols[left->next];
         left->id = left->joined;

@@ -191,9 +191,16 @@ static uint64_t fingerprint(const ts_vocabulary *v)
             hash = hash_number(hash, bits);
         }
     }
-    for (uint32_t rank = 0; rank < v->merge_count; rank++)
+    for (uint32_t rank = 0; rank < v->merge_count && !v->sentencepiece; rank++) /* there the scores say the same */
         hash = hash_number(hash_number(hash, v->merges[rank][0]), v->merges[rank][1]);
     return hash ? hash : 1; /* 0 means "not known" in a shard */
+}
+
+/* By its usual name, where a file says nothing. */
+static uint32_t find_special(const ts_tokenizer *t, const char *text)
+{
+    uint32_t id = ts_tokenizer_find(t, text, strlen(text));
+    return ts_tokenizer_is_special(t, id) ? id : TS_TOKENIZER_NONE;
 }
 
 static ts_status complete(ts_tokenizer *t, const char *name)
@@ -204,18 +211,23 @@ static ts_status complete(ts_tokenizer *t, const char *name)
         return ts_fail(TS_ERROR_FORMAT, "%s: has no tokens", name);
     TS_TRY(index_tokens(t, name));
     TS_TRY(index_specials(t));
-    if (v->sentencepiece) {
+    TS_TRY(index_merges(t, name));
+    if (v->sentencepiece)
         ts_sentencepiece_index(t);
-    } else {
-        TS_TRY(index_merges(t, name));
+    else
         TS_TRY(ts_tokenizer_index_whole(t));
-    }
     t->end_of_text = v->end_of_text;
     if (t->end_of_text == TS_TOKENIZER_NONE)
         t->end_of_text = ts_tokenizer_find(t, marker, sizeof marker - 1);
+    if (t->end_of_text == TS_TOKENIZER_NONE && v->sentencepiece)
+        t->end_of_text = find_special(t, "</s>");
     if (t->end_of_text != TS_TOKENIZER_NONE && (t->end_of_text >= v->count || v->kinds[t->end_of_text] != TS_TOKEN_SPECIAL))
         return ts_fail(TS_ERROR_FORMAT, "%s: its end of text, %u, is no special token", name, t->end_of_text);
-    t->begin_of_text = v->begin_of_text != TS_TOKENIZER_NONE ? v->begin_of_text : t->end_of_text;
+    t->begin_of_text = v->begin_of_text;
+    if (t->begin_of_text == TS_TOKENIZER_NONE && v->end_of_text == TS_TOKENIZER_NONE && v->sentencepiece)
+        t->begin_of_text = find_special(t, "<s>");
+    if (t->begin_of_text == TS_TOKENIZER_NONE)
+        t->begin_of_text = t->end_of_text;
     if (t->begin_of_text != TS_TOKENIZER_NONE && (t->begin_of_text >= v->count || v->kinds[t->begin_of_text] != TS_TOKEN_SPECIAL))
         return ts_fail(TS_ERROR_FORMAT, "%s: its beginning of text, %u, is no special token", name, t->begin_of_text);
     t->fingerprint = fingerprint(v);
@@ -266,15 +278,16 @@ ts_status ts_vocabulary_copy(ts_vocabulary *copy, const ts_vocabulary *from)
 ts_status ts_tokenizer_with_marks(ts_tokenizer **out, const ts_tokenizer *tokenizer, uint32_t begin, uint32_t end)
 {
     ts_vocabulary copy;
-    bool new_end = tokenizer->end_of_text == TS_TOKENIZER_NONE && ts_tokenizer_is_special(tokenizer, end);
-    bool new_begin = tokenizer->begin_of_text == tokenizer->end_of_text && begin != tokenizer->begin_of_text && ts_tokenizer_is_special(tokenizer, begin);
-    if (!new_end && !new_begin) {
+    const ts_vocabulary *v = &tokenizer->vocabulary;
+    end = v->end_of_text == TS_TOKENIZER_NONE && ts_tokenizer_is_special(tokenizer, end) ? end : tokenizer->end_of_text;
+    begin = v->begin_of_text == TS_TOKENIZER_NONE && ts_tokenizer_is_special(tokenizer, begin) ? begin : tokenizer->begin_of_text;
+    if (end == tokenizer->end_of_text && begin == tokenizer->begin_of_text) {
         *out = ts_tokenizer_acquire(tokenizer);
         return TS_OK;
     }
-    TS_TRY(ts_vocabulary_copy(&copy, &tokenizer->vocabulary));
-    copy.end_of_text = new_end ? end : tokenizer->end_of_text;
-    copy.begin_of_text = new_begin ? begin : TS_TOKENIZER_NONE;
+    TS_TRY(ts_vocabulary_copy(&copy, v));
+    copy.end_of_text = end;
+    copy.begin_of_text = begin;
     return ts_tokenizer_make(out, &copy, "the tokenizer with the model's marks");
 }
 

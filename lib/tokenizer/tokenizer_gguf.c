@@ -5,8 +5,6 @@
 
 enum { TYPE_NORMAL = 1, TYPE_UNKNOWN = 2, TYPE_CONTROL = 3, TYPE_USER_DEFINED = 4, TYPE_UNUSED = 5, TYPE_BYTE = 6 };
 
-static const char space_mark[] = "\xe2\x96\x81"; /* U+2581 stands for a space in SentencePiece's tokens */
-
 /* ---- byte-level BPE: reading ---- */
 
 static ts_status read_tokens(ts_vocabulary *v, ts_gguf *gguf)
@@ -89,20 +87,6 @@ static ts_status read_bpe(ts_vocabulary *v, ts_vocabulary *tokens, ts_gguf *gguf
 
 /* ---- SentencePiece: reading ---- */
 
-/* The text of a token with spaces for their marks. */
-static void take_marks(const char *text, size_t *size, char *into)
-{
-    size_t mark = sizeof space_mark - 1, written = 0;
-    for (size_t at = 0; at < *size;)
-        if (*size - at >= mark && memcmp(text + at, space_mark, mark) == 0) {
-            into[written++] = ' ';
-            at += mark;
-        } else {
-            into[written++] = text[at++];
-        }
-    *size = written;
-}
-
 static ts_status add_piece(ts_vocabulary *v, const char *text, size_t size, int32_t type, float score)
 {
     char bytes[TS_TOKENIZER_MAX_TOKEN];
@@ -116,7 +100,7 @@ static ts_status add_piece(ts_vocabulary *v, const char *text, size_t size, int3
     }
     if (type != TYPE_NORMAL)
         return ts_vocabulary_piece(v, text, size, TS_TOKEN_SPECIAL, score);
-    take_marks(text, &size, bytes);
+    ts_marks_take(text, &size, bytes);
     return ts_vocabulary_piece(v, bytes, size, TS_TOKEN_NORMAL, score);
 }
 
@@ -209,13 +193,6 @@ static int32_t type_of(const ts_vocabulary *v, uint32_t id)
     return v->kinds[id] == TS_TOKEN_BYTE ? TYPE_BYTE : TYPE_NORMAL;
 }
 
-static ts_status put_marks(ts_bytes *text, const char *bytes, size_t size)
-{
-    for (size_t i = 0; i < size; i++)
-        TS_TRY(bytes[i] == ' ' ? ts_bytes_add(text, space_mark, sizeof space_mark - 1) : ts_bytes_add(text, bytes + i, 1));
-    return TS_OK;
-}
-
 static ts_status token_text(ts_bytes *text, const ts_vocabulary *v, uint32_t id, int32_t type)
 {
     size_t size;
@@ -227,7 +204,7 @@ static ts_status token_text(ts_bytes *text, const ts_vocabulary *v, uint32_t id,
         return ts_bytes_format(text, "<0x%02X>", (unsigned char)bytes[0]);
     if (type != TYPE_NORMAL)
         return ts_bytes_add(text, bytes, size);
-    return v->sentencepiece ? put_marks(text, bytes, size) : ts_alphabet_encode(text, bytes, size);
+    return v->sentencepiece ? ts_marks_put(text, bytes, size) : ts_alphabet_encode(text, bytes, size);
 }
 
 static ts_status add_merges(const ts_vocabulary *v, ts_gguf_writer *writer, ts_bytes *text)

@@ -47,6 +47,19 @@ static ts_status set_entry(entries *e, const char *text, const ts_json *id_value
     return TS_OK;
 }
 
+/* A token of SentencePiece; its score comes with the merges. `text` has at most twice as many bytes as a token may have. */
+static ts_status add_piece(ts_vocabulary *v, const char *text, size_t size, bool special)
+{
+    char bytes[2 * TS_TOKENIZER_MAX_TOKEN];
+    int byte = special ? -1 : ts_byte_token(text, size);
+    if (special)
+        return ts_vocabulary_piece(v, text, size, TS_TOKEN_SPECIAL, 0);
+    if (byte >= 0)
+        return ts_vocabulary_piece(v, &(char){(char)byte}, 1, TS_TOKEN_BYTE, 0);
+    ts_marks_take(text, &size, bytes);
+    return ts_vocabulary_piece(v, bytes, size, TS_TOKEN_NORMAL, 0);
+}
+
 /* All ids are set here, since there are as many entries as ids and none twice. */
 static ts_status add_tokens(ts_vocabulary *v, const entries *e, const char *name)
 {
@@ -58,6 +71,8 @@ static ts_status add_tokens(ts_vocabulary *v, const entries *e, const char *name
             status = ts_fail(TS_ERROR_FORMAT, "%s: no token has the id %u", name, id);
         else if (size > 2 * TS_TOKENIZER_MAX_TOKEN)
             status = ts_fail(TS_ERROR_LIMIT, "%s: the token %u has %zu characters", name, id, size);
+        else if (v->sentencepiece)
+            status = add_piece(v, e->texts[id], size, e->added[id] != 0);
         else if (e->added[id])
             status = ts_vocabulary_token(v, e->texts[id], size, true);
         else if ((status = ts_reserve(v->runtime, &bytes.data, &bytes.capacity, size + 1, 1)) == TS_OK &&
@@ -83,7 +98,11 @@ static ts_status find_part(const merge_reader *r, const char *text, size_t size,
     size_t count;
     if (size == 0 || size > sizeof bytes)
         return ts_fail(TS_ERROR_FORMAT, "%s: merge %u has a part of %zu characters", r->name, r->vocabulary->merge_count, size);
-    TS_TRY(ts_alphabet_decode(text, size, bytes, &count, r->name));
+    count = size;
+    if (r->vocabulary->sentencepiece)
+        ts_marks_take(text, &count, bytes);
+    else
+        TS_TRY(ts_alphabet_decode(text, size, bytes, &count, r->name));
     *id = ts_tokenizer_find(r->index, bytes, count);
     if (*id == TS_TOKENIZER_NONE)
         return ts_fail(TS_ERROR_FORMAT, "%s: merge %u joins \"%.*s\", which is no token", r->name, r->vocabulary->merge_count, (int)TS_MIN(size, 100),
@@ -91,11 +110,23 @@ static ts_status find_part(const merge_reader *r, const char *text, size_t size,
     return TS_OK;
 }
 
+static bool gives_special(const merge_reader *r, uint32_t left, uint32_t right)
+{
+    char joined[2 * TS_TOKENIZER_MAX_TOKEN];
+    size_t left_size, right_size;
+    const char *left_bytes = ts_tokenizer_token(r->index, left, &left_size), *right_bytes = ts_tokenizer_token(r->index, right, &right_size);
+    memcpy(joined, left_bytes, left_size);
+    memcpy(joined + left_size, right_bytes, right_size);
+    return ts_tokenizer_is_special(r->index, ts_tokenizer_find(r->index, joined, left_size + right_size)) != 0;
+}
+
 static ts_status add_merge(const merge_reader *r, const char *left, size_t left_size, const char *right, size_t right_size)
 {
     uint32_t left_id, right_id;
     TS_TRY(find_part(r, left, left_size, &left_id));
     TS_TRY(find_part(r, right, right_size, &right_id));
+    if (r->vocabulary->sentencepiece && gives_special(r, left_id, right_id))
+        return TS_OK; /* converters list "<" and "s>", but no text becomes a special token */
     return ts_vocabulary_merge(r->vocabulary, left_id, right_id);
 }
 
@@ -130,17 +161,7 @@ static ts_status add_json_merges(const merge_reader *r, const ts_json *merges)
 static ts_status make_index(ts_tokenizer **index, const ts_vocabulary *v, const char *name)
 {
     ts_vocabulary copy;
-    ts_status status = TS_OK;
-    ts_vocabulary_init(&copy, v->runtime);
-    for (uint32_t id = 0; id < v->count && status == TS_OK; id++) {
-        size_t size;
-        const char *bytes = ts_vocabulary_bytes(v, id, &size);
-        status = ts_vocabulary_token(&copy, bytes, size, v->kinds[id]);
-    }
-    if (status != TS_OK) {
-        ts_vocabulary_free(&copy);
-        return status;
-    }
+    TS_TRY(ts_vocabulary_copy(&copy, v));
     return ts_tokenizer_make(index, &copy, name);
 }
 
@@ -169,13 +190,15 @@ static bool is_off(const ts_json *value)
  * A post_processor adds tokens around a text, which our callers do themselves. */
 static ts_status refuse_others(const ts_json *root, const ts_json *model, const char *name)
 {
-    static const char *const settings[] = {"dropout", "continuing_subword_prefix", "end_of_word_suffix", "byte_fallback", "ignore_merges"};
+    static const char *const settings[] = {"dropout", "continuing_subword_prefix", "end_of_word_suffix", "ignore_merges"};
     const char *type = ts_json_text(ts_json_get(model, "type"));
     if (type != NULL && strcmp(type, "BPE") != 0)
         return ts_fail(TS_ERROR_UNSUPPORTED, "%s: model.type is \"%.60s\", expected \"BPE\"", name, type);
     for (size_t i = 0; i < TS_COUNT_OF(settings); i++)
         if (!is_off(ts_json_get(model, settings[i])))
-            return ts_fail(TS_ERROR_UNSUPPORTED, "%s: model.%s is set, which is not byte-level BPE", name, settings[i]);
+            return ts_fail(TS_ERROR_UNSUPPORTED, "%s: model.%s is set, which is neither byte-level BPE nor SentencePiece", name, settings[i]);
+    if (!is_off(ts_json_get(model, "byte_fallback")))
+        return ts_pieces_check_json(root, name);
     if (!is_off(ts_json_get(root, "normalizer")))
         return ts_fail(TS_ERROR_UNSUPPORTED, "%s: has a normalizer, which is not byte-level BPE", name);
     const ts_json *decoder = ts_json_get(root, "decoder");
@@ -231,6 +254,41 @@ static ts_status collect(ts_vocabulary *v, entries *e, const ts_json *root, cons
     return add_tokens(v, e, name);
 }
 
+/* The token that a merge gives. */
+static uint32_t result_of(const ts_vocabulary *v, const ts_tokenizer *index, uint32_t rank)
+{
+    char joined[2 * TS_TOKENIZER_MAX_TOKEN];
+    size_t left_size, right_size;
+    const char *left = ts_vocabulary_bytes(v, v->merges[rank][0], &left_size), *right = ts_vocabulary_bytes(v, v->merges[rank][1], &right_size);
+    memcpy(joined, left, left_size);
+    memcpy(joined + left_size, right, right_size);
+    return ts_tokenizer_find(index, joined, left_size + right_size);
+}
+
+/* A token is as good as its first merge is early, those that no merge gives come last. Where merges come in the order of ids, which is how SentencePiece
+ * numbers what it trains, the scores are those that it gives: 0, -1, -2 and so on from the first normal token. */
+static ts_status score_merges(ts_vocabulary *v, const ts_tokenizer *index, const char *name)
+{
+    uint32_t first = 0, last = 0;
+    bool in_order = true;
+    while (first < v->count && v->kinds[first] != TS_TOKEN_NORMAL)
+        first++;
+    for (uint32_t id = 0; id < v->count; id++)
+        v->scores[id] = v->kinds[id] == TS_TOKEN_NORMAL ? -(float)v->merge_count : 0;
+    for (uint32_t rank = 0; rank < v->merge_count; rank++) {
+        uint32_t id = result_of(v, index, rank);
+        if (id == TS_TOKENIZER_NONE)
+            return ts_fail(TS_ERROR_FORMAT, "%s: merge %u gives no token", name, rank);
+        in_order = in_order && id >= last;
+        last = id;
+        v->scores[id] = TS_MAX(v->scores[id], -(float)rank);
+    }
+    for (uint32_t id = first; in_order && id < v->count; id++)
+        if (v->kinds[id] == TS_TOKEN_NORMAL)
+            v->scores[id] = -(float)(id - first);
+    return TS_OK;
+}
+
 static ts_status read_model(ts_vocabulary *v, const ts_json *root, const char *name)
 {
     const ts_json *model = ts_json_get(root, "model");
@@ -239,12 +297,15 @@ static ts_status read_model(ts_vocabulary *v, const ts_json *root, const char *n
     if (ts_json_kind_of(model) != TS_JSON_OBJECT)
         return ts_fail(TS_ERROR_FORMAT, "%s: has no model, expected a tokenizer.json", name);
     TS_TRY(refuse_others(root, model, name));
+    v->sentencepiece = !is_off(ts_json_get(model, "byte_fallback"));
     ts_status status = collect(v, &e, root, model, name);
     free_entries(&e);
     if (status == TS_OK)
         status = make_index(&index, v, name);
     if (status == TS_OK)
         status = add_json_merges(&(merge_reader){v, index, name}, ts_json_get(model, "merges"));
+    if (status == TS_OK && v->sentencepiece)
+        status = score_merges(v, index, name);
     ts_tokenizer_free(index);
     return status;
 }
@@ -343,7 +404,7 @@ static ts_status write_token(ts_bytes *json, ts_bytes *scratch, const ts_vocabul
     return ts_json_string(json, scratch->data, scratch->size);
 }
 
-static ts_status write_added(ts_bytes *json, const ts_vocabulary *v)
+ts_status ts_json_write_added(ts_bytes *json, const ts_vocabulary *v)
 {
     const char *comma = "";
     TS_TRY(ts_bytes_format(json, "  \"added_tokens\": ["));
@@ -363,7 +424,7 @@ static ts_status write_added(ts_bytes *json, const ts_vocabulary *v)
 static ts_status write_all(ts_bytes *json, ts_bytes *scratch, const ts_vocabulary *v)
 {
     TS_TRY(ts_bytes_format(json, "{\n  \"version\": \"1.0\",\n  \"truncation\": null,\n  \"padding\": null,\n"));
-    TS_TRY(write_added(json, v));
+    TS_TRY(ts_json_write_added(json, v));
     TS_TRY(ts_bytes_format(
         json, "  \"normalizer\": null,\n"
               "  \"pre_tokenizer\": {\"type\": \"ByteLevel\", \"add_prefix_space\": false, \"trim_offsets\": true, \"use_regex\": true},\n"
@@ -391,7 +452,7 @@ static ts_status write_all(ts_bytes *json, ts_bytes *scratch, const ts_vocabular
 ts_status ts_tokenizer_to_json(const ts_tokenizer *tokenizer, ts_bytes *json)
 {
     if (tokenizer->vocabulary.sentencepiece)
-        return ts_fail(TS_ERROR_UNSUPPORTED, "a SentencePiece tokenizer is not written as tokenizer.json, but as llama2.c's tokenizer.bin or into a GGUF file");
+        return ts_pieces_write_json(json, tokenizer);
     ts_bytes scratch = {.runtime = json->runtime};
     ts_status status = write_all(json, &scratch, &tokenizer->vocabulary);
     ts_bytes_free(&scratch);

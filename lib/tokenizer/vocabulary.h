@@ -19,7 +19,7 @@ typedef struct ts_vocabulary {
     uint8_t *kinds;      /* TS_TOKEN_ */
     float *scores;       /* SentencePiece: the better one is joined first; else NULL */
     uint32_t count;
-    bool sentencepiece;  /* characters are joined by the scores of what they become; else bytes by the ranks of merges */
+    bool sentencepiece;  /* characters are joined, by the scores of what they become unless there are merges; else bytes by the ranks of merges */
     uint32_t (*merges)[2]; /* in the order of rank: left and right */
     uint32_t merge_count;
     uint32_t end_of_text; /* TS_TOKENIZER_NONE: the special token `<|endoftext|>`, if there is one */
@@ -134,6 +134,9 @@ void ts_sentencepiece_index(ts_tokenizer *tokenizer);
 const char *ts_tokenizer_text(const ts_tokenizer *tokenizer, uint32_t id, bool begins, size_t *size);
 /* "<0x41>" is the byte 0x41; -1 for what is none. */
 int ts_byte_token(const char *text, size_t size);
+/* In SentencePiece's own files U+2581 stands for a space: takes a token's text from there, not longer than `*size`, which becomes its size, and puts it. */
+void ts_marks_take(const char *text, size_t *size, char *into);
+ts_status ts_marks_put(ts_bytes *into, const char *bytes, size_t size);
 
 /* ---- others ---- */
 
@@ -142,7 +145,12 @@ ts_status ts_tokenizer_index_whole(ts_tokenizer *tokenizer);
 /* The bits of a table with room for `count` entries and as many empty places. */
 uint32_t ts_table_bits(uint32_t count);
 
-/* tokenizer_json.c */
+/* tokenizer_json_pieces.c: SentencePiece as tokenizer.json has it, a BPE with byte fallback. UNSUPPORTED names what else it asks for. */
+ts_status ts_pieces_check_json(const ts_json *root, const char *name);
+ts_status ts_pieces_write_json(ts_bytes *json, const ts_tokenizer *tokenizer);
+
+/* tokenizer_json.c; the first writes the list of added tokens, which are the special ones */
+ts_status ts_json_write_added(ts_bytes *json, const ts_vocabulary *vocabulary);
 ts_status ts_tokenizer_read_json(ts_tokenizer **out, ts_runtime *runtime, const char *text, size_t size, const char *name);
 /* tokenizer_llama2c.c; the source is borrowed */
 ts_status ts_tokenizer_read_llama2c(ts_tokenizer **out, ts_source *source);

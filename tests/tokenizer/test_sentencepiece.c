@@ -288,7 +288,6 @@ static void test_decoding(void **state)
     assert_int_equal(got[0], space_a);
     assert_int_equal(got[1], 1);
     assert_int_equal(got[2], space_a);
-    assert_int_equal(ts_tokenizer_save(t, path_of("t.json")), TS_ERROR_UNSUPPORTED);
     ts_tokenizer_free(t);
 }
 
@@ -315,6 +314,124 @@ static void test_hostile_text(void **state)
         free(ids);
         ts_tokenizer_free(t);
     }
+}
+
+/* ---- tokenizer.json ---- */
+
+/* With scores 0, -1, -2 and so on, as the trainer numbers them, or in another order of which no two are the same. */
+static ts_tokenizer *open_scored(bool in_order)
+{
+    static const char *const texts[] = {" t", "he", " a", " the", "ab", "aba", " ab", "bb", "  ", "aa", "\xe2\x82\xac" "a", " ", "a", "b", "t", "h", "e", "\xe2\x82\xac"};
+    static file_bytes file;
+    ts_tokenizer *t;
+    begin_file(&file, 27);
+    for (size_t i = 0; i < TS_COUNT_OF(texts); i++)
+        add_token(&file, in_order ? -(float)i : -(float)(i * 7 % 19), texts[i], (uint32_t)strlen(texts[i]));
+    assert_int_equal(ts_tokenizer_open(&t, runtime, put_file("scored.bin", file.data, file.size)), TS_OK);
+    assert_int_equal(unlink(path_of("scored.bin")), 0);
+    return t;
+}
+
+static void assert_same_ids(const ts_tokenizer *one, const ts_tokenizer *two)
+{
+    static const char *const parts[] = {"a", "b", " ", " the", "he", "t", "\xe2\x82\xac", "x", "\n", "aba"};
+    ts_random random = {.seed = 8};
+    for (int i = 0; i < 2000; i++) {
+        char text[512] = "";
+        uint32_t first[512], second[512];
+        size_t first_count, second_count;
+        for (uint64_t left = ts_random_below(&random, 30); left > 0; left--)
+            strcat(text, parts[ts_random_below(&random, TS_COUNT_OF(parts))]);
+        assert_int_equal(ts_tokenizer_encode(one, text, strlen(text), 0, first, 512, &first_count), TS_OK);
+        assert_int_equal(ts_tokenizer_encode(two, text, strlen(text), 0, second, 512, &second_count), TS_OK);
+        assert_int_equal(first_count, second_count);
+        assert_memory_equal(first, second, first_count * sizeof *first);
+    }
+}
+
+static bool has_json(void)
+{
+    ts_tokenizer *t = NULL;
+    bool has = ts_tokenizer_open_memory(&t, runtime, "{}", 2) != TS_ERROR_UNSUPPORTED;
+    if (!has)
+        print_message("skipped: a build without JSON\n");
+    return has;
+}
+
+static void test_json(void **state)
+{
+    (void)state;
+    for (int in_order = 0; in_order < 2 && has_json(); in_order++) {
+        ts_tokenizer *t = open_scored(in_order), *again;
+        char *one = NULL, *two = NULL;
+        size_t one_size, two_size;
+        assert_int_equal(ts_tokenizer_save(t, path_of("t.json")), TS_OK);
+        assert_int_equal(ts_file_read(runtime, path_of("t.json"), 1 << 20, &one, &one_size), TS_OK);
+        assert_int_equal(ts_tokenizer_open(&again, runtime, path_of("t.json")), TS_OK);
+        assert_true(again->vocabulary.sentencepiece);
+        if (in_order)
+            assert_int_equal(ts_tokenizer_fingerprint(again), ts_tokenizer_fingerprint(t));
+        assert_int_equal(ts_tokenizer_begin_of_text(again), 1);
+        assert_int_equal(ts_tokenizer_end_of_text(again), 2); /* by their names: the file does not say */
+        assert_same_ids(t, again);
+        uint32_t merges = again->vocabulary.merge_count;
+        assert_in_range(merges, 8, 30);
+        again->vocabulary.merge_count = 0; /* by the scores alone */
+        assert_same_ids(t, again);
+        again->vocabulary.merge_count = merges;
+        ts_tokenizer_free(again);
+        assert_int_equal(ts_tokenizer_open(&again, runtime, path_of("t.json")), TS_OK);
+        assert_int_equal(ts_tokenizer_save(again, path_of("t.json")), TS_OK);
+        assert_int_equal(ts_file_read(runtime, path_of("t.json"), 1 << 20, &two, &two_size), TS_OK);
+        assert_int_equal(one_size, two_size);
+        assert_memory_equal(one, two, one_size);
+        assert_int_equal(unlink(path_of("t.json")), 0);
+        ts_release(runtime, one);
+        ts_release(runtime, two);
+        ts_tokenizer_free(again);
+        ts_tokenizer_free(t);
+    }
+}
+
+static void test_json_refused(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *from, *to;
+        ts_status status;
+    } cases[] = {
+        {"\"Prepend\"", "\"NFC\"", TS_ERROR_UNSUPPORTED},
+        {"\"prepend\": \"\xe2\x96\x81\"", "\"prepend\": \"_\"", TS_ERROR_UNSUPPORTED},
+        {"{\"String\": \" \"}", "{\"String\": \"x\"}", TS_ERROR_UNSUPPORTED},
+        {"\"pre_tokenizer\": null", "\"pre_tokenizer\": {\"type\": \"Whitespace\"}", TS_ERROR_UNSUPPORTED},
+        {"\"ByteFallback\"", "\"Strip\"", TS_ERROR_UNSUPPORTED},
+        {"\"byte_fallback\": true", "\"byte_fallback\": false", TS_ERROR_UNSUPPORTED},
+        {"\"ignore_merges\": false", "\"ignore_merges\": true", TS_ERROR_UNSUPPORTED},
+        {"[\"h\", \"e\"]", "[\"h\", \"h\"]", TS_ERROR_FORMAT},
+        {"[\"h\", \"e\"]", "[\"h\", \"q\"]", TS_ERROR_FORMAT},
+        {"\"<0x41>\"", "\"<0x4g>\"", TS_ERROR_FORMAT},
+        {"[\"h\", \"e\"]", "\"h e\"", TS_OK},
+    };
+    ts_tokenizer *t = open_scored(true), *again;
+    ts_bytes json = {.runtime = runtime};
+    if (has_json()) {
+        assert_int_equal(ts_tokenizer_to_json(t, &json), TS_OK);
+        for (size_t i = 0; i < TS_COUNT_OF(cases); i++) {
+            ts_bytes changed = {.runtime = runtime};
+            const char *at = strstr(json.data, cases[i].from);
+            assert_non_null(at);
+            assert_int_equal(ts_bytes_add(&changed, json.data, (size_t)(at - json.data)), TS_OK);
+            assert_int_equal(ts_bytes_format(&changed, "%s%s", cases[i].to, at + strlen(cases[i].from)), TS_OK);
+            again = NULL;
+            ts_status status = ts_tokenizer_open_memory(&again, runtime, changed.data, changed.size);
+            if (status != cases[i].status)
+                fail_msg("case %zu: %s: %s", i, ts_status_name(status), ts_error_detail());
+            ts_tokenizer_free(again);
+            ts_bytes_free(&changed);
+        }
+    }
+    ts_bytes_free(&json);
+    ts_tokenizer_free(t);
 }
 
 /* ---- damaged files ---- */
@@ -405,7 +522,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_rule),     cmocka_unit_test(test_library_512),  cmocka_unit_test(test_library_llama2),
         cmocka_unit_test(test_decoding), cmocka_unit_test(test_hostile_text), cmocka_unit_test(test_damaged),
-        cmocka_unit_test(test_refusals),
+        cmocka_unit_test(test_refusals), cmocka_unit_test(test_json),         cmocka_unit_test(test_json_refused),
     };
     return cmocka_run_group_tests(tests, set_up, tear_down);
 }
