@@ -175,8 +175,8 @@ TS_API ts_status ts_model_logits(const ts_model *model, const uint32_t *ids, siz
 
 /*
  * How well a model foretells texts. Bits per byte are counted story by story: windows of T tokens that advance by T / 2 (T the context length), each
- * token counted once with the context its first window gives it, an end-of-text before the story as context and the one after it included in
- * the count; nats over the bytes of the trimmed stories, divided by ln 2.
+ * token counted once with the context its first window gives it, before the story the token that stories begin with as context, and the end of text
+ * after it included in the count; nats over the bytes of the trimmed stories, divided by ln 2.
  */
 typedef struct ts_score {
     size_t struct_size;

@@ -111,6 +111,18 @@ static ts_status open_parts(opening *o)
     return TS_OK;
 }
 
+/* A config that claims more layers than the files can have is found out before there is a table of their tensors. */
+static ts_status check_layers(const opening *o)
+{
+    size_t tensors = 0;
+    for (size_t i = 0; i < o->part_count; i++)
+        tensors += ts_safetensors_count(o->parts[i].file);
+    if (o->config.architecture.layers > tensors)
+        return ts_fail(TS_ERROR_FORMAT, "%s: config.json asks for %u layers, but the files have %zu tensors in all", o->folder, o->config.architecture.layers,
+                       tensors);
+    return TS_OK;
+}
+
 /* A name without what stands before its first dot: bare models are stored without "transformer." and "model.". */
 static const char *bare_name(const char *name)
 {
@@ -244,6 +256,7 @@ static ts_status open_all(opening *o, const ts_model_options *options, ts_model 
     TS_TRY(read_config(o, options));
     TS_TRY(ts_model_check_size(options, a, o->folder));
     TS_TRY(open_parts(o));
+    TS_TRY(check_layers(o));
     TS_TRY(open_tokenizer(o, options));
     TS_TRY(ts_model_check_tokenizer(o->tokenizer, a, o->folder));
     TS_TRY(check_tensors(o));

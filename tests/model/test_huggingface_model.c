@@ -514,11 +514,24 @@ static void test_damaged(void **state)
     (void)state;
     ts_model *model = fixture_model(NULL, TS_ARCHITECTURE_LLAMA), *again = NULL;
     ts_runtime *runtime = small_runtime();
-    const char *folder = in_work("damaged");
+    char folder[200];
+    snprintf(folder, sizeof folder, "%s", in_work("damaged"));
     save_folder(model, folder, TS_MODEL_TYPE_BF16);
     ts_model_free(model);
     static const char *const names[] = {"config.json", "model.safetensors", "tokenizer.json"};
     size_t accepted = 0;
+
+    static const char claim[] = "{\"model_type\":\"gpt2\",\"vocab_size\":1048576,\"n_positions\":1048576,\"n_embd\":%d,\"n_layer\":%d,\"n_head\":1}";
+    static const unsigned char nothing[] = "\x02\0\0\0\0\0\0\0{}";
+    for (int width = 1; width <= 65536; width *= 16) /* 200 bytes that claim up to 512 layers and 2^47 parameters */
+        for (int layers = 1; layers <= 512; layers *= 8) {
+            char text[200];
+            mkdir(in_work("claim"), 0777);
+            put_file(file_in(in_work("claim"), "config.json"), text, (size_t)snprintf(text, sizeof text, claim, width, layers));
+            put_file(file_in(in_work("claim"), "model.safetensors"), nothing, 10);
+            ts_status status = ts_model_open(&again, runtime, in_work("claim"), NULL);
+            assert_true(status == TS_ERROR_FORMAT || status == TS_ERROR_LIMIT);
+        }
     for (size_t i = 0; i < TS_COUNT_OF(names); i++) {
         char path[400];
         snprintf(path, sizeof path, "%s", file_in(folder, names[i]));
