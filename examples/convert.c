@@ -3,7 +3,8 @@
  *
  * usage: convert MODEL OUT [TOKENIZER]
  *
- * MODEL is a GGUF file, a llama2.c checkpoint or a Hugging Face folder. OUT ends in ".gguf", in ".bin" for a llama2.c checkpoint, or is a folder's name.
+ * MODEL is a GGUF file, a llama2.c checkpoint or a Hugging Face folder. OUT ends in ".gguf", in ".bin" for a llama2.c checkpoint, or is a folder's
+ * name.
  */
 #include <stdio.h>
 #include <string.h>

@@ -85,8 +85,8 @@ TS_API ts_status ts_model_options_init(ts_model_options *options, size_t struct_
  */
 TS_API ts_status ts_model_open(ts_model **out, ts_runtime *runtime, const char *path, const ts_model_options *options);
 
-/* The same of a file in memory (a llama2.c checkpoint needs options->tokenizer). With options->map = 1 the weights are used where they are: `data` (32-byte aligned, else INVALID_ARGUMENT) must outlive the
- * model; else it is not needed after the call. */
+/* The same of a file in memory (a llama2.c checkpoint needs options->tokenizer). With options->map = 1 the weights are used where they are: `data`
+ * (32-byte aligned, else INVALID_ARGUMENT) must outlive the model; else it is not needed after the call. */
 TS_API ts_status ts_model_open_memory(ts_model **out, ts_runtime *runtime, const void *data, size_t size, const ts_model_options *options);
 
 /* A host's own files, game archives for instance. Used during the opening call alone. */

@@ -18,10 +18,18 @@ static const struct {
     const char *name;
     bool layered, matrix;
 } tensors[TS_LLAMA2C_TENSORS] = {
-    [TOKENS] = {"tok_embeddings", false, true}, [ATTENTION_NORM] = {"attention_norm", true, false}, [Q] = {"wq", true, true},
-    [K] = {"wk", true, true},                   [V] = {"wv", true, true},                           [O] = {"wo", true, true},
-    [FFN_NORM] = {"ffn_norm", true, false},     [GATE] = {"w1", true, true},                        [DOWN] = {"w2", true, true},
-    [UP] = {"w3", true, true},                  [NORM] = {"norm", false, false},                    [TURNS] = {"", false, false},
+    [TOKENS] = {"tok_embeddings", false, true},
+    [ATTENTION_NORM] = {"attention_norm", true, false},
+    [Q] = {"wq", true, true},
+    [K] = {"wk", true, true},
+    [V] = {"wv", true, true},
+    [O] = {"wo", true, true},
+    [FFN_NORM] = {"ffn_norm", true, false},
+    [GATE] = {"w1", true, true},
+    [DOWN] = {"w2", true, true},
+    [UP] = {"w3", true, true},
+    [NORM] = {"norm", false, false},
+    [TURNS] = {"", false, false},
     [OUTPUT] = {"output", false, true},
 };
 
@@ -97,11 +105,12 @@ static ts_status check_shape(const ts_llama2c *file)
         {"vocab_size", s->vocabulary, 1, 1 << 20},
         {"max_seq_len", s->context, 2, 1 << 20},
     };
-    const char *name = file->source->name, *kind = file->version == 0 ? "is no model file that is known; as a llama2.c checkpoint without a magic, " : "";
+    const char *name = file->source->name,
+               *kind = file->version == 0 ? "is no model file that is known; as a llama2.c checkpoint without a magic, " : "";
     for (size_t i = 0; i < TS_COUNT_OF(fields); i++)
         if (fields[i].value < fields[i].least || fields[i].value > fields[i].most)
-            return ts_fail(TS_ERROR_FORMAT, "%s: %sits %s is %d, expected %u to %u", name, kind, fields[i].name, (int)fields[i].value, fields[i].least,
-                           fields[i].most);
+            return ts_fail(TS_ERROR_FORMAT, "%s: %sits %s is %d, expected %u to %u", name, kind, fields[i].name, (int)fields[i].value,
+                           fields[i].least, fields[i].most);
     if (s->width % s->heads != 0 || s->width / s->heads % 2 != 0)
         return ts_fail(TS_ERROR_FORMAT, "%s: %sits dim is %u, expected an even multiple of n_heads, %u", name, kind, s->width, s->heads);
     if (s->heads % s->key_value_heads != 0)
@@ -140,8 +149,8 @@ static ts_status check_groups(const ts_llama2c *file)
 {
     for (tensor_kind kind = TOKENS; kind <= OUTPUT; kind++)
         if (is_quantized(file, kind) && (file->group == 0 || elements_of(&file->shape, kind) % file->group != 0))
-            return ts_fail(TS_ERROR_FORMAT, "%s: its group size is %u, which does not divide the %llu elements of %s", file->source->name, file->group,
-                           (unsigned long long)elements_of(&file->shape, kind), tensors[kind].name);
+            return ts_fail(TS_ERROR_FORMAT, "%s: its group size is %u, which does not divide the %llu elements of %s", file->source->name,
+                           file->group, (unsigned long long)elements_of(&file->shape, kind), tensors[kind].name);
     return TS_OK;
 }
 

@@ -1,9 +1,9 @@
 /*
- * Checkpoints of llama2.c: version 0 (legacy, without a magic), 1 (float32) and 2 (8 bits with a scale a group, read alone). The tensors lie in a fixed
- * order with nothing between them, so the header says all; it is checked against the file's size before anything is read.
+ * Checkpoints of llama2.c: version 0 (legacy, without a magic), 1 (float32) and 2 (8 bits with a scale a group, read alone). The tensors lie in a
+ * fixed order with nothing between them, so the header says all; it is checked against the file's size before anything is read.
  *
- * Tensors are named as llama2.c's exporter names them: "tok_embeddings", "attention_norm", "wq", "wk", "wv", "wo", "ffn_norm", "w1" (gate), "w2" (down),
- * "w3" (up), "norm", "output". Matrices are (outputs, inputs) row major, rotary positions turn adjacent pairs.
+ * Tensors are named as llama2.c's exporter names them: "tok_embeddings", "attention_norm", "wq", "wk", "wv", "wo", "ffn_norm", "w1" (gate), "w2"
+ * (down), "w3" (up), "norm", "output". Matrices are (outputs, inputs) row major, rotary positions turn adjacent pairs.
  */
 #ifndef TS_LLAMA2C_H
 #define TS_LLAMA2C_H
@@ -22,7 +22,7 @@ typedef struct ts_llama2c {
     ts_source *source; /* borrowed */
     ts_llama2c_shape shape;
     uint32_t version;
-    uint32_t group;                        /* version 2: elements of a scale */
+    uint32_t group;                       /* version 2: elements of a scale */
     uint64_t offsets[TS_LLAMA2C_TENSORS]; /* of the first layer, by place in the table of tensors; 0: not there */
 } ts_llama2c;
 

@@ -26,7 +26,8 @@ static ts_status find_tensor(const opening *o, const ts_parameter *p, ts_gguf_te
         return ts_fail(TS_ERROR_UNSUPPORTED, "%s: tensor %s is of type %s, expected F32, F16, BF16, Q8_0 or Q4_0", o->source->name, p->name,
                        ts_ggml_type_name(tensor->type));
     if (o->options->map && tensor->type != TS_GGML_F32)
-        return ts_fail(TS_ERROR_UNSUPPORTED, "%s: tensor %s is of type %s, only F32 can be mapped", o->source->name, p->name, ts_ggml_type_name(tensor->type));
+        return ts_fail(TS_ERROR_UNSUPPORTED, "%s: tensor %s is of type %s, only F32 can be mapped", o->source->name, p->name,
+                       ts_ggml_type_name(tensor->type));
     *found = *tensor;
     found->elements = (uint64_t)p->rows * p->columns;
     found->size = found->elements / elements * bytes;

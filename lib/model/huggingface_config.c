@@ -189,8 +189,8 @@ static ts_status check_layer(const config_reader *r, const ts_json *name, uint32
     if (layer >= r->a.layers)
         return ts_fail(TS_ERROR_FORMAT, "%s: attention_types has more layers than num_layers, %u", r->file, r->a.layers);
     if (text == NULL || strcmp(text, expected) != 0)
-        return ts_fail(TS_ERROR_UNSUPPORTED, "%s: attention_types makes layer %u %s, only \"%s\" is supported there", r->file, layer, describe(name).text,
-                       expected);
+        return ts_fail(TS_ERROR_UNSUPPORTED, "%s: attention_types makes layer %u %s, only \"%s\" is supported there", r->file, layer,
+                       describe(name).text, expected);
     return TS_OK;
 }
 
@@ -220,8 +220,8 @@ static void limit_positions(config_reader *r, ts_runtime *runtime)
     if (r->a.kind != TS_ARCHITECTURE_GPT_NEO || r->wish != 0 || r->a.context_length != STATED || r->a.layers > MOST_LAYERS)
         return;
     r->a.context_length = TRAINED;
-    ts_log(runtime, TS_LOG_WARNING, "%s: states %d positions, but TinyStories models were trained on %d; a context of %d is used", r->file, STATED, TRAINED,
-           TRAINED);
+    ts_log(runtime, TS_LOG_WARNING, "%s: states %d positions, but TinyStories models were trained on %d; a context of %d is used", r->file, STATED,
+           TRAINED, TRAINED);
 }
 
 static ts_status read_kind(config_reader *r)
@@ -234,8 +234,8 @@ static ts_status read_kind(config_reader *r)
         return ts_fail(TS_ERROR_UNSUPPORTED, "%s: model_type is %s, expected \"gpt_neo\", \"gpt2\" or \"llama\"", r->file, describe(type).text);
     const char *name = ts_json_text(ts_json_first(names));
     if (!is_null(names) && (name == NULL || (strcmp(name, kinds[i].whole) != 0 && strcmp(name, kinds[i].bare) != 0)))
-        return ts_fail(TS_ERROR_UNSUPPORTED, "%s: architectures is %s, expected [\"%s\"]", r->file, describe(name ? ts_json_first(names) : names).text,
-                       kinds[i].whole);
+        return ts_fail(TS_ERROR_UNSUPPORTED, "%s: architectures is %s, expected [\"%s\"]", r->file,
+                       describe(name ? ts_json_first(names) : names).text, kinds[i].whole);
     r->a.kind = kinds[i].kind;
     bool tied = kinds[i].tied;
     const ts_json *tie = ts_json_get(r->json, "tie_word_embeddings");
@@ -273,7 +273,8 @@ static uint32_t read_id(const config_reader *r, const char *key)
     return ts_json_whole(value, &id) && id < r->a.vocabulary_size ? (uint32_t)id : TS_TOKENIZER_NONE;
 }
 
-ts_status ts_huggingface_read_config(ts_huggingface_config *config, ts_runtime *runtime, const ts_json *json, const char *file, uint32_t context_length)
+ts_status ts_huggingface_read_config(ts_huggingface_config *config, ts_runtime *runtime, const ts_json *json, const char *file,
+                                     uint32_t context_length)
 {
     config_reader r = {.json = json, .file = file, .a = {.struct_size = sizeof r.a}, .wish = context_length};
     if (ts_json_kind_of(json) != TS_JSON_OBJECT)

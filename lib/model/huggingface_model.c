@@ -118,8 +118,8 @@ static ts_status check_layers(const opening *o)
     for (size_t i = 0; i < o->part_count; i++)
         tensors += ts_safetensors_count(o->parts[i].file);
     if (o->config.architecture.layers > tensors)
-        return ts_fail(TS_ERROR_FORMAT, "%s: config.json asks for %u layers, but the files have %zu tensors in all", o->folder, o->config.architecture.layers,
-                       tensors);
+        return ts_fail(TS_ERROR_FORMAT, "%s: config.json asks for %u layers, but the files have %zu tensors in all", o->folder,
+                       o->config.architecture.layers, tensors);
     return TS_OK;
 }
 
@@ -157,7 +157,8 @@ static ts_status find_tensor(const opening *o, const ts_parameter *p, part **in,
 /* Masks and tables of older versions, which everyone works out anew, and the output matrix where it is the embedding. */
 static bool is_known_extra(const char *name, bool tied)
 {
-    static const char *const endings[] = {".attn.bias", ".attn.masked_bias", ".attn.attention.bias", ".attn.attention.masked_bias", ".rotary_emb.inv_freq"};
+    static const char *const endings[] = {".attn.bias", ".attn.masked_bias", ".attn.attention.bias", ".attn.attention.masked_bias",
+                                          ".rotary_emb.inv_freq"};
     size_t size = strlen(name);
     for (size_t i = 0; i < TS_COUNT_OF(endings); i++)
         if (size > strlen(endings[i]) && strcmp(name + size - strlen(endings[i]), endings[i]) == 0)
@@ -362,7 +363,8 @@ static ts_status save_all(saving *s, const char *folder, ts_bytes *config, ts_by
 {
     const ts_tokenizer *t = s->model->tokenizer;
     TS_TRY(ts_tokenizer_to_json(t, tokenizer)); /* first, as it may be of a kind that cannot be written */
-    TS_TRY(ts_huggingface_write_config(config, &s->model->architecture, types[s->type].name, ts_tokenizer_begin_of_text(t), ts_tokenizer_end_of_text(t)));
+    TS_TRY(ts_huggingface_write_config(config, &s->model->architecture, types[s->type].name, ts_tokenizer_begin_of_text(t),
+                                       ts_tokenizer_end_of_text(t)));
     TS_TRY(ts_directory_make(s->model->runtime, folder));
     TS_TRY(save_tensors(s, folder));
     TS_TRY(save_text(s->model, folder, "tokenizer.json", tokenizer));

@@ -25,7 +25,8 @@ static ts_status path_beside(const char *path, const char *ending, bool own_name
     return TS_OK;
 }
 
-static ts_status open_tokenizer(ts_tokenizer **out, ts_runtime *runtime, const char *name, const char *path, uint32_t vocabulary, const ts_model_options *options)
+static ts_status open_tokenizer(ts_tokenizer **out, ts_runtime *runtime, const char *name, const char *path, uint32_t vocabulary,
+                                const ts_model_options *options)
 {
     char sized[32];
     snprintf(sized, sizeof sized, "tok%u.bin", vocabulary);
@@ -41,8 +42,10 @@ static ts_status open_tokenizer(ts_tokenizer **out, ts_runtime *runtime, const c
         if (ts_path_exists(at.text))
             return ts_tokenizer_open(out, runtime, at.text);
     }
-    return ts_fail(TS_ERROR_IO, "%s: a llama2.c checkpoint has no tokenizer inside; expected options.tokenizer, or beside it NAME.tokenizer.bin, %s or tokenizer.bin",
-                   name, sized);
+    return ts_fail(
+        TS_ERROR_IO,
+        "%s: a llama2.c checkpoint has no tokenizer inside; expected options.tokenizer, or beside it NAME.tokenizer.bin, %s or tokenizer.bin", name,
+        sized);
 }
 
 /* ---- opening ---- */
@@ -107,8 +110,8 @@ static ts_status check_architecture(const ts_architecture *a)
     if (a->kind != TS_ARCHITECTURE_LLAMA)
         return ts_fail(TS_ERROR_UNSUPPORTED, "llama2.c's checkpoints hold llama models alone, this one is %s", ts_switches_of(a->kind)->name);
     if (a->rotary_base != rotary_base || a->norm_epsilon != norm_epsilon)
-        return ts_fail(TS_ERROR_UNSUPPORTED, "llama2.c computes with rotary_base %g and norm_epsilon %g, the model with %g and %g", (double)rotary_base,
-                       (double)norm_epsilon, (double)a->rotary_base, (double)a->norm_epsilon);
+        return ts_fail(TS_ERROR_UNSUPPORTED, "llama2.c computes with rotary_base %g and norm_epsilon %g, the model with %g and %g",
+                       (double)rotary_base, (double)norm_epsilon, (double)a->rotary_base, (double)a->norm_epsilon);
     return TS_OK;
 }
 

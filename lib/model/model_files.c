@@ -41,8 +41,8 @@ ts_status ts_model_check_size(const ts_model_options *options, const ts_architec
     ts_shape shape;
     ts_shape_of(&shape, architecture);
     if (!ts_parameters_count(&shape, &parameters) || parameters > options->memory_limit / sizeof(float))
-        return ts_fail(TS_ERROR_LIMIT, "%s: the weights would take %llu floats, more than the limit of %llu bytes", name, (unsigned long long)parameters,
-                       (unsigned long long)options->memory_limit);
+        return ts_fail(TS_ERROR_LIMIT, "%s: the weights would take %llu floats, more than the limit of %llu bytes", name,
+                       (unsigned long long)parameters, (unsigned long long)options->memory_limit);
     return TS_OK;
 }
 
@@ -54,8 +54,8 @@ ts_status ts_model_check_tokenizer(const ts_tokenizer *tokenizer, const ts_archi
     return TS_OK;
 }
 
-ts_status ts_model_load(ts_model **out, ts_runtime *runtime, const ts_tokenizer *tokenizer, const ts_architecture *architecture, ts_parameter_reader read,
-                        void *user)
+ts_status ts_model_load(ts_model **out, ts_runtime *runtime, const ts_tokenizer *tokenizer, const ts_architecture *architecture,
+                        ts_parameter_reader read, void *user)
 {
     ts_model *model;
     TS_TRY(ts_model_make(&model, runtime, tokenizer, architecture));

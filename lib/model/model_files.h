@@ -14,8 +14,8 @@ ts_status ts_model_check_tokenizer(const ts_tokenizer *tokenizer, const ts_archi
 typedef ts_status (*ts_parameter_reader)(void *user, const ts_parameter *parameter, float *values);
 
 /* Makes a model of a complete architecture, once size and tokenizer are checked, and reads every parameter. */
-ts_status ts_model_load(ts_model **out, ts_runtime *runtime, const ts_tokenizer *tokenizer, const ts_architecture *architecture, ts_parameter_reader read,
-                        void *user);
+ts_status ts_model_load(ts_model **out, ts_runtime *runtime, const ts_tokenizer *tokenizer, const ts_architecture *architecture,
+                        ts_parameter_reader read, void *user);
 
 /* The `options` are complete. A mapped GGUF model keeps a copy of the source, which must then not be closed. `path` may be NULL. */
 ts_status ts_gguf_model_open(ts_model **out, ts_runtime *runtime, ts_source *source, const ts_model_options *options);

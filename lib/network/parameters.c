@@ -97,7 +97,7 @@ static bool present(const ts_shape *shape, condition when)
 
 static size_t length(const ts_shape *shape, extent which)
 {
-    const size_t lengths[] = {[ONE] = 1,           [WIDTH] = shape->C,      [KEYS] = shape->kv,    [QKV_ROWS] = shape->qkv,
+    const size_t lengths[] = {[ONE] = 1,           [WIDTH] = shape->C,      [KEYS] = shape->kv,  [QKV_ROWS] = shape->qkv,
                               [HIDDEN] = shape->F, [VOCABULARY] = shape->V, [CONTEXT] = shape->T};
     return lengths[which];
 }

@@ -1,7 +1,7 @@
 /*
- * Encoding as SentencePiece's BPE does it (Kudo and Richardson 2018), by the rule of llama2.c and llama.cpp: a space before the text, characters become
- * tokens or, where there is none, the tokens of their bytes; then the two neighbours that give the token of the best score are joined until none give one,
- * the leftmost among equals. A heap keeps the candidates: n log n whatever the text.
+ * Encoding as SentencePiece's BPE does it (Kudo and Richardson 2018), by the rule of llama2.c and llama.cpp: a space before the text, characters
+ * become tokens or, where there is none, the tokens of their bytes; then the two neighbours that give the token of the best score are joined until
+ * none give one, the leftmost among equals. A heap keeps the candidates: n log n whatever the text.
  */
 #include "tokenizer/pair_heap.h"
 #include "tokenizer/vocabulary.h"
@@ -111,7 +111,8 @@ static void add_symbol(segment *s, uint32_t begin, uint32_t size, uint32_t id)
         s->symbols[at - 1].next = at;
 }
 
-/* A byte and the continuation bytes behind it, 4 at most, are a character, whether they are one in UTF-8 or not; the space that was put there is one. */
+/* A byte and the continuation bytes behind it, 4 at most, are a character, whether they are one in UTF-8 or not; the space that was put there is one.
+ */
 static void add_characters(segment *s, uint32_t size, bool spaced)
 {
     for (uint32_t at = 0; at < size;) {

@@ -8,8 +8,8 @@
 
 void ts_vocabulary_init(ts_vocabulary *vocabulary, ts_runtime *runtime)
 {
-    *vocabulary = (ts_vocabulary){
-        .runtime = runtime, .bytes = {.runtime = runtime}, .end_of_text = TS_TOKENIZER_NONE, .begin_of_text = TS_TOKENIZER_NONE};
+    *vocabulary =
+        (ts_vocabulary){.runtime = runtime, .bytes = {.runtime = runtime}, .end_of_text = TS_TOKENIZER_NONE, .begin_of_text = TS_TOKENIZER_NONE};
 }
 
 void ts_vocabulary_free(ts_vocabulary *vocabulary)

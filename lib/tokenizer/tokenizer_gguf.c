@@ -1,4 +1,5 @@
-/* The vocabulary inside a GGUF file: of byte-level BPE tokens in the byte alphabet and merges as "left right", of SentencePiece tokens with scores. */
+/* The vocabulary inside a GGUF file: of byte-level BPE tokens in the byte alphabet and merges as "left right", of SentencePiece tokens with scores.
+ */
 #include <stdio.h>
 
 #include "tokenizer/vocabulary.h"
@@ -95,7 +96,8 @@ static ts_status add_piece(ts_vocabulary *v, const char *text, size_t size, int3
     if (type == TYPE_BYTE) {
         int byte = ts_byte_token(text, size);
         if (byte < 0)
-            return ts_fail(TS_ERROR_FORMAT, "tokenizer.ggml.tokens[%u] is \"%.*s\", expected a byte like \"<0x41>\"", v->count, (int)TS_MIN(size, 100), text);
+            return ts_fail(TS_ERROR_FORMAT, "tokenizer.ggml.tokens[%u] is \"%.*s\", expected a byte like \"<0x41>\"", v->count,
+                           (int)TS_MIN(size, 100), text);
         return ts_vocabulary_piece(v, &(char){(char)byte}, 1, TS_TOKEN_BYTE, score);
     }
     if (type != TYPE_NORMAL)
@@ -224,7 +226,8 @@ static ts_status add_merges(const ts_vocabulary *v, ts_gguf_writer *writer, ts_b
 }
 
 /* `types` and `scores` have room for the whole vocabulary. */
-static ts_status add_vocabulary(const ts_vocabulary *v, ts_gguf_writer *writer, uint32_t vocabulary_size, ts_bytes *text, int32_t *types, float *scores)
+static ts_status add_vocabulary(const ts_vocabulary *v, ts_gguf_writer *writer, uint32_t vocabulary_size, ts_bytes *text, int32_t *types,
+                                float *scores)
 {
     ts_gguf_add_string(writer, "tokenizer.ggml.model", v->sentencepiece ? "llama" : "gpt2", v->sentencepiece ? 5 : 4);
     ts_gguf_add_string(writer, "tokenizer.ggml.pre", v->sentencepiece ? "default" : "gpt-2", v->sentencepiece ? 7 : 5);
@@ -249,7 +252,8 @@ void ts_tokenizer_to_gguf(const ts_tokenizer *tokenizer, ts_gguf_writer *writer,
     ts_bytes text = {.runtime = writer->runtime};
     int32_t *types = ts_allocate_array(writer->runtime, vocabulary_size, sizeof *types);
     float *scores = ts_allocate_array(writer->runtime, vocabulary_size, sizeof *scores);
-    ts_status status = types && scores ? add_vocabulary(&tokenizer->vocabulary, writer, vocabulary_size, &text, types, scores) : TS_ERROR_OUT_OF_MEMORY;
+    ts_status status =
+        types && scores ? add_vocabulary(&tokenizer->vocabulary, writer, vocabulary_size, &text, types, scores) : TS_ERROR_OUT_OF_MEMORY;
     if (status == TS_OK && tokenizer->end_of_text != TS_TOKENIZER_NONE) {
         ts_gguf_add_u32(writer, "tokenizer.ggml.bos_token_id", tokenizer->begin_of_text);
         ts_gguf_add_u32(writer, "tokenizer.ggml.eos_token_id", tokenizer->end_of_text);

@@ -1,6 +1,6 @@
 /*
- * SentencePiece as Hugging Face's tokenizer.json has it: a BPE with byte fallback whose merges are all ways to make a token of two, the tokens of the best
- * score first, between a normalizer that puts a space before the text and a decoder that takes it off.
+ * SentencePiece as Hugging Face's tokenizer.json has it: a BPE with byte fallback whose merges are all ways to make a token of two, the tokens of the
+ * best score first, between a normalizer that puts a space before the text and a decoder that takes it off.
  */
 #include "format/format.h"
 #include "text/text.h"
@@ -53,7 +53,8 @@ ts_status ts_pieces_check_json(const ts_json *root, const char *name)
     bool metaspace = ts_json_kind_of(normalizer) == TS_JSON_NULL && is_metaspace(pre);
     if (!marks && !metaspace)
         return ts_fail(TS_ERROR_UNSUPPORTED,
-                       "%s: model.byte_fallback is set; then the normalizer must put U+2581 for spaces and before the text (or a Metaspace without split do so), "
+                       "%s: model.byte_fallback is set; then the normalizer must put U+2581 for spaces and before the text (or a Metaspace without "
+                       "split do so), "
                        "and nothing else",
                        name);
     if (!has_byte_fallback(ts_json_get(root, "decoder")))
@@ -152,13 +153,14 @@ static ts_status write_all(ts_bytes *json, ts_bytes *scratch, const ts_vocabular
 {
     TS_TRY(ts_bytes_format(json, "{\n  \"version\": \"1.0\",\n  \"truncation\": null,\n  \"padding\": null,\n"));
     TS_TRY(ts_json_write_added(json, v));
-    TS_TRY(ts_bytes_format(json,
-                           "  \"normalizer\": {\"type\": \"Sequence\", \"normalizers\": [{\"type\": \"Prepend\", \"prepend\": \"%s\"}, "
-                           "{\"type\": \"Replace\", \"pattern\": {\"String\": \" \"}, \"content\": \"%s\"}]},\n"
-                           "  \"pre_tokenizer\": null,\n  \"post_processor\": null,\n"
-                           "  \"decoder\": {\"type\": \"Sequence\", \"decoders\": [{\"type\": \"Replace\", \"pattern\": {\"String\": \"%s\"}, \"content\": \" \"}, "
-                           "{\"type\": \"ByteFallback\"}, {\"type\": \"Fuse\"}, {\"type\": \"Strip\", \"content\": \" \", \"start\": 1, \"stop\": 0}]},\n",
-                           mark, mark, mark));
+    TS_TRY(ts_bytes_format(
+        json,
+        "  \"normalizer\": {\"type\": \"Sequence\", \"normalizers\": [{\"type\": \"Prepend\", \"prepend\": \"%s\"}, "
+        "{\"type\": \"Replace\", \"pattern\": {\"String\": \" \"}, \"content\": \"%s\"}]},\n"
+        "  \"pre_tokenizer\": null,\n  \"post_processor\": null,\n"
+        "  \"decoder\": {\"type\": \"Sequence\", \"decoders\": [{\"type\": \"Replace\", \"pattern\": {\"String\": \"%s\"}, \"content\": \" \"}, "
+        "{\"type\": \"ByteFallback\"}, {\"type\": \"Fuse\"}, {\"type\": \"Strip\", \"content\": \" \", \"start\": 1, \"stop\": 0}]},\n",
+        mark, mark, mark));
     TS_TRY(ts_bytes_format(json, "  \"model\": {\n    \"type\": \"BPE\",\n    \"dropout\": null,\n    \"unk_token\": null,\n"
                                  "    \"continuing_subword_prefix\": null,\n    \"end_of_word_suffix\": null,\n    \"fuse_unk\": true,\n"
                                  "    \"byte_fallback\": true,\n    \"ignore_merges\": false,\n    \"vocab\": {"));

@@ -95,8 +95,9 @@ static ts_status check_places(const ts_tokenizer *t)
         const char *bytes = ts_vocabulary_bytes(v, id, &size);
         if (v->kinds[id] != expected || (expected == TS_TOKEN_BYTE && (unsigned char)bytes[0] != id - SPECIALS) ||
             (expected == TS_TOKEN_NORMAL && ts_byte_token(bytes, size) >= 0))
-            return ts_fail(TS_ERROR_UNSUPPORTED, "token %u, \"%.*s\", has no such place in llama2.c's tokenizer.bin: 3 special ones, 256 bytes, then the rest",
-                           id, (int)TS_MIN(size, 100), bytes);
+            return ts_fail(TS_ERROR_UNSUPPORTED,
+                           "token %u, \"%.*s\", has no such place in llama2.c's tokenizer.bin: 3 special ones, 256 bytes, then the rest", id,
+                           (int)TS_MIN(size, 100), bytes);
     }
     if (t->begin_of_text != BEGIN)
         return ts_fail(TS_ERROR_UNSUPPORTED, "the beginning of text is token %u, llama2.c expects %d", t->begin_of_text, BEGIN);

@@ -4,6 +4,8 @@
 
 #include "tokenizer/tokenizer.h"
 
+#define TS_TOKENIZER_MAX_FILE ((uint64_t)64 << 20) /* bytes */
+
 /* What a token is. Normal ones are what text becomes; a special one has a text that is no text. */
 enum {
     TS_TOKEN_NORMAL = 0,
@@ -19,10 +21,10 @@ typedef struct ts_vocabulary {
     uint8_t *kinds;      /* TS_TOKEN_ */
     float *scores;       /* SentencePiece: the better one is joined first; else NULL */
     uint32_t count;
-    bool sentencepiece;  /* characters are joined, by the scores of what they become unless there are merges; else bytes by the ranks of merges */
+    bool sentencepiece;    /* characters are joined, by the scores of what they become unless there are merges; else bytes by the ranks of merges */
     uint32_t (*merges)[2]; /* in the order of rank: left and right */
     uint32_t merge_count;
-    uint32_t end_of_text; /* TS_TOKENIZER_NONE: the special token `<|endoftext|>`, if there is one */
+    uint32_t end_of_text;   /* TS_TOKENIZER_NONE: the special token `<|endoftext|>`, if there is one */
     uint32_t begin_of_text; /* TS_TOKENIZER_NONE: the end of text */
     size_t ends_capacity, kinds_capacity, scores_capacity, merges_capacity;
 } ts_vocabulary;
@@ -78,7 +80,8 @@ struct ts_tokenizer {
     bool cuts_at_spaces; /* SentencePiece: no token has a space after something else, so that no join reaches over one */
 };
 
-/* Checks everything that the others rely on: all 256 bytes, distinct tokens of a kind, merges whose parts and result exist. `name` is for error details. */
+/* Checks everything that the others rely on: all 256 bytes, distinct tokens of a kind, merges whose parts and result exist. `name` is for error
+ * details. */
 ts_status ts_tokenizer_make(ts_tokenizer **out, ts_vocabulary *vocabulary, const char *name);
 
 static inline uint32_t ts_pair_hash(uint32_t left, uint32_t right, uint32_t bits)
@@ -134,7 +137,8 @@ void ts_sentencepiece_index(ts_tokenizer *tokenizer);
 const char *ts_tokenizer_text(const ts_tokenizer *tokenizer, uint32_t id, bool begins, size_t *size);
 /* "<0x41>" is the byte 0x41; -1 for what is none. */
 int ts_byte_token(const char *text, size_t size);
-/* In SentencePiece's own files U+2581 stands for a space: takes a token's text from there, not longer than `*size`, which becomes its size, and puts it. */
+/* In SentencePiece's own files U+2581 stands for a space: takes a token's text from there, not longer than `*size`, which becomes its size, and puts
+ * it. */
 void ts_marks_take(const char *text, size_t *size, char *into);
 ts_status ts_marks_put(ts_bytes *into, const char *bytes, size_t size);
 

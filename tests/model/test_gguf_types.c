@@ -1,4 +1,5 @@
-/* GGUF files of other types and of SentencePiece tokenizers: what is written comes back, llama2.c's model tells its story from one, damage is refused. */
+/* GGUF files of other types and of SentencePiece tokenizers: what is written comes back, llama2.c's model tells its story from one, damage is
+ * refused. */
 #include "file_fixture.h"
 
 static ts_model *open_file(const char *path)
@@ -97,7 +98,13 @@ typedef struct vocabulary {
     const char *detail;
 } vocabulary;
 
-#define USUAL {{"<unk>", 2}, {"<s>", 3}, {"</s>", 3}}
+#define USUAL                                                                                                                                        \
+    {                                                                                                                                                \
+        {"<unk>", 2}, {"<s>", 3},                                                                                                                    \
+        {                                                                                                                                            \
+            "</s>", 3                                                                                                                                \
+        }                                                                                                                                            \
+    }
 
 static ts_status open_vocabulary(ts_tokenizer **tokenizer, const vocabulary *v)
 {
@@ -206,8 +213,8 @@ static void test_damaged(void **state)
         file.data[at] = i % 2 ? (unsigned char)ts_random_next(&random) : (unsigned char)(kept ^ 1 << i / 2 % 8);
         model = NULL;
         ts_status status = ts_model_open_memory(&model, runtime, file.data, file.size, NULL);
-        if (status != TS_OK && status != TS_ERROR_FORMAT && status != TS_ERROR_UNSUPPORTED && status != TS_ERROR_LIMIT && status != TS_ERROR_MISMATCH &&
-            status != TS_ERROR_VERSION)
+        if (status != TS_OK && status != TS_ERROR_FORMAT && status != TS_ERROR_UNSUPPORTED && status != TS_ERROR_LIMIT &&
+            status != TS_ERROR_MISMATCH && status != TS_ERROR_VERSION)
             fail_msg("%s: %s", ts_status_name(status), ts_error_detail());
         accepted += status == TS_OK;
         ts_model_free(model);

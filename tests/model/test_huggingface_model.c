@@ -250,7 +250,8 @@ static void test_configs(void **state)
         {GOLDEN("gpt_neo"), "\"num_layers\": 4", "\"num_layers\": 3", TS_ERROR_FORMAT, "attention_types has more layers than num_layers, 3"},
         {GOLDEN("gpt_neo"), "\"num_layers\": 4", "\"num_layers\": 6", TS_ERROR_FORMAT, "attention_types has 4 layers"},
         {GOLDEN("gpt_neo"), "\"attention_types\": [", "\"attention_types\": [[[\"local\"], 1],", TS_ERROR_UNSUPPORTED, "layer 0 \"local\""},
-        {GOLDEN("gpt_neo"), "\"attention_types\": [", "\"attention_types\": [[[\"global\"], 99999999999],", TS_ERROR_UNSUPPORTED, "layer 1 \"global\""},
+        {GOLDEN("gpt_neo"), "\"attention_types\": [", "\"attention_types\": [[[\"global\"], 99999999999],", TS_ERROR_UNSUPPORTED,
+         "layer 1 \"global\""},
         {GOLDEN("gpt_neo"), "\"attention_types\": [", "\"attention_types\": [[[], 5],", TS_ERROR_FORMAT, "attention_types"},
         {GOLDEN("gpt_neo"), "\"attention_types\": [", "\"attention_types\": [7,", TS_ERROR_FORMAT, "attention_types"},
         {GOLDEN("gpt_neo"), "\"layer_norm_epsilon\": 1e-05", "\"layer_norm_epsilon\": 0", TS_ERROR_FORMAT, "layer_norm_epsilon is 0"},
@@ -275,7 +276,8 @@ static void test_configs(void **state)
         {GOLDEN("llama"), "\"rope_scaling\": null", "\"rope_scaling\": {\"factor\": 2.0}", TS_ERROR_UNSUPPORTED, "rope_scaling.factor is 2"},
         {GOLDEN("llama"), "\"rope_scaling\": null", "\"rope_scaling\": 3", TS_ERROR_UNSUPPORTED, "rope_scaling is 3"},
         {GOLDEN("llama"), "\"rope_scaling\": null", "\"rope_parameters\": {\"rope_type\": \"default\", \"rope_theta\": 10000.0}", TS_OK, NULL},
-        {GOLDEN("llama"), "\"rope_scaling\": null", "\"rope_parameters\": {\"rope_type\": \"yarn\", \"rope_theta\": 10000.0}", TS_ERROR_UNSUPPORTED, "yarn"},
+        {GOLDEN("llama"), "\"rope_scaling\": null", "\"rope_parameters\": {\"rope_type\": \"yarn\", \"rope_theta\": 10000.0}", TS_ERROR_UNSUPPORTED,
+         "yarn"},
         {GOLDEN("llama"), "\"rope_theta\": 10000.0", "\"rope_theta\": -1", TS_ERROR_FORMAT, "rope_theta is -1"},
         {GOLDEN("llama"), "\"num_key_value_heads\": 4", "\"num_key_value_heads\": 3", TS_ERROR_FORMAT, "key_value_heads is 3"},
         {GOLDEN("llama"), "\"num_key_value_heads\": 4", "\"num_key_value_heads\": 2", TS_ERROR_FORMAT, "k_proj.weight"},
@@ -548,11 +550,13 @@ static void test_damaged(void **state)
         for (int change = 0; change < 3000; change++) {
             size_t at = (size_t)ts_random_below(&random, TS_MIN(file.size, (size_t)5000));
             unsigned char kept = file.data[at];
-            file.data[at] = change % 2 ? (unsigned char)ts_random_next(&random) : (unsigned char)"0123456789\",:[]{}-ef"[ts_random_below(&random, 20)];
+            file.data[at] =
+                change % 2 ? (unsigned char)ts_random_next(&random) : (unsigned char)"0123456789\",:[]{}-ef"[ts_random_below(&random, 20)];
             put_file(path, file.data, file.size);
             again = NULL;
             ts_status status = ts_model_open(&again, runtime, folder, NULL);
-            if (status != TS_OK && status != TS_ERROR_FORMAT && status != TS_ERROR_UNSUPPORTED && status != TS_ERROR_LIMIT && status != TS_ERROR_MISMATCH)
+            if (status != TS_OK && status != TS_ERROR_FORMAT && status != TS_ERROR_UNSUPPORTED && status != TS_ERROR_LIMIT &&
+                status != TS_ERROR_MISMATCH)
                 fail_msg("%s: %s", ts_status_name(status), ts_error_detail());
             accepted += status == TS_OK;
             ts_model_free(again);
@@ -600,9 +604,10 @@ static void test_out_of_memory(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_gold),    cmocka_unit_test(test_gold_round_trips), cmocka_unit_test(test_round_trips), cmocka_unit_test(test_configs),
-        cmocka_unit_test(test_positions), cmocka_unit_test(test_tensors),        cmocka_unit_test(test_parts),       cmocka_unit_test(test_options),
-        cmocka_unit_test(test_damaged), cmocka_unit_test(test_out_of_memory),    cmocka_unit_test(test_sentencepiece),
+        cmocka_unit_test(test_gold),          cmocka_unit_test(test_gold_round_trips), cmocka_unit_test(test_round_trips),
+        cmocka_unit_test(test_configs),       cmocka_unit_test(test_positions),        cmocka_unit_test(test_tensors),
+        cmocka_unit_test(test_parts),         cmocka_unit_test(test_options),          cmocka_unit_test(test_damaged),
+        cmocka_unit_test(test_out_of_memory), cmocka_unit_test(test_sentencepiece),
     };
     return cmocka_run_group_tests(tests, make_work, remove_work);
 }

@@ -5,8 +5,10 @@
 
 /* What llama2.c's own test expects of stories260K at temperature 0 and 200 steps. */
 static const char gold[] =
-    "Once upon a time, there was a little girl named Lily. She loved to play outside in the park. One day, she saw a big, red ball. She wanted to play "
-    "with it, but it was too high.\nLily's mom said, \"Lily, let's go to the park.\" Lily was sad and didn't know what to do. She said, \"I want to play "
+    "Once upon a time, there was a little girl named Lily. She loved to play outside in the park. One day, she saw a big, red ball. She wanted to "
+    "play "
+    "with it, but it was too high.\nLily's mom said, \"Lily, let's go to the park.\" Lily was sad and didn't know what to do. She said, \"I want to "
+    "play "
     "with your ball, but I can't find it.\"\nLily was sad and didn't know what to do. She said, \"I'm sorry, Lily. I didn't know what to do.\"\nLily "
     "didn't want to help her mom, so she";
 
@@ -302,15 +304,17 @@ static void test_fields(void **state)
         int32_t value;
         const char *detail;
     } cases[] = {
-        {0, 0, 0, "dim is 0"},          {1, 0, -24, "dim is -24"},         {0, 1, 0, "hidden_dim"},  {1, 1, INT32_MAX, "hidden_dim"},      {0, 2, 0, "n_layers"},
-        {1, 2, 513, "n_layers is 513"}, {0, 3, 0, "n_heads is 0"},         {1, 3, 5, "multiple of"}, {1, 3, 24, "even multiple"},          {1, 4, 0, "n_kv_heads is 0"},
-        {1, 4, 4, "divisor"},           {0, 5, 0, "vocab_size is 0"},      {1, 5, -271, "vocab"},    {0, 5, INT32_MIN, "vocab_size"},      {1, 6, 1, "max_seq_len"},
-        {0, 6, -1, "max_seq_len is -1"}, {1, 5, 270, "asks for"},          {0, 5, -271, "asks for"}, {1, 2, 4, "the file has"},            {0, 6, 17, "the file has"},
+        {0, 0, 0, "dim is 0"},       {1, 0, -24, "dim is -24"},       {0, 1, 0, "hidden_dim"},   {1, 1, INT32_MAX, "hidden_dim"},
+        {0, 2, 0, "n_layers"},       {1, 2, 513, "n_layers is 513"},  {0, 3, 0, "n_heads is 0"}, {1, 3, 5, "multiple of"},
+        {1, 3, 24, "even multiple"}, {1, 4, 0, "n_kv_heads is 0"},    {1, 4, 4, "divisor"},      {0, 5, 0, "vocab_size is 0"},
+        {1, 5, -271, "vocab"},       {0, 5, INT32_MIN, "vocab_size"}, {1, 6, 1, "max_seq_len"},  {0, 6, -1, "max_seq_len is -1"},
+        {1, 5, 270, "asks for"},     {0, 5, -271, "asks for"},        {1, 2, 4, "the file has"}, {0, 6, 17, "the file has"},
     };
     ts_architecture a = shape_of(false);
     ts_model *model = sentencepiece_model(NULL, &a);
     for (size_t i = 0; i < TS_COUNT_OF(cases); i++) {
-        ts_model_save_options save = {.struct_size = sizeof save, .format = cases[i].version ? TS_MODEL_FORMAT_LLAMA2C_V1 : TS_MODEL_FORMAT_LLAMA2C_V0};
+        ts_model_save_options save = {.struct_size = sizeof save,
+                                      .format = cases[i].version ? TS_MODEL_FORMAT_LLAMA2C_V1 : TS_MODEL_FORMAT_LLAMA2C_V0};
         assert_int_equal(ts_model_save_as(model, in_work("fields.bin"), &save), TS_OK);
         file_bytes file = get_file(in_work("fields.bin"));
         memcpy(file.data + (cases[i].version ? 8 : 0) + 4 * cases[i].field, &cases[i].value, 4);
@@ -421,9 +425,10 @@ static void test_out_of_memory(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_story),       cmocka_unit_test(test_quantized),   cmocka_unit_test(test_real_again), cmocka_unit_test(test_round_trips),
-        cmocka_unit_test(test_not_written), cmocka_unit_test(test_group_sizes), cmocka_unit_test(test_tokenizers), cmocka_unit_test(test_fields),
-        cmocka_unit_test(test_damaged),     cmocka_unit_test(test_out_of_memory),
+        cmocka_unit_test(test_story),         cmocka_unit_test(test_quantized),   cmocka_unit_test(test_real_again),
+        cmocka_unit_test(test_round_trips),   cmocka_unit_test(test_not_written), cmocka_unit_test(test_group_sizes),
+        cmocka_unit_test(test_tokenizers),    cmocka_unit_test(test_fields),      cmocka_unit_test(test_damaged),
+        cmocka_unit_test(test_out_of_memory),
     };
     return cmocka_run_group_tests(tests, make_work, remove_work);
 }

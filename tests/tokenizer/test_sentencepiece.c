@@ -92,8 +92,9 @@ static void begin_file(file_bytes *file, uint32_t longest)
 /* Tokens of which many have equal scores, so that ties are met; `across`: with some that have a space within. */
 static void small_file(file_bytes *file, bool across)
 {
-    static const char *const texts[] = {"a", "b", "c", " ", "ab", "ba", "aa", "bc", " a", " b", "aba", "aab", "bab", "abab", " ab", " aba", "aaaa", "  ", "\xc3\xa9",
-                                        "\xe2\x82\xac", "a\xc3\xa9", "<", "0", "<0", "ca", "cab"};
+    static const char *const texts[] = {"a",         "b",   "c",   " ",    "ab",  "ba",   "aa",   "bc", " a",       " b",
+                                        "aba",       "aab", "bab", "abab", " ab", " aba", "aaaa", "  ", "\xc3\xa9", "\xe2\x82\xac",
+                                        "a\xc3\xa9", "<",   "0",   "<0",   "ca",  "cab"};
     static const char *const crossing[] = {"a b", "b ", "a ", "b a", " a b"};
     begin_file(file, 27);
     for (size_t i = 0; i < TS_COUNT_OF(texts); i++)
@@ -174,7 +175,8 @@ static void assert_by_rule(const ts_tokenizer *t, const char *text, size_t size)
 static void test_rule(void **state)
 {
     (void)state;
-    static const char *const parts[] = {"a", "b", "c", " ", "  ", "\xc3\xa9", "\xe2\x82\xac", "\x80", "\xff", "\xe2\x82", "<0", "x", "ab", "aba", "<s>", "\n<s>\n", "<0x41>"};
+    static const char *const parts[] = {"a",        "b",  "c", " ",  "  ",  "\xc3\xa9", "\xe2\x82\xac", "\x80",  "\xff",
+                                        "\xe2\x82", "<0", "x", "ab", "aba", "<s>",      "\n<s>\n",      "<0x41>"};
     for (int across = 0; across < 2; across++) {
         ts_tokenizer *t = open_small(across);
         assert_int_equal(t->cuts_at_spaces, !across);
@@ -321,7 +323,25 @@ static void test_hostile_text(void **state)
 /* With scores 0, -1, -2 and so on, as the trainer numbers them, or in another order of which no two are the same. */
 static ts_tokenizer *open_scored(bool in_order)
 {
-    static const char *const texts[] = {" t", "he", " a", " the", "ab", "aba", " ab", "bb", "  ", "aa", "\xe2\x82\xac" "a", " ", "a", "b", "t", "h", "e", "\xe2\x82\xac"};
+    static const char *const texts[] = {" t",
+                                        "he",
+                                        " a",
+                                        " the",
+                                        "ab",
+                                        "aba",
+                                        " ab",
+                                        "bb",
+                                        "  ",
+                                        "aa",
+                                        "\xe2\x82\xac"
+                                        "a",
+                                        " ",
+                                        "a",
+                                        "b",
+                                        "t",
+                                        "h",
+                                        "e",
+                                        "\xe2\x82\xac"};
     static file_bytes file;
     ts_tokenizer *t;
     begin_file(&file, 27);
@@ -496,7 +516,10 @@ static void test_refusals(void **state)
         uint32_t size;
         const char *detail;
     } cases[] = {
-        {NAN, "x", 1, "score of token 259"}, {-INFINITY, "x", 1, "score of token 259"}, {0, "<0x41>", 6, "are the same"}, {0, "", 0, "token 259 has 0 bytes"},
+        {NAN, "x", 1, "score of token 259"},
+        {-INFINITY, "x", 1, "score of token 259"},
+        {0, "<0x41>", 6, "are the same"},
+        {0, "", 0, "token 259 has 0 bytes"},
         {0, "0123456789", 10, "token 259 has 10 bytes, expected 1 to 9"},
     };
     for (size_t i = 0; i < TS_COUNT_OF(cases); i++) {
