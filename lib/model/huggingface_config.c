@@ -176,7 +176,7 @@ static ts_status read_rotary(config_reader *r)
     TS_TRY(read_positive(r, ts_json_get(r->json, "rope_theta"), "rope_theta", &r->a.rotary_base));
     TS_TRY(read_rope_object(r, "rope_scaling"));
     TS_TRY(read_rope_object(r, "rope_parameters"));
-    if (!is_null(value) && (!ts_json_whole(value, &head) || head * r->a.heads != r->a.width))
+    if (!is_null(value) && (!ts_json_whole(value, &head) || r->a.width % r->a.heads != 0 || head != r->a.width / r->a.heads))
         return ts_fail(TS_ERROR_UNSUPPORTED, "%s: head_dim is %s, only hidden_size / num_attention_heads is supported, %u / %u", r->file,
                        describe(value).text, r->a.width, r->a.heads);
     return TS_OK;
@@ -199,6 +199,8 @@ static ts_status read_attention_types(const config_reader *r)
 {
     const ts_json *types = ts_json_get(r->json, "attention_types");
     uint32_t layer = 0;
+    if (r->a.layers > 512)
+        return TS_OK; /* more than there may be, which is told with the other sizes */
     for (const ts_json *type = ts_json_first(types); type != NULL; type = ts_json_next(type)) {
         const ts_json *names = ts_json_first(type), *times = names ? ts_json_next(names) : NULL;
         uint64_t count;

@@ -108,14 +108,16 @@ static ts_status find_part(const merge_reader *r, const char *text, size_t size,
     return TS_OK;
 }
 
-static bool gives_special(const merge_reader *r, uint32_t left, uint32_t right)
+/* Whether two tokens make the text of a special token or of a byte, which no text becomes; converters list "<" and "s>" all the same. */
+static bool gives_no_text(const merge_reader *r, uint32_t left, uint32_t right)
 {
     char joined[2 * TS_TOKENIZER_MAX_TOKEN];
     size_t left_size, right_size;
     const char *left_bytes = ts_tokenizer_token(r->index, left, &left_size), *right_bytes = ts_tokenizer_token(r->index, right, &right_size);
     memcpy(joined, left_bytes, left_size);
     memcpy(joined + left_size, right_bytes, right_size);
-    return ts_tokenizer_is_special(r->index, ts_tokenizer_find(r->index, joined, left_size + right_size)) != 0;
+    size_t size = left_size + right_size;
+    return ts_byte_token(joined, size) >= 0 || ts_tokenizer_is_special(r->index, ts_tokenizer_find(r->index, joined, size));
 }
 
 static ts_status add_merge(const merge_reader *r, const char *left, size_t left_size, const char *right, size_t right_size)
@@ -123,8 +125,8 @@ static ts_status add_merge(const merge_reader *r, const char *left, size_t left_
     uint32_t left_id, right_id;
     TS_TRY(find_part(r, left, left_size, &left_id));
     TS_TRY(find_part(r, right, right_size, &right_id));
-    if (r->vocabulary->sentencepiece && gives_special(r, left_id, right_id))
-        return TS_OK; /* converters list "<" and "s>", but no text becomes a special token */
+    if (r->vocabulary->sentencepiece && gives_no_text(r, left_id, right_id))
+        return TS_OK;
     return ts_vocabulary_merge(r->vocabulary, left_id, right_id);
 }
 

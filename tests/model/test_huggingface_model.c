@@ -253,6 +253,7 @@ static void test_configs(void **state)
         {GOLDEN("gpt_neo"), "\"attention_types\": [", "\"attention_types\": [[[\"global\"], 99999999999],", TS_ERROR_UNSUPPORTED,
          "layer 1 \"global\""},
         {GOLDEN("gpt_neo"), "\"attention_types\": [", "\"attention_types\": [[[], 5],", TS_ERROR_FORMAT, "attention_types"},
+        {GOLDEN("gpt_neo"), "\"num_layers\": 4", "\"num_layers\": 4294967294", TS_ERROR_FORMAT, "layers is 4294967294"},
         {GOLDEN("gpt_neo"), "\"attention_types\": [", "\"attention_types\": [7,", TS_ERROR_FORMAT, "attention_types"},
         {GOLDEN("gpt_neo"), "\"layer_norm_epsilon\": 1e-05", "\"layer_norm_epsilon\": 0", TS_ERROR_FORMAT, "layer_norm_epsilon is 0"},
         {GOLDEN("gpt_neo"), "\"layer_norm_epsilon\": 1e-05", "\"layer_norm_epsilon\": 1e-400", TS_ERROR_FORMAT, "layer_norm_epsilon is 0"},
@@ -270,6 +271,7 @@ static void test_configs(void **state)
         {GOLDEN("llama"), "\"attention_bias\": false", "\"attention_bias\": true", TS_ERROR_UNSUPPORTED, "attention_bias is true"},
         {GOLDEN("llama"), "", "\"mlp_bias\": true", TS_ERROR_UNSUPPORTED, "mlp_bias is true"},
         {GOLDEN("llama"), "", "\"head_dim\": 8", TS_ERROR_UNSUPPORTED, "head_dim is 8"},
+        {GOLDEN("llama"), "", "\"head_dim\": 4611686018427387908", TS_ERROR_UNSUPPORTED, "head_dim is 4"}, /* wraps to 16 times 4 */
         {GOLDEN("llama"), "", "\"head_dim\": 4", TS_OK, NULL},
         {GOLDEN("llama"), "", "\"sliding_window\": 4096", TS_ERROR_UNSUPPORTED, "sliding_window is 4096"},
         {GOLDEN("llama"), "\"rope_scaling\": null", "\"rope_scaling\": {\"type\": \"linear\", \"factor\": 2.0}", TS_ERROR_UNSUPPORTED, "\"linear\""},

@@ -341,12 +341,14 @@ static ts_tokenizer *open_scored(bool in_order)
                                         "t",
                                         "h",
                                         "e",
-                                        "\xe2\x82\xac"};
+                                        "\xe2\x82\xac",
+                                        "<",
+                                        "s>"};
     static file_bytes file;
     ts_tokenizer *t;
     begin_file(&file, 27);
     for (size_t i = 0; i < TS_COUNT_OF(texts); i++)
-        add_token(&file, in_order ? -(float)i : -(float)(i * 7 % 19), texts[i], (uint32_t)strlen(texts[i]));
+        add_token(&file, in_order ? -(float)i : -(float)(i * 7 % 23), texts[i], (uint32_t)strlen(texts[i]));
     assert_int_equal(ts_tokenizer_open(&t, runtime, put_file("scored.bin", file.data, file.size)), TS_OK);
     assert_int_equal(unlink(path_of("scored.bin")), 0);
     return t;
@@ -431,6 +433,7 @@ static void test_json_refused(void **state)
         {"[\"h\", \"e\"]", "[\"h\", \"q\"]", TS_ERROR_FORMAT},
         {"\"<0x41>\"", "\"<0x4g>\"", TS_ERROR_FORMAT},
         {"[\"h\", \"e\"]", "\"h e\"", TS_OK},
+        {"[\"h\", \"e\"]", "[\"h\", \"e\"], [\"<\", \"s>\"]", TS_OK},
     };
     ts_tokenizer *t = open_scored(true), *again;
     ts_bytes json = {.runtime = runtime};
