@@ -2,6 +2,8 @@
  * refused. */
 #include "file_fixture.h"
 
+#include "model/gguf_keys.h"
+
 static ts_model *open_file(const char *path)
 {
     ts_model *model = NULL;
@@ -34,6 +36,90 @@ static void test_halves(void **state)
             assert_int_equal(ts_model_open(&third, NULL, in_work("half.gguf"), &map), TS_ERROR_UNSUPPORTED);
             assert_detail_has("only F32 can be mapped");
             ts_model_free(again);
+            ts_model_free(model);
+        }
+}
+
+/* ---- blocks ---- */
+
+/* Bytes of a pattern as blocks of a type, and the floats that they stand for by the type's definition. */
+static size_t make_blocks(uint32_t type, size_t count, unsigned char *blocks, float *floats)
+{
+    size_t size = 0;
+    static uint32_t x = 1;
+    for (size_t block = 0; block < count / 32; block++) {
+        uint16_t scale = (uint16_t)(0x2000 + block % 512); /* about 2^-7 */
+        memcpy(blocks + size, &scale, sizeof scale);
+        size += sizeof scale;
+        for (size_t i = 0; i < (type == TS_GGML_Q8_0 ? 32u : 16u); i++) {
+            unsigned char byte = (unsigned char)((x = x * 1664525 + 1013904223) >> 24);
+            blocks[size++] = byte;
+            if (type == TS_GGML_Q8_0) {
+                floats[block * 32 + i] = (float)(int8_t)byte * ts_f16_to_f32(scale);
+            } else {
+                floats[block * 32 + i] = (float)(byte % 16 - 8) * ts_f16_to_f32(scale);
+                floats[block * 32 + 16 + i] = (float)(byte / 16 - 8) * ts_f16_to_f32(scale);
+            }
+        }
+    }
+    return size;
+}
+
+/* A file whose matrices are of a type of blocks, the table of positions too; `all` gets what they stand for, as the model's table has it. */
+static void put_blocks(const ts_model *model, uint32_t type, const char *path, float *all)
+{
+    ts_gguf_writer gguf;
+    ts_writer file;
+    unsigned char *blocks = malloc(model->total * 2);
+    ts_gguf_writer_init(&gguf, model->runtime);
+    ts_gguf_add_architecture(&gguf, &model->architecture, 0);
+    ts_tokenizer_to_gguf(model->tokenizer, &gguf, model->architecture.vocabulary_size);
+    for (size_t i = 0; i < model->table_count; i++) {
+        const ts_parameter *p = &model->table[i];
+        ts_gguf_add_tensor(&gguf, p->name, p->rank == 1 ? TS_GGML_F32 : type, p->rank,
+                           (const uint64_t[]){p->rank == 1 ? p->columns : p->rows, p->columns});
+    }
+    assert_int_equal(ts_writer_open(&file, model->runtime, path), TS_OK);
+    assert_int_equal(ts_gguf_write_start(&gguf, &file), TS_OK);
+    for (size_t i = 0; i < model->table_count; i++) {
+        const ts_parameter *p = &model->table[i];
+        size_t count = p->rows * p->columns;
+        memcpy(all + p->offset, model->data + p->offset, count * sizeof(float));
+        if (p->rank == 1)
+            ts_gguf_write_data(&gguf, model->data + p->offset, count * sizeof(float));
+        else
+            ts_gguf_write_data(&gguf, blocks, make_blocks(type, count, blocks, all + p->offset));
+    }
+    assert_int_equal(ts_gguf_write_finish(&gguf), TS_OK);
+    assert_int_equal(ts_writer_commit(&file), TS_OK);
+    ts_gguf_writer_free(&gguf);
+    free(blocks);
+}
+
+static void test_block_types(void **state)
+{
+    (void)state;
+    static const uint32_t types[] = {TS_GGML_Q8_0, TS_GGML_Q4_0};
+    for (int32_t kind = TS_ARCHITECTURE_LLAMA; kind <= TS_ARCHITECTURE_GPT_NEO; kind++)
+        for (size_t t = 0; t < TS_COUNT_OF(types); t++) {
+            ts_architecture a = fixture_architecture(kind);
+            ts_tokenizer *tokenizer = fixture_tokenizer(NULL);
+            a.width = 96;
+            a.hidden = 64;
+            ts_model *model = fixture_model_of(NULL, tokenizer, &a, 2), *read;
+            ts_tokenizer_free(tokenizer);
+            float *all = malloc(model->total * sizeof *all);
+            put_blocks(model, types[t], in_work("blocks.gguf"), all);
+            read = open_file(in_work("blocks.gguf"));
+            assert_memory_equal(read->data, all, model->total * sizeof *all);
+            ts_model_free(read);
+            ts_model_options shorter = {.struct_size = sizeof shorter, .context_length = 7};
+            assert_int_equal(ts_model_open(&read, NULL, in_work("blocks.gguf"), &shorter), TS_OK); /* with learned positions: their first rows */
+            for (size_t i = 0; i < read->table_count; i++)
+                assert_memory_equal(read->data + read->table[i].offset, all + model->table[i].offset,
+                                    read->table[i].rows * read->table[i].columns * sizeof *all);
+            ts_model_free(read);
+            free(all);
             ts_model_free(model);
         }
 }
@@ -228,8 +314,8 @@ static void test_damaged(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_halves),       cmocka_unit_test(test_sentencepiece), cmocka_unit_test(test_real),
-        cmocka_unit_test(test_vocabularies), cmocka_unit_test(test_damaged),
+        cmocka_unit_test(test_halves), cmocka_unit_test(test_block_types),  cmocka_unit_test(test_sentencepiece),
+        cmocka_unit_test(test_real),   cmocka_unit_test(test_vocabularies), cmocka_unit_test(test_damaged),
     };
     return cmocka_run_group_tests(tests, make_work, remove_work);
 }
