@@ -99,6 +99,13 @@ FIELD(ts_shard_report, bytes, uint64_t, 24, 8);
 VALUE(TS_ARCHITECTURE_LLAMA, 1);
 VALUE(TS_ARCHITECTURE_GPT2, 2);
 VALUE(TS_ARCHITECTURE_GPT_NEO, 3);
+VALUE(TS_MODEL_FORMAT_GGUF, 1);
+VALUE(TS_MODEL_FORMAT_HUGGINGFACE, 2);
+VALUE(TS_MODEL_FORMAT_LLAMA2C_V0, 3);
+VALUE(TS_MODEL_FORMAT_LLAMA2C_V1, 4);
+VALUE(TS_MODEL_TYPE_F32, 0);
+VALUE(TS_MODEL_TYPE_F16, 1);
+VALUE(TS_MODEL_TYPE_BF16, 2);
 
 #if LP64
 SIZE(ts_architecture, 56);
@@ -115,27 +122,43 @@ FIELD(ts_architecture, window, uint32_t, 40, 4);
 FIELD(ts_architecture, untied_head, uint32_t, 44, 4);
 FIELD(ts_architecture, rotary_base, float, 48, 4);
 FIELD(ts_architecture, norm_epsilon, float, 52, 4);
+#endif
 
-SIZE(ts_model_options, 24);
+#if LP64
+SIZE(ts_model_options, 32);
 FIELD(ts_model_options, struct_size, size_t, 0, 8);
 FIELD(ts_model_options, memory_limit, uint64_t, 8, 8);
 FIELD(ts_model_options, map, uint32_t, 16, 4);
 FIELD(ts_model_options, context_length, uint32_t, 20, 4);
+FIELD(ts_model_options, tokenizer, const char *, 24, 8);
+#endif
 
+#if LP64
 SIZE(ts_read_callbacks, 40);
 FIELD(ts_read_callbacks, struct_size, size_t, 0, 8);
-FIELD(ts_read_callbacks, read, int32_t (*)(void *, uint64_t, void *, size_t), 8, 8);
+FIELD(ts_read_callbacks, read, int32_t (*)(void *user, uint64_t offset, void *buffer, size_t count), 8, 8);
 FIELD(ts_read_callbacks, user, void *, 16, 8);
 FIELD(ts_read_callbacks, size, uint64_t, 24, 8);
 FIELD(ts_read_callbacks, name, const char *, 32, 8);
+#endif
 
+#if LP64
+SIZE(ts_model_save_options, 16);
+FIELD(ts_model_save_options, struct_size, size_t, 0, 8);
+FIELD(ts_model_save_options, format, int32_t, 8, 4);
+FIELD(ts_model_save_options, type, int32_t, 12, 4);
+#endif
+
+#if LP64
 SIZE(ts_tensor, 64);
 FIELD(ts_tensor, struct_size, size_t, 0, 8);
 FIELD(ts_tensor, name, const char *, 8, 8);
 FIELD(ts_tensor, data, const float *, 16, 8);
 FIELD(ts_tensor, rank, uint64_t, 24, 8);
 FIELD(ts_tensor, shape, uint64_t[4], 32, 32);
+#endif
 
+#if LP64
 SIZE(ts_score, 64);
 FIELD(ts_score, struct_size, size_t, 0, 8);
 FIELD(ts_score, nats, double, 8, 8);

@@ -49,6 +49,15 @@ TS_ARCHITECTURE_LLAMA = 1
 TS_ARCHITECTURE_GPT2 = 2
 TS_ARCHITECTURE_GPT_NEO = 3
 
+TS_MODEL_FORMAT_GGUF = 1
+TS_MODEL_FORMAT_HUGGINGFACE = 2
+TS_MODEL_FORMAT_LLAMA2C_V0 = 3
+TS_MODEL_FORMAT_LLAMA2C_V1 = 4
+
+TS_MODEL_TYPE_F32 = 0
+TS_MODEL_TYPE_F16 = 1
+TS_MODEL_TYPE_BF16 = 2
+
 TS_SCHEDULE_COSINE = 0
 TS_SCHEDULE_LINEAR = 1
 TS_SCHEDULE_CONSTANT = 2
@@ -128,7 +137,12 @@ class ts_architecture(Structure):
 
 
 class ts_model_options(Structure):
-    _fields_ = [("struct_size", c_size_t), ("memory_limit", c_uint64), ("map", c_uint32), ("context_length", c_uint32)]
+    _fields_ = [("struct_size", c_size_t), ("memory_limit", c_uint64), ("map", c_uint32), ("context_length", c_uint32),
+                ("tokenizer", c_char_p)]
+
+
+class ts_model_save_options(Structure):
+    _fields_ = [("struct_size", c_size_t), ("format", c_int32), ("type", c_int32)]
 
 
 class ts_read_callbacks(Structure):
@@ -225,6 +239,7 @@ FUNCTIONS = {
     "ts_tokenizer_decode_next": (ts_status, [_tokenizer, POINTER(ts_decode_stream), c_uint32, POINTER(c_char), c_size_t, _size]),
     "ts_tokenizer_size": (c_uint32, [_tokenizer]),
     "ts_tokenizer_end_of_text": (c_uint32, [_tokenizer]),
+    "ts_tokenizer_begin_of_text": (c_uint32, [_tokenizer]),
     "ts_tokenizer_token": (POINTER(c_char), [_tokenizer, c_uint32, _size]),
     "ts_tokenizer_find": (c_uint32, [_tokenizer, c_char_p, c_size_t]),
     "ts_tokenizer_is_special": (c_int32, [_tokenizer, c_uint32]),
@@ -242,6 +257,8 @@ FUNCTIONS = {
     "ts_model_new": (ts_status, [POINTER(_model), _runtime, _tokenizer, POINTER(ts_architecture), c_uint64]),
     "ts_model_free": (None, [_model]),
     "ts_model_save": (ts_status, [_model, c_char_p]),
+    "ts_model_save_options_init": (ts_status, [POINTER(ts_model_save_options), c_size_t]),
+    "ts_model_save_as": (ts_status, [_model, c_char_p, POINTER(ts_model_save_options)]),
     "ts_model_save_memory": (ts_status, [_model, c_void_p, c_size_t, _size]),
     "ts_model_architecture": (ts_status, [_model, POINTER(ts_architecture)]),
     "ts_model_tokenizer": (_tokenizer, [_model]),
