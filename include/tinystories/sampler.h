@@ -30,20 +30,57 @@ enum {
     TS_FINISH_NONE = 0,       /* not finished */
     TS_FINISH_END = 1,        /* the model ended the story (end-of-text) */
     TS_FINISH_MAX_TOKENS = 2, /* options.max_tokens were told */
-    TS_FINISH_CONTEXT = 3     /* the context was full */
+    TS_FINISH_CONTEXT = 3,    /* the context was full */
+    TS_FINISH_STOP = 4,       /* a stop string came; it and what follows it are not told */
+    TS_FINISH_FORBIDDEN = 5   /* bans and biases left no token that could be drawn */
 };
+
+/*
+ * How a token is drawn. First come the constraints, whatever the order of the steps: logit biases, banned words, repeated n-grams, ignore_end. Then the steps,
+ * each on what the one before has left. Where nothing is left by the constraints the story ends (TS_FINISH_FORBIDDEN); steps always leave a token.
+ */
+enum {
+    TS_STEP_NONE = 0,        /* ends the list */
+    TS_STEP_PENALTIES = 1,   /* repetition_penalty, frequency_penalty, presence_penalty */
+    TS_STEP_TEMPERATURE = 2, /* divides the logits */
+    TS_STEP_TOP_K = 3,
+    TS_STEP_TOP_P = 4,       /* nucleus (Holtzman et al. 2020) */
+    TS_STEP_MIN_P = 5,       /* (Nguyen et al. 2024) */
+    TS_STEP_COUNT = 6
+};
+
+/* Added to the logit of a token; -INFINITY bans it. */
+typedef struct ts_token_bias {
+    uint32_t token;
+    float bias;
+} ts_token_bias;
 
 typedef struct ts_sampler_options {
     size_t struct_size;
     uint64_t seed;           /* any value; default 0. The same seed tells the same story */
     float temperature;       /* 0: always the likeliest token (the lowest id among equals); 0 to 100; default 0.8 */
     float top_p;             /* keep the likeliest tokens that hold this share of the probability together: (0, 1]; 1 (the default): all */
-    uint32_t top_k;          /* keep the k likeliest tokens; 0 (the default): all. Applied before top_p; ties go to the lower id */
+    uint32_t top_k;          /* keep the k likeliest tokens; 0 (the default): all. Ties go to the lower id */
     uint32_t max_tokens;     /* tokens to tell after the prompt; 0: no limit; default 0 */
     uint32_t context_length; /* positions to hold; 0: the model's context length, which is also the most for learned positions; rotary may go to 2^20 */
     uint32_t context_full;   /* TS_CONTEXT_FULL_; default STOP */
     uint32_t ignore_end;     /* 1: end-of-text is never drawn, so that only max_tokens or the context ends the story; default 0 */
-    uint32_t reserved;       /* 0 */
+    float min_p;             /* keep the tokens at least so likely as this share of the likeliest one's probability: [0, 1]; 0 (the default): all */
+    float repetition_penalty; /* of tokens in the window: positive logits are divided by it, negative ones multiplied (Keskar et al. 2019); (0, 100]; default 1 */
+    float frequency_penalty; /* taken off the logit for each time that the token is in the window; -100 to 100; default 0 */
+    float presence_penalty;  /* taken off once if it is there at all; -100 to 100; default 0 */
+    uint32_t penalty_window; /* the last tokens that penalties look at, the prompt's among them; 0: all in the context; default 64 */
+    uint32_t no_repeat_ngram; /* no run of so many tokens comes twice in the context; 0 (the default): no matter; at least 2 */
+    /* Copied when the sampler is made. */
+    const ts_token_bias *biases;
+    size_t bias_count;
+    const char *const *banned_words; /* no word of the story begins with one of these (1 to 63 bytes, compared without regard to the case of ASCII letters),
+                                        however it would be made of tokens; a word begins after anything but letters, digits and apostrophes */
+    size_t banned_word_count;
+    const char *const *stops; /* strings (1 to 255 bytes) that end the story; text that may be the beginning of one is held back */
+    size_t stop_count;
+    uint8_t steps[8];        /* TS_STEP_, each at most once, in the order in which they are done; all 0 (the default): penalties, top-k, temperature, top-p,
+                                min-p, which is Hugging Face's order (top-k does not depend on the temperature) */
 } ts_sampler_options;
 
 TS_API ts_status ts_sampler_options_init(ts_sampler_options *options, size_t struct_size);
@@ -56,9 +93,10 @@ TS_API void ts_sampler_free(ts_sampler *sampler);
 TS_API ts_status ts_sampler_memory(const ts_model *model, const ts_sampler_options *options, uint64_t *bytes);
 
 /*
- * Begins a new story: end-of-text, then the prompt (`size` bytes, may be 0; special tokens in it stay plain text), and reads them in. A prompt that ends in
- * spaces is continued best without them. The random numbers begin again from `seed`: a story is a function of (model, prompt, options, seed).
+ * Begins a new story: the token that stories begin with (ts_tokenizer_begin_of_text), then the prompt (`size` bytes, may be 0; special tokens in it stay plain
+ * text), and reads them in. A prompt that ends in spaces is continued best without them. The random numbers begin again from `seed`: a story is a function of (model, prompt, options, seed).
  * LIMIT: the prompt is longer than the context allows (context length - 1 tokens); the sampler then has no story.
+ * What the new story has in common with the beginning of the last one is not read again.
  */
 TS_API ts_status ts_sampler_start(ts_sampler *sampler, const char *prompt, size_t size);
 
@@ -87,6 +125,37 @@ TS_API const uint32_t *ts_sampler_tokens(const ts_sampler *sampler, size_t *coun
 
 /* The seed that the story was started with. */
 TS_API uint64_t ts_sampler_seed(const ts_sampler *sampler);
+
+/* ---- what the model thought ---- */
+
+/*
+ * The token that ts_sampler_next drew last (end-of-text included) and its log-probability, and the `capacity` likeliest tokens of that position with theirs, the
+ * likeliest first: nats, under the model itself, before constraints and steps. Any pointer may be NULL. *count tokens are filled. INVALID_ARGUMENT: none was
+ * drawn since the story began, was cut or loaded.
+ */
+TS_API ts_status ts_sampler_alternatives(ts_sampler *sampler, uint32_t *token, float *log_probability, uint32_t *tokens, float *log_probabilities, size_t capacity,
+                                         size_t *count);
+
+/* ---- sessions ---- */
+
+/* Another sampler of the same model and options at the same point of the same story: both go on by themselves. */
+TS_API ts_status ts_sampler_clone(ts_sampler **out, const ts_sampler *sampler);
+
+/*
+ * Goes back to the first `count` tokens of the story (1: the end-of-text before it), as ts_sampler_tokens counts them, and goes on from there with the random
+ * numbers of `seed`. INVALID_ARGUMENT: there is no story, or it has fewer tokens.
+ */
+TS_API ts_status ts_sampler_cut(ts_sampler *sampler, size_t count, uint64_t seed);
+
+/*
+ * Tells for about so many microseconds: a token at least, then more until one ends beyond them, 4 KiB are told or the story ends. Gives all of that text,
+ * borrowed until the next call; *text is NULL when the story had ended before. For a frame of a game.
+ */
+TS_API ts_status ts_sampler_run_for(ts_sampler *sampler, uint64_t microseconds, const char **text, size_t *size);
+
+/* From any thread: the call in progress ends soon with TS_ERROR_CANCELLED, in the midst of a long prompt too (the story then has no beginning: start again), or
+ * the next one does. */
+TS_API void ts_sampler_cancel(ts_sampler *sampler);
 
 #ifdef __cplusplus
 }

@@ -1,4 +1,4 @@
-/* Temperature, top-k and top-p over the logits of one position. */
+/* Temperature, top-k, top-p and min-p over the logits of one position. */
 #include "sampler/distribution.h"
 
 #include <math.h>
@@ -18,20 +18,28 @@ void ts_candidates_take(ts_candidates *candidates, size_t capacity, ts_arena *ar
     candidates->count = 0;
 }
 
-ts_status ts_candidates_fill(ts_candidates *candidates, const float *logits, size_t count, uint32_t banned)
+ts_status ts_candidates_fill(ts_candidates *candidates, const float *logits, size_t count)
 {
-    size_t kept = 0;
     for (size_t id = 0; id < count; id++) {
         if (!isfinite(logits[id]))
             return ts_fail(TS_ERROR_DIVERGED, "the model's logit of token %zu is not a finite number", id);
-        candidates->ids[kept] = (uint32_t)id;
-        candidates->logits[kept] = logits[id];
-        kept += id != banned;
+        candidates->ids[id] = (uint32_t)id;
+        candidates->logits[id] = logits[id];
+    }
+    candidates->count = count;
+    return TS_OK;
+}
+
+bool ts_candidates_drop(ts_candidates *candidates)
+{
+    size_t kept = 0;
+    for (size_t i = 0; i < candidates->count; i++) {
+        candidates->ids[kept] = candidates->ids[i];
+        candidates->logits[kept] = candidates->logits[i];
+        kept += candidates->logits[i] > -INFINITY;
     }
     candidates->count = kept;
-    if (kept == 0)
-        return ts_fail(TS_ERROR_INVALID_ARGUMENT, "options.ignore_end leaves no token that could be drawn");
-    return TS_OK;
+    return kept > 0;
 }
 
 uint32_t ts_candidates_likeliest(const ts_candidates *candidates)
@@ -128,6 +136,20 @@ void ts_candidates_weigh(ts_candidates *candidates, const ts_kernels *kernels, f
 void ts_candidates_keep_top_p(ts_candidates *candidates, float p)
 {
     keep_likeliest(candidates, candidates->weights, p * total_weight(candidates));
+}
+
+void ts_candidates_keep_min_p(ts_candidates *candidates, float p)
+{
+    size_t kept = 0;
+    for (size_t i = 0; i < candidates->count; i++) {
+        if (candidates->weights[i] < p) /* the greatest weight is 1 */
+            continue;
+        candidates->ids[kept] = candidates->ids[i];
+        candidates->logits[kept] = candidates->logits[i];
+        candidates->weights[kept] = candidates->weights[i];
+        kept++;
+    }
+    candidates->count = kept;
 }
 
 uint32_t ts_candidates_draw(const ts_candidates *candidates, double unit)

@@ -20,8 +20,11 @@ typedef struct ts_candidates {
 bool ts_candidates_plan(size_t capacity, size_t *total);
 void ts_candidates_take(ts_candidates *candidates, size_t capacity, ts_arena *arena);
 
-/* Begins with the ids below `count` except `banned` (TS_TOKENIZER_NONE: none). DIVERGED: a logit is not finite. INVALID_ARGUMENT: none are left. */
-ts_status ts_candidates_fill(ts_candidates *candidates, const float *logits, size_t count, uint32_t banned);
+/* Begins with all ids below `count`, each at its own place, so that logits[id] may be changed. DIVERGED: a logit is not finite. */
+ts_status ts_candidates_fill(ts_candidates *candidates, const float *logits, size_t count);
+
+/* Takes out those whose logit is -INFINITY (or no number); false if none are left. */
+bool ts_candidates_drop(ts_candidates *candidates);
 
 /* The likeliest candidate. */
 uint32_t ts_candidates_likeliest(const ts_candidates *candidates);
@@ -29,8 +32,11 @@ uint32_t ts_candidates_likeliest(const ts_candidates *candidates);
 /* Keeps the k likeliest; k at least 1. */
 void ts_candidates_keep_top_k(ts_candidates *candidates, size_t k);
 
-/* Sets the weights; temperature above 0. */
+/* Sets the weights; temperature above 0. To be called again when the candidates' logits or the temperature change. */
 void ts_candidates_weigh(ts_candidates *candidates, const ts_kernels *kernels, float temperature);
+
+/* Keeps those whose weight is at least the share p of the greatest, above 0 and up to 1. */
+void ts_candidates_keep_min_p(ts_candidates *candidates, float p);
 
 /* Keeps the fewest likeliest candidates that hold the share p, above 0 and below 1, of all weight. */
 void ts_candidates_keep_top_p(ts_candidates *candidates, float p);

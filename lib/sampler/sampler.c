@@ -1,43 +1,64 @@
-/* The sampler: all memory planned at once, the prompt read in chunks, then a token a call. */
-#include "tinystories/sampler.h"
+/* The sampler: options, all memory planned at once, and the calls, each of which holds the sampler's flag from beginning to end. */
+#include <math.h>
+#include <time.h>
 
-#include "base/base.h"
-#include "model/model.h"
-#include "network/network.h"
-#include "sampler/distribution.h"
-#include "tensor/tensor.h"
-#include "tokenizer/tokenizer.h"
+#include "sampler/inside.h"
 
 #define ROWS_AT_ONCE 32 /* of a prompt: enough to share each weight that is loaded, while the scratch memory stays small */
 #define LEAST_CONTEXT 2
 #define GREATEST_CONTEXT (1u << 20)
-
-struct ts_sampler {
-    ts_arena arena; /* holds all of this, the struct itself included */
-    ts_model *model;
-    ts_sampler_options options;
-    ts_busy busy;
-    ts_cache cache;
-    ts_scratch scratch;
-    float *logits; /* (V), for the token after tokens[cache.used - 1] */
-    ts_candidates candidates;
-    uint32_t *tokens; /* end-of-text, prompt, story: what is in the context */
-    size_t token_count;
-    char *text; /* the piece that was given last */
-    size_t text_capacity;
-    ts_decode_stream stream;
-    uint64_t seed, told; /* told: tokens drawn, which is also the counter of the random numbers */
-    int32_t finish;
-    bool started;
-};
+#define MOST_STRINGS 65536 /* stop strings, banned words */
 
 /* ---- options ---- */
 
-static const ts_sampler_options defaults = {.struct_size = sizeof defaults, .temperature = 0.8f, .top_p = 1};
+static const ts_sampler_options defaults = {
+    .struct_size = sizeof defaults, .temperature = 0.8f, .top_p = 1, .repetition_penalty = 1, .penalty_window = 64};
 
 ts_status ts_sampler_options_init(ts_sampler_options *options, size_t struct_size)
 {
     return ts_options_defaults(options, struct_size, &defaults, sizeof defaults, "ts_sampler_options");
+}
+
+static ts_status check_strings(const char *const *strings, size_t count, size_t most, const char *name)
+{
+    if (count > MOST_STRINGS || (count > 0 && strings == NULL))
+        return ts_fail(TS_ERROR_INVALID_ARGUMENT, "options.%s has %zu entries, expected at most %d, and not NULL", name, count, MOST_STRINGS);
+    for (size_t i = 0; i < count; i++)
+        if (strings[i] == NULL || strings[i][0] == 0 || strlen(strings[i]) > most)
+            return ts_fail(TS_ERROR_INVALID_ARGUMENT, "options.%s[%zu] has %zu bytes, expected 1 to %zu", name, i, strings[i] ? strlen(strings[i]) : 0, most);
+    return TS_OK;
+}
+
+static ts_status check_biases(const ts_sampler_options *o, const ts_model *model)
+{
+    uint32_t size = ts_tokenizer_size(model->tokenizer);
+    if (o->bias_count > size || (o->bias_count > 0 && o->biases == NULL))
+        return ts_fail(TS_ERROR_INVALID_ARGUMENT, "options.biases has %zu entries, expected at most %u, and not NULL", o->bias_count, size);
+    for (size_t i = 0; i < o->bias_count; i++) {
+        if (o->biases[i].token >= size)
+            return ts_fail(TS_ERROR_INVALID_ARGUMENT, "options.biases[%zu].token is %u, the vocabulary has %u tokens", i, o->biases[i].token, size);
+        if (!(o->biases[i].bias <= 1e6f))
+            return ts_fail(TS_ERROR_INVALID_ARGUMENT, "options.biases[%zu].bias is out of range, expected -INFINITY to 1e6", i);
+    }
+    return TS_OK;
+}
+
+/* An order of its own, or the usual one. */
+static ts_status check_steps(ts_sampler_options *o)
+{
+    static const uint8_t usual[sizeof o->steps] = {TS_STEP_PENALTIES, TS_STEP_TOP_K, TS_STEP_TEMPERATURE, TS_STEP_TOP_P, TS_STEP_MIN_P};
+    uint32_t seen = 0;
+    bool ended = false;
+    for (size_t i = 0; i < sizeof o->steps; i++) {
+        uint8_t step = o->steps[i];
+        ended = ended || step == TS_STEP_NONE;
+        if (step >= TS_STEP_COUNT || (ended && step != TS_STEP_NONE) || (step != TS_STEP_NONE && seen >> step & 1))
+            return ts_fail(TS_ERROR_INVALID_ARGUMENT, "options.steps[%zu] is %u, expected each of 1 to %d at most once, then zeros", i, step, TS_STEP_COUNT - 1);
+        seen |= 1u << step;
+    }
+    if (o->steps[0] == TS_STEP_NONE)
+        memcpy(o->steps, usual, sizeof usual);
+    return TS_OK;
 }
 
 /* Reads and checks the options; context_length becomes the number of positions. */
@@ -45,44 +66,105 @@ static ts_status read_options(ts_sampler_options *into, const ts_model *model, c
 {
     *into = defaults;
     TS_TRY(ts_options_read(into, sizeof *into, options, "ts_sampler_options"));
-    /* Written so that a NaN fails. */
-    if (!(into->temperature >= 0 && into->temperature <= 100))
-        return ts_fail(TS_ERROR_INVALID_ARGUMENT, "options.temperature is out of range, expected 0 to 100");
+    const struct {
+        const char *name;
+        float value, least, most;
+    } ranges[] = {
+        {"temperature", into->temperature, 0, 100},
+        {"min_p", into->min_p, 0, 1},
+        {"frequency_penalty", into->frequency_penalty, -100, 100},
+        {"presence_penalty", into->presence_penalty, -100, 100},
+    };
+    for (size_t i = 0; i < TS_COUNT_OF(ranges); i++) /* written so that a NaN fails */
+        if (!(ranges[i].value >= ranges[i].least && ranges[i].value <= ranges[i].most))
+            return ts_fail(TS_ERROR_INVALID_ARGUMENT, "options.%s is out of range, expected %d to %d", ranges[i].name, (int)ranges[i].least, (int)ranges[i].most);
     if (!(into->top_p > 0 && into->top_p <= 1))
         return ts_fail(TS_ERROR_INVALID_ARGUMENT, "options.top_p is out of range, expected above 0 and up to 1");
+    if (!(into->repetition_penalty > 0 && into->repetition_penalty <= 100))
+        return ts_fail(TS_ERROR_INVALID_ARGUMENT, "options.repetition_penalty is out of range, expected above 0 and up to 100");
     if (into->context_full > TS_CONTEXT_FULL_SLIDE)
         return ts_fail(TS_ERROR_INVALID_ARGUMENT, "options.context_full is %u, expected 0 (stop) or 1 (slide)", into->context_full);
     if (into->ignore_end > 1)
         return ts_fail(TS_ERROR_INVALID_ARGUMENT, "options.ignore_end is %u, expected 0 or 1", into->ignore_end);
-    if (into->reserved != 0)
-        return ts_fail(TS_ERROR_INVALID_ARGUMENT, "options.reserved is %u, expected 0", into->reserved);
+    if (into->no_repeat_ngram == 1)
+        return ts_fail(TS_ERROR_INVALID_ARGUMENT, "options.no_repeat_ngram is 1, expected 0 or at least 2");
+    TS_TRY(check_steps(into));
+    TS_TRY(check_biases(into, model));
+    TS_TRY(check_strings(into->banned_words, into->banned_word_count, TS_MOST_WORD, "banned_words"));
+    TS_TRY(check_strings(into->stops, into->stop_count, TS_MOST_STOP, "stops"));
     if (into->context_length == 0)
         into->context_length = (uint32_t)model->shape.T;
     uint32_t most = model->shape.switches->learned_positions ? (uint32_t)model->shape.T : GREATEST_CONTEXT;
     if (into->context_length < LEAST_CONTEXT || into->context_length > most)
         return ts_fail(TS_ERROR_INVALID_ARGUMENT, "options.context_length is %u, expected %u to %u", into->context_length, LEAST_CONTEXT, most);
     if (ts_tokenizer_end_of_text(model->tokenizer) == TS_TOKENIZER_NONE)
-        return ts_fail(TS_ERROR_UNSUPPORTED, "the model's tokenizer has no end-of-text token, with which stories begin");
+        return ts_fail(TS_ERROR_UNSUPPORTED, "the model's tokenizer has no end-of-text token, with which stories end");
     return TS_OK;
+}
+
+static bool has_penalties(const ts_sampler_options *o)
+{
+    return o->repetition_penalty != 1 || o->frequency_penalty != 0 || o->presence_penalty != 0;
 }
 
 /* ---- making ---- */
 
-/* Space for the text of any token and of a character that waits for its end. */
-static size_t text_capacity(const ts_tokenizer *tokenizer)
+/* Space for the text of any token and of a character that waits for its end, behind what is held back. */
+static size_t text_capacity(const ts_tokenizer *tokenizer, const ts_sampler_options *o)
 {
-    return 3 * (ts_tokenizer_longest(tokenizer) + 3) + 1;
+    return 3 * (ts_tokenizer_longest(tokenizer) + 3) + 1 + (o->stop_count ? TS_MOST_STOP : 0);
 }
 
-static ts_status plan(const ts_model *model, const ts_sampler_options *options, size_t *total)
+static size_t bytes_of(const char *const *strings, size_t count)
 {
-    size_t workers = ts_runtime_threads(model->runtime), positions = options->context_length, rows = TS_MIN((size_t)ROWS_AT_ONCE, positions);
+    size_t total = 0;
+    for (size_t i = 0; i < count; i++)
+        total += strlen(strings[i]) + 1;
+    return total;
+}
+
+/* One list of what is in the arena, for the plan and for the taking. */
+typedef struct piece {
+    void *where; /* of a pointer */
+    size_t count, size;
+} piece;
+
+enum { PIECES = 14 };
+
+static void list_pieces(const ts_model *model, const ts_sampler_options *o, const ts_word_bans *bans, ts_sampler *s, piece pieces[PIECES])
+{
+    size_t text = text_capacity(model->tokenizer, o);
+    const piece list[PIECES] = {
+        {&s->logits, model->shape.V, sizeof(float)},
+        {&s->tokens, o->context_length, sizeof(uint32_t)},
+        {&s->counts, has_penalties(o) ? ts_tokenizer_size(model->tokenizer) : 0, sizeof(uint16_t)},
+        {&s->bans.always, bans->always_count, sizeof(uint32_t)},
+        {&s->bans.completions, bans->completion_count, sizeof(ts_completion)},
+        {&s->bans.tokens, bans->token_count, sizeof(uint32_t)},
+        {&s->bans.words, bytes_of(o->banned_words, o->banned_word_count), 1},
+        {&s->stops, o->stop_count, sizeof(ts_stop)},
+        {&s->options.biases, o->bias_count, sizeof(ts_token_bias)},
+        {&s->held, o->stop_count ? text : 0, 1},
+        {&s->text, text, 1},
+        {&s->run_text, TS_RUN_TEXT + text, 1},
+        {&s->options.stops, bytes_of(o->stops, o->stop_count), 1}, /* the strings' bytes; the pointers are in s->stops */
+        {NULL, 0, 0},
+    };
+    memcpy(pieces, list, sizeof list);
+}
+
+static ts_status plan(const ts_model *model, const ts_sampler_options *o, const ts_word_bans *bans, size_t *total)
+{
+    size_t workers = ts_runtime_threads(model->runtime), positions = o->context_length, rows = TS_MIN((size_t)ROWS_AT_ONCE, positions);
+    static ts_sampler nowhere; /* only its members' addresses are taken */
+    piece pieces[PIECES];
+    list_pieces(model, o, bans, &nowhere, pieces);
     *total = 0;
-    if (!ts_arena_plan(total, 1, sizeof(ts_sampler)) || !ts_inference_plan(&model->shape, rows, positions, workers, total) ||
-        !ts_arena_plan(total, model->shape.V, sizeof(float)) || !ts_candidates_plan(ts_tokenizer_size(model->tokenizer), total) ||
-        !ts_arena_plan(total, positions, sizeof(uint32_t)) || !ts_arena_plan(total, text_capacity(model->tokenizer), 1))
-        return ts_fail(TS_ERROR_LIMIT, "a sampler with a context of %u is too large", options->context_length);
-    return TS_OK;
+    bool fits = ts_arena_plan(total, 1, sizeof(ts_sampler)) && ts_inference_plan(&model->shape, rows, positions, workers, total) &&
+                ts_candidates_plan(ts_tokenizer_size(model->tokenizer), total);
+    for (size_t i = 0; i < PIECES; i++)
+        fits = fits && (pieces[i].count == 0 || ts_arena_plan(total, pieces[i].count, pieces[i].size));
+    return fits ? TS_OK : ts_fail(TS_ERROR_LIMIT, "a sampler with a context of %u is too large", o->context_length);
 }
 
 ts_status ts_sampler_memory(const ts_model *model, const ts_sampler_options *options, uint64_t *bytes)
@@ -90,9 +172,11 @@ ts_status ts_sampler_memory(const ts_model *model, const ts_sampler_options *opt
     if (model == NULL || bytes == NULL)
         return ts_fail(TS_ERROR_INVALID_ARGUMENT, "model and bytes must not be NULL");
     ts_sampler_options read;
+    ts_word_bans bans = {0};
     size_t total;
     TS_TRY(read_options(&read, model, options));
-    TS_TRY(plan(model, &read, &total));
+    ts_word_bans_find(&bans, model->tokenizer, read.banned_words, read.banned_word_count);
+    TS_TRY(plan(model, &read, &bans, &total));
     *bytes = total;
     return TS_OK;
 }
@@ -102,31 +186,55 @@ static void do_nothing(void *argument, size_t begin, size_t end, size_t worker)
     (void)argument, (void)begin, (void)end, (void)worker;
 }
 
+/* Copies what the options point to; `bytes` takes the stop strings. */
+static void copy_arrays(ts_sampler *s, const ts_sampler_options *o, char *bytes)
+{
+    if (o->bias_count > 0)
+        memcpy((void *)(uintptr_t)s->options.biases, o->biases, o->bias_count * sizeof *o->biases);
+    for (size_t i = 0; i < o->stop_count; i++) {
+        size_t size = strlen(o->stops[i]);
+        memcpy(bytes, o->stops[i], size + 1);
+        s->stops[i] = (ts_stop){bytes, size};
+        bytes += size + 1;
+    }
+    ts_word_bans_find(&s->bans, s->model->tokenizer, o->banned_words, o->banned_word_count);
+    s->options.banned_words = NULL;
+    s->options.stops = NULL;
+}
+
 ts_status ts_sampler_new(ts_sampler **out, const ts_model *model, const ts_sampler_options *options)
 {
     if (out == NULL || model == NULL)
         return ts_fail(TS_ERROR_INVALID_ARGUMENT, "out and model must not be NULL");
     ts_sampler_options read;
+    ts_word_bans bans = {0};
     size_t total;
     ts_arena arena;
     TS_TRY(read_options(&read, model, options));
-    TS_TRY(plan(model, &read, &total));
+    ts_word_bans_find(&bans, model->tokenizer, read.banned_words, read.banned_word_count);
+    TS_TRY(plan(model, &read, &bans, &total));
     TS_TRY(ts_arena_init(&arena, model->runtime, total));
 
-    ts_sampler *sampler = ts_arena_take(&arena, 1, sizeof *sampler);
+    ts_sampler *s = ts_arena_take(&arena, 1, sizeof *s);
     size_t workers = ts_runtime_threads(model->runtime), positions = read.context_length, rows = TS_MIN((size_t)ROWS_AT_ONCE, positions);
-    ts_inference_take(&model->shape, rows, positions, workers, &arena, &sampler->cache, &sampler->scratch);
-    sampler->logits = ts_arena_take(&arena, model->shape.V, sizeof(float));
-    ts_candidates_take(&sampler->candidates, ts_tokenizer_size(model->tokenizer), &arena);
-    sampler->tokens = ts_arena_take(&arena, positions, sizeof(uint32_t));
-    sampler->text_capacity = text_capacity(model->tokenizer);
-    sampler->text = ts_arena_take(&arena, sampler->text_capacity, 1);
-    sampler->model = ts_model_acquire(model);
-    sampler->options = read;
-    sampler->seed = read.seed;
-    sampler->arena = arena;
+    piece pieces[PIECES];
+    ts_inference_take(&model->shape, rows, positions, workers, &arena, &s->cache, &s->scratch);
+    ts_candidates_take(&s->candidates, ts_tokenizer_size(model->tokenizer), &arena);
+    s->options = read;
+    list_pieces(model, &read, &bans, s, pieces);
+    for (size_t i = 0; i < PIECES; i++) {
+        void *memory = pieces[i].count > 0 ? ts_arena_take(&arena, pieces[i].count, pieces[i].size) : NULL;
+        if (pieces[i].where != NULL)
+            memcpy(pieces[i].where, &memory, sizeof memory);
+    }
+    s->model = ts_model_acquire(model);
+    copy_arrays(s, &read, (char *)(uintptr_t)s->options.stops);
+    s->text_capacity = text_capacity(model->tokenizer, &read);
+    s->seed = read.seed;
+    s->drawn = TS_TOKENIZER_NONE;
+    s->arena = arena;
     ts_parallel(model->runtime, 2, 1, do_nothing, NULL); /* the runtime's threads are made with the first loop: here, not in a step */
-    *out = sampler;
+    *out = s;
     return TS_OK;
 }
 
@@ -141,7 +249,7 @@ void ts_sampler_free(ts_sampler *sampler)
     ts_model_free(model);
 }
 
-/* ---- telling ---- */
+/* ---- the calls ---- */
 
 static ts_status enter(ts_sampler *sampler)
 {
@@ -152,145 +260,10 @@ static ts_status enter(ts_sampler *sampler)
     return TS_OK;
 }
 
-/* Reads the tokens that the network has not seen yet; the logits are then those for the next. */
-static void read_tokens(ts_sampler *sampler)
-{
-    const ts_model *model = sampler->model;
-    ts_cache *cache = &sampler->cache;
-    size_t rows = 0;
-    if (cache->used == sampler->token_count)
-        return;
-    while (cache->used < sampler->token_count) {
-        rows = TS_MIN(sampler->scratch.rows, sampler->token_count - cache->used);
-        ts_inference_rows(model->runtime, model->kernels, &model->shape, &model->weights, sampler->tokens + cache->used, rows, cache,
-                          &sampler->scratch);
-    }
-    ts_inference_logits(model->runtime, model->kernels, &model->shape, &model->weights, sampler->scratch.norm + (rows - 1) * model->shape.C, 1,
-                        sampler->logits);
-}
-
-static ts_status start(ts_sampler *sampler, const char *prompt, size_t size, uint64_t seed)
-{
-    const ts_tokenizer *tokenizer = sampler->model->tokenizer;
-    size_t most = sampler->options.context_length - 1, count = 0;
-    sampler->started = false;
-    sampler->finish = TS_FINISH_NONE;
-    sampler->stream = (ts_decode_stream){.count = 0};
-    sampler->seed = seed;
-    sampler->told = 0;
-    sampler->cache.used = 0;
-    sampler->token_count = 0;
-    if (prompt == NULL && size > 0)
-        return ts_fail(TS_ERROR_INVALID_ARGUMENT, "prompt is NULL, but its size is %zu", size);
-    if (size > 0) {
-        ts_status status = ts_tokenizer_encode(tokenizer, prompt, size, 0, sampler->tokens + 1, most, &count);
-        if (status == TS_ERROR_BUFFER_TOO_SMALL)
-            return ts_fail(TS_ERROR_LIMIT, "the prompt has %zu tokens, the context takes at most %zu", count, most);
-        if (status != TS_OK)
-            return status;
-    }
-    sampler->tokens[0] = ts_tokenizer_end_of_text(tokenizer);
-    sampler->token_count = count + 1;
-    sampler->started = true;
-    read_tokens(sampler);
-    return TS_OK;
-}
-
-/* Forgets the older half of the context; read_tokens then reads the newer half again, from the first position on. */
-static void slide(ts_sampler *sampler)
-{
-    size_t keep = sampler->token_count / 2;
-    memmove(sampler->tokens, sampler->tokens + sampler->token_count - keep, keep * sizeof *sampler->tokens);
-    sampler->token_count = keep;
-    sampler->cache.used = 0;
-}
-
-static ts_status draw(ts_sampler *sampler, uint32_t *id)
-{
-    const ts_sampler_options *options = &sampler->options;
-    ts_candidates *candidates = &sampler->candidates;
-    uint32_t banned = options->ignore_end ? ts_tokenizer_end_of_text(sampler->model->tokenizer) : TS_TOKENIZER_NONE;
-    /* The network may have more rows than there are tokens; those have no text and are never drawn. */
-    TS_TRY(ts_candidates_fill(candidates, sampler->logits, candidates->capacity, banned));
-    if (options->temperature == 0) {
-        *id = ts_candidates_likeliest(candidates);
-        return TS_OK;
-    }
-    if (options->top_k > 0)
-        ts_candidates_keep_top_k(candidates, options->top_k);
-    ts_candidates_weigh(candidates, sampler->model->kernels, options->temperature);
-    if (options->top_p < 1)
-        ts_candidates_keep_top_p(candidates, options->top_p);
-    ts_random random = {.seed = sampler->seed, .counter = sampler->told};
-    *id = ts_candidates_draw(candidates, ts_random_unit(&random));
-    return TS_OK;
-}
-
-/* The story is over; a character that it broke off is given first, and then NULL by the next call. */
-static ts_status end(ts_sampler *sampler, int32_t why, const char **text, size_t *size)
-{
-    sampler->finish = why;
-    if (sampler->stream.count > 0) {
-        TS_TRY(ts_tokenizer_decode_next(sampler->model->tokenizer, &sampler->stream, TS_TOKENIZER_NONE, sampler->text, sampler->text_capacity, size));
-        *text = sampler->text;
-        return TS_OK;
-    }
-    *text = NULL;
-    *size = 0;
-    return TS_OK;
-}
-
-static ts_status next(ts_sampler *sampler, const char **text, size_t *size)
-{
-    const ts_sampler_options *options = &sampler->options;
-    if (!sampler->started)
-        return ts_fail(TS_ERROR_INVALID_ARGUMENT, "no story was started: call ts_sampler_start first");
-    if (sampler->finish != TS_FINISH_NONE)
-        return end(sampler, sampler->finish, text, size);
-    if (options->max_tokens > 0 && sampler->told >= options->max_tokens)
-        return end(sampler, TS_FINISH_MAX_TOKENS, text, size);
-    if (sampler->token_count == options->context_length) {
-        if (options->context_full == TS_CONTEXT_FULL_STOP)
-            return end(sampler, TS_FINISH_CONTEXT, text, size);
-        slide(sampler);
-    }
-    read_tokens(sampler);
-
-    uint32_t id;
-    ts_status status = draw(sampler, &id);
-    if (status != TS_OK) {
-        sampler->started = false;
-        return status;
-    }
-    if (id == ts_tokenizer_end_of_text(sampler->model->tokenizer))
-        return end(sampler, TS_FINISH_END, text, size);
-    TS_TRY(ts_tokenizer_decode_next(sampler->model->tokenizer, &sampler->stream, id, sampler->text, sampler->text_capacity, size));
-    sampler->tokens[sampler->token_count++] = id;
-    sampler->told++;
-    *text = sampler->text;
-    return TS_OK;
-}
-
-static ts_status run(ts_sampler *sampler, const char *prompt, size_t prompt_size, ts_sampler_text call, void *user)
-{
-    const char *text;
-    size_t size;
-    TS_TRY(start(sampler, prompt, prompt_size, sampler->options.seed));
-    for (;;) {
-        TS_TRY(next(sampler, &text, &size));
-        if (text == NULL)
-            return TS_OK;
-        if (call != NULL && call(user, text, size) != 0)
-            return ts_fail(TS_ERROR_CANCELLED, "the callback stopped the story after %llu tokens", (unsigned long long)sampler->told);
-    }
-}
-
-/* ---- the calls: each holds the sampler's flag from beginning to end ---- */
-
 ts_status ts_sampler_start_seeded(ts_sampler *sampler, const char *prompt, size_t size, uint64_t seed)
 {
     TS_TRY(enter(sampler));
-    ts_status status = start(sampler, prompt, size, seed);
+    ts_status status = ts_telling_start(sampler, prompt, size, seed);
     ts_busy_leave(&sampler->busy);
     return status;
 }
@@ -307,9 +280,23 @@ ts_status ts_sampler_next(ts_sampler *sampler, const char **text, size_t *size)
     if (text == NULL || size == NULL)
         return ts_fail(TS_ERROR_INVALID_ARGUMENT, "text and size must not be NULL");
     TS_TRY(enter(sampler));
-    ts_status status = next(sampler, text, size);
+    ts_status status = ts_telling_next(sampler, text, size);
     ts_busy_leave(&sampler->busy);
     return status;
+}
+
+static ts_status run(ts_sampler *sampler, const char *prompt, size_t prompt_size, ts_sampler_text call, void *user)
+{
+    const char *text;
+    size_t size;
+    TS_TRY(ts_telling_start(sampler, prompt, prompt_size, sampler->options.seed));
+    for (;;) {
+        TS_TRY(ts_telling_next(sampler, &text, &size));
+        if (text == NULL)
+            return TS_OK;
+        if (call != NULL && call(user, text, size) != 0)
+            return ts_fail(TS_ERROR_CANCELLED, "the callback stopped the story after %llu tokens", (unsigned long long)sampler->told);
+    }
 }
 
 ts_status ts_sampler_run(ts_sampler *sampler, const char *prompt, size_t size, ts_sampler_text text, void *user)
@@ -319,6 +306,168 @@ ts_status ts_sampler_run(ts_sampler *sampler, const char *prompt, size_t size, t
     ts_busy_leave(&sampler->busy);
     return status;
 }
+
+static ts_status run_for(ts_sampler *sampler, double seconds, const char **text, size_t *size)
+{
+    double end = ts_clock() + seconds;
+    size_t used = 0, piece_size;
+    const char *part;
+    do {
+        TS_TRY(ts_telling_next(sampler, &part, &piece_size));
+        if (part == NULL)
+            break;
+        memcpy(sampler->run_text + used, part, piece_size);
+        used += piece_size;
+    } while (used < TS_RUN_TEXT && ts_clock() < end);
+    sampler->run_text[used] = 0;
+    *text = part == NULL && used == 0 ? NULL : sampler->run_text;
+    *size = used;
+    return TS_OK;
+}
+
+ts_status ts_sampler_run_for(ts_sampler *sampler, uint64_t microseconds, const char **text, size_t *size)
+{
+    if (text == NULL || size == NULL)
+        return ts_fail(TS_ERROR_INVALID_ARGUMENT, "text and size must not be NULL");
+    TS_TRY(enter(sampler));
+    ts_status status = run_for(sampler, (double)microseconds * 1e-6, text, size);
+    ts_busy_leave(&sampler->busy);
+    return status;
+}
+
+void ts_sampler_cancel(ts_sampler *sampler)
+{
+    if (sampler != NULL)
+        atomic_store(&sampler->cancelled, 1);
+}
+
+/* ---- what the model thought ---- */
+
+/* The `capacity` likeliest, likeliest first, lower ids first among equals; insertion into a short list. */
+static size_t likeliest(const float *logits, size_t count, uint32_t *tokens, size_t capacity)
+{
+    size_t used = 0;
+    for (size_t id = 0; id < count; id++) {
+        size_t at = used;
+        while (at > 0 && logits[id] > logits[tokens[at - 1]])
+            at--;
+        if (at == capacity)
+            continue;
+        used += used < capacity;
+        memmove(tokens + at + 1, tokens + at, (used - at - 1) * sizeof *tokens);
+        tokens[at] = (uint32_t)id;
+    }
+    return used;
+}
+
+static ts_status alternatives(ts_sampler *s, uint32_t *token, float *log_probability, uint32_t *tokens, float *log_probabilities, size_t capacity, size_t *count)
+{
+    size_t size = s->candidates.capacity, found = 0;
+    if (s->drawn == TS_TOKENIZER_NONE)
+        return ts_fail(TS_ERROR_INVALID_ARGUMENT, "no token was drawn since the story began");
+    double sum = 0;
+    float most = s->model->kernels->maximum(s->logits, size);
+    for (size_t i = 0; i < size; i++)
+        sum += exp((double)s->logits[i] - (double)most);
+    double total = (double)most + log(sum);
+    if (token != NULL)
+        *token = s->drawn;
+    if (log_probability != NULL)
+        *log_probability = (float)((double)s->logits[s->drawn] - total);
+    if (tokens != NULL)
+        found = likeliest(s->logits, size, tokens, capacity);
+    for (size_t i = 0; i < found && log_probabilities != NULL; i++)
+        log_probabilities[i] = (float)((double)s->logits[tokens[i]] - total);
+    if (count != NULL)
+        *count = found;
+    return TS_OK;
+}
+
+ts_status ts_sampler_alternatives(ts_sampler *sampler, uint32_t *token, float *log_probability, uint32_t *tokens, float *log_probabilities, size_t capacity,
+                                  size_t *count)
+{
+    TS_TRY(enter(sampler));
+    ts_status status = alternatives(sampler, token, log_probability, tokens, log_probabilities, capacity, count);
+    ts_busy_leave(&sampler->busy);
+    return status;
+}
+
+/* ---- sessions ---- */
+
+/* Everything that is of the story and not of the options. */
+static void copy_story(ts_sampler *to, const ts_sampler *from)
+{
+    const ts_shape *shape = &from->model->shape;
+    size_t layer = from->cache.capacity * shape->kv, used = from->cache.used * shape->kv * sizeof(float);
+    for (size_t i = 0; i < shape->L; i++) {
+        memcpy(to->cache.keys + i * layer, from->cache.keys + i * layer, used);
+        memcpy(to->cache.values + i * layer, from->cache.values + i * layer, used);
+    }
+    to->cache.used = from->cache.used;
+    memcpy(to->tokens, from->tokens, from->token_count * sizeof *to->tokens);
+    memcpy(to->logits, from->logits, shape->V * sizeof(float));
+    memcpy(to->tail, from->tail, sizeof to->tail);
+    if (from->held_size > 0)
+        memcpy(to->held, from->held, from->held_size);
+    to->token_count = from->token_count;
+    to->tail_size = from->tail_size;
+    to->held_size = from->held_size;
+    to->stream = from->stream;
+    to->seed = from->seed;
+    to->told = from->told;
+    to->drawn = from->drawn;
+    to->finish = from->finish;
+    to->started = from->started;
+}
+
+/* A sampler of the same options. The banned words are in `bans`, the stop strings in `stops`: pointers to them are made for a moment. */
+static ts_status make_alike(ts_sampler **out, const ts_sampler *sampler)
+{
+    ts_sampler_options options = sampler->options;
+    ts_runtime *runtime = sampler->model->runtime;
+    const char **strings = ts_allocate_array(runtime, options.banned_word_count + options.stop_count + 1, sizeof *strings);
+    if (strings == NULL)
+        return TS_ERROR_OUT_OF_MEMORY;
+    const char *word = sampler->bans.words;
+    for (size_t i = 0; i < options.banned_word_count; i++, word += strlen(word) + 1)
+        strings[i] = word;
+    for (size_t i = 0; i < options.stop_count; i++)
+        strings[options.banned_word_count + i] = sampler->stops[i].text;
+    options.banned_words = strings;
+    options.stops = strings + options.banned_word_count;
+    ts_status status = ts_sampler_new(out, sampler->model, &options);
+    ts_release(runtime, strings);
+    return status;
+}
+
+ts_status ts_sampler_clone(ts_sampler **out, const ts_sampler *sampler)
+{
+    if (out == NULL)
+        return ts_fail(TS_ERROR_INVALID_ARGUMENT, "out must not be NULL");
+    ts_sampler *from = (ts_sampler *)(uintptr_t)sampler, *copy; /* its flag is taken, nothing else of it changes */
+    TS_TRY(enter(from));
+    ts_status status = make_alike(&copy, sampler);
+    if (status == TS_OK) {
+        copy_story(copy, sampler);
+        *out = copy;
+    }
+    ts_busy_leave(&from->busy);
+    return status;
+}
+
+ts_status ts_sampler_cut(ts_sampler *sampler, size_t count, uint64_t seed)
+{
+    TS_TRY(enter(sampler));
+    ts_status status = TS_OK;
+    if (!sampler->started || count == 0 || count > sampler->token_count)
+        status = ts_fail(TS_ERROR_INVALID_ARGUMENT, "the story cannot be cut to %zu tokens, it has %zu", count, sampler->started ? sampler->token_count : 0);
+    else
+        ts_telling_from(sampler, count, seed);
+    ts_busy_leave(&sampler->busy);
+    return status;
+}
+
+/* ---- what is told ---- */
 
 int32_t ts_sampler_finish(const ts_sampler *sampler)
 {

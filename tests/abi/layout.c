@@ -178,9 +178,24 @@ VALUE(TS_FINISH_NONE, 0);
 VALUE(TS_FINISH_END, 1);
 VALUE(TS_FINISH_MAX_TOKENS, 2);
 VALUE(TS_FINISH_CONTEXT, 3);
+VALUE(TS_FINISH_STOP, 4);
+VALUE(TS_FINISH_FORBIDDEN, 5);
+VALUE(TS_STEP_NONE, 0);
+VALUE(TS_STEP_PENALTIES, 1);
+VALUE(TS_STEP_TEMPERATURE, 2);
+VALUE(TS_STEP_TOP_K, 3);
+VALUE(TS_STEP_TOP_P, 4);
+VALUE(TS_STEP_MIN_P, 5);
+VALUE(TS_STEP_COUNT, 6);
 
 #if LP64
-SIZE(ts_sampler_options, 48);
+SIZE(ts_token_bias, 8);
+FIELD(ts_token_bias, token, uint32_t, 0, 4);
+FIELD(ts_token_bias, bias, float, 4, 4);
+#endif
+
+#if LP64
+SIZE(ts_sampler_options, 128);
 FIELD(ts_sampler_options, struct_size, size_t, 0, 8);
 FIELD(ts_sampler_options, seed, uint64_t, 8, 8);
 FIELD(ts_sampler_options, temperature, float, 16, 4);
@@ -190,7 +205,19 @@ FIELD(ts_sampler_options, max_tokens, uint32_t, 28, 4);
 FIELD(ts_sampler_options, context_length, uint32_t, 32, 4);
 FIELD(ts_sampler_options, context_full, uint32_t, 36, 4);
 FIELD(ts_sampler_options, ignore_end, uint32_t, 40, 4);
-FIELD(ts_sampler_options, reserved, uint32_t, 44, 4);
+FIELD(ts_sampler_options, min_p, float, 44, 4);
+FIELD(ts_sampler_options, repetition_penalty, float, 48, 4);
+FIELD(ts_sampler_options, frequency_penalty, float, 52, 4);
+FIELD(ts_sampler_options, presence_penalty, float, 56, 4);
+FIELD(ts_sampler_options, penalty_window, uint32_t, 60, 4);
+FIELD(ts_sampler_options, no_repeat_ngram, uint32_t, 64, 4);
+FIELD(ts_sampler_options, biases, const ts_token_bias *, 72, 8);
+FIELD(ts_sampler_options, bias_count, size_t, 80, 8);
+FIELD(ts_sampler_options, banned_words, const char *const *, 88, 8);
+FIELD(ts_sampler_options, banned_word_count, size_t, 96, 8);
+FIELD(ts_sampler_options, stops, const char *const *, 104, 8);
+FIELD(ts_sampler_options, stop_count, size_t, 112, 8);
+FIELD(ts_sampler_options, steps, uint8_t[8], 120, 8);
 #endif
 
 /* ---- trainer.h ---- */

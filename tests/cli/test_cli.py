@@ -627,7 +627,7 @@ class ProgressTest(CommandLineTest):
         text = self.on_a_terminal("dataset", "generate", "--count", "20000", "--out", "x.txt")
         self.assertRegex(text, r"\rwriting: \d+ of 20000 stories \(\d+ %\)\x1b\[K\r\x1b\[Kfile ")
         self.assertRegex(self.on_a_terminal("train", "--text", "stories.txt", *SMALL, "--steps", "20", "--out", "x.gguf"),
-                         r"\rstep 10 of 20: [\d.]+ nats/token, [\d.]+ bits/byte, ")
+                         r"\rstep \d+ of 20: [\d.]+ nats/token, [\d.]+ bits/byte, ")
 
     def test_silence(self):
         """Plain lines come every ten seconds, and never with --quiet."""

@@ -18,7 +18,11 @@ static float kept_logits[MOST], weights[MOST];
 static ts_candidates candidates_of(const float *logits, size_t count, uint32_t banned)
 {
     ts_candidates c = {.ids = ids, .logits = kept_logits, .weights = weights, .capacity = MOST};
-    assert_int_equal(ts_candidates_fill(&c, logits, count, banned), TS_OK);
+    assert_int_equal(ts_candidates_fill(&c, logits, count), TS_OK);
+    if (banned < count)
+        c.logits[banned] = -INFINITY;
+    assert_true(ts_candidates_drop(&c));
+    assert_int_equal(c.count, count - (banned < count));
     return c;
 }
 
@@ -175,17 +179,37 @@ static void not_finite(void **state)
     const float bad[] = {NAN, INFINITY, -INFINITY};
     for (size_t i = 0; i < 3; i++) {
         float logits[3] = {1, 2, bad[i]};
-        assert_int_equal(ts_candidates_fill(&c, logits, 3, UINT32_MAX), TS_ERROR_DIVERGED);
+        assert_int_equal(ts_candidates_fill(&c, logits, 3), TS_ERROR_DIVERGED);
     }
     float one = 1;
-    assert_int_equal(ts_candidates_fill(&c, &one, 1, 0), TS_ERROR_INVALID_ARGUMENT);
+    assert_int_equal(ts_candidates_fill(&c, &one, 1), TS_OK);
+    c.logits[0] = -INFINITY;
+    assert_false(ts_candidates_drop(&c));
+    assert_int_equal(c.count, 0);
+}
+
+/* Those whose probability is at least a share of the likeliest one's; at 1 the likeliest and its equals. */
+static void min_p(void **state)
+{
+    (void)state;
+    const ts_kernels *kernels = ts_kernels_at(TS_CPU_LEVEL_REFERENCE);
+    static const float logits[] = {0, 1, 3, 2.5f, 3, -4}, shares[] = {1, 0.9f, 0.6f, 0.5f, 0.1f, 0.001f};
+    static const size_t left[] = {2, 2, 3, 3, 4, 5}; /* e^-0.5 = 0.61, e^-2 = 0.14, e^-3 = 0.05, e^-7 = 0.0009 */
+    for (size_t i = 0; i < sizeof left / sizeof *left; i++) {
+        ts_candidates c = candidates_of(logits, 6, UINT32_MAX);
+        ts_candidates_weigh(&c, kernels, 1);
+        ts_candidates_keep_min_p(&c, shares[i]);
+        assert_int_equal(c.count, left[i]);
+        for (size_t k = 0; k < c.count; k++)
+            assert_true(c.logits[k] == logits[c.ids[k]] && (k == 0 || c.ids[k] > c.ids[k - 1]));
+    }
 }
 
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(top_k),   cmocka_unit_test(top_p),      cmocka_unit_test(weights_are_probabilities),
-        cmocka_unit_test(drawing), cmocka_unit_test(not_finite),
+        cmocka_unit_test(drawing), cmocka_unit_test(not_finite), cmocka_unit_test(min_p),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

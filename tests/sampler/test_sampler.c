@@ -483,33 +483,62 @@ static void wrong_options(void **state)
 {
     (void)state;
     ts_model *model = fixture_model(NULL, TS_ARCHITECTURE_GPT2);
-    static const struct {
+    static const char *const strings[] = {"", NULL}, *const one[] = {"a"};
+    static const ts_token_bias beyond = {1000000, 0}, nan_bias = {0, NAN};
+    ts_sampler_options usual = options_of();
+    const struct {
         const char *field;
-        float temperature, top_p;
-        uint32_t context_length, context_full, ignore_end, reserved;
+        size_t offset, size;
+        union {
+            float number;
+            uint32_t count;
+            size_t size;
+            uint8_t steps[8];
+            const void *pointer;
+        } value;
     } wrong[] = {
-        {"temperature", -0.1f, 1, 0, 0, 0, 0}, {"temperature", 100.5f, 1, 0, 0, 0, 0},
-        {"temperature", NAN, 1, 0, 0, 0, 0},   {"temperature", INFINITY, 1, 0, 0, 0, 0},
-        {"top_p", 1, 0, 0, 0, 0, 0},           {"top_p", 1, -1, 0, 0, 0, 0},
-        {"top_p", 1, 1.01f, 0, 0, 0, 0},       {"top_p", 1, NAN, 0, 0, 0, 0},
-        {"context_length", 1, 1, 17, 0, 0, 0}, {"context_length", 1, 1, 1, 0, 0, 0},
-        {"context_full", 1, 1, 0, 2, 0, 0},    {"ignore_end", 1, 1, 0, 0, 2, 0},
-        {"reserved", 1, 1, 0, 0, 0, 1},
+#define FIELD(name, ...) {#name, offsetof(ts_sampler_options, name), sizeof usual.name, {__VA_ARGS__}}
+        FIELD(temperature, .number = -0.1f), FIELD(temperature, .number = 100.5f), FIELD(temperature, .number = NAN), FIELD(temperature, .number = INFINITY),
+        FIELD(top_p, .number = 0), FIELD(top_p, .number = -1), FIELD(top_p, .number = 1.01f), FIELD(top_p, .number = NAN),
+        FIELD(min_p, .number = -0.1f), FIELD(min_p, .number = 1.5f), FIELD(min_p, .number = NAN),
+        FIELD(repetition_penalty, .number = 0), FIELD(repetition_penalty, .number = NAN), FIELD(repetition_penalty, .number = 101),
+        FIELD(frequency_penalty, .number = NAN), FIELD(frequency_penalty, .number = 101), FIELD(presence_penalty, .number = -101),
+        FIELD(context_length, .count = 17), FIELD(context_length, .count = 1), FIELD(context_full, .count = 2), FIELD(ignore_end, .count = 2),
+        FIELD(no_repeat_ngram, .count = 1), FIELD(steps, .steps = {9}), FIELD(steps, .steps = {1, 1}), FIELD(steps, .steps = {1, 0, 2}),
+        FIELD(bias_count, .size = 1), FIELD(banned_word_count, .size = 1), FIELD(stop_count, .size = 1),
     };
     ts_sampler *sampler = NULL;
     uint64_t bytes = 99;
     for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++) {
-        ts_sampler_options options = options_of();
-        options.temperature = wrong[i].temperature;
-        options.top_p = wrong[i].top_p;
-        options.context_length = wrong[i].context_length;
-        options.context_full = wrong[i].context_full;
-        options.ignore_end = wrong[i].ignore_end;
-        options.reserved = wrong[i].reserved;
+        ts_sampler_options options = usual;
+        memcpy((char *)&options + wrong[i].offset, &wrong[i].value, wrong[i].size);
         assert_int_equal(ts_sampler_new(&sampler, model, &options), TS_ERROR_INVALID_ARGUMENT);
-        assert_detail_has(wrong[i].field);
+        if (strstr(wrong[i].field, "_count") == NULL)
+            assert_detail_has(wrong[i].field);
         assert_int_equal(ts_sampler_memory(model, &options, &bytes), TS_ERROR_INVALID_ARGUMENT);
     }
+    char *long_word = malloc(300);
+    memset(long_word, 'a', 299);
+    long_word[299] = 0;
+    const char *const longs[] = {long_word};
+    const struct {
+        const char *detail;
+        const char *const *banned, *const *stops;
+        const ts_token_bias *bias;
+    } arrays[] = {
+        {"banned_words[0] has 0", strings, NULL, NULL}, {"banned_words[0] has 0", strings + 1, NULL, NULL}, {"banned_words[0] has 299", longs, NULL, NULL},
+        {"stops[0] has 0", NULL, strings, NULL},        {"stops[0] has 299", one, longs, NULL},             {"biases[0].token is 1000000", NULL, NULL, &beyond},
+        {"biases[0].bias", NULL, NULL, &nan_bias},
+    };
+    for (size_t i = 0; i < sizeof arrays / sizeof *arrays; i++) {
+        ts_sampler_options options = usual;
+        options.banned_words = arrays[i].banned, options.banned_word_count = arrays[i].banned != NULL;
+        options.stops = arrays[i].stops, options.stop_count = arrays[i].stops != NULL;
+        options.biases = arrays[i].bias, options.bias_count = arrays[i].bias != NULL;
+        assert_int_equal(ts_sampler_new(&sampler, model, &options), TS_ERROR_INVALID_ARGUMENT);
+        assert_detail_has(arrays[i].detail);
+    }
+    free(long_word);
     assert_null(sampler);
     assert_int_equal(bytes, 99);
     assert_int_equal(ts_sampler_new(NULL, model, NULL), TS_ERROR_INVALID_ARGUMENT);

@@ -70,6 +70,15 @@ TS_FINISH_NONE = 0
 TS_FINISH_END = 1
 TS_FINISH_MAX_TOKENS = 2
 TS_FINISH_CONTEXT = 3
+TS_FINISH_STOP = 4
+TS_FINISH_FORBIDDEN = 5
+TS_STEP_NONE = 0
+TS_STEP_PENALTIES = 1
+TS_STEP_TEMPERATURE = 2
+TS_STEP_TOP_K = 3
+TS_STEP_TOP_P = 4
+TS_STEP_MIN_P = 5
+TS_STEP_COUNT = 6
 
 TS_FEATURE_DIALOGUE = 1
 TS_FEATURE_BAD_ENDING = 2
@@ -174,9 +183,17 @@ class ts_trainer_report(Structure):
                 ("remaining_seconds", c_double), ("due", c_uint32), ("reserved", c_uint32)]
 
 
+class ts_token_bias(Structure):
+    _fields_ = [("token", c_uint32), ("bias", c_float)]
+
+
 class ts_sampler_options(Structure):
     _fields_ = [("struct_size", c_size_t), ("seed", c_uint64), ("temperature", c_float), ("top_p", c_float), ("top_k", c_uint32),
-                ("max_tokens", c_uint32), ("context_length", c_uint32), ("context_full", c_uint32), ("ignore_end", c_uint32), ("reserved", c_uint32)]
+                ("max_tokens", c_uint32), ("context_length", c_uint32), ("context_full", c_uint32), ("ignore_end", c_uint32), ("min_p", c_float),
+                ("repetition_penalty", c_float), ("frequency_penalty", c_float), ("presence_penalty", c_float), ("penalty_window", c_uint32),
+                ("no_repeat_ngram", c_uint32), ("biases", POINTER(ts_token_bias)), ("bias_count", c_size_t),
+                ("banned_words", POINTER(c_char_p)), ("banned_word_count", c_size_t), ("stops", POINTER(c_char_p)), ("stop_count", c_size_t),
+                ("steps", c_uint8 * 8)]
 
 
 class ts_dataset_options(Structure):
@@ -290,6 +307,11 @@ FUNCTIONS = {
     "ts_sampler_finish": (c_int32, [_sampler]),
     "ts_sampler_tokens": (_ids, [_sampler, _size]),
     "ts_sampler_seed": (c_uint64, [_sampler]),
+    "ts_sampler_alternatives": (ts_status, [_sampler, POINTER(c_uint32), POINTER(c_float), POINTER(c_uint32), POINTER(c_float), c_size_t, _size]),
+    "ts_sampler_clone": (ts_status, [POINTER(_sampler), _sampler]),
+    "ts_sampler_cut": (ts_status, [_sampler, c_size_t, c_uint64]),
+    "ts_sampler_run_for": (ts_status, [_sampler, c_uint64, POINTER(POINTER(c_char)), _size]),
+    "ts_sampler_cancel": (None, [_sampler]),
     "ts_feature_name": (c_char_p, [c_uint32]),
     "ts_generator_options_init": (ts_status, [POINTER(ts_generator_options), c_size_t]),
     "ts_generator_new": (ts_status, [POINTER(_generator), _runtime, POINTER(ts_generator_options)]),

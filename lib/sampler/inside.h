@@ -1,0 +1,92 @@
+/* The inside of a sampler, private to this room. */
+#ifndef TS_SAMPLER_INSIDE_H
+#define TS_SAMPLER_INSIDE_H
+
+#include <stdatomic.h>
+
+#include "base/base.h"
+#include "model/model.h"
+#include "network/network.h"
+#include "sampler/distribution.h"
+#include "tensor/tensor.h"
+#include "tinystories/sampler.h"
+#include "tokenizer/tokenizer.h"
+
+enum {
+    TS_MOST_WORD = 63,  /* bytes of a banned word */
+    TS_MOST_STOP = 255, /* of a stop string */
+    TS_RUN_TEXT = 4096  /* that ts_sampler_run_for gives at most, but for its last token */
+};
+
+/* Tokens that complete a banned word of which its first `done` bytes stand at the end of the story: tokens[first .. first + count). */
+typedef struct ts_completion {
+    const char *word; /* lower case */
+    uint8_t done;
+    uint32_t first, count;
+} ts_completion;
+
+/* Tokens that may not come: always, or where a word was begun. */
+typedef struct ts_word_bans {
+    uint32_t *always;
+    size_t always_count;
+    ts_completion *completions;
+    size_t completion_count;
+    uint32_t *tokens;
+    size_t token_count;
+    char *words; /* the words, each with its NUL */
+} ts_word_bans;
+
+typedef struct ts_stop {
+    const char *text;
+    size_t size;
+} ts_stop;
+
+struct ts_sampler {
+    ts_arena arena; /* holds all of this, the struct itself included */
+    ts_model *model;
+    ts_sampler_options options; /* its arrays are the arena's */
+    ts_busy busy;
+    atomic_int cancelled;
+    ts_cache cache;
+    ts_scratch scratch;
+    float *logits; /* (V), for the token after tokens[cache.used - 1] */
+    ts_candidates candidates;
+    uint32_t *tokens; /* beginning of text, prompt, story: what is in the context */
+    size_t token_count;
+    uint16_t *counts; /* of each token in the penalties' window; all 0 between draws. NULL: no penalties */
+    ts_word_bans bans;
+    char tail[TS_MOST_WORD + 1]; /* the story's last bytes, lower case: the newest at tail[tail_size - 1] */
+    size_t tail_size;
+    ts_stop *stops;
+    char *held; /* text that may be the beginning of a stop string */
+    size_t held_size;
+    char *text; /* the piece that was given last */
+    size_t text_capacity;
+    char *run_text; /* of ts_sampler_run_for */
+    ts_decode_stream stream;
+    uint64_t seed, told; /* told: tokens drawn, which is also the counter of the random numbers */
+    uint32_t drawn;      /* last; TS_TOKENIZER_NONE: the logits are not those it was drawn from */
+    int32_t finish;
+    bool started;
+};
+
+/* ---- constraints.c ---- */
+
+/* Finds how many entries the banned words make with this vocabulary, or fills them: `bans` with arrays of that size, or NULLs and counts alone. */
+void ts_word_bans_find(ts_word_bans *bans, const ts_tokenizer *tokenizer, const char *const *words, size_t count);
+
+/* Applies biases, bans and repeated n-grams to candidates that hold every token. */
+void ts_constrain(ts_sampler *sampler);
+void ts_penalize(ts_sampler *sampler);
+
+/* The story goes on with these bytes: what bans look back at. */
+void ts_tail_add(ts_sampler *sampler, const char *bytes, size_t size);
+
+/* ---- telling.c ---- */
+
+ts_status ts_telling_start(ts_sampler *sampler, const char *prompt, size_t size, uint64_t seed);
+ts_status ts_telling_next(ts_sampler *sampler, const char **text, size_t *size);
+/* Begins to tell after the first `count` tokens, which are in place. */
+void ts_telling_from(ts_sampler *sampler, size_t count, uint64_t seed);
+
+#endif
