@@ -16,6 +16,7 @@ typedef struct sample_values {
     uint32_t count;
     ts_model_options opening;
     ts_sampler_options options;
+    cli_paths banned, stops;
 } sample_values;
 
 static void sample_defaults(void *values)
@@ -64,7 +65,7 @@ static ts_status tell(ts_sampler *sampler, const sample_values *v, uint64_t seed
 
 static const char *finish_name(int32_t finish)
 {
-    static const char *const names[] = {"none", "end", "max_tokens", "context"};
+    static const char *const names[] = {"none", "end", "max_tokens", "context", "stop", "forbidden"};
     return finish >= 0 && finish < (int32_t)CLI_COUNT_OF(names) ? names[finish] : names[0];
 }
 
@@ -140,6 +141,10 @@ static ts_status sample(void *values)
         v->options.seed = ((uint64_t)time(NULL) << 16 ^ (uint64_t)getpid()) & UINT64_C(0x1fffffffffffff); /* JSON readers have 53 bits */
     if (v->options.max_tokens > 0)
         v->options.context_full = TS_CONTEXT_FULL_SLIDE; /* so many were asked for */
+    v->options.banned_words = v->banned.items;
+    v->options.banned_word_count = v->banned.count;
+    v->options.stops = v->stops.items;
+    v->options.stop_count = v->stops.count;
     ts_status status = read_prompt(v);
     if (status == TS_OK)
         status = ts_model_open(&model, v->common.runtime, v->model, &v->opening);
@@ -164,6 +169,14 @@ static const cli_argument sample_arguments[] = {
     {"--temperature", "T", CLI_FLOAT, 0, OFFSET(options.temperature), 0, 100, NULL, "0: always the likeliest token"},
     {"--top-k", "K", CLI_UINT32, 0, OFFSET(options.top_k), 0, 0, NULL, "draw among the K likeliest tokens; 0: all"},
     {"--top-p", "P", CLI_FLOAT, CLI_ABOVE, OFFSET(options.top_p), 0, 1, NULL, "draw among the likeliest tokens that hold this share together; 1: all"},
+    {"--min-p", "P", CLI_FLOAT, 0, OFFSET(options.min_p), 0, 1, NULL, "draw among tokens at least so likely as this share of the likeliest one's probability; 0: all"},
+    {"--repetition-penalty", "R", CLI_FLOAT, CLI_ABOVE, OFFSET(options.repetition_penalty), 0, 100, NULL, "of tokens in the window: divides positive logits, multiplies negative ones"},
+    {"--frequency-penalty", "F", CLI_FLOAT, 0, OFFSET(options.frequency_penalty), -100, 100, NULL, "taken off for each time that a token is in the window"},
+    {"--presence-penalty", "F", CLI_FLOAT, 0, OFFSET(options.presence_penalty), -100, 100, NULL, "taken off once for a token in the window"},
+    {"--penalty-window", "N", CLI_UINT32, 0, OFFSET(options.penalty_window), 0, 0, NULL, "tokens that penalties look back at; 0: all"},
+    {"--no-repeat", "N", CLI_UINT32, 0, OFFSET(options.no_repeat_ngram), 0, 0, NULL, "no run of N tokens comes twice; 0: no matter, else at least 2"},
+    {"--ban", "WORD...", CLI_PATHS, 0, OFFSET(banned), 0, 0, NULL, "no word of the story begins with one of these"},
+    {"--stop", "TEXT...", CLI_PATHS, 0, OFFSET(stops), 0, 0, NULL, "end the story before one of these"},
     {"--context", "N", CLI_UINT32, 0, OFFSET(options.context_length), 0, 1048576, NULL, "tokens to remember; 0: the model's context"},
     {"--ignore-end", NULL, CLI_FLAG, 0, OFFSET(options.ignore_end), 0, 0, NULL, "never draw the end of the story"},
     {"--map", NULL, CLI_FLAG, 0, OFFSET(opening.map), 0, 0, NULL, "map the model file instead of reading it"},

@@ -44,6 +44,41 @@ class Story(unittest.TestCase):
         return ts.Trainer(cls.tokenizer, shape, text=cls.text, runtime=cls.runtime,
                           **{"max_steps": 40, "batch_tokens": 256, "micro_batch": 4, "seed": 3, "learning_rate": 0.01, **options})
 
+    def test_constraints_and_sessions(self):
+        with ts.Sampler(self.model, seed=4, max_tokens=30, temperature=1.2) as plain:
+            whole = plain.tell("Once")
+            stop = next(whole[i:i + 3] for i in range(4, len(whole) - 3) if "\ufffd" not in whole[i:i + 3])
+        with ts.Sampler(self.model, seed=4, max_tokens=30, temperature=1.2, stops=["never to come", stop]) as sampler:
+            self.assertEqual(sampler.tell("Once"), whole[: whole.index(stop)])
+            self.assertEqual(sampler.finish, ts.Finish.STOP)
+        with ts.Sampler(self.model, seed=4, max_tokens=60, temperature=2, banned_words=["t", "Th", b"\xc3"], no_repeat_ngram=3, min_p=0.01,
+                        frequency_penalty=0.1, biases={5: -math.inf, 6: 1.5}, steps=["penalties", ts.Step.TEMPERATURE, "min_p"]) as sampler:
+            story = "Once" + sampler.tell("Once")
+            self.assertNotRegex(story.lower(), r"(^|[^a-z0-9'\x80-\U0010ffff])t")
+            self.assertNotIn(5, sampler.tokens)
+            sampler.cut(3, seed=9)
+            first = next(sampler)
+            thought = sampler.alternatives(4)
+            self.assertEqual(thought.token, sampler.tokens[-1])
+            self.assertEqual([value for _, value in thought.likeliest], sorted((value for _, value in thought.likeliest), reverse=True))
+            self.assertLess(sum(math.exp(value) for _, value in thought.likeliest), 1.0001)
+            with sampler.clone() as copy:
+                self.assertEqual("".join(copy), "".join(sampler))
+            self.assertTrue(first)
+        with ts.Sampler(self.model, max_tokens=20) as sampler:
+            sampler.start("Once")
+            told = list(iter(lambda: sampler.run_for(0.001), None))
+            self.assertEqual("".join(told), sampler.tell("Once"))
+            sampler.cancel()
+            with self.assertRaises(ts.CancelledError):
+                sampler.tell("Once")
+            with self.assertRaises(ts.InvalidArgumentError):
+                sampler.alternatives()
+        for wrong, error in (({"stops": [""]}, ts.InvalidArgumentError), ({"banned_words": ["a\0b"]}, ValueError), ({"steps": ["top_q"]}, ValueError),
+                             ({"steps": [1, 1]}, ts.InvalidArgumentError), ({"biases": {10 ** 6: 1}}, ts.InvalidArgumentError), ({"min_p": 2}, ts.InvalidArgumentError)):
+            with self.assertRaises(error):
+                ts.Sampler(self.model, **wrong)
+
     def test_tokenizer(self):
         tokenizer, path = self.tokenizer, self.path("tokenizer.json")
         tokenizer.save(path)

@@ -19,11 +19,11 @@ from .dataset import dataset_stats
 from .generator import Author, Feature, Generator, Story, WordKind
 from .model import Architecture, ArchitectureKind, Model, ModelFormat, ModelType, Score
 from .runtime import CpuLevel, LogLevel, Runtime, version
-from .sampler import ContextFull, Finish, Sampler
+from .sampler import Alternatives, ContextFull, Finish, Sampler, Step
 from .tokenizer import ShardReport, Tokenizer
 from .trainer import Report, Schedule, Trainer
 
 __version__ = version()
-__all__ = [*_errors, "Architecture", "ArchitectureKind", "Author", "ContextFull", "CpuLevel", "Feature", "Finish", "Generator", "LogLevel", "Model",
-           "ModelFormat", "ModelType", "Report", "Runtime", "Sampler", "Schedule", "Score", "ShardReport", "Story", "Tokenizer", "Trainer", "WordKind",
+__all__ = [*_errors, "Alternatives", "Architecture", "ArchitectureKind", "Author", "ContextFull", "CpuLevel", "Feature", "Finish", "Generator", "LogLevel", "Model",
+           "ModelFormat", "ModelType", "Report", "Runtime", "Sampler", "Schedule", "Score", "ShardReport", "Step", "Story", "Tokenizer", "Trainer", "WordKind",
            "dataset_stats", "version"]

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import ctypes
 import enum
-from typing import Any, Iterator, List, Optional
+from typing import Any, Iterator, List, NamedTuple, Optional, Tuple
 
 from . import _c
 from ._handle import Handle, Text, fill, integer, make, member, options_of, pointer_of, text_bytes
 from .model import Model
 
-_OPTIONS = ("seed", "temperature", "top_p", "top_k", "max_tokens", "context_length", "context_full", "ignore_end")
+_OPTIONS = ("seed", "temperature", "top_p", "top_k", "max_tokens", "context_length", "context_full", "ignore_end", "min_p", "repetition_penalty",
+            "frequency_penalty", "presence_penalty", "penalty_window", "no_repeat_ngram")
 
 
 class ContextFull(enum.IntEnum):
@@ -23,6 +24,24 @@ class Finish(enum.IntEnum):
     END = _c.TS_FINISH_END  # the model ended the story
     MAX_TOKENS = _c.TS_FINISH_MAX_TOKENS
     CONTEXT = _c.TS_FINISH_CONTEXT  # the context was full
+    STOP = _c.TS_FINISH_STOP  # a stop string came
+    FORBIDDEN = _c.TS_FINISH_FORBIDDEN  # bans and biases left no token
+
+
+class Step(enum.IntEnum):
+    """What is done to the probabilities, after the constraints, in the order of the option steps."""
+
+    PENALTIES = _c.TS_STEP_PENALTIES
+    TEMPERATURE = _c.TS_STEP_TEMPERATURE
+    TOP_K = _c.TS_STEP_TOP_K
+    TOP_P = _c.TS_STEP_TOP_P
+    MIN_P = _c.TS_STEP_MIN_P
+
+
+class Alternatives(NamedTuple):
+    token: int  # the one that was drawn
+    log_probability: float  # its, in nats, under the model itself
+    likeliest: List[Tuple[int, float]]  # tokens and theirs, the likeliest first
 
 
 class Sampler(Handle):
@@ -33,7 +52,9 @@ class Sampler(Handle):
 
     Options: seed (0); temperature (0: always the likeliest token; 0 to 100; 0.8); top_p ((0, 1]; 1: all); top_k (0: all); max_tokens (0: no
     limit); context_length (positions to hold; 0: the model's); context_full ("stop" or "slide"); ignore_end (True: only max_tokens or the context
-    ends a story). InvalidArgumentError names the option that is out of range.
+    ends a story); min_p ([0, 1]; 0); repetition_penalty (1), frequency_penalty (0), presence_penalty (0), penalty_window (64 tokens; 0: all);
+    no_repeat_ngram (0: no matter); biases ({token: bias}; -inf bans); banned_words (no word of the story begins with one of these); stops (strings
+    that end the story); steps (a list of Step). InvalidArgumentError names the option that is out of range.
     """
 
     def __init__(self, model: Model, **options: Any) -> None:
@@ -78,6 +99,38 @@ class Sampler(Handle):
         """A whole story without its prompt."""
         return "".join(self.start(prompt, seed))
 
+    def run_for(self, seconds: float) -> Optional[str]:
+        """What is told in about so many seconds, a token at least; None at the story's end. For a frame of a game."""
+        pointer, text, size = self._c, ctypes.POINTER(ctypes.c_char)(), ctypes.c_size_t()
+        _c.library.ts_sampler_run_for(pointer, integer(int(seconds * 1e6), "seconds", ctypes.c_uint64), ctypes.byref(text), ctypes.byref(size))
+        return ctypes.string_at(text, size.value).decode() if text else None
+
+    def cancel(self) -> None:
+        """From any thread: the call in progress, or the next one, ends with CancelledError."""
+        _c.library.ts_sampler_cancel(self._c)
+
+    # ---- sessions ----
+
+    def clone(self) -> "Sampler":
+        """Another sampler at the same point of the same story."""
+        pointer = self._c
+        copy = Sampler.__new__(Sampler)
+        copy._pointer = make(_c.ts_sampler, _c.library.ts_sampler_free, lambda out: _c.library.ts_sampler_clone(out, pointer), ())
+        return copy
+
+    def cut(self, count: int, seed: int = 0) -> "Sampler":
+        """Goes back to the first `count` tokens of the story, as `tokens` has them, and goes on from there with the random numbers of `seed`."""
+        _c.library.ts_sampler_cut(self._c, integer(count, "count", ctypes.c_size_t), integer(seed, "seed", ctypes.c_uint64))
+        return self
+
+    def alternatives(self, count: int = 5) -> Alternatives:
+        """The token that was drawn last and the `count` likeliest ones of its position. InvalidArgumentError: none was drawn yet."""
+        count = integer(count, "count", ctypes.c_size_t)
+        token, chosen, found = ctypes.c_uint32(), ctypes.c_float(), ctypes.c_size_t()
+        tokens, values = (ctypes.c_uint32 * max(count, 1))(), (ctypes.c_float * max(count, 1))()
+        _c.library.ts_sampler_alternatives(self._c, ctypes.byref(token), ctypes.byref(chosen), tokens, values, count, ctypes.byref(found))
+        return Alternatives(token.value, chosen.value, list(zip(tokens[: found.value], values[: found.value])))
+
     # ---- the story so far ----
 
     @property
@@ -102,4 +155,19 @@ class Sampler(Handle):
 def _options(values: dict) -> Any:
     if "context_full" in values:
         values = {**values, "context_full": member(ContextFull, values["context_full"], "context_full")}
-    return fill(options_of(_c.ts_sampler_options, _c.library.ts_sampler_options_init), values, _OPTIONS)
+    values = dict(values)
+    options = options_of(_c.ts_sampler_options, _c.library.ts_sampler_options_init)
+    biases = dict(values.pop("biases", None) or {})
+    options.biases = (_c.ts_token_bias * len(biases))(*((integer(token, "biases", ctypes.c_uint32), float(bias)) for token, bias in biases.items()))
+    options.bias_count = len(biases)
+    for name, count in (("banned_words", "banned_word_count"), ("stops", "stop_count")):
+        texts = [text_bytes(text) for text in values.pop(name, None) or ()]
+        if any(b"\0" in text for text in texts):
+            raise ValueError(f"{name} has a NUL")
+        setattr(options, name, (ctypes.c_char_p * len(texts))(*texts))
+        setattr(options, count, len(texts))
+    steps = [member(Step, step, "steps") for step in values.pop("steps", None) or ()]
+    if len(steps) > len(options.steps):
+        raise ValueError(f"steps has {len(steps)} entries, expected at most {len(options.steps)}")
+    options.steps[: len(steps)] = [int(step) for step in steps]
+    return fill(options, values, _OPTIONS)
