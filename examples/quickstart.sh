@@ -4,11 +4,11 @@
 # usage: quickstart.sh [--text FILE] [--valid FILE] [--minutes N] [--out DIR]
 #   --text     train on your own stories (.txt divided by <|endoftext|>, .jsonl, each also .gz) instead of written ones
 #   --valid    stories to measure with; without it a share of the text is held out
-#   --minutes  of training, 4 by default
+#   --minutes  of training, 6 by default
 #   --out      where everything goes, ./quickstart by default
 set -eu
 
-text="" valid="" minutes=4 out=$(pwd)/quickstart
+text="" valid="" minutes=6 out=$(pwd)/quickstart
 while [ $# -gt 0 ]; do
     [ $# -ge 2 ] || { echo "quickstart: $1 needs a value" >&2; exit 2; }
     case $1 in
