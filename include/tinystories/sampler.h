@@ -71,6 +71,7 @@ typedef struct ts_sampler_options {
     float presence_penalty;  /* taken off once if it is there at all; -100 to 100; default 0 */
     uint32_t penalty_window; /* the last tokens that penalties look at, the prompt's among them; 0: all in the context; default 64 */
     uint32_t no_repeat_ngram; /* no run of so many tokens comes twice in the context; 0 (the default): no matter; at least 2 */
+    uint32_t reserved;       /* 0 */
     /* Copied when the sampler is made. */
     const ts_token_bias *biases;
     size_t bias_count;

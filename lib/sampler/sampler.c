@@ -88,6 +88,8 @@ static ts_status read_options(ts_sampler_options *into, const ts_model *model, c
         return ts_fail(TS_ERROR_INVALID_ARGUMENT, "options.ignore_end is %u, expected 0 or 1", into->ignore_end);
     if (into->no_repeat_ngram == 1)
         return ts_fail(TS_ERROR_INVALID_ARGUMENT, "options.no_repeat_ngram is 1, expected 0 or at least 2");
+    if (into->reserved != 0)
+        return ts_fail(TS_ERROR_INVALID_ARGUMENT, "options.reserved is %u, expected 0", into->reserved);
     TS_TRY(check_steps(into));
     TS_TRY(check_biases(into, model));
     TS_TRY(check_strings(into->banned_words, into->banned_word_count, TS_MOST_WORD, "banned_words"));

@@ -384,7 +384,7 @@ static void files_hold_the_stories(void **state)
         strcat(path, ends[i]);
         ts_generator *generator = generator_of(9, 63), *again = generator_of(9, 63);
         ts_status status = ts_generator_write(generator, 300, path, stop_at_once, &calls);
-        if (status == TS_ERROR_UNSUPPORTED && i > 0) { /* the inference build has neither gzip nor JSON */
+        if (status == TS_ERROR_UNSUPPORTED && i > 0) { /* the inference build has no gzip */
             ts_generator_free(generator);
             ts_generator_free(again);
             continue;
@@ -397,7 +397,14 @@ static void files_hold_the_stories(void **state)
         const char *const paths[] = {path};
         const char *text;
         size_t size;
-        assert_int_equal(ts_stories_open(&stories, the_runtime(), paths, 1), TS_OK);
+        status = ts_stories_open(&stories, the_runtime(), paths, 1);
+        if (status == TS_ERROR_UNSUPPORTED && i > 0) { /* it writes JSON but does not read it */
+            ts_generator_free(generator);
+            ts_generator_free(again);
+            unlink(path);
+            continue;
+        }
+        assert_int_equal(status, TS_OK);
         for (int k = 0; k < 50; k++) {
             ts_story story = next(again);
             assert_int_equal(ts_stories_next(stories, &text, &size), TS_OK);
