@@ -14,6 +14,7 @@ enum {
     TS_MOST_STORY = 8192,   /* bytes of a story */
     TS_MOST_SUMMARY = 1024, /* bytes of a summary */
     TS_MOST_FACTS = 64,
+    TS_MOST_LINES = 2048,
     TS_MOST_RECENT = 16 /* words drawn in passing that are not drawn again soon */
 };
 
@@ -86,6 +87,7 @@ typedef struct ts_telling {
     bool used[TS_DRAWN_COUNT];
     uint32_t told; /* features */
     bool fallback; /* the drawn words may get sentences of their own */
+    uint64_t lines_told[TS_MOST_LINES / 64]; /* lines of phrases: none is told twice while there are others */
     /* discourse */
     int focus[TS_GENDERS]; /* whom he, she and it mean; -1: nobody */
     int subject;           /* of the last sentence */

@@ -261,6 +261,8 @@ static ts_status read_lines(ts_grammar *grammar, const ts_word_list *vocabulary,
         }
         if (grammar->phrase_count == 0)
             return ts_fail(TS_ERROR_FORMAT, "plots: line %zu: text before the first phrase", line);
+        if (grammar->line_count == TS_MOST_LINES)
+            return ts_fail(TS_ERROR_LIMIT, "plots: line %zu: more than %d lines", line, TS_MOST_LINES);
         TS_TRY(check_line(vocabulary, start, length, line));
         TS_TRY(add_facts(grammar, start, length, line));
         TS_TRY(ts_reserve(grammar->runtime, &grammar->lines, &grammar->line_capacity, grammar->line_count + 1, sizeof *grammar->lines));

@@ -141,15 +141,17 @@ static size_t piece(const char *text, size_t size)
 typedef struct alternatives {
     ts_line lines[64];
     uint32_t told[64]; /* features that the guard asked for */
+    size_t numbers[64]; /* of the grammar's lines; those of a phrase alone */
     size_t count;
 } alternatives;
 
-static void add(alternatives *open, const ts_telling *telling, const char *text, size_t size)
+static void add(alternatives *open, const ts_telling *telling, const char *text, size_t size, size_t number)
 {
     uint32_t told = 0;
     if (open->count == TS_COUNT_OF(open->lines) || !guarded(telling, &text, &size, &told))
         return;
     open->told[open->count] = told;
+    open->numbers[open->count] = number;
     open->lines[open->count++] = (ts_line){.text = text, .size = size};
 }
 
@@ -158,7 +160,7 @@ static void open_choice(alternatives *open, const ts_telling *telling, const cha
     open->count = 0;
     for (size_t i = 0; i <= size;) {
         size_t length = span(text + i, size - i, true);
-        add(open, telling, text + i, length);
+        add(open, telling, text + i, length, TS_MOST_LINES);
         i += length + 1;
     }
 }
@@ -171,7 +173,7 @@ static bool open_phrase(alternatives *open, const ts_telling *telling, uint32_t 
     for (size_t i = 0; phrase && i < phrase->count; i++) {
         const ts_line *line = &telling->grammar->lines[phrase->first + i];
         if (line->mentions & wanted)
-            add(open, telling, line->text, line->size);
+            add(open, telling, line->text, line->size, phrase->first + i);
     }
     return phrase != NULL;
 }
@@ -200,6 +202,33 @@ static bool promises(const ts_telling *telling, uint32_t wanted, const char *tex
     return false;
 }
 
+static void keep(alternatives *open, size_t from, size_t to)
+{
+    open->told[to] = open->told[from];
+    open->numbers[to] = open->numbers[from];
+    open->lines[to] = open->lines[from];
+}
+
+static bool was_told(const ts_telling *telling, size_t number)
+{
+    return number < TS_MOST_LINES && telling->lines_told[number / 64] >> number % 64 & 1;
+}
+
+/* What was told before is not told again while there is something else. */
+static void drop_told(alternatives *open, const ts_telling *telling)
+{
+    size_t count = 0;
+    for (size_t i = 0; i < open->count; i++)
+        count += !was_told(telling, open->numbers[i]);
+    if (count == 0 || count == open->count)
+        return;
+    count = 0;
+    for (size_t i = 0; i < open->count; i++)
+        if (!was_told(telling, open->numbers[i]))
+            keep(open, i, count++);
+    open->count = count;
+}
+
 /* Those that say a drawn word which was not said yet are preferred, if there are any; nearly always, or every story would hold them at the same spot.
  */
 static void prefer(alternatives *open, ts_telling *telling)
@@ -209,20 +238,22 @@ static void prefer(alternatives *open, ts_telling *telling)
         return;
     size_t count = 0;
     for (size_t i = 0; i < open->count; i++)
-        if (promises(telling, wanted, open->lines[i].text, open->lines[i].size, PROMISE_DEPTH)) {
-            open->told[count] = open->told[i];
-            open->lines[count++] = open->lines[i];
-        }
+        if (promises(telling, wanted, open->lines[i].text, open->lines[i].size, PROMISE_DEPTH))
+            keep(open, i, count++);
     if (count > 0)
         open->count = count;
 }
 
 static void tell_one(ts_telling *telling, alternatives *open, uint32_t depth)
 {
+    drop_told(open, telling);
     prefer(open, telling);
     if (open->count == 0)
         return;
     size_t chosen = (size_t)ts_random_below(&telling->random, open->count);
+    size_t number = open->numbers[chosen];
+    if (number < TS_MOST_LINES)
+        telling->lines_told[number / 64] |= (uint64_t)1 << number % 64;
     if (open->lines[chosen].size > 0)
         telling->told |= open->told[chosen];
     ts_tell(telling, open->lines[chosen].text, open->lines[chosen].size, depth + 1);
