@@ -15,7 +15,7 @@ Text is str (UTF-8) or bytes. Arrays are numpy's where numpy is installed, else 
 
 from .errors import *  # noqa: F401,F403
 from .errors import __all__ as _errors
-from .generator import Author, Feature, Generator, Story, WordKind
+from .generator import Author, Chat, ChatReport, Feature, Generator, Story, WordKind
 from .model import Architecture, ArchitectureKind, Model, Score
 from .runtime import CpuLevel, LogLevel, Runtime, version
 from .sampler import ContextFull, Finish, Sampler
@@ -23,5 +23,5 @@ from .tokenizer import ShardReport, Tokenizer
 from .trainer import Report, Schedule, Trainer
 
 __version__ = version()
-__all__ = [*_errors, "Architecture", "ArchitectureKind", "Author", "ContextFull", "CpuLevel", "Feature", "Finish", "Generator", "LogLevel", "Model",
-           "Report", "Runtime", "Sampler", "Schedule", "Score", "ShardReport", "Story", "Tokenizer", "Trainer", "WordKind", "version"]
+__all__ = [*_errors, "Architecture", "ArchitectureKind", "Author", "Chat", "ChatReport", "ContextFull", "CpuLevel", "Feature", "Finish", "Generator", "LogLevel",
+           "Model", "Report", "Runtime", "Sampler", "Schedule", "Score", "ShardReport", "Story", "Tokenizer", "Trainer", "WordKind", "version"]
