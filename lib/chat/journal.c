@@ -211,6 +211,10 @@ static ts_status read_lines(ts_journal *journal, ts_bytes *window, bool *torn)
     }
     *torn = window->size > 0;
     journal->end = size;
+    if (status == TS_OK && *torn && checked_size(window->data, window->size))
+        status = read_checked(journal, window->data, window->size, offset); /* it lacks its newline alone */
+    else
+        journal->totals.damaged_lines += *torn;
     ts_release(journal->runtime, chunk);
     return status;
 }
@@ -251,7 +255,6 @@ static ts_status read_all(ts_journal *journal)
     ts_status status = read_lines(journal, &window, &torn);
     ts_bytes_free(&window);
     TS_TRY(status);
-    journal->totals.damaged_lines += torn;
     if (!journal->run[0])
         return begin(journal, torn);
     return torn ? ts_bytes_add(&journal->pending, "\n", 1) : TS_OK;
