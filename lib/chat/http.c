@@ -256,7 +256,7 @@ static ts_http_end end_of(const slot *s, CURLcode code)
     case CURLE_UNSUPPORTED_PROTOCOL:
     case CURLE_URL_MALFORMAT:
     case CURLE_COULDNT_RESOLVE_PROXY:
-        return TS_HTTP_REFUSED;
+        return s->issued ? TS_HTTP_UNKNOWN : TS_HTTP_REFUSED;
     default:
         return s->issued ? TS_HTTP_UNKNOWN : TS_HTTP_UNSENT;
     }
