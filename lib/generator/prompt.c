@@ -14,8 +14,8 @@ enum { MOST_TEMPLATE = 1 << 20 };
 /* 0 to 3 (all counts alike), then as many different ones of those that are allowed. */
 static uint32_t draw_features(ts_random *random, uint32_t allowed)
 {
-    uint32_t left = (uint32_t)__builtin_popcount(allowed), features = 0;
-    for (uint32_t count = TS_MIN((uint32_t)ts_random_below(random, 4), left); count > 0; count--, left--) {
+    uint32_t count = (uint32_t)ts_random_below(random, 4), left = (uint32_t)__builtin_popcount(allowed), features = 0;
+    for (count = TS_MIN(count, left); count > 0; count--, left--) {
         uint32_t bits = allowed & ~features;
         for (uint64_t skip = ts_random_below(random, left); skip > 0; skip--)
             bits &= bits - 1;
@@ -84,7 +84,7 @@ static ts_status read_sections(ts_prompt *prompt, const char *text, size_t size,
 {
     size_t number = 0, known = prompt->list_count;
     const char *end = text + size, *template = NULL;
-    bool begun = false, skip = true; /* there was a heading; its list is not wanted */
+    bool begun = false, skip = true, prompted = false; /* there was a heading; its list is not wanted; there was a prompt */
     for (const char *line = text, *next; line < end; line = next) {
         const char *newline = memchr(line, '\n', (size_t)(end - line)), *content = line;
         size_t length = (size_t)((newline ? newline : end) - line);
@@ -111,8 +111,9 @@ static ts_status read_sections(ts_prompt *prompt, const char *text, size_t size,
         length -= 2;
         ts_trim(&content, &length);
         const ts_prompt_list *before = find_list(prompt, content, length);
-        if ((before && before >= prompt->lists + known) || (is(content, length, "prompt") && known == 0 && prompt->template))
+        if ((before && before >= prompt->lists + known) || (is(content, length, "prompt") && prompted))
             return fail_line(name, number, "this heading is there twice");
+        prompted = prompted || is(content, length, "prompt");
         skip = before != NULL || is(content, length, "prompt");
         if (is(content, length, "prompt") && !prompt->template)
             template = next;
@@ -291,5 +292,7 @@ ts_status ts_prompt_write(const ts_prompt *prompt, const ts_drawn *drawn, uint64
         if (kind == PART_OPEN || kind == PART_CLOSE)
             empty = false;
     }
+    while (out->size > 0 && strchr(" \t\r\n", out->data[out->size - 1])) /* before brackets that were left out */
+        out->size--;
     return TS_OK;
 }
