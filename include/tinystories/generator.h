@@ -50,7 +50,8 @@ typedef struct ts_generator_options {
     uint32_t features;          /* the features that may be drawn, TS_FEATURE_ bits; default all */
     const ts_chat_options *chat; /* the service of the chat author, required for it; copied */
     const char *prompt;         /* the chat author's template: path of a file that replaces the built-in one. See prompt.txt for the form */
-    uint32_t shard, shards;     /* only stories whose index is `shard` modulo `shards`; default 0 of 1. Each shard needs a journal of its own */
+    uint32_t shard;             /* only stories whose index is `shard` modulo `shards`; default 0. Each shard needs a journal of its own */
+    uint32_t shards;            /* default 1 */
 } ts_generator_options;
 
 TS_API ts_status ts_generator_options_init(ts_generator_options *options, size_t struct_size);

@@ -294,5 +294,5 @@ ts_status ts_prompt_write(const ts_prompt *prompt, const ts_drawn *drawn, uint64
     }
     while (out->size > 0 && strchr(" \t\r\n", out->data[out->size - 1])) /* before brackets that were left out */
         out->size--;
-    return TS_OK;
+    return ts_bytes_add(out, "", 0); /* with a NUL behind what is left */
 }
