@@ -41,9 +41,14 @@ static server start_server(const char *const *arguments)
     }
     close(in[0]);
     close(out[1]);
-    ssize_t size = read(out[0], line, sizeof line - 1);
+    for (size_t used = 0; used + 1 < sizeof line && !strchr(line, '\n');) { /* it may come in pieces */
+        ssize_t size = read(out[0], line + used, sizeof line - 1 - used);
+        if (size <= 0)
+            break;
+        used += (size_t)size;
+    }
     close(out[0]);
-    return (server){child, in[1], size > 0 ? atoi(line) : 0};
+    return (server){child, in[1], atoi(line)};
 }
 
 static void stop_server(server *s)
@@ -125,22 +130,26 @@ static ts_status ask(const ts_chat_options *options, uint64_t count, ts_chat_rep
 
 /* ---- secrets ---- */
 
-static void assert_no_secret(const char *text, size_t size, const char *where)
+/* A secret that stands in a text; NULL: none. */
+static const char *secret_in(const char *text, size_t size)
 {
     static const char *const secrets[] = {KEY, "SENTINEL-9f3", "c21d0b84e65", "Bearer S", "U0VOVElORUwt"};
     for (size_t i = 0; i < TS_COUNT_OF(secrets); i++)
         if (memmem(text, size, secrets[i], strlen(secrets[i])))
-            fail_msg("'%s' is in %s", secrets[i], where);
+            return secrets[i];
+    return NULL;
 }
 
-static void assert_key_is_nowhere(void)
+/* Where a secret was left: in the journal, the error detail or the log; NULL: nowhere. */
+static const char *place_of_secret(const char *journal)
 {
     size_t size;
-    char *journal = read_file(in_work("journal"), &size);
-    assert_no_secret(journal, size, "the journal");
-    free(journal);
-    assert_no_secret(ts_error_detail(), strlen(ts_error_detail()), "the error detail");
-    assert_no_secret(logged, strlen(logged), "the log");
+    char *text = read_file(journal, &size);
+    const char *found = secret_in(text, size) ? "the journal" : NULL;
+    free(text);
+    if (secret_in(ts_error_detail(), strlen(ts_error_detail())))
+        found = "the error detail";
+    return secret_in(logged, strlen(logged)) ? "the log" : found;
 }
 
 /* ---- one row after another: faults, what comes of three stories ---- */
@@ -154,38 +163,67 @@ typedef struct row {
     bool doubt;                  /* each may have been paid twice */
 } row;
 
-static void check_row(const row *r)
+/* What is wrong with a row, "" if nothing is. Called in a process of its own, where cmocka's assertions do not work. */
+static void check_row(const row *r, char problem[1024])
 {
     char settings[200], text[256] = "";
     ts_chat_report report;
-    static int number;
-    snprintf(settings, sizeof settings, "ledger=row%d;faults=%s", number++, r->faults);
+    const char *secret;
+    snprintf(settings, sizeof settings, "ledger=row%d;faults=%s", (int)getpid(), r->faults);
     ts_chat_options options = options_of("http", the_server.port, settings);
+    options.journal = in_work(settings + 7);
     options.in_flight = 3;
     options.attempts = 3;
     options.total_seconds = r->total > 0 ? r->total : 20;
     options.silent_seconds = r->silent > 0 ? r->silent : 20;
-    double began = ts_clock();
     ts_status status = ask(&options, 3, &report, text);
     if (status != r->status)
-        fail_msg("%s: %s, expected %s: %s", r->faults, ts_status_name(status), ts_status_name(r->status), ts_error_detail());
-    if (r->detail && !strstr(ts_error_detail(), r->detail))
-        fail_msg("%s: '%s' is not in '%s'", r->faults, r->detail, ts_error_detail());
-    if (report.answered != r->answered || (r->requests > 0 && report.requests != r->requests))
-        fail_msg("%s: %llu answered, %llu requests", r->faults, (unsigned long long)report.answered, (unsigned long long)report.requests);
-    if (report.possibly_paid_twice != (r->doubt ? 3 : 0))
-        fail_msg("%s: %llu possibly paid twice", r->faults, (unsigned long long)report.possibly_paid_twice);
-    if (r->answered > 0 && r->status == TS_OK && strncmp(r->faults, "echo", 4) != 0 && !strstr(text, "dog") && !strstr(text, "word"))
-        fail_msg("%s: the story is '%s'", r->faults, text);
-    assert_true(ts_clock() - began < 10);
-    assert_key_is_nowhere();
+        snprintf(problem, 1024, "%s, expected %s: %s", ts_status_name(status), ts_status_name(r->status), ts_error_detail());
+    else if (r->detail && !strstr(ts_error_detail(), r->detail))
+        snprintf(problem, 1024, "'%s' is not in '%s'", r->detail, ts_error_detail());
+    else if (report.answered != r->answered || (r->requests > 0 && report.requests != r->requests))
+        snprintf(problem, 1024, "%llu answered, %llu requests", (unsigned long long)report.answered, (unsigned long long)report.requests);
+    else if (report.possibly_paid_twice != (r->doubt ? 3 : 0))
+        snprintf(problem, 1024, "%llu possibly paid twice", (unsigned long long)report.possibly_paid_twice);
+    else if (r->answered > 0 && r->status == TS_OK && strncmp(r->faults, "echo", 4) != 0 && !strstr(text, "dog") && !strstr(text, "word"))
+        snprintf(problem, 1024, "the story is '%s'", text);
+    else if ((secret = place_of_secret(options.journal)) != NULL)
+        snprintf(problem, 1024, "the key is in %s", secret);
+    else if (ts_runtime_memory(runtime) != 0)
+        snprintf(problem, 1024, "%llu bytes are left", (unsigned long long)ts_runtime_memory(runtime));
 }
 
+static pid_t start_row(const row *r)
+{
+    pid_t child = fork();
+    assert_true(child >= 0);
+    if (child == 0) {
+        char problem[1024] = "";
+        alarm(30);
+        check_row(r, problem);
+        if (problem[0])
+            fprintf(stderr, "%s: %s\n", r->faults, problem);
+        _exit(problem[0] != 0);
+    }
+    return child;
+}
+
+/* All rows at once: most of their time is waiting. */
 static void check_rows(const row *rows, size_t count)
 {
+    pid_t children[64];
+    int status, failed = 0;
     need_server();
+    assert_true(count <= TS_COUNT_OF(children));
     for (size_t i = 0; i < count; i++)
-        check_row(&rows[i]);
+        children[i] = start_row(&rows[i]);
+    for (size_t i = 0; i < count; i++) {
+        assert_int_equal(waitpid(children[i], &status, 0), children[i]);
+        if (!WIFEXITED(status))
+            fprintf(stderr, "%s: signal %d\n", rows[i].faults, WTERMSIG(status));
+        failed += !WIFEXITED(status) || WEXITSTATUS(status) != 0;
+    }
+    assert_int_equal(failed, 0);
 }
 
 static void h01_to_h03_statuses(void **state)
@@ -411,13 +449,13 @@ static bool make_certificate(const char *name, const char *subject, const char *
     return system(command) == 0;
 }
 
-static ts_status ask_tls(const char *name, const char *ca_file, const char *oldest)
+static ts_status ask_tls(const char *name, const char *ca_file, const char *newest)
 {
     char certificate[200], key[200];
     ts_chat_report report;
     snprintf(certificate, sizeof certificate, "%s/%s.pem", work_folder(), name);
     snprintf(key, sizeof key, "%s/%s.key", work_folder(), name);
-    const char *const arguments[] = {"--tls", certificate, key, oldest, NULL};
+    const char *const arguments[] = {"--tls", certificate, key, newest, NULL};
     server tls = start_server(arguments);
     assert_true(tls.port != 0);
     ts_chat_options options = options_of("https", tls.port, "x");
@@ -427,7 +465,7 @@ static ts_status ask_tls(const char *name, const char *ca_file, const char *olde
     stop_server(&tls);
     if (status != TS_OK)
         assert_int_equal(report.unknown + report.possibly_paid_twice + report.answered, 0); /* the key was never sent */
-    assert_key_is_nowhere();
+    assert_null(place_of_secret(options.journal));
     return status;
 }
 

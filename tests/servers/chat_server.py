@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """A chat service on this machine that misbehaves as it is told to, and bills. Python's standard library alone.
 
-usage: chat_server.py [--tls CERTIFICATE KEY [OLDEST]]      prints its port, then serves until its standard input ends
+usage: chat_server.py [--tls CERTIFICATE KEY [NEWEST]]      prints its port, then serves until its standard input ends
 
 What to do stands in the path of a request: /SETTINGS/chat/completions, SETTINGS being `name=value` joined by ';':
 
@@ -15,11 +15,13 @@ import asyncio
 import collections
 import hashlib
 import json
+import os
 import re
 import ssl
 import struct
 import socket
 import sys
+import warnings
 import zlib
 
 
@@ -280,6 +282,7 @@ async def main(arguments):
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         context.load_cert_chain(arguments[1], arguments[2])
         if len(arguments) > 3:
+            warnings.simplefilter("ignore", DeprecationWarning)  # that is what it is wanted for
             context.maximum_version = ssl.TLSVersion[arguments[3]]
     server = await asyncio.start_server(serve, "127.0.0.1", 0, ssl=context, backlog=1024)
     print(server.sockets[0].getsockname()[1], flush=True)
@@ -287,10 +290,7 @@ async def main(arguments):
 
 
 if __name__ == "__main__":
-    loop = asyncio.new_event_loop()
-    loop.set_exception_handler(lambda loop, context: None)
-    try:
-        loop.run_until_complete(main(sys.argv[1:]))
-    finally:
-        import os
-        os._exit(0)
+    event_loop = asyncio.new_event_loop()
+    event_loop.set_exception_handler(lambda loop, context: None)
+    event_loop.run_until_complete(main(sys.argv[1:]))
+    os._exit(0)  # without waiting for what hangs
