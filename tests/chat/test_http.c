@@ -398,6 +398,22 @@ static void h18_keys(void **state)
     assert_detail("plain http");
 }
 
+/* A connection that was used before and breaks before a reply: libcurl would send the request again by itself, unseen; here it is counted. */
+static void h05_reused_connections(void **state)
+{
+    (void)state;
+    need_server();
+    ts_chat_report report;
+    static const char *const settings[] = {"ledger=reused1;faults=close,ok", "ledger=reused2;faults=reset,ok"};
+    for (size_t i = 0; i < TS_COUNT_OF(settings); i++) {
+        ts_chat_options options = options_of("http", the_server.port, settings[i]);
+        options.in_flight = 1;
+        assert_ok(ask(&options, 4, &report, NULL));
+        assert_int_equal(report.requests, 8);
+        assert_int_equal(report.possibly_paid_twice, 4);
+    }
+}
+
 /* What the kernel would end the process for stays the host's affair: the action is the default one here. */
 static void h14_signals_stay_as_they_are(void **state)
 {
@@ -514,7 +530,7 @@ int main(void)
         cmocka_unit_test(h13_nobody_there),        cmocka_unit_test(h14_signals_stay_as_they_are),
         cmocka_unit_test(h15_the_environment_is_not_asked), cmocka_unit_test(h16_forks),
         cmocka_unit_test(h17_keys_that_are_repeated), cmocka_unit_test(h18_keys),
-        cmocka_unit_test(many_in_flight),
+        cmocka_unit_test(h05_reused_connections),  cmocka_unit_test(many_in_flight),
     };
     return cmocka_run_group_tests(tests, set_up, tear_down);
 }
