@@ -25,7 +25,8 @@ enum {
     DETAIL_SIZE = 512
 };
 
-typedef enum slot_state { SLOT_FREE, SLOT_WAITING, SLOT_READY, SLOT_SENT } slot_state;
+/* HELD: the service did not take it, and takes others perhaps no more */
+typedef enum slot_state { SLOT_FREE, SLOT_WAITING, SLOT_READY, SLOT_SENT, SLOT_HELD } slot_state;
 
 typedef struct slot {
     slot_state state;
@@ -172,6 +173,13 @@ static void stop_job(ts_chat *chat, const slot *s, const char *what)
     stop(chat, TS_ERROR_NETWORK, detail);
 }
 
+static void stop_held(ts_chat *chat)
+{
+    for (size_t i = 0; i < chat->options.in_flight; i++)
+        if (chat->slots[i].state == SLOT_HELD)
+            stop_job(chat, &chat->slots[i], "the service takes none of the requests");
+}
+
 /* A failure of ours (memory, mostly): nothing more is sent, and what is in flight is waited for. */
 static void stop_on(ts_chat *chat, ts_status status)
 {
@@ -197,6 +205,24 @@ static ts_status note(ts_chat *chat, const slot *s, ts_event_kind kind, bool pai
                       .finish = c->finish[0] ? c->finish : NULL, .detail = c->detail[0] ? c->detail : NULL,
                       .text = text ? (c->text.size ? c->text.data : "") : NULL, .text_size = text ? c->text.size : 0};
     return ts_journal_add(&chat->journal, &event);
+}
+
+/* Whether the service has ever taken a request of this journal: then one that it does not take is to blame itself. */
+static bool is_proved(const ts_chat *chat)
+{
+    const ts_chat_report *totals = &chat->journal.totals;
+    return totals->answered + totals->cut + totals->filtered > 0;
+}
+
+/* A reply that is one: what was held is tried once more. */
+static void prove(ts_chat *chat, double now)
+{
+    chat->wrong = 0;
+    for (size_t i = 0; i < chat->options.in_flight; i++)
+        if (chat->slots[i].state == SLOT_HELD) {
+            chat->slots[i].state = SLOT_WAITING;
+            chat->slots[i].due = now;
+        }
 }
 
 static ts_status finish(ts_chat *chat, slot *s, bool paid)
@@ -230,7 +256,7 @@ static ts_status heed(ts_chat *chat, slot *s, const ts_http_reply *reply, double
     case TS_VERDICT_TEXT:
     case TS_VERDICT_CUT:
     case TS_VERDICT_FILTERED:
-        chat->wrong = 0;
+        prove(chat, now);
         return finish(chat, s, reply->code < 300);
     case TS_VERDICT_INVALID:
         if (++s->invalid >= MOST_INVALID)
@@ -249,7 +275,10 @@ static ts_status heed(ts_chat *chat, slot *s, const ts_http_reply *reply, double
     case TS_VERDICT_WRONG:
         if (++chat->wrong >= MOST_WRONG)
             stop_job(chat, s, "the service takes none of the requests");
-        return finish(chat, s, false);
+        if (is_proved(chat))
+            return finish(chat, s, false);
+        s->state = SLOT_HELD;
+        return note(chat, s, TS_EVENT_FAILED, false);
     default:
         stop_job(chat, s, "nothing more is sent");
         s->state = SLOT_FREE;
@@ -409,6 +438,17 @@ static bool is_over(const ts_chat *chat)
     return all_answered(chat) || (chat->stop != TS_OK && !sent_any(chat));
 }
 
+/* Nothing is on its way or will be but what the service did not take. */
+static bool is_held_up(const ts_chat *chat)
+{
+    size_t held = 0, free_slots = 0;
+    for (size_t i = 0; i < chat->options.in_flight; i++) {
+        held += chat->slots[i].state == SLOT_HELD;
+        free_slots += chat->slots[i].state == SLOT_FREE;
+    }
+    return held > 0 && held + free_slots == chat->options.in_flight && (free_slots == 0 || chat->next >= chat->jobs->count);
+}
+
 static ts_status one_round(ts_chat *chat)
 {
     double now = chat->transport.now(chat->transport.user), wait = LONGEST_WAIT;
@@ -417,6 +457,8 @@ static ts_status one_round(ts_chat *chat)
         stop(chat, TS_ERROR_LIMIT, "options.max_seconds is reached");
     if (chat->stop == TS_OK && chat->disk_failed < 0)
         stop_on(chat, fill_slots(chat, now));
+    if (chat->stop == TS_OK && is_held_up(chat))
+        stop_held(chat);
     if (chat->stop == TS_OK && chat->disk_failed < 0)
         stop_on(chat, choose(chat, now, &wait));
     sync_journal(chat, now);
@@ -488,8 +530,6 @@ ts_status ts_chat_run(ts_chat *chat, const ts_chat_jobs *jobs, ts_progress progr
 ts_chat_answer ts_chat_answer_of(const ts_chat *chat, uint64_t number)
 {
     ts_job job = ts_journal_job(&chat->journal, number);
-    if (job.state == TS_JOB_WRONG)
-        return TS_CHAT_UNUSABLE;
     return job.state != TS_JOB_DONE ? TS_CHAT_NONE : job.verdict == TS_VERDICT_TEXT ? TS_CHAT_TEXT : TS_CHAT_UNUSABLE;
 }
 

@@ -25,7 +25,7 @@ typedef enum ts_verdict {
     TS_VERDICT_INVALID,  /* a reply of 200 that cannot be read, or is empty: perhaps paid; to be asked again a few times */
     TS_VERDICT_RETRY,    /* not paid, to be sent again: 409, 429, 503, 529 */
     TS_VERDICT_DOUBT,    /* to be sent again, but it may have been paid: 408, 500, 502, 504, no whole reply */
-    TS_VERDICT_WRONG,    /* not paid; this request is wrong: 400, 413, 422 and other 4xx */
+    TS_VERDICT_WRONG,    /* not paid; the service does not take this request: 400, 413, 422 and other 4xx */
     TS_VERDICT_STOP      /* not paid, and nor will any other request be: key, quota, model, redirect, certificate */
 } ts_verdict;
 

@@ -180,6 +180,7 @@ static CURLcode set_up(slot *s)
     SET(CURLOPT_HEADEROPT, (long)CURLHEADER_SEPARATE);
     SET(CURLOPT_NETRC, (long)CURL_NETRC_IGNORED);
     SET(CURLOPT_HTTP09_ALLOWED, 0L);
+    SET(CURLOPT_TCP_KEEPALIVE, 1L); /* a reply may take minutes */
     SET(CURLOPT_CONNECTTIMEOUT_MS, (long)(h->options.connect_seconds * 1000));
     SET(CURLOPT_TIMEOUT_MS, (long)(h->options.total_seconds * 1000));
     SET(CURLOPT_LOW_SPEED_LIMIT, SLOW_BYTES);
@@ -396,6 +397,8 @@ ts_status ts_http_open(ts_transport *out, ts_runtime *runtime, const ts_http_opt
     if (options->key)
         TS_TRY(check_key(options->key));
     TS_TRY(ts_url_check(options->url, options->key != NULL));
+    if (options->key && options->proxy && strncmp(options->url, "http:", 5) == 0)
+        return ts_fail(TS_ERROR_INVALID_ARGUMENT, "options.proxy would get the key: options.base_url '%.200s' is plain http", options->url);
     TS_TRY(initialize());
     http *h = ts_allocate(runtime, sizeof *h);
     if (!h)

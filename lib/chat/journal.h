@@ -38,7 +38,6 @@ typedef enum ts_job_state {
     TS_JOB_NEW,    /* not in the journal, or surely not paid */
     TS_JOB_OPEN,   /* sent; without an answer when the journal is opened: in doubt */
     TS_JOB_DOUBT,
-    TS_JOB_WRONG,  /* the service would not take the request; to be tried again by another run */
     TS_JOB_DONE
 } ts_job_state;
 

@@ -105,15 +105,11 @@ static void apply_result(ts_chat_report *totals, ts_job *job, const ts_event *ev
 {
     settle(totals, job, event);
     job->verdict = (uint8_t)event->verdict;
-    if (event->verdict == TS_VERDICT_WRONG) {
-        set_state(totals, job, TS_JOB_WRONG);
-        return;
-    }
     job->offset = offset;
     job->size = (uint32_t)size;
     totals->answered += event->verdict == TS_VERDICT_TEXT;
     totals->cut += event->verdict == TS_VERDICT_CUT;
-    totals->filtered += event->verdict == TS_VERDICT_FILTERED;
+    totals->filtered += event->verdict == TS_VERDICT_FILTERED || event->verdict == TS_VERDICT_WRONG;
     totals->invalid += event->verdict == TS_VERDICT_INVALID;
     set_state(totals, job, TS_JOB_DONE);
 }

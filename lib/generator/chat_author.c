@@ -2,6 +2,8 @@
 #include "generator/chat_author.h"
 
 #include "chat/chat.h"
+#include "format/stories.h"
+#include "text/text.h"
 
 enum { SPARE_STORIES = 16 }; /* so many that cannot be used say nothing yet of the service */
 
@@ -97,16 +99,38 @@ ts_status ts_chat_author_ask_one(ts_chat_author *author, uint64_t index)
     return ts_chat_run(author->chat, &jobs, NULL, NULL);
 }
 
+/* A model that writes the marker between stories itself has begun another one: the first is the story. */
+static void cut_at_marker(ts_chat_author *author, const char **story, size_t *size)
+{
+    static const size_t marker = sizeof TS_STORIES_MARKER - 1;
+    *story = author->text.size ? author->text.data : "";
+    *size = author->text.size;
+    while (*size >= marker && memcmp(*story, TS_STORIES_MARKER, marker) == 0) {
+        *story += marker;
+        *size -= marker;
+        ts_trim(story, size);
+    }
+    char *end = strstr(*story, TS_STORIES_MARKER);
+    if (!end)
+        return;
+    *size = (size_t)(end - *story);
+    ts_trim(story, size);
+    author->text.data[*story + *size - author->text.data] = 0;
+}
+
 ts_status ts_chat_author_story(ts_chat_author *author, uint64_t index, ts_story *story, bool *usable)
 {
     ts_drawn drawn;
+    const char *text;
+    size_t size;
     *usable = ts_chat_answer_of(author->chat, index) == TS_CHAT_TEXT;
     if (!*usable)
         return TS_OK;
     author->text.size = 0;
     TS_TRY(ts_chat_text(author->chat, index, &author->text));
     ts_draw(&drawn, author->vocabulary, author->seed, index, author->features);
-    *story = (ts_story){.struct_size = sizeof *story, .story = author->text.data, .story_size = author->text.size,
+    cut_at_marker(author, &text, &size);
+    *story = (ts_story){.struct_size = sizeof *story, .story = text, .story_size = size,
                         .words = {drawn.words[0]->base, drawn.words[1]->base, drawn.words[2]->base}, .summary = "", .source = ts_chat_model(author->chat),
                         .seed = author->seed, .index = index, .features = drawn.features};
     return TS_OK;

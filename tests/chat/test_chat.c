@@ -206,9 +206,9 @@ static void what_stays_wrong_stops_the_run(void **state)
         {{.end = TS_HTTP_REPLIED, .code = 302, .body = "", .retry_after = -1}, 8, "redirect, which is not followed"},
         {{.end = TS_HTTP_REPLIED, .code = 429, .body = "{\"error\":{\"code\":\"insufficient_quota\"}}", .retry_after = -1}, 8, "insufficient_quota"},
         {{.end = TS_HTTP_REFUSED, .retry_after = -1}, 8, "the connection broke"},
-        {{.end = TS_HTTP_REPLIED, .code = 400, .body = "", .retry_after = -1}, 24, "takes none of the requests: HTTP 400"},
-        {{.end = TS_HTTP_REPLIED, .code = 422, .body = "", .retry_after = -1}, 24, "takes none of the requests: HTTP 422"},
-        {{.end = TS_HTTP_REPLIED, .code = 413, .body = "", .retry_after = -1}, 24, "takes none of the requests: HTTP 413"},
+        {{.end = TS_HTTP_REPLIED, .code = 400, .body = "", .retry_after = -1}, 8, "takes none of the requests: HTTP 400"},
+        {{.end = TS_HTTP_REPLIED, .code = 422, .body = "", .retry_after = -1}, 8, "takes none of the requests: HTTP 422"},
+        {{.end = TS_HTTP_REPLIED, .code = 413, .body = "", .retry_after = -1}, 8, "takes none of the requests: HTTP 413"},
     };
     for (size_t i = 0; i < TS_COUNT_OF(cases); i++) {
         service *s = fresh();
@@ -232,9 +232,29 @@ static void what_stays_wrong_stops_the_run(void **state)
     }
 }
 
+/* A journal of few stories ends too if none of them is taken. */
+static void too_few_to_be_sure(void **state)
+{
+    (void)state;
+    service *s = fresh();
+    ts_chat_options options = options_of();
+    outcome wrong = {.end = TS_HTTP_REPLIED, .code = 400, .body = "", .retry_after = -1};
+    s->script = always;
+    s->user = &wrong;
+    for (uint32_t in_flight = 1; in_flight <= 4; in_flight += 3) {
+        options.in_flight = in_flight;
+        ts_chat *chat = open_chat(s, &options);
+        assert_status(run(chat, 0, 3), TS_ERROR_NETWORK);
+        assert_detail("takes none of the requests: HTTP 400");
+        assert_int_equal(report_of(chat).filtered + report_of(chat).unknown, 0);
+        ts_chat_close(chat);
+    }
+}
+
 static void one_story_that_cannot_be_had(service *s, uint64_t job, uint32_t attempt, outcome *out)
 {
     (void)attempt;
+    out->delay = 0.1; /* the others come later */
     if (job == 3)
         *out = *(const outcome *)s->user;
 }
@@ -253,6 +273,7 @@ static void stories_that_cannot_be_used(void **state)
         {{.end = TS_HTTP_REPLIED, .code = 200, .body = FINISHED("length"), .retry_after = -1}, offsetof(ts_chat_report, cut), 1, 0},
         {{.end = TS_HTTP_REPLIED, .code = 200, .body = FINISHED("content_filter"), .retry_after = -1}, offsetof(ts_chat_report, filtered), 1, 0},
         {{.end = TS_HTTP_REPLIED, .code = 400, .body = "{\"error\":{\"code\":\"content_filter\"}}", .retry_after = -1}, offsetof(ts_chat_report, filtered), 1, 0},
+        {{.end = TS_HTTP_REPLIED, .code = 400, .body = "", .retry_after = -1}, offsetof(ts_chat_report, filtered), 2, 0}, /* once it is known that others pass */
         {{.end = TS_HTTP_REPLIED, .code = 200, .body = FINISHED("tool_calls"), .retry_after = -1}, offsetof(ts_chat_report, invalid), 3, 0},
         {{.end = TS_HTTP_REPLIED, .code = 200, .body = "{}", .retry_after = -1}, offsetof(ts_chat_report, invalid), 3, 3 * (12 / 4 + 8)},
     };
@@ -837,7 +858,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(stories_are_asked_for_once),  cmocka_unit_test(shards_share_nothing),     cmocka_unit_test(what_may_pass_is_tried_again),
-        cmocka_unit_test(what_stays_wrong_stops_the_run), cmocka_unit_test(stories_that_cannot_be_used), cmocka_unit_test(headers_set_the_pace),
+        cmocka_unit_test(what_stays_wrong_stops_the_run), cmocka_unit_test(stories_that_cannot_be_used), cmocka_unit_test(too_few_to_be_sure), cmocka_unit_test(headers_set_the_pace),
         cmocka_unit_test(options_set_the_pace),        cmocka_unit_test(delays),                   cmocka_unit_test(bounds_are_never_passed),
         cmocka_unit_test(estimates_cost_nothing),      cmocka_unit_test(prices_are_checked),       cmocka_unit_test(cancelled_once_and_twice),
         cmocka_unit_test(full_disks_stop_the_spending), cmocka_unit_test(killed_at_every_call),    cmocka_unit_test(cut_at_every_byte),

@@ -240,14 +240,14 @@ static void h01_to_h03_statuses(void **state)
         {"409,loading,ok", TS_OK, 3, 9, NULL, 0, 0, false},
         {"503", TS_ERROR_NETWORK, 0, 0, "given up after 3 attempts: HTTP 503", 0, 0, false},
         {"noretry", TS_ERROR_NETWORK, 0, 3, "never again", 0, 0, false},
-        {"400", TS_OK, 0, 3, NULL, 0, 0, false},
+        {"400", TS_ERROR_NETWORK, 0, 3, "takes none of the requests: HTTP 400", 0, 0, false},
         {"401", TS_ERROR_NETWORK, 0, 3, "HTTP 401 (invalid_request_error): it will not do", 0, 0, false},
         {"402", TS_ERROR_NETWORK, 0, 3, "HTTP 402", 0, 0, false},
         {"403", TS_ERROR_NETWORK, 0, 3, "HTTP 403", 0, 0, false},
         {"404", TS_ERROR_NETWORK, 0, 3, "HTTP 404", 0, 0, false},
         {"405", TS_ERROR_NETWORK, 0, 3, "HTTP 405", 0, 0, false},
-        {"413", TS_OK, 0, 3, NULL, 0, 0, false},
-        {"422", TS_OK, 0, 3, NULL, 0, 0, false},
+        {"413", TS_ERROR_NETWORK, 0, 3, "takes none of the requests: HTTP 413", 0, 0, false},
+        {"422", TS_ERROR_NETWORK, 0, 3, "takes none of the requests: HTTP 422", 0, 0, false},
         {"quota", TS_ERROR_NETWORK, 0, 3, "insufficient_quota", 0, 0, false},
     };
     check_rows(rows, TS_COUNT_OF(rows));
@@ -369,6 +369,9 @@ static void h15_the_environment_is_not_asked(void **state)
     assert_int_equal(status, TS_OK);
     options.proxy = "http://127.0.0.1:1/"; /* that one is */
     options.attempts = 1;
+    assert_status(ask(&options, 3, &report, NULL), TS_ERROR_INVALID_ARGUMENT); /* it would see the key */
+    assert_detail("proxy");
+    options.key = NULL;
     assert_status(ask(&options, 3, &report, NULL), TS_ERROR_NETWORK);
 }
 

@@ -139,6 +139,13 @@ class ChatTest(unittest.TestCase):
         for record in self.records():
             self.assertTrue(record["story"].startswith('"quotes"\n\u2028\u2029\x01\x1b[31m</script>{"event":"result"} '))
 
+    def test_a_marker_ends_the_story(self):
+        with ts.Generator(chat=self.chat("marker", faults="marker")) as generator:
+            generator.write(3, self.folder / "stories.jsonl")
+        with ts.Generator(chat=self.chat("plain")) as generator:
+            generator.write(3, self.folder / "plain.jsonl")
+        self.assertEqual(self.records(), self.records("plain.jsonl"))
+
     def test_shards_make_up_the_whole(self):
         for shard in range(3):
             with ts.Generator(seed=3, chat=self.chat(f"journal{shard}"), shard=shard, shards=3) as generator:

@@ -196,6 +196,7 @@ FAULTS = {
     "filter": success(lambda story: completion(story, "content_filter")),
     "filter400": plain(400, error("filtered", "invalid_request_error", "content_filter")),
     "length": success(lambda story: completion(story[:20], "length")),
+    "marker": success(lambda story: completion("<|endoftext|>\n" + story + "<|endoftext|>\nAnother")),
     "long": success(lambda story: completion("word " * 200000)),
     "hostile": success(lambda story: completion('"quotes"\n\u2028\u2029\x01\x1b[31m</script>{"event":"result"} ' + story)),
     # H17: a service that repeats the key
