@@ -13,9 +13,9 @@
 typedef struct ts_chat ts_chat;
 
 typedef enum ts_chat_answer {
-    TS_CHAT_NONE,     /* not asked, or not answered yet */
-    TS_CHAT_TEXT,     /* ts_chat_text has it */
-    TS_CHAT_UNUSABLE  /* cut, filtered, refused or not to be read: it will not be asked again */
+    TS_CHAT_NONE,    /* not asked, or not answered yet */
+    TS_CHAT_TEXT,    /* ts_chat_text has it */
+    TS_CHAT_UNUSABLE /* cut, filtered, refused or not to be read: it will not be asked again */
 } ts_chat_answer;
 
 /* Jobs first, first + step, ...: `count` of them, all below 2^53. */
@@ -26,8 +26,8 @@ typedef struct ts_chat_jobs {
 } ts_chat_jobs;
 
 /*
- * Opens the journal and prepares the connections; nothing is sent. `configuration` is a fingerprint of everything that the prompts are made of: MISMATCH
- * if the journal was made for others. INVALID_ARGUMENT names the option.
+ * Opens the journal and prepares the connections; nothing is sent. `configuration` is a fingerprint of everything that the prompts are made of:
+ * MISMATCH if the journal was made for others. INVALID_ARGUMENT names the option.
  */
 ts_status ts_chat_open(ts_chat **out, ts_runtime *runtime, const ts_chat_options *options, uint64_t configuration);
 void ts_chat_close(ts_chat *chat);

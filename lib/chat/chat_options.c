@@ -9,8 +9,15 @@
 
 enum { MOST_ATTEMPTS = 1000, MOST_SECONDS = 7 * 86400, MOST_REPLY_TOKENS = 1 << 20 };
 
-static const ts_chat_options defaults = {.struct_size = sizeof defaults, .base_url = "https://api.openai.com/v1", .temperature = -1, .top_p = -1,
-                                         .connect_seconds = 10, .silent_seconds = 120, .total_seconds = 600, .reply_tokens = 1024, .in_flight = 16,
+static const ts_chat_options defaults = {.struct_size = sizeof defaults,
+                                         .base_url = "https://api.openai.com/v1",
+                                         .temperature = -1,
+                                         .top_p = -1,
+                                         .connect_seconds = 10,
+                                         .silent_seconds = 120,
+                                         .total_seconds = 600,
+                                         .reply_tokens = 1024,
+                                         .in_flight = 16,
                                          .attempts = 8};
 
 ts_status ts_chat_options_init(ts_chat_options *options, size_t struct_size)
@@ -59,7 +66,8 @@ ts_status ts_chat_options_check(ts_chat_options *own, ts_runtime *runtime, const
     if (!own->base_url)
         own->base_url = defaults.base_url;
     if (!own->model || !own->model[0] || !ts_utf8_valid(own->model, strlen(own->model)))
-        return ts_fail(TS_ERROR_INVALID_ARGUMENT, "ts_chat_options.model is %s, expected the service's name for a model", own->model ? "not a name" : "NULL");
+        return ts_fail(TS_ERROR_INVALID_ARGUMENT, "ts_chat_options.model is %s, expected the service's name for a model",
+                       own->model ? "not a name" : "NULL");
     if (!own->journal || !own->journal[0])
         return ts_fail(TS_ERROR_INVALID_ARGUMENT, "ts_chat_options.journal is missing: what is paid for must be kept");
     if ((own->key != NULL) + (own->key_file != NULL) + (own->read_key != NULL) > 1)

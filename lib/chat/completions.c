@@ -6,7 +6,11 @@
 
 #include <stdio.h>
 
-enum { MOST_EXTRA = 64 << 10, SMALLEST_FINAL = 400 };
+enum {
+    MOST_EXTRA = 64 << 10,
+    MOST_TEXT = 1 << 20, /* bytes of a story: longer ones are not kept */
+    SMALLEST_FINAL = 400
+};
 
 /* ---- request ---- */
 
@@ -233,6 +237,12 @@ static ts_status judge_text(ts_completion *out)
     const char *text = out->text.size ? out->text.data : "";
     size_t size = out->text.size;
     ts_trim(&text, &size);
+    if (size > MOST_TEXT) {
+        out->verdict = TS_VERDICT_CUT;
+        out->text.size = 0;
+        snprintf(out->detail, sizeof out->detail, "the text has %zu bytes, expected at most %d", size, MOST_TEXT);
+        return TS_OK;
+    }
     if (out->verdict == TS_VERDICT_FILTERED || strcmp(out->finish, "content_filter") == 0)
         out->verdict = TS_VERDICT_FILTERED;
     else if (out->finish[0] == 0)

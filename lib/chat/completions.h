@@ -1,6 +1,6 @@
 /*
- * Chat completions as OpenAI and those compatible with it speak: a request as JSON, a reply of JSON or of server-sent events, and what a reply that is
- * none means for the run.
+ * Chat completions as OpenAI and those compatible with it speak: a request as JSON, a reply of JSON or of server-sent events, and what a reply that
+ * is none means for the run.
  */
 #ifndef TS_CHAT_COMPLETIONS_H
 #define TS_CHAT_COMPLETIONS_H
@@ -31,10 +31,10 @@ typedef enum ts_verdict {
 
 typedef struct ts_completion {
     ts_verdict verdict;
-    ts_bytes text;       /* what was written, also if it is not used */
-    char finish[24];     /* finish_reason, "" if there was none */
-    char detail[320];    /* of a failure: code, type and message */
-    bool counted;        /* the service said how many tokens */
+    ts_bytes text;    /* what was written, also if it is not used */
+    char finish[24];  /* finish_reason, "" if there was none */
+    char detail[320]; /* of a failure: code, type and message */
+    bool counted;     /* the service said how many tokens */
     uint64_t prompt_tokens, completion_tokens;
 } ts_completion;
 

@@ -4,11 +4,11 @@
 #include "format/json.h"
 
 enum {
-    MOST_PRICES = 1 << 20,     /* bytes of a price file */
-    BYTES_A_TOKEN = 4,         /* of English, usually */
-    LEAST_BYTES_A_TOKEN = 2,   /* of what is reserved: English is never so dense */
-    TOKENS_OF_A_MESSAGE = 16,  /* what a service adds to each */
-    UNBOUNDED_REPLY = 4096     /* reserved where a reply has no bound */
+    MOST_PRICES = 1 << 20,    /* bytes of a price file */
+    BYTES_A_TOKEN = 4,        /* of English, usually */
+    LEAST_BYTES_A_TOKEN = 2,  /* of what is reserved: English is never so dense */
+    TOKENS_OF_A_MESSAGE = 16, /* what a service adds to each */
+    UNBOUNDED_REPLY = 4096    /* reserved where a reply has no bound */
 };
 
 static ts_status read_price(double *price, const ts_json *model, const char *member, const char *path, const char *name)
@@ -57,7 +57,8 @@ ts_cost ts_cost_of(const ts_prices *prices, uint64_t prompt_tokens, uint64_t com
 
 ts_cost ts_cost_reserve(const ts_prices *prices, const ts_chat_options *options, size_t prompt_size)
 {
-    return ts_cost_of(prices, prompt_size / LEAST_BYTES_A_TOKEN + TOKENS_OF_A_MESSAGE, options->reply_tokens ? options->reply_tokens : UNBOUNDED_REPLY);
+    return ts_cost_of(prices, prompt_size / LEAST_BYTES_A_TOKEN + TOKENS_OF_A_MESSAGE,
+                      options->reply_tokens ? options->reply_tokens : UNBOUNDED_REPLY);
 }
 
 ts_cost ts_cost_estimate(const ts_prices *prices, size_t prompt_size, size_t reply_size)
@@ -75,7 +76,7 @@ ts_status ts_cost_allow(const ts_chat_options *options, const ts_chat_report *re
                        (unsigned long long)options->max_tokens, (unsigned long long)tokens,
                        (unsigned long long)(cost->prompt_tokens + cost->completion_tokens));
     if (options->max_money > 0 && report->money + cost->money > options->max_money)
-        return ts_fail(TS_ERROR_LIMIT, "options.max_money of %g is reached: %g is spent or reserved, the next request may cost %g", options->max_money,
-                       report->money, cost->money);
+        return ts_fail(TS_ERROR_LIMIT, "options.max_money of %g is reached: %g is spent or reserved, the next request may cost %g",
+                       options->max_money, report->money, cost->money);
     return TS_OK;
 }

@@ -31,7 +31,8 @@ ts_status ts_url_check(const char *url, bool with_key)
         return ts_fail(TS_ERROR_INVALID_ARGUMENT, "options.base_url begins with neither https:// nor http://");
     for (const char *c = url; *c; c++)
         if (*c <= ' ' || *c > '~' || strchr("@?#\\\"<>", *c))
-            return ts_fail(TS_ERROR_INVALID_ARGUMENT, "options.base_url has a character at %zu that is not of a host, port and path (no user, query or fragment)",
+            return ts_fail(TS_ERROR_INVALID_ARGUMENT,
+                           "options.base_url has a character at %zu that is not of a host, port and path (no user, query or fragment)",
                            (size_t)(c - url));
     size_t size = strcspn(host, "/");
     if (size == 0)

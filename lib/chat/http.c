@@ -46,7 +46,8 @@ static ts_status initialize(void)
     int expected = 0;
     const curl_version_info_data *about = curl_version_info(CURLVERSION_NOW);
     if (!(about->features & CURL_VERSION_THREADSAFE) || !(about->features & CURL_VERSION_ASYNCHDNS))
-        return ts_fail(TS_ERROR_UNSUPPORTED, "libcurl %s cannot be used by several threads, expected 7.84 or later with threads for names", about->version);
+        return ts_fail(TS_ERROR_UNSUPPORTED, "libcurl %s cannot be used by several threads, expected 7.84 or later with threads for names",
+                       about->version);
     if (__atomic_compare_exchange_n(&state, &expected, 1, false, __ATOMIC_ACQ_REL, __ATOMIC_ACQUIRE))
         __atomic_store_n(&state, curl_global_init(CURL_GLOBAL_DEFAULT) == CURLE_OK ? 2 : 3, __ATOMIC_RELEASE);
     while ((expected = __atomic_load_n(&state, __ATOMIC_ACQUIRE)) == 1)
@@ -410,6 +411,7 @@ ts_status ts_http_open(ts_transport *out, ts_runtime *runtime, const ts_http_opt
         http_free(h);
         return status;
     }
-    *out = (ts_transport){.user = h, .now = http_now, .start = http_start, .wait = http_wait, .take = http_take, .cancel = http_cancel, .free = http_free};
+    *out = (ts_transport){
+        .user = h, .now = http_now, .start = http_start, .wait = http_wait, .take = http_take, .cancel = http_cancel, .free = http_free};
     return TS_OK;
 }

@@ -8,12 +8,7 @@
 
 #include "base/base.h"
 
-enum {
-    TS_HTTP_MOST_BODY = 16 << 20,
-    TS_HTTP_MOST_HEADERS = 64 << 10,
-    TS_HTTP_MOST_KEY = 4096,
-    TS_HTTP_MOST_IN_FLIGHT = 1024
-};
+enum { TS_HTTP_MOST_BODY = 16 << 20, TS_HTTP_MOST_HEADERS = 64 << 10, TS_HTTP_MOST_KEY = 4096, TS_HTTP_MOST_IN_FLIGHT = 1024 };
 
 /* What came of a request. */
 typedef enum ts_http_end {
@@ -25,8 +20,8 @@ typedef enum ts_http_end {
 
 /* What the headers say about limits; negative numbers: nothing. */
 typedef struct ts_http_limits {
-    double retry_after;           /* seconds */
-    int32_t should_retry;         /* x-should-retry: 1, 0, or -1 */
+    double retry_after;   /* seconds */
+    int32_t should_retry; /* x-should-retry: 1, 0, or -1 */
     double limit_requests, limit_tokens, remaining_requests, remaining_tokens, reset_requests, reset_tokens;
 } ts_http_limits;
 
@@ -57,8 +52,8 @@ typedef struct ts_transport {
 } ts_transport;
 
 typedef struct ts_http_options {
-    const char *url;      /* of the requests: https, or http where that is allowed */
-    const char *key;      /* or NULL */
+    const char *url; /* of the requests: https, or http where that is allowed */
+    const char *key; /* or NULL */
     const char *ca_file, *proxy;
     double connect_seconds, silent_seconds, total_seconds;
     size_t slots;
@@ -79,7 +74,8 @@ void ts_http_limits_read(ts_http_limits *limits, const char *line, size_t size, 
 /* Seconds of "1s", "6m0s", "120ms", "22.564s", "1h2m"; -1: it is no duration. */
 double ts_duration_read(const char *text, size_t size);
 
-/* Puts '*' over every stretch of `text` that stands in the key and has 12 characters of it, or all of a shorter key. Gives the number of bytes hidden. */
+/* Puts '*' over every stretch of `text` that stands in the key and has 12 characters of it, or all of a shorter key. Gives the number of bytes
+ * hidden. */
 size_t ts_key_hide(char *text, size_t size, const char *key);
 
 #endif

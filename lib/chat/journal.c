@@ -11,17 +11,17 @@
 #include <stdio.h>
 
 enum {
-    FORM = 1,                             /* of the lines */
-    CHECK_SIZE = 28,                      /* ,"check":"0123456789abcdef"} */
-    MOST_LINE = 2 * TS_HTTP_MOST_BODY,    /* longer ones are damaged */
+    FORM = 1,                          /* of the lines */
+    CHECK_SIZE = 28,                   /* ,"check":"0123456789abcdef"} */
+    MOST_LINE = 2 * TS_HTTP_MOST_BODY, /* longer ones are damaged */
     CHUNK = 256 << 10,
     RUN_BYTES = (TS_JOURNAL_RUN_SIZE - 1) / 2
 };
 
 static const char *const event_names[TS_EVENT_KINDS] = {"intent", "failed", "doubt", "result"};
-static const char *const verdict_names[] = {[TS_VERDICT_TEXT] = "text",         [TS_VERDICT_CUT] = "cut",     [TS_VERDICT_FILTERED] = "filtered",
-                                            [TS_VERDICT_INVALID] = "invalid",   [TS_VERDICT_RETRY] = "retry", [TS_VERDICT_DOUBT] = "doubt",
-                                            [TS_VERDICT_WRONG] = "wrong",       [TS_VERDICT_STOP] = "stop"};
+static const char *const verdict_names[] = {
+    [TS_VERDICT_TEXT] = "text",   [TS_VERDICT_CUT] = "cut",     [TS_VERDICT_FILTERED] = "filtered", [TS_VERDICT_INVALID] = "invalid",
+    [TS_VERDICT_RETRY] = "retry", [TS_VERDICT_DOUBT] = "doubt", [TS_VERDICT_WRONG] = "wrong",       [TS_VERDICT_STOP] = "stop"};
 
 static int find_name(const char *const *names, size_t count, const char *name)
 {
@@ -207,7 +207,8 @@ static ts_status read_lines(ts_journal *journal, ts_bytes *window, bool *torn)
         window->size -= start;
         offset += start;
         if (window->size > MOST_LINE)
-            status = ts_fail(TS_ERROR_FORMAT, "%s: the line at byte %llu has more than %d bytes", journal->path, (unsigned long long)offset, MOST_LINE);
+            status =
+                ts_fail(TS_ERROR_FORMAT, "%s: the line at byte %llu has more than %d bytes", journal->path, (unsigned long long)offset, MOST_LINE);
     }
     *torn = window->size > 0;
     journal->end = size;

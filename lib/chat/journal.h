@@ -1,10 +1,10 @@
 /*
  * The journal of paid work: an append-only file of lines of JSON. An intent is on the disk before its request is sent, a result before it is used.
  *
- * The first line names the journal's form, a number of the run (part of every idempotency key) and the fingerprint of what the requests are made of. Each
- * line ends in a checksum of itself. A line that a killed process left torn is closed by a newline and passed over as damaged, like any line whose
- * checksum is wrong: no byte of the file is ever changed. What the file says is the whole state: events are applied in the same way when they are read as
- * when they happen.
+ * The first line names the journal's form, a number of the run (part of every idempotency key) and the fingerprint of what the requests are made of.
+ * Each line ends in a checksum of itself. A line that a killed process left torn is closed by a newline and passed over as damaged, like any line
+ * whose checksum is wrong: no byte of the file is ever changed. What the file says is the whole state: events are applied in the same way when they
+ * are read as when they happen.
  */
 #ifndef TS_CHAT_JOURNAL_H
 #define TS_CHAT_JOURNAL_H
@@ -35,8 +35,8 @@ typedef struct ts_event {
 } ts_event;
 
 typedef enum ts_job_state {
-    TS_JOB_NEW,    /* not in the journal, or surely not paid */
-    TS_JOB_OPEN,   /* sent; without an answer when the journal is opened: in doubt */
+    TS_JOB_NEW,  /* not in the journal, or surely not paid */
+    TS_JOB_OPEN, /* sent; without an answer when the journal is opened: in doubt */
     TS_JOB_DOUBT,
     TS_JOB_DONE
 } ts_job_state;
@@ -77,7 +77,8 @@ ts_job ts_journal_job(const ts_journal *journal, uint64_t number);
 /* Notes an event: it counts at once, and is on the disk after ts_journal_sync. */
 ts_status ts_journal_add(ts_journal *journal, const ts_event *event);
 
-/* IO: not everything could be written; it stays pending, and a later call goes on where this one stopped. If syncing failed all later calls fail too. */
+/* IO: not everything could be written; it stays pending, and a later call goes on where this one stopped. If syncing failed all later calls fail too.
+ */
 ts_status ts_journal_sync(ts_journal *journal);
 
 /* The text of a job that is DONE, appended to *text. FORMAT: the line was damaged since. */

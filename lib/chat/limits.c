@@ -22,8 +22,12 @@ static ts_bucket bucket_of(double per_minute, double now)
 
 void ts_limits_init(ts_limits *limits, double requests_per_minute, double tokens_per_minute, uint32_t in_flight, double now)
 {
-    *limits = (ts_limits){.requests = bucket_of(requests_per_minute, now), .tokens = bucket_of(tokens_per_minute, now), .window = in_flight,
-                          .most = in_flight, .halved = now - BETWEEN_HALVINGS, .cool_until = now};
+    *limits = (ts_limits){.requests = bucket_of(requests_per_minute, now),
+                          .tokens = bucket_of(tokens_per_minute, now),
+                          .window = in_flight,
+                          .most = in_flight,
+                          .halved = now - BETWEEN_HALVINGS,
+                          .cool_until = now};
 }
 
 /* What is larger than the whole bucket goes when the bucket is full. */

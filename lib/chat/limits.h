@@ -31,8 +31,8 @@ void ts_limits_sent(ts_limits *limits, double now, double tokens);
 void ts_limits_replied(ts_limits *limits, double now, const ts_http_limits *said, size_t in_flight, double tokens_in_flight);
 void ts_limits_limited(ts_limits *limits, double now, double delay);
 
-/* Seconds to wait before attempt number `attempt` (from 1 on) of a job: what the service asked for, at most 120 s, or else from 0.5 s on twice as long
- * each time up to 60 s; scattered by a number drawn from (seed, job, attempt). */
+/* Seconds to wait before attempt number `attempt` (from 1 on) of a job: what the service asked for, at most 120 s, or else from 0.5 s on twice as
+ * long each time up to 60 s; scattered by a number drawn from (seed, job, attempt). */
 double ts_retry_delay(uint64_t seed, uint64_t job, uint32_t attempt, double retry_after);
 
 #endif

@@ -130,9 +130,15 @@ ts_status ts_chat_author_story(ts_chat_author *author, uint64_t index, ts_story 
     TS_TRY(ts_chat_text(author->chat, index, &author->text));
     ts_draw(&drawn, author->vocabulary, author->seed, index, author->features);
     cut_at_marker(author, &text, &size);
-    *story = (ts_story){.struct_size = sizeof *story, .story = text, .story_size = size,
-                        .words = {drawn.words[0]->base, drawn.words[1]->base, drawn.words[2]->base}, .summary = "", .source = ts_chat_model(author->chat),
-                        .seed = author->seed, .index = index, .features = drawn.features};
+    *story = (ts_story){.struct_size = sizeof *story,
+                        .story = text,
+                        .story_size = size,
+                        .words = {drawn.words[0]->base, drawn.words[1]->base, drawn.words[2]->base},
+                        .summary = "",
+                        .source = ts_chat_model(author->chat),
+                        .seed = author->seed,
+                        .index = index,
+                        .features = drawn.features};
     return TS_OK;
 }
 

@@ -19,8 +19,8 @@ typedef struct ts_story_range {
 } ts_story_range;
 
 /*
- * Has `range->count` stories that can be used in the journal, asking for what it lacks; for each one that cannot be used the range grows by one. LIMIT if
- * more than half of them cannot.
+ * Has `range->count` stories that can be used in the journal, asking for what it lacks; for each one that cannot be used the range grows by one.
+ * LIMIT if more than half of them cannot.
  */
 ts_status ts_chat_author_ask(ts_chat_author *author, ts_story_range *range, ts_progress progress, void *progress_user);
 

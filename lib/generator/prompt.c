@@ -182,7 +182,8 @@ static ts_status check_template(const ts_prompt *prompt, const char *name)
         for (size_t i = 0; i < TS_COUNT_OF(word_names); i++)
             known = known || is(content, length, word_names[i]);
         if (!known)
-            return ts_fail(TS_ERROR_FORMAT, "%s: the prompt has the placeholder {%.*s}, expected verb, noun, adjective, features or a list of the file", name,
+            return ts_fail(TS_ERROR_FORMAT,
+                           "%s: the prompt has the placeholder {%.*s}, expected verb, noun, adjective, features or a list of the file", name,
                            (int)TS_MIN(length, (size_t)60), content);
     }
     return depth == 0 ? TS_OK : ts_fail(TS_ERROR_FORMAT, "%s: the prompt's '[' is not closed", name);
@@ -260,7 +261,8 @@ static ts_status add_features(const ts_prompt *prompt, const ts_drawn *drawn, ui
     return TS_OK;
 }
 
-static ts_status add_placeholder(const ts_prompt *prompt, const ts_drawn *drawn, uint64_t seed, uint64_t index, const char *name, size_t size, ts_bytes *out)
+static ts_status add_placeholder(const ts_prompt *prompt, const ts_drawn *drawn, uint64_t seed, uint64_t index, const char *name, size_t size,
+                                 ts_bytes *out)
 {
     for (size_t i = 0; i < TS_COUNT_OF(word_names); i++)
         if (is(name, size, word_names[i]))

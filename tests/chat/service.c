@@ -69,7 +69,11 @@ static bool service_take(void *user, ts_http_reply *reply)
             continue;
         s->slots[i].active = false;
         s->in_flight--;
-        *reply = (ts_http_reply){.slot = i, .end = out->end, .detail = "the connection broke", .code = out->code, .body = s->slots[i].body,
+        *reply = (ts_http_reply){.slot = i,
+                                 .end = out->end,
+                                 .detail = "the connection broke",
+                                 .code = out->code,
+                                 .body = s->slots[i].body,
                                  .size = strlen(s->slots[i].body)};
         ts_http_limits_init(&reply->limits);
         if (out->limited)
@@ -105,7 +109,12 @@ void service_init(service *s, ledger *paid)
 
 ts_transport service_transport(service *s)
 {
-    return (ts_transport){.user = s, .now = service_now, .start = service_start, .wait = service_wait, .take = service_take, .cancel = service_cancel,
+    return (ts_transport){.user = s,
+                          .now = service_now,
+                          .start = service_start,
+                          .wait = service_wait,
+                          .take = service_take,
+                          .cancel = service_cancel,
                           .free = service_free};
 }
 

@@ -1,4 +1,5 @@
-/* A chat service and a clock of the test's own, in place of the network: a script says what comes of each attempt, a ledger in shared memory what was paid. */
+/* A chat service and a clock of the test's own, in place of the network: a script says what comes of each attempt, a ledger in shared memory what was
+ * paid. */
 #ifndef TESTS_CHAT_SERVICE_H
 #define TESTS_CHAT_SERVICE_H
 
@@ -9,14 +10,14 @@
 enum { SERVICE_JOBS = 4096, SERVICE_SLOTS = 64 };
 
 typedef struct outcome {
-    double delay;            /* until the reply; 0: as good as at once */
+    double delay; /* until the reply; 0: as good as at once */
     ts_http_end end;
     long code;
-    const char *body;        /* NULL: a story of the job's */
-    double retry_after;      /* negative: not said */
-    bool unpaid;             /* a whole reply of 200 that is not billed */
-    bool paid;               /* no reply, but billed */
-    ts_http_limits limits;   /* used if `limited` */
+    const char *body;      /* NULL: a story of the job's */
+    double retry_after;    /* negative: not said */
+    bool unpaid;           /* a whole reply of 200 that is not billed */
+    bool paid;             /* no reply, but billed */
+    ts_http_limits limits; /* used if `limited` */
     bool limited;
 } outcome;
 
@@ -30,7 +31,7 @@ typedef struct ledger {
 
 typedef struct service {
     double clock;
-    bool honours;            /* bills one Idempotency-Key once */
+    bool honours; /* bills one Idempotency-Key once */
     ledger *ledger;
     void (*script)(struct service *service, uint64_t job, uint32_t attempt, outcome *out);
     void *user;

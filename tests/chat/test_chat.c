@@ -1,4 +1,5 @@
-/* The client and its journal against a service and a clock of the test's own: retries and limits, bounds, full disks, kills at every call, damaged files. */
+/* The client and its journal against a service and a clock of the test's own: retries and limits, bounds, full disks, kills at every call, damaged
+ * files. */
 #define _GNU_SOURCE
 #include "chat/service.h"
 
@@ -143,7 +144,7 @@ static void what_may_pass_is_tried_again(void **state)
     (void)state;
     static const struct {
         outcome trouble;
-        bool doubt; /* the outcome before was unknown */
+        bool doubt;         /* the outcome before was unknown */
         double least, most; /* seconds until the third attempt */
     } cases[] = {
         {{.end = TS_HTTP_REPLIED, .code = 429, .body = "", .retry_after = -1}, false, 1.1, 1.6},
@@ -200,7 +201,9 @@ static void what_stays_wrong_stops_the_run(void **state)
         {{.end = TS_HTTP_REPLIED, .code = 500, .body = "", .retry_after = -1}, 64, "given up after 8 attempts: HTTP 500"},
         {{.end = TS_HTTP_UNSENT, .retry_after = -1}, 64, "given up after 8 attempts: the connection broke"},
         {{.end = TS_HTTP_REPLIED, .code = 429, .body = "", .retry_after = -1}, 32 * 8, "given up after 32 attempts: HTTP 429"},
-        {{.end = TS_HTTP_REPLIED, .code = 401, .body = "{\"error\":{\"code\":\"invalid_api_key\"}}", .retry_after = -1}, 8, "HTTP 401 invalid_api_key"},
+        {{.end = TS_HTTP_REPLIED, .code = 401, .body = "{\"error\":{\"code\":\"invalid_api_key\"}}", .retry_after = -1},
+         8,
+         "HTTP 401 invalid_api_key"},
         {{.end = TS_HTTP_REPLIED, .code = 403, .body = "", .retry_after = -1}, 8, "HTTP 403"},
         {{.end = TS_HTTP_REPLIED, .code = 404, .body = "", .retry_after = -1}, 8, "HTTP 404"},
         {{.end = TS_HTTP_REPLIED, .code = 302, .body = "", .retry_after = -1}, 8, "redirect, which is not followed"},
@@ -263,7 +266,9 @@ static void one_story_that_cannot_be_had(service *s, uint64_t job, uint32_t atte
 static void stories_that_cannot_be_used(void **state)
 {
     (void)state;
-#define FINISHED(finish) "{\"choices\":[{\"index\":0,\"message\":{\"content\":\"cut of\"},\"finish_reason\":\"" finish "\"}],\"usage\":{\"prompt_tokens\":1,\"completion_tokens\":2}}"
+#define FINISHED(finish)                                                                                                                             \
+    "{\"choices\":[{\"index\":0,\"message\":{\"content\":\"cut of\"},\"finish_reason\":\"" finish                                                    \
+    "\"}],\"usage\":{\"prompt_tokens\":1,\"completion_tokens\":2}}"
     static const struct {
         outcome trouble;
         size_t field;
@@ -272,8 +277,14 @@ static void stories_that_cannot_be_used(void **state)
     } cases[] = {
         {{.end = TS_HTTP_REPLIED, .code = 200, .body = FINISHED("length"), .retry_after = -1}, offsetof(ts_chat_report, cut), 1, 0},
         {{.end = TS_HTTP_REPLIED, .code = 200, .body = FINISHED("content_filter"), .retry_after = -1}, offsetof(ts_chat_report, filtered), 1, 0},
-        {{.end = TS_HTTP_REPLIED, .code = 400, .body = "{\"error\":{\"code\":\"content_filter\"}}", .retry_after = -1}, offsetof(ts_chat_report, filtered), 1, 0},
-        {{.end = TS_HTTP_REPLIED, .code = 400, .body = "", .retry_after = -1}, offsetof(ts_chat_report, filtered), 2, 0}, /* once it is known that others pass */
+        {{.end = TS_HTTP_REPLIED, .code = 400, .body = "{\"error\":{\"code\":\"content_filter\"}}", .retry_after = -1},
+         offsetof(ts_chat_report, filtered),
+         1,
+         0},
+        {{.end = TS_HTTP_REPLIED, .code = 400, .body = "", .retry_after = -1},
+         offsetof(ts_chat_report, filtered),
+         2,
+         0}, /* once it is known that others pass */
         {{.end = TS_HTTP_REPLIED, .code = 200, .body = FINISHED("tool_calls"), .retry_after = -1}, offsetof(ts_chat_report, invalid), 3, 0},
         {{.end = TS_HTTP_REPLIED, .code = 200, .body = "{}", .retry_after = -1}, offsetof(ts_chat_report, invalid), 3, 3 * (12 / 4 + 8)},
     };
@@ -397,7 +408,7 @@ static void bounds_are_never_passed(void **state)
         options.prices = put_file("prices.json", prices, sizeof prices - 1);
         options.reply_tokens = 50;
         options.max_requests = which == 0 ? 37 : 0;
-        options.max_tokens = which == 1 ? 1000 : 0; /* a request may need 73, and uses 30 */
+        options.max_tokens = which == 1 ? 1000 : 0;  /* a request may need 73, and uses 30 */
         options.max_money = which == 2 ? 0.0017 : 0; /* it may cost 123e-6, and costs 50e-6 */
         options.max_seconds = which == 3 ? 5 : 0;
         ts_chat *chat = open_chat(s, &options);
@@ -456,8 +467,10 @@ static void prices_are_checked(void **state)
         ts_status status;
         const char *detail;
     } cases[] = {
-        {"{\"x\": {}}", TS_ERROR_INVALID_ARGUMENT, "no price of the model \"m\""}, {"{", TS_ERROR_FORMAT, "not JSON"},
-        {"{\"m\": {\"prompt\": 1}}", TS_ERROR_FORMAT, "\"m\".\"completion\""},      {"{\"m\": {\"prompt\": -1, \"completion\": 1}}", TS_ERROR_FORMAT, "\"prompt\""},
+        {"{\"x\": {}}", TS_ERROR_INVALID_ARGUMENT, "no price of the model \"m\""},
+        {"{", TS_ERROR_FORMAT, "not JSON"},
+        {"{\"m\": {\"prompt\": 1}}", TS_ERROR_FORMAT, "\"m\".\"completion\""},
+        {"{\"m\": {\"prompt\": -1, \"completion\": 1}}", TS_ERROR_FORMAT, "\"prompt\""},
         {"{\"m\": {\"prompt\": \"1\", \"completion\": 1}}", TS_ERROR_FORMAT, "\"prompt\""},
     };
     ts_chat *chat;
@@ -857,12 +870,25 @@ static void memory_may_fail_anywhere(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(stories_are_asked_for_once),  cmocka_unit_test(shards_share_nothing),     cmocka_unit_test(what_may_pass_is_tried_again),
-        cmocka_unit_test(what_stays_wrong_stops_the_run), cmocka_unit_test(stories_that_cannot_be_used), cmocka_unit_test(too_few_to_be_sure), cmocka_unit_test(headers_set_the_pace),
-        cmocka_unit_test(options_set_the_pace),        cmocka_unit_test(delays),                   cmocka_unit_test(bounds_are_never_passed),
-        cmocka_unit_test(estimates_cost_nothing),      cmocka_unit_test(prices_are_checked),       cmocka_unit_test(cancelled_once_and_twice),
-        cmocka_unit_test(full_disks_stop_the_spending), cmocka_unit_test(killed_at_every_call),    cmocka_unit_test(cut_at_every_byte),
-        cmocka_unit_test(flipped_at_every_byte),       cmocka_unit_test(journals_of_others),       cmocka_unit_test(hostile_texts_round_trip),
+        cmocka_unit_test(stories_are_asked_for_once),
+        cmocka_unit_test(shards_share_nothing),
+        cmocka_unit_test(what_may_pass_is_tried_again),
+        cmocka_unit_test(what_stays_wrong_stops_the_run),
+        cmocka_unit_test(stories_that_cannot_be_used),
+        cmocka_unit_test(too_few_to_be_sure),
+        cmocka_unit_test(headers_set_the_pace),
+        cmocka_unit_test(options_set_the_pace),
+        cmocka_unit_test(delays),
+        cmocka_unit_test(bounds_are_never_passed),
+        cmocka_unit_test(estimates_cost_nothing),
+        cmocka_unit_test(prices_are_checked),
+        cmocka_unit_test(cancelled_once_and_twice),
+        cmocka_unit_test(full_disks_stop_the_spending),
+        cmocka_unit_test(killed_at_every_call),
+        cmocka_unit_test(cut_at_every_byte),
+        cmocka_unit_test(flipped_at_every_byte),
+        cmocka_unit_test(journals_of_others),
+        cmocka_unit_test(hostile_texts_round_trip),
         cmocka_unit_test(memory_may_fail_anywhere),
     };
     return cmocka_run_group_tests(tests, set_up, tear_down);

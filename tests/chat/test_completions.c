@@ -109,7 +109,7 @@ static void wrong_options_are_refused(void **state)
         double value;
         const char *name;
     } doubles[] = {
-        {offsetof(ts_chat_options, temperature), 101, "temperature"},      {offsetof(ts_chat_options, top_p), 1.5, "top_p"},
+        {offsetof(ts_chat_options, temperature), 101, "temperature"},       {offsetof(ts_chat_options, top_p), 1.5, "top_p"},
         {offsetof(ts_chat_options, connect_seconds), 0, "connect_seconds"}, {offsetof(ts_chat_options, silent_seconds), 0, "silent_seconds"},
         {offsetof(ts_chat_options, total_seconds), 1e9, "total_seconds"},   {offsetof(ts_chat_options, max_money), -1, "max_money"},
         {offsetof(ts_chat_options, max_seconds), -1, "max_seconds"},        {offsetof(ts_chat_options, tokens_per_minute), -1, "tokens_per_minute"},
@@ -220,8 +220,10 @@ static void recorded_replies(void **state)
     forget();
 }
 
-#define CHOICE(content, finish) "{\"choices\":[{\"index\":0,\"message\":{\"role\":\"assistant\",\"content\":" content "},\"finish_reason\":" finish "}]"
-static const char good[] = CHOICE("\"A \\\"dog\\\" \\u00e9 \\ud83d\\ude00 sat.\"", "\"stop\"") ",\"usage\":{\"prompt_tokens\":3,\"completion_tokens\":4}}";
+#define CHOICE(content, finish)                                                                                                                      \
+    "{\"choices\":[{\"index\":0,\"message\":{\"role\":\"assistant\",\"content\":" content "},\"finish_reason\":" finish "}]"
+static const char good[] =
+    CHOICE("\"A \\\"dog\\\" \\u00e9 \\ud83d\\ude00 sat.\"", "\"stop\"") ",\"usage\":{\"prompt_tokens\":3,\"completion_tokens\":4}}";
 
 /* No part of a reply is ever taken for the whole. */
 static void replies_cut_at_every_byte(void **state)
@@ -243,16 +245,38 @@ static void replies_that_are_none(void **state)
 {
     (void)state;
     static const char *const invalid[] = {
-        "", "null", "[]", "{}", "\"text\"", "<html><body>Bad gateway</body></html>", "{\"choices\":[]}", "{\"choices\":null}", "{\"choices\":{}}",
-        "{\"choices\":[1]}", "\xef\xbb\xbf{\"choices\":[]}", "NaN", "{\"choices\":[{\"index\":0}]}",
-        CHOICE("null", "\"stop\"") "}", CHOICE("\"\"", "\"stop\"") "}", CHOICE("\" \\n \"", "\"stop\"") "}", CHOICE("[]", "\"stop\"") "}",
-        CHOICE("\"a\"", "null") "}", CHOICE("\"a\"", "5") "}", CHOICE("\"a\"", "\"tool_calls\"") "}", CHOICE("\"a\"", "\"stop\"") "} {}",
-        CHOICE("\"a\"", "\"stop\"") "}x", CHOICE("\"a\\u0000b\"", "\"stop\"") "}", CHOICE("\"\\ud800\"", "\"stop\"") "}",
-        CHOICE("\"\xff\"", "\"stop\"") "}", CHOICE("\"a\nb\"", "\"stop\"") "}",
-        CHOICE("\"a\"", "\"stop\"") ",\"choices\":[]}", "{\"choices\":[{\"index\":0,\"message\":{\"content\":\"a\",\"content\":\"b\"},\"finish_reason\":\"stop\"}]}",
+        "",
+        "null",
+        "[]",
+        "{}",
+        "\"text\"",
+        "<html><body>Bad gateway</body></html>",
+        "{\"choices\":[]}",
+        "{\"choices\":null}",
+        "{\"choices\":{}}",
+        "{\"choices\":[1]}",
+        "\xef\xbb\xbf{\"choices\":[]}",
+        "NaN",
+        "{\"choices\":[{\"index\":0}]}",
+        CHOICE("null", "\"stop\"") "}",
+        CHOICE("\"\"", "\"stop\"") "}",
+        CHOICE("\" \\n \"", "\"stop\"") "}",
+        CHOICE("[]", "\"stop\"") "}",
+        CHOICE("\"a\"", "null") "}",
+        CHOICE("\"a\"", "5") "}",
+        CHOICE("\"a\"", "\"tool_calls\"") "}",
+        CHOICE("\"a\"", "\"stop\"") "} {}",
+        CHOICE("\"a\"", "\"stop\"") "}x",
+        CHOICE("\"a\\u0000b\"", "\"stop\"") "}",
+        CHOICE("\"\\ud800\"", "\"stop\"") "}",
+        CHOICE("\"\xff\"", "\"stop\"") "}",
+        CHOICE("\"a\nb\"", "\"stop\"") "}",
+        CHOICE("\"a\"", "\"stop\"") ",\"choices\":[]}",
+        "{\"choices\":[{\"index\":0,\"message\":{\"content\":\"a\",\"content\":\"b\"},\"finish_reason\":\"stop\"}]}",
         "{\"choices\":[{\"index\":0,\"index\":1,\"message\":{\"content\":\"a\"},\"finish_reason\":\"stop\"}]}",
         "{\"choices\":[{\"index\":1,\"message\":{\"content\":\"a\"},\"finish_reason\":\"stop\"}]}",
-        "{\"error\":{\"message\":\"overloaded\",\"type\":\"server_error\"}}", "{\"error\":\"busy\"}",
+        "{\"error\":{\"message\":\"overloaded\",\"type\":\"server_error\"}}",
+        "{\"error\":\"busy\"}",
         "{\"usage\":1111111111111111111111111111111111111111,\"choices\":[]}",
     };
     for (size_t i = 0; i < TS_COUNT_OF(invalid); i++)
@@ -281,6 +305,22 @@ static void finish_reasons(void **state)
     forget();
 }
 
+/* A text that is too long to be kept was paid for, and is not asked for again. */
+static void texts_have_a_bound(void **state)
+{
+    (void)state;
+    enum { MOST = 1 << 20 };
+    static char body[MOST + 200], text[MOST + 2];
+    for (int more = 0; more < 2; more++) {
+        memset(text, 'a', (size_t)(MOST + more));
+        text[MOST + more] = 0;
+        snprintf(body, sizeof body, CHOICE("\"%s\"", "\"stop\"") "}", text);
+        assert_int_equal(judge_text(200, body), more ? TS_VERDICT_CUT : TS_VERDICT_TEXT);
+        assert_int_equal(completion.text.size, more ? 0 : MOST);
+    }
+    forget();
+}
+
 static void errors_and_their_classes(void **state)
 {
     (void)state;
@@ -292,15 +332,31 @@ static void errors_and_their_classes(void **state)
         {400, "{\"error\":{\"message\":\"bad\",\"type\":\"invalid_request_error\",\"code\":null}}", TS_VERDICT_WRONG},
         {400, "{\"error\":{\"code\":\"content_filter\"}}", TS_VERDICT_FILTERED},
         {400, "{\"error\":{\"code\":\"content_policy_violation\"}}", TS_VERDICT_FILTERED},
-        {413, "", TS_VERDICT_WRONG}, {422, "{\"detail\":[]}", TS_VERDICT_WRONG}, {418, "", TS_VERDICT_WRONG},
-        {401, "", TS_VERDICT_STOP}, {402, "", TS_VERDICT_STOP}, {403, "<html>", TS_VERDICT_STOP}, {404, "", TS_VERDICT_STOP}, {405, "", TS_VERDICT_STOP},
-        {407, "", TS_VERDICT_STOP}, {301, "", TS_VERDICT_STOP}, {302, "", TS_VERDICT_STOP}, {307, "", TS_VERDICT_STOP}, {308, "", TS_VERDICT_STOP},
+        {413, "", TS_VERDICT_WRONG},
+        {422, "{\"detail\":[]}", TS_VERDICT_WRONG},
+        {418, "", TS_VERDICT_WRONG},
+        {401, "", TS_VERDICT_STOP},
+        {402, "", TS_VERDICT_STOP},
+        {403, "<html>", TS_VERDICT_STOP},
+        {404, "", TS_VERDICT_STOP},
+        {405, "", TS_VERDICT_STOP},
+        {407, "", TS_VERDICT_STOP},
+        {301, "", TS_VERDICT_STOP},
+        {302, "", TS_VERDICT_STOP},
+        {307, "", TS_VERDICT_STOP},
+        {308, "", TS_VERDICT_STOP},
         {304, "", TS_VERDICT_STOP},
         {429, "{\"error\":{\"message\":\"Rate limit\",\"type\":\"tokens\",\"code\":\"rate_limit_exceeded\"}}", TS_VERDICT_RETRY},
         {429, "{\"error\":{\"type\":\"insufficient_quota\",\"code\":\"insufficient_quota\"}}", TS_VERDICT_STOP},
-        {429, "not json", TS_VERDICT_RETRY}, {409, "", TS_VERDICT_RETRY}, {529, "", TS_VERDICT_RETRY},
+        {429, "not json", TS_VERDICT_RETRY},
+        {409, "", TS_VERDICT_RETRY},
+        {529, "", TS_VERDICT_RETRY},
         {503, "{\"error\":{\"code\":503,\"message\":\"Loading model\",\"type\":\"unavailable_error\"}}", TS_VERDICT_RETRY},
-        {500, "", TS_VERDICT_DOUBT}, {502, "<html>", TS_VERDICT_DOUBT}, {504, "", TS_VERDICT_DOUBT}, {408, "", TS_VERDICT_DOUBT}, {599, "", TS_VERDICT_DOUBT},
+        {500, "", TS_VERDICT_DOUBT},
+        {502, "<html>", TS_VERDICT_DOUBT},
+        {504, "", TS_VERDICT_DOUBT},
+        {408, "", TS_VERDICT_DOUBT},
+        {599, "", TS_VERDICT_DOUBT},
     };
     for (size_t i = 0; i < TS_COUNT_OF(cases); i++)
         if (judge_text(cases[i].code, cases[i].body) != cases[i].verdict)
@@ -328,8 +384,9 @@ static void errors_and_their_classes(void **state)
 /* ---- streams ---- */
 
 #define DELTA(text, finish) "data: {\"choices\":[{\"index\":0,\"delta\":{\"content\":" text "},\"finish_reason\":" finish "}]}\n\n"
-static const char stream[] = ": hello\n\n" DELTA("\"One \"", "null") "event: x\nid: 4\n" DELTA("\"\\u00e9 two\"", "null")
-    "data: {\"choices\":[{\"index\":1,\"delta\":{\"content\":\"other\"},\"finish_reason\":\"stop\"}]}\n\n" DELTA("\" three.\"", "null")
+static const char stream[] = ": hello\n\n" DELTA("\"One \"", "null") "event: x\nid: 4\n" DELTA(
+    "\"\\u00e9 two\"",
+    "null") "data: {\"choices\":[{\"index\":1,\"delta\":{\"content\":\"other\"},\"finish_reason\":\"stop\"}]}\n\n" DELTA("\" three.\"", "null")
     DELTA("null", "\"stop\"") "data: {\"choices\":[],\"usage\":{\"prompt_tokens\":5,\"completion_tokens\":6}}\n\ndata: [DONE]\n\n";
 
 static void streams_cut_at_every_byte(void **state)
@@ -413,17 +470,27 @@ static void durations_and_retry_after(void **state)
     static const struct {
         const char *text;
         double seconds;
-    } cases[] = {{"1s", 1}, {"6m0s", 360}, {"22.564s", 22.564}, {"11ms", 0.011}, {"1h2m3s", 3723}, {"8.64s", 8.64}, {"5", 5}, {"0", 0}, {"", -1}, {"s", -1},
-                 {"1x", -1}, {"-1s", -1}, {"1e9s", -1}, {"1.2.3s", -1}, {".", -1}, {"10 s", -1}, {"1s1", -1}};
+    } cases[] = {{"1s", 1}, {"6m0s", 360}, {"22.564s", 22.564}, {"11ms", 0.011}, {"1h2m3s", 3723}, {"8.64s", 8.64}, {"5", 5},
+                 {"0", 0},  {"", -1},      {"s", -1},           {"1x", -1},      {"-1s", -1},      {"1e9s", -1},    {"1.2.3s", -1},
+                 {".", -1}, {"10 s", -1},  {"1s1", -1}};
     for (size_t i = 0; i < TS_COUNT_OF(cases); i++)
         if (fabs(ts_duration_read(cases[i].text, strlen(cases[i].text)) - cases[i].seconds) > 1e-9)
             fail_msg("'%s' is %g", cases[i].text, ts_duration_read(cases[i].text, strlen(cases[i].text)));
     static const struct {
         const char *line;
         double seconds;
-    } lines[] = {{"Retry-After: 3", 3}, {"retry-after:0\r\n", 0}, {"RETRY-AFTER:  1.5 \r\n", 1.5}, {"Retry-After: -1", -1}, {"Retry-After: 1000000000000", 1e9},
-                 {"Retry-After: soon", -1}, {"Retry-After:", -1}, {"Retry-After-Ms: 250", 0.25}, {"Retry-After: Sun, 06 Nov 1994 08:49:47 GMT", 10},
-                 {"Retry-After: Sun, 06 Nov 1994 08:49:07 GMT", 0}, {"Retry-After: Sun, 06 Nox 1994 08:49:07 GMT", -1}, {"X-Retry-After: 3", -1},
+    } lines[] = {{"Retry-After: 3", 3},
+                 {"retry-after:0\r\n", 0},
+                 {"RETRY-AFTER:  1.5 \r\n", 1.5},
+                 {"Retry-After: -1", -1},
+                 {"Retry-After: 1000000000000", 1e9},
+                 {"Retry-After: soon", -1},
+                 {"Retry-After:", -1},
+                 {"Retry-After-Ms: 250", 0.25},
+                 {"Retry-After: Sun, 06 Nov 1994 08:49:47 GMT", 10},
+                 {"Retry-After: Sun, 06 Nov 1994 08:49:07 GMT", 0},
+                 {"Retry-After: Sun, 06 Nox 1994 08:49:07 GMT", -1},
+                 {"X-Retry-After: 3", -1},
                  {"Retry-After: Tue, 29 Feb 2000 00:00:00 GMT", 951782400 - 784111777.0}};
     for (size_t i = 0; i < TS_COUNT_OF(lines); i++) {
         ts_http_limits limits;
@@ -434,8 +501,13 @@ static void durations_and_retry_after(void **state)
     }
     ts_http_limits limits;
     ts_http_limits_init(&limits);
-    static const char *const said[] = {"x-ratelimit-limit-requests: 10000\r\n", "X-RateLimit-Remaining-Tokens: 199962", "x-ratelimit-reset-requests: 22.564s",
-                                       "x-should-retry: False", "no header", ":", ""};
+    static const char *const said[] = {"x-ratelimit-limit-requests: 10000\r\n",
+                                       "X-RateLimit-Remaining-Tokens: 199962",
+                                       "x-ratelimit-reset-requests: 22.564s",
+                                       "x-should-retry: False",
+                                       "no header",
+                                       ":",
+                                       ""};
     for (size_t i = 0; i < TS_COUNT_OF(said); i++)
         ts_http_limits_read(&limits, said[i], strlen(said[i]), 0);
     assert_true(limits.limit_requests == 10000 && limits.remaining_tokens == 199962 && limits.reset_requests == 22.564 && limits.should_retry == 0);
@@ -449,11 +521,23 @@ static void urls(void **state)
         const char *url;
         bool with_key, without;
     } cases[] = {
-        {"https://api.openai.com/v1", true, true}, {"http://localhost:8080/v1", true, true}, {"http://127.0.0.1/v1", true, true}, {"http://[::1]:80/", true, true},
-        {"http://192.168.0.7:8000/v1", false, true}, {"http://localhost.evil.com/", false, true}, {"http://127.0.0.1.evil.com/", false, true},
-        {"http://127.evil.com/", false, true}, {"ftp://x/", false, false}, {"file:///etc/passwd", false, false}, {"https://", false, false},
-        {"https://user:password@host/", false, false}, {"https://host/?key=1", false, false}, {"https://host/#x", false, false},
-        {"https://ho st/", false, false}, {"https://host/\r\nX: y", false, false}, {"", false, false},
+        {"https://api.openai.com/v1", true, true},
+        {"http://localhost:8080/v1", true, true},
+        {"http://127.0.0.1/v1", true, true},
+        {"http://[::1]:80/", true, true},
+        {"http://192.168.0.7:8000/v1", false, true},
+        {"http://localhost.evil.com/", false, true},
+        {"http://127.0.0.1.evil.com/", false, true},
+        {"http://127.evil.com/", false, true},
+        {"ftp://x/", false, false},
+        {"file:///etc/passwd", false, false},
+        {"https://", false, false},
+        {"https://user:password@host/", false, false},
+        {"https://host/?key=1", false, false},
+        {"https://host/#x", false, false},
+        {"https://ho st/", false, false},
+        {"https://host/\r\nX: y", false, false},
+        {"", false, false},
     };
     for (size_t i = 0; i < TS_COUNT_OF(cases); i++) {
         assert_int_equal(ts_url_check(cases[i].url, true) == TS_OK, cases[i].with_key);
@@ -491,11 +575,22 @@ static void keys_are_hidden(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(what_is_not_set_is_not_sent), cmocka_unit_test(what_is_set_is_sent),        cmocka_unit_test(wrong_extras_are_refused),
-        cmocka_unit_test(wrong_options_are_refused),   cmocka_unit_test(recorded_replies),           cmocka_unit_test(replies_cut_at_every_byte),
-        cmocka_unit_test(replies_that_are_none),       cmocka_unit_test(finish_reasons),             cmocka_unit_test(errors_and_their_classes),
-        cmocka_unit_test(streams_cut_at_every_byte),   cmocka_unit_test(streams_with_any_line_ends), cmocka_unit_test(streams_that_fail),
-        cmocka_unit_test(durations_and_retry_after),   cmocka_unit_test(urls),                       cmocka_unit_test(keys_are_hidden),
+        cmocka_unit_test(what_is_not_set_is_not_sent),
+        cmocka_unit_test(what_is_set_is_sent),
+        cmocka_unit_test(wrong_extras_are_refused),
+        cmocka_unit_test(wrong_options_are_refused),
+        cmocka_unit_test(recorded_replies),
+        cmocka_unit_test(replies_cut_at_every_byte),
+        cmocka_unit_test(replies_that_are_none),
+        cmocka_unit_test(finish_reasons),
+        cmocka_unit_test(errors_and_their_classes),
+        cmocka_unit_test(texts_have_a_bound),
+        cmocka_unit_test(streams_cut_at_every_byte),
+        cmocka_unit_test(streams_with_any_line_ends),
+        cmocka_unit_test(streams_that_fail),
+        cmocka_unit_test(durations_and_retry_after),
+        cmocka_unit_test(urls),
+        cmocka_unit_test(keys_are_hidden),
     };
     return cmocka_run_group_tests(tests, set_up, tear_down);
 }

@@ -159,8 +159,8 @@ typedef struct row {
     ts_status status;
     uint64_t answered, requests; /* requests 0: no matter */
     const char *detail;
-    double total, silent;        /* seconds, 0: long */
-    bool doubt;                  /* each may have been paid twice */
+    double total, silent; /* seconds, 0: long */
+    bool doubt;           /* each may have been paid twice */
 } row;
 
 /* What is wrong with a row, "" if nothing is. Called in a process of its own, where cmocka's assertions do not work. */
@@ -269,20 +269,13 @@ static void h05_and_h06_connections(void **state)
 {
     (void)state;
     static const row rows[] = {
-        {"reset,ok", TS_OK, 3, 6, NULL, 0, 0, true},
-        {"close,ok", TS_OK, 3, 6, NULL, 0, 0, true},
-        {"closehead,ok", TS_OK, 3, 6, NULL, 0, 0, true},
-        {"closebody,ok", TS_OK, 3, 6, NULL, 0, 0, true},
-        {"resetbody,ok", TS_OK, 3, 6, NULL, 0, 0, true},
-        {"closenolength,ok", TS_OK, 3, 6, NULL, 0, 0, true},
-        {"nolength", TS_OK, 3, 3, NULL, 0, 0, false},
-        {"silent,ok", TS_OK, 3, 6, NULL, 0.5, 0, true},
-        {"silenthead,ok", TS_OK, 3, 6, NULL, 0.5, 0, true},
-        {"silentbody,ok", TS_OK, 3, 6, NULL, 0.5, 0, true},
-        {"drip,ok", TS_OK, 3, 6, NULL, 1, 0, true},
-        {"silent,ok", TS_OK, 3, 6, NULL, 0, 1, true},
-        {"bytes", TS_OK, 3, 3, NULL, 0, 0, false},
-        {"continue", TS_OK, 3, 3, NULL, 0, 0, false},
+        {"reset,ok", TS_OK, 3, 6, NULL, 0, 0, true},        {"close,ok", TS_OK, 3, 6, NULL, 0, 0, true},
+        {"closehead,ok", TS_OK, 3, 6, NULL, 0, 0, true},    {"closebody,ok", TS_OK, 3, 6, NULL, 0, 0, true},
+        {"resetbody,ok", TS_OK, 3, 6, NULL, 0, 0, true},    {"closenolength,ok", TS_OK, 3, 6, NULL, 0, 0, true},
+        {"nolength", TS_OK, 3, 3, NULL, 0, 0, false},       {"silent,ok", TS_OK, 3, 6, NULL, 0.5, 0, true},
+        {"silenthead,ok", TS_OK, 3, 6, NULL, 0.5, 0, true}, {"silentbody,ok", TS_OK, 3, 6, NULL, 0.5, 0, true},
+        {"drip,ok", TS_OK, 3, 6, NULL, 1, 0, true},         {"silent,ok", TS_OK, 3, 6, NULL, 0, 1, true},
+        {"bytes", TS_OK, 3, 3, NULL, 0, 0, false},          {"continue", TS_OK, 3, 3, NULL, 0, 0, false},
     };
     check_rows(rows, TS_COUNT_OF(rows));
 }
@@ -313,13 +306,26 @@ static void h09_to_h11_replies(void **state)
 {
     (void)state;
     static const row rows[] = {
-        {"html,ok", TS_OK, 3, 6, NULL, 0, 0, true},       {"empty,ok", TS_OK, 3, 6, NULL, 0, 0, true},     {"null,ok", TS_OK, 3, 6, NULL, 0, 0, true},
-        {"blank,badutf8,ok", TS_OK, 3, 9, NULL, 0, 0, true}, {"nul,surrogate,ok", TS_OK, 3, 9, NULL, 0, 0, true}, {"deep,digits,ok", TS_OK, 3, 9, NULL, 0, 0, true},
-        {"choices0,two,ok", TS_OK, 3, 9, NULL, 0, 0, true}, {"manychoices,ok", TS_OK, 3, 6, NULL, 0, 0, true}, {"error200,ok", TS_OK, 3, 6, NULL, 0, 0, true},
-        {"stream", TS_OK, 3, 3, NULL, 0, 0, false},       {"streamcrlf", TS_OK, 3, 3, NULL, 0, 0, false},  {"streambytes", TS_OK, 3, 3, NULL, 0, 0, false},
-        {"streamnodone", TS_OK, 3, 3, NULL, 0, 0, false}, {"streamcut,ok", TS_OK, 3, 6, NULL, 0, 0, true}, {"refusal", TS_OK, 0, 3, NULL, 0, 0, false},
-        {"filter", TS_OK, 0, 3, NULL, 0, 0, false},       {"filter400", TS_OK, 0, 3, NULL, 0, 0, false},   {"length", TS_OK, 0, 3, NULL, 0, 0, false},
-        {"long", TS_OK, 3, 3, NULL, 0, 0, false},         {"nousage", TS_OK, 3, 3, NULL, 0, 0, false},
+        {"html,ok", TS_OK, 3, 6, NULL, 0, 0, true},
+        {"empty,ok", TS_OK, 3, 6, NULL, 0, 0, true},
+        {"null,ok", TS_OK, 3, 6, NULL, 0, 0, true},
+        {"blank,badutf8,ok", TS_OK, 3, 9, NULL, 0, 0, true},
+        {"nul,surrogate,ok", TS_OK, 3, 9, NULL, 0, 0, true},
+        {"deep,digits,ok", TS_OK, 3, 9, NULL, 0, 0, true},
+        {"choices0,two,ok", TS_OK, 3, 9, NULL, 0, 0, true},
+        {"manychoices,ok", TS_OK, 3, 6, NULL, 0, 0, true},
+        {"error200,ok", TS_OK, 3, 6, NULL, 0, 0, true},
+        {"stream", TS_OK, 3, 3, NULL, 0, 0, false},
+        {"streamcrlf", TS_OK, 3, 3, NULL, 0, 0, false},
+        {"streambytes", TS_OK, 3, 3, NULL, 0, 0, false},
+        {"streamnodone", TS_OK, 3, 3, NULL, 0, 0, false},
+        {"streamcut,ok", TS_OK, 3, 6, NULL, 0, 0, true},
+        {"refusal", TS_OK, 0, 3, NULL, 0, 0, false},
+        {"filter", TS_OK, 0, 3, NULL, 0, 0, false},
+        {"filter400", TS_OK, 0, 3, NULL, 0, 0, false},
+        {"length", TS_OK, 0, 3, NULL, 0, 0, false},
+        {"long", TS_OK, 3, 3, NULL, 0, 0, false},
+        {"nousage", TS_OK, 3, 3, NULL, 0, 0, false},
     };
     check_rows(rows, TS_COUNT_OF(rows));
 }
@@ -463,8 +469,8 @@ static bool make_certificate(const char *name, const char *subject, const char *
 {
     char command[600];
     snprintf(command, sizeof command,
-             "openssl req -x509 -newkey rsa:2048 -nodes -subj /CN=x -addext subjectAltName=%s -days %s -keyout %s/%s.key -out %s/%s.pem 2>/dev/null", subject,
-             days, work_folder(), name, work_folder(), name);
+             "openssl req -x509 -newkey rsa:2048 -nodes -subj /CN=x -addext subjectAltName=%s -days %s -keyout %s/%s.key -out %s/%s.pem 2>/dev/null",
+             subject, days, work_folder(), name, work_folder(), name);
     return system(command) == 0;
 }
 
@@ -497,7 +503,7 @@ static void h12_certificates(void **state)
     assert_ok(ask_tls("good", in_work("good.pem"), NULL));
     assert_int_equal(ask_tls("good", NULL, NULL), TS_ERROR_NETWORK); /* nobody vouches for it */
     assert_detail("certificate");
-    assert_int_equal(ask_tls("good", in_work("other.pem"), NULL), TS_ERROR_NETWORK); /* another does */
+    assert_int_equal(ask_tls("good", in_work("other.pem"), NULL), TS_ERROR_NETWORK);  /* another does */
     assert_int_equal(ask_tls("other", in_work("other.pem"), NULL), TS_ERROR_NETWORK); /* for another host */
     assert_int_equal(ask_tls("good", in_work("good.pem"), "TLSv1_1"), TS_ERROR_NETWORK);
     assert_int_equal(ask_tls("good", in_work("nothing.pem"), NULL), TS_ERROR_NETWORK);
@@ -527,13 +533,20 @@ static void many_in_flight(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(h01_to_h03_statuses),     cmocka_unit_test(h04_redirects),
-        cmocka_unit_test(h05_and_h06_connections), cmocka_unit_test(h07_and_h08_sizes),
-        cmocka_unit_test(h09_to_h11_replies),      cmocka_unit_test(h12_certificates),
-        cmocka_unit_test(h13_nobody_there),        cmocka_unit_test(h14_signals_stay_as_they_are),
-        cmocka_unit_test(h15_the_environment_is_not_asked), cmocka_unit_test(h16_forks),
-        cmocka_unit_test(h17_keys_that_are_repeated), cmocka_unit_test(h18_keys),
-        cmocka_unit_test(h05_reused_connections),  cmocka_unit_test(many_in_flight),
+        cmocka_unit_test(h01_to_h03_statuses),
+        cmocka_unit_test(h04_redirects),
+        cmocka_unit_test(h05_and_h06_connections),
+        cmocka_unit_test(h07_and_h08_sizes),
+        cmocka_unit_test(h09_to_h11_replies),
+        cmocka_unit_test(h12_certificates),
+        cmocka_unit_test(h13_nobody_there),
+        cmocka_unit_test(h14_signals_stay_as_they_are),
+        cmocka_unit_test(h15_the_environment_is_not_asked),
+        cmocka_unit_test(h16_forks),
+        cmocka_unit_test(h17_keys_that_are_repeated),
+        cmocka_unit_test(h18_keys),
+        cmocka_unit_test(h05_reused_connections),
+        cmocka_unit_test(many_in_flight),
     };
     return cmocka_run_group_tests(tests, set_up, tear_down);
 }

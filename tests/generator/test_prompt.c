@@ -119,10 +119,20 @@ static void mistakes_are_told(void **state)
     static const struct {
         const char *file, *detail;
     } cases[] = {
-        {"{nuon}", "placeholder {nuon}"}, {"{}", "placeholder {}"}, {"{verb", "brackets"}, {"a } b", "brackets"}, {"[a", "is not closed"}, {"a]", "brackets"},
-        {"[a [b] c]", "brackets"}, {"", "there is no prompt"}, {" \n ", "there is no prompt"}, {"= prompt\n= x\ny\n", "there is no prompt"},
-        {"= x\n= prompt\na", "the list 'x' is empty"}, {"= x\na\n= x\nb\n", "line 3: this heading is there twice"},
-        {"text\n= prompt\na", "line 1: text before the first heading"}, {"= prompt\na\n= prompt\nb", "line 3: this heading is there twice"},
+        {"{nuon}", "placeholder {nuon}"},
+        {"{}", "placeholder {}"},
+        {"{verb", "brackets"},
+        {"a } b", "brackets"},
+        {"[a", "is not closed"},
+        {"a]", "brackets"},
+        {"[a [b] c]", "brackets"},
+        {"", "there is no prompt"},
+        {" \n ", "there is no prompt"},
+        {"= prompt\n= x\ny\n", "there is no prompt"},
+        {"= x\n= prompt\na", "the list 'x' is empty"},
+        {"= x\na\n= x\nb\n", "line 3: this heading is there twice"},
+        {"text\n= prompt\na", "line 1: text before the first heading"},
+        {"= prompt\na\n= prompt\nb", "line 3: this heading is there twice"},
         {"\xff\xfe", "not UTF-8"},
     };
     for (size_t i = 0; i < TS_COUNT_OF(cases); i++) {
@@ -242,8 +252,12 @@ static void what_the_chat_author_needs(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(draws_are_the_embedded_authors), cmocka_unit_test(the_built_in_prompt), cmocka_unit_test(templates_of_the_users),
-        cmocka_unit_test(mistakes_are_told),              cmocka_unit_test(memory_may_fail),     cmocka_unit_test(shards),
+        cmocka_unit_test(draws_are_the_embedded_authors),
+        cmocka_unit_test(the_built_in_prompt),
+        cmocka_unit_test(templates_of_the_users),
+        cmocka_unit_test(mistakes_are_told),
+        cmocka_unit_test(memory_may_fail),
+        cmocka_unit_test(shards),
         cmocka_unit_test(what_the_chat_author_needs),
     };
     return cmocka_run_group_tests(tests, set_up, tear_down);
