@@ -7,7 +7,7 @@
 
 #include <math.h>
 
-enum { MOST_ATTEMPTS = 1000, MOST_SECONDS = 7 * 86400, MOST_REPLY_TOKENS = 1 << 20 };
+enum { MOST_URL = 2048, MOST_ATTEMPTS = 1000, MOST_SECONDS = 7 * 86400, MOST_REPLY_TOKENS = 1 << 20 };
 
 static const ts_chat_options defaults = {.struct_size = sizeof defaults,
                                          .base_url = "https://api.openai.com/v1",
@@ -68,6 +68,9 @@ ts_status ts_chat_options_check(ts_chat_options *own, ts_runtime *runtime, const
     if (!own->model || !own->model[0] || !ts_utf8_valid(own->model, strlen(own->model)))
         return ts_fail(TS_ERROR_INVALID_ARGUMENT, "ts_chat_options.model is %s, expected the service's name for a model",
                        own->model ? "not a name" : "NULL");
+    if (strlen(own->base_url) > MOST_URL)
+        return ts_fail(TS_ERROR_INVALID_ARGUMENT, "ts_chat_options.base_url has %zu characters, expected at most %d", strlen(own->base_url),
+                       MOST_URL);
     if (!own->journal || !own->journal[0])
         return ts_fail(TS_ERROR_INVALID_ARGUMENT, "ts_chat_options.journal is missing: what is paid for must be kept");
     if ((own->key != NULL) + (own->key_file != NULL) + (own->read_key != NULL) > 1)

@@ -76,7 +76,7 @@ ts_status ts_chat_open(ts_chat **out, ts_runtime *runtime, const ts_chat_options
     size_t size = strlen(own.base_url);
     size -= size > 0 && own.base_url[size - 1] == '/';
     if (status == TS_OK)
-        status = ts_bytes_format(&url, "%.*s/chat/completions", (int)TS_MIN(size, (size_t)8192), own.base_url);
+        status = ts_bytes_format(&url, "%.*s/chat/completions", (int)size, own.base_url);
     ts_http_options http = {.url = url.data,
                             .key = key[0] ? key : NULL,
                             .ca_file = own.ca_file,

@@ -34,7 +34,8 @@ class Ledger:
         self.authorized = collections.Counter()
 
     def report(self):
-        return {"requests": self.requests, "billed": sum(self.billed.values()), "distinct": len(self.billed), "most_in_flight": self.most_in_flight,
+        return {"requests": self.requests, "billed": sum(self.billed.values()), "distinct": len(self.billed),
+                "twice": sum(times > 1 for times in self.billed.values()), "most_in_flight": self.most_in_flight,
                 "keys": len(self.attempts), "authorized": dict(self.authorized)}
 
 
