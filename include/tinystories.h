@@ -8,6 +8,7 @@
 #include "tinystories/model.h"
 #include "tinystories/trainer.h"
 #include "tinystories/sampler.h"
+#include "tinystories/chat.h"
 #include "tinystories/generator.h"
 #include "tinystories/dataset.h"
 

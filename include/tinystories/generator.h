@@ -4,11 +4,17 @@
  * For each story a verb, a noun and an adjective are drawn from a small child's vocabulary and a random subset of features (dialogue, twist, ...) is asked
  * for, and an author writes it. The embedded author needs no network: it keeps a small world of people, places and things with properties, casts them into
  * plots whose needs they can meet (something that gives light for a dark cave), and tells what happened. Story `index` is a function of (seed, index, vocabulary) alone: the same bytes on every machine, in any order, by any number of threads.
+ *
+ * The chat author asks a chat service (tinystories/chat.h): the prompt of story `index` is a function of (seed, index, vocabulary, template), and so is
+ * what of it is drawn: the same words and features that the embedded author would use. What the service wrote is kept in the journal of
+ * options.chat, and the stories are a function of that: whatever is in it is never asked for again, and files are written from it with the
+ * same bytes each time. Stories that were cut off, filtered or empty are not used; their indices are passed over.
  */
 #ifndef TINYSTORIES_GENERATOR_H
 #define TINYSTORIES_GENERATOR_H
 
 #include "tinystories/base.h"
+#include "tinystories/chat.h"
 
 #ifdef __cplusplus
 extern "C" {
@@ -32,7 +38,7 @@ TS_API const char *ts_feature_name(uint32_t feature);
 
 enum {
     TS_AUTHOR_EMBEDDED = 0, /* writes by itself */
-    TS_AUTHOR_CHAT = 1      /* a chat service; not in this version: TS_ERROR_UNSUPPORTED */
+    TS_AUTHOR_CHAT = 1      /* a chat service; TS_ERROR_UNSUPPORTED in a build without them */
 };
 
 typedef struct ts_generator_options {
@@ -42,11 +48,18 @@ typedef struct ts_generator_options {
     const char *vocabulary;     /* path of a vocabulary file that replaces the built-in one; NULL (the default): the built-in. See words.txt for the form */
     uint32_t author;            /* TS_AUTHOR_; default EMBEDDED */
     uint32_t features;          /* the features that may be drawn, TS_FEATURE_ bits; default all */
+    const ts_chat_options *chat; /* the service of the chat author, required for it; copied */
+    const char *prompt;         /* the chat author's template: path of a file that replaces the built-in one. See prompt.txt for the form */
+    uint32_t shard;             /* only stories whose index is `shard` modulo `shards`; default 0. Each shard needs a journal of its own */
+    uint32_t shards;            /* default 1 */
 } ts_generator_options;
 
 TS_API ts_status ts_generator_options_init(ts_generator_options *options, size_t struct_size);
 
-/* FORMAT: the vocabulary file is wrong; the detail names file, line and word. */
+/*
+ * FORMAT: the vocabulary file or the template is wrong; the detail names file, line and word or placeholder. For the chat author also what opening its
+ * journal may answer: BUSY (another run has it), MISMATCH (it was made with another seed, model, template, vocabulary, features or sampling), VERSION, FORMAT.
+ */
 TS_API ts_status ts_generator_new(ts_generator **out, ts_runtime *runtime, const ts_generator_options *options);
 TS_API void ts_generator_free(ts_generator *generator);
 
@@ -55,26 +68,43 @@ typedef struct ts_story {
     size_t struct_size;
     const char *story;    /* paragraphs divided by an empty line */
     size_t story_size;    /* bytes */
-    const char *words[3]; /* the drawn verb, noun and adjective, as in the vocabulary; each is used in the story, perhaps inflected */
-    const char *summary;  /* one or two sentences */
-    const char *source;   /* "embedded" */
+    const char *words[3]; /* the drawn verb, noun and adjective, as in the vocabulary; each is used in the story, perhaps inflected (or was asked for) */
+    const char *summary;  /* one or two sentences; "" of the chat author */
+    const char *source;   /* "embedded", or the service's model */
     uint64_t seed;        /* the generator's */
     uint64_t index;
-    uint64_t features;    /* TS_FEATURE_ bits that the story has */
+    uint64_t features;    /* TS_FEATURE_ bits that the story has; of the chat author: that were asked for */
 } ts_story;
 
-/* Writes the next story. */
+/*
+ * Writes the next story. The chat author asks for this one alone, unless the journal has it: nothing is paid for that was not asked for. It answers
+ * NETWORK (no service, or it said no), LIMIT (a bound of options.chat, or many replies in a row that cannot be used) or IO (the journal).
+ */
 TS_API ts_status ts_generator_next(ts_generator *generator, ts_story *story);
 
-/* Goes to story `index`; the next ts_generator_next gives it. */
+/* Goes to story `index`, or the first one after it that is of this shard; the next ts_generator_next gives it. */
 TS_API ts_status ts_generator_seek(ts_generator *generator, uint64_t index);
 
 /*
  * Writes `count` stories into a file, replaced as a whole: .txt (stories divided by a line `<|endoftext|>`) or .jsonl (an object a line: story, instruction
  * {words, features}, summary, source, seed, index), each also with .gz. "-" as path is refused here: use ts_generator_next.
  * Works with all threads of the runtime. `progress` (may be NULL) counts stories. CANCELLED leaves no file.
+ *
+ * The chat author asks for all stories that the journal lacks, options.chat.in_flight at a time, and writes the file when it has them. When progress returns
+ * 1 what is in flight is waited for and kept, 2 gives it up at once. On every failure what was paid for is in the journal: the next call goes on.
  */
 TS_API ts_status ts_generator_write(ts_generator *generator, uint64_t count, const char *path, ts_progress progress, void *progress_user);
+
+/* ---- the chat author alone: INVALID_ARGUMENT for the others ---- */
+
+/* The prompt of story `index`; NUL-terminated, capacity at least *size + 1, *size set also for BUFFER_TOO_SMALL. */
+TS_API ts_status ts_generator_prompt(ts_generator *generator, uint64_t index, char *text, size_t capacity, size_t *size);
+
+/* What the next `count` stories would cost at most, those that the journal has left out: requests, tokens and money of the report. Nothing is sent. */
+TS_API ts_status ts_generator_estimate(ts_generator *generator, uint64_t count, ts_chat_report *report);
+
+/* What the journal holds and has cost. */
+TS_API ts_status ts_generator_chat_report(ts_generator *generator, ts_chat_report *report);
 
 /*
  * One story as a line of JSON (no newline), as ts_generator_write writes it; NUL-terminated, capacity at least *size + 1, *size set also for

@@ -8,5 +8,7 @@ extern const char ts_words_data[]; /* words.txt */
 extern const size_t ts_words_data_size;
 extern const char ts_plots_data[]; /* plots.txt */
 extern const size_t ts_plots_data_size;
+extern const char ts_prompt_data[]; /* prompt.txt */
+extern const size_t ts_prompt_data_size;
 
 #endif

@@ -4,6 +4,7 @@
 #include "base/base.h"
 #include "format/stories.h"
 #include "generator/author.h"
+#include "generator/chat_author.h"
 #include "generator/data.h"
 #include "text/text.h"
 
@@ -13,15 +14,17 @@
 #define STORIES_IN_PIECE 8
 #define ALL_FEATURES ((1u << TS_FEATURE_COUNT) - 1)
 #define MOST_VOCABULARY (4u << 20) /* bytes of a vocabulary file */
+#define MOST_PASSED 16             /* stories of a chat service that cannot be used, in a row, before ts_generator_next gives up */
 
 struct ts_generator {
     ts_runtime *runtime;
     ts_busy busy;
     uint64_t seed, next;
-    uint32_t features;
+    uint32_t features, shard, shards;
     ts_word_list vocabulary;
     ts_grammar grammar;
     ts_draft *draft;
+    ts_chat_author *chat; /* NULL: the embedded author writes */
 };
 
 static const char *const feature_names[TS_FEATURE_COUNT] = {"Dialogue", "BadEnding", "MoralValue", "Twist", "Foreshadowing", "Conflict"};
@@ -36,7 +39,7 @@ const char *ts_feature_name(uint32_t feature)
 
 /* ---- making ---- */
 
-static const ts_generator_options defaults = {.struct_size = sizeof defaults, .features = ALL_FEATURES};
+static const ts_generator_options defaults = {.struct_size = sizeof defaults, .features = ALL_FEATURES, .shards = 1};
 
 ts_status ts_generator_options_init(ts_generator_options *options, size_t struct_size)
 {
@@ -55,11 +58,24 @@ static ts_status read_vocabulary(ts_generator *generator, const char *path)
     return status;
 }
 
+/* The first index of the shard that is not before `index`. */
+static uint64_t in_shard(const ts_generator *generator, uint64_t index)
+{
+    uint64_t shards = generator->shards;
+    return index + (generator->shard + shards - index % shards) % shards;
+}
+
 static ts_status start(ts_generator *generator, const ts_generator_options *options)
 {
     generator->seed = options->seed;
-    generator->next = options->first;
     generator->features = options->features;
+    generator->shard = options->shard;
+    generator->shards = options->shards;
+    generator->next = in_shard(generator, options->first);
+    if (options->author == TS_AUTHOR_CHAT) {
+        TS_TRY(read_vocabulary(generator, options->vocabulary));
+        return ts_chat_author_open(&generator->chat, generator->runtime, &generator->vocabulary, options);
+    }
     generator->draft = ts_allocate(generator->runtime, sizeof *generator->draft);
     if (!generator->draft)
         return TS_ERROR_OUT_OF_MEMORY;
@@ -74,10 +90,10 @@ ts_status ts_generator_new(ts_generator **out, ts_runtime *runtime, const ts_gen
         return ts_fail(TS_ERROR_INVALID_ARGUMENT, "ts_generator_new: out is NULL");
     ts_generator_options own = defaults;
     TS_TRY(ts_options_read(&own, sizeof own, options, "ts_generator_options"));
-    if (own.author == TS_AUTHOR_CHAT)
-        return ts_fail(TS_ERROR_UNSUPPORTED, "options.author is 1 (chat), which this version does not have");
-    if (own.author != TS_AUTHOR_EMBEDDED)
-        return ts_fail(TS_ERROR_INVALID_ARGUMENT, "options.author is %u, expected 0 (embedded)", own.author);
+    if (own.author != TS_AUTHOR_EMBEDDED && own.author != TS_AUTHOR_CHAT)
+        return ts_fail(TS_ERROR_INVALID_ARGUMENT, "options.author is %u, expected 0 (embedded) or 1 (chat)", own.author);
+    if (own.shards == 0 || own.shard >= own.shards)
+        return ts_fail(TS_ERROR_INVALID_ARGUMENT, "options.shard is %u of %u shards, expected one below their number", own.shard, own.shards);
     if (own.features & ~ALL_FEATURES)
         return ts_fail(TS_ERROR_INVALID_ARGUMENT, "options.features is %u, expected TS_FEATURE_ bits, at most %u", own.features, ALL_FEATURES);
     ts_runtime *acquired;
@@ -102,6 +118,7 @@ void ts_generator_free(ts_generator *generator)
     if (!generator)
         return;
     ts_runtime *runtime = generator->runtime;
+    ts_chat_author_close(generator->chat);
     if (generator->grammar.runtime)
         ts_grammar_free(&generator->grammar);
     if (generator->vocabulary.runtime)
@@ -120,17 +137,38 @@ static ts_story record_of(const ts_generator *generator, const ts_draft *draft, 
                       .seed = generator->seed, .index = index, .features = draft->features};
 }
 
+static ts_status next_embedded(ts_generator *generator, ts_story *record)
+{
+    TS_TRY(ts_author_write(generator->draft, &generator->vocabulary, &generator->grammar, generator->seed, generator->next, generator->features));
+    *record = record_of(generator, generator->draft, generator->next);
+    return TS_OK;
+}
+
+/* Passes over stories that cannot be used. */
+static ts_status next_by_chat(ts_generator *generator, ts_story *record)
+{
+    bool usable = false;
+    for (uint32_t passed = 0; passed < MOST_PASSED; passed++) {
+        TS_TRY(ts_chat_author_ask_one(generator->chat, generator->next));
+        TS_TRY(ts_chat_author_story(generator->chat, generator->next, record, &usable));
+        if (usable)
+            return TS_OK;
+        generator->next += generator->shards;
+    }
+    return ts_fail(TS_ERROR_LIMIT, "%d replies of the chat service in a row cannot be used: they are cut off, filtered or empty", MOST_PASSED);
+}
+
 ts_status ts_generator_next(ts_generator *generator, ts_story *story)
 {
     if (!generator || !story)
         return ts_fail(TS_ERROR_INVALID_ARGUMENT, "ts_generator_next: generator or story is NULL");
     if (!ts_busy_enter(&generator->busy))
         return ts_fail(TS_ERROR_BUSY, "the generator is used by another thread");
-    ts_status status = ts_author_write(generator->draft, &generator->vocabulary, &generator->grammar, generator->seed, generator->next, generator->features);
+    ts_story record;
+    ts_status status = generator->chat ? next_by_chat(generator, &record) : next_embedded(generator, &record);
     if (status == TS_OK) {
-        ts_story record = record_of(generator, generator->draft, generator->next);
         status = ts_report_write(story, &record, sizeof record, "ts_story");
-        generator->next += status == TS_OK;
+        generator->next += status == TS_OK ? generator->shards : 0;
     }
     ts_busy_leave(&generator->busy);
     return status;
@@ -142,7 +180,7 @@ ts_status ts_generator_seek(ts_generator *generator, uint64_t index)
         return ts_fail(TS_ERROR_INVALID_ARGUMENT, "ts_generator_seek: generator is NULL");
     if (!ts_busy_enter(&generator->busy))
         return ts_fail(TS_ERROR_BUSY, "the generator is used by another thread");
-    generator->next = index;
+    generator->next = in_shard(generator, index);
     ts_busy_leave(&generator->busy);
     return TS_OK;
 }
@@ -219,7 +257,7 @@ typedef struct block {
     ts_draft *drafts;   /* one a worker */
     ts_bytes *lines;    /* one a story */
     ts_status *statuses; /* one a story */
-    uint64_t first;
+    uint64_t first, step;
     bool json;
 } block;
 
@@ -230,10 +268,11 @@ static void write_stories(void *argument, size_t begin, size_t end, size_t worke
     ts_draft *draft = &b->drafts[worker];
     for (size_t i = begin; i < end; i++) {
         b->lines[i].size = 0;
-        b->statuses[i] = ts_author_write(draft, &generator->vocabulary, &generator->grammar, generator->seed, b->first + i, generator->features);
+        uint64_t index = b->first + i * b->step;
+        b->statuses[i] = ts_author_write(draft, &generator->vocabulary, &generator->grammar, generator->seed, index, generator->features);
         if (b->statuses[i] != TS_OK)
             continue;
-        ts_story record = record_of(generator, draft, b->first + i);
+        ts_story record = record_of(generator, draft, index);
         b->statuses[i] = b->json ? add_json(&b->lines[i], &record) : ts_bytes_add(&b->lines[i], draft->story, draft->story_size);
     }
 }
@@ -242,11 +281,11 @@ static ts_status write_blocks(ts_generator *generator, block *b, ts_story_writer
 {
     for (uint64_t done = 0; done < count;) {
         size_t now = (size_t)TS_MIN(count - done, (uint64_t)STORIES_IN_BLOCK);
-        b->first = generator->next + done;
+        b->first = generator->next + done * b->step;
         ts_parallel(generator->runtime, now, STORIES_IN_PIECE, write_stories, b);
         for (size_t i = 0; i < now; i++) {
             if (b->statuses[i] != TS_OK)
-                return ts_fail(b->statuses[i], "story %llu could not be written", (unsigned long long)(b->first + i));
+                return ts_fail(b->statuses[i], "story %llu could not be written", (unsigned long long)(b->first + i * b->step));
             ts_story_writer_add(writer, b->lines[i].data, b->lines[i].size);
         }
         done += now;
@@ -261,7 +300,7 @@ static ts_status write_file(ts_generator *generator, uint64_t count, const char 
     ts_runtime *runtime = generator->runtime;
     ts_story_writer *writer;
     TS_TRY(ts_story_writer_open(&writer, runtime, path));
-    block b = {.generator = generator, .json = ts_story_writer_is_jsonl(writer)};
+    block b = {.generator = generator, .step = generator->shards, .json = ts_story_writer_is_jsonl(writer)};
     b.drafts = ts_allocate_array(runtime, ts_runtime_threads(runtime), sizeof *b.drafts);
     b.lines = ts_allocate_array(runtime, STORIES_IN_BLOCK, sizeof *b.lines);
     b.statuses = ts_allocate_array(runtime, STORIES_IN_BLOCK, sizeof *b.statuses);
@@ -280,7 +319,45 @@ static ts_status write_file(ts_generator *generator, uint64_t count, const char 
     ts_release(runtime, b.drafts);
     ts_release(runtime, b.lines);
     ts_release(runtime, b.statuses);
-    generator->next += status == TS_OK ? count : 0;
+    generator->next += status == TS_OK ? count * generator->shards : 0;
+    return status;
+}
+
+/* The first `count` stories of the range that can be used; the range ends behind the last one of them. */
+static ts_status write_answers(ts_generator *generator, ts_story_writer *writer, ts_story_range *range, uint64_t count)
+{
+    ts_bytes line = {.runtime = generator->runtime};
+    uint64_t written = 0, i = 0;
+    ts_status status = TS_OK;
+    for (; status == TS_OK && i < range->count && written < count; i++) {
+        ts_story story;
+        bool usable;
+        status = ts_chat_author_story(generator->chat, range->first + i * range->step, &story, &usable);
+        if (status != TS_OK || !usable)
+            continue;
+        line.size = 0;
+        status = ts_story_writer_is_jsonl(writer) ? add_json(&line, &story) : ts_bytes_add(&line, story.story, story.story_size);
+        if (status == TS_OK)
+            ts_story_writer_add(writer, line.data, line.size);
+        written++;
+    }
+    range->count = i;
+    ts_bytes_free(&line);
+    return status;
+}
+
+static ts_status write_by_chat(ts_generator *generator, uint64_t count, const char *path, ts_progress progress, void *user)
+{
+    ts_story_range range = {.first = generator->next, .count = count, .step = generator->shards};
+    ts_story_writer *writer;
+    TS_TRY(ts_chat_author_ask(generator->chat, &range, progress, user));
+    TS_TRY(ts_story_writer_open(&writer, generator->runtime, path));
+    ts_status status = write_answers(generator, writer, &range, count);
+    if (status == TS_OK)
+        status = ts_story_writer_commit(writer);
+    else
+        ts_story_writer_abandon(writer);
+    generator->next += status == TS_OK ? range.count * range.step : 0;
     return status;
 }
 
@@ -292,7 +369,63 @@ ts_status ts_generator_write(ts_generator *generator, uint64_t count, const char
         return ts_fail(TS_ERROR_INVALID_ARGUMENT, "ts_generator_write: the path is '-', expected a file; for output elsewhere use ts_generator_next");
     if (!ts_busy_enter(&generator->busy))
         return ts_fail(TS_ERROR_BUSY, "the generator is used by another thread");
-    ts_status status = write_file(generator, count, path, progress, progress_user);
+    ts_status status = generator->chat ? write_by_chat(generator, count, path, progress, progress_user)
+                                       : write_file(generator, count, path, progress, progress_user);
+    ts_busy_leave(&generator->busy);
+    return status;
+}
+
+/* ---- the chat author alone ---- */
+
+/* Takes the generator for a call that only the chat author has; ts_busy_leave gives it back. */
+static ts_status enter_chat(ts_generator *generator, const char *call)
+{
+    if (!generator)
+        return ts_fail(TS_ERROR_INVALID_ARGUMENT, "%s: generator is NULL", call);
+    if (!generator->chat)
+        return ts_fail(TS_ERROR_INVALID_ARGUMENT, "%s: the generator's author is no chat service", call);
+    return ts_busy_enter(&generator->busy) ? TS_OK : ts_fail(TS_ERROR_BUSY, "the generator is used by another thread");
+}
+
+ts_status ts_generator_prompt(ts_generator *generator, uint64_t index, char *text, size_t capacity, size_t *size)
+{
+    const char *prompt;
+    size_t length;
+    if (!size || (!text && capacity > 0))
+        return ts_fail(TS_ERROR_INVALID_ARGUMENT, "ts_generator_prompt: text or size is NULL");
+    TS_TRY(enter_chat(generator, "ts_generator_prompt"));
+    ts_status status = ts_chat_author_prompt(generator->chat, index, &prompt, &length);
+    if (status == TS_OK) {
+        *size = length;
+        if (length + 1 > capacity)
+            status = ts_fail(TS_ERROR_BUFFER_TOO_SMALL, "ts_generator_prompt: the prompt has %zu bytes and a NUL, the buffer %zu", length, capacity);
+        else {
+            memcpy(text, prompt, length);
+            text[length] = 0;
+        }
+    }
+    ts_busy_leave(&generator->busy);
+    return status;
+}
+
+ts_status ts_generator_estimate(ts_generator *generator, uint64_t count, ts_chat_report *report)
+{
+    ts_chat_report own;
+    TS_TRY(enter_chat(generator, "ts_generator_estimate"));
+    ts_story_range range = {.first = generator->next, .count = count, .step = generator->shards};
+    ts_status status = ts_chat_author_estimate(generator->chat, &range, &own);
+    if (status == TS_OK)
+        status = ts_report_write(report, &own, sizeof own, "ts_chat_report");
+    ts_busy_leave(&generator->busy);
+    return status;
+}
+
+ts_status ts_generator_chat_report(ts_generator *generator, ts_chat_report *report)
+{
+    ts_chat_report own;
+    TS_TRY(enter_chat(generator, "ts_generator_chat_report"));
+    ts_chat_author_report(generator->chat, &own);
+    ts_status status = ts_report_write(report, &own, sizeof own, "ts_chat_report");
     ts_busy_leave(&generator->busy);
     return status;
 }

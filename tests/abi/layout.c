@@ -277,6 +277,59 @@ FIELD(ts_trainer_report, due, uint32_t, 120, 4);
 FIELD(ts_trainer_report, reserved, uint32_t, 124, 4);
 #endif
 
+/* ---- chat.h ---- */
+
+#if LP64
+SIZE(ts_chat_options, 208);
+FIELD(ts_chat_options, struct_size, size_t, 0, 8);
+FIELD(ts_chat_options, base_url, const char *, 8, 8);
+FIELD(ts_chat_options, model, const char *, 16, 8);
+FIELD(ts_chat_options, journal, const char *, 24, 8);
+FIELD(ts_chat_options, key, const char *, 32, 8);
+FIELD(ts_chat_options, key_file, const char *, 40, 8);
+FIELD(ts_chat_options, read_key, int32_t (*)(void *, char *, size_t), 48, 8);
+FIELD(ts_chat_options, key_user, void *, 56, 8);
+FIELD(ts_chat_options, ca_file, const char *, 64, 8);
+FIELD(ts_chat_options, proxy, const char *, 72, 8);
+FIELD(ts_chat_options, prices, const char *, 80, 8);
+FIELD(ts_chat_options, extra, const char *, 88, 8);
+FIELD(ts_chat_options, temperature, double, 96, 8);
+FIELD(ts_chat_options, top_p, double, 104, 8);
+FIELD(ts_chat_options, connect_seconds, double, 112, 8);
+FIELD(ts_chat_options, silent_seconds, double, 120, 8);
+FIELD(ts_chat_options, total_seconds, double, 128, 8);
+FIELD(ts_chat_options, max_money, double, 136, 8);
+FIELD(ts_chat_options, max_seconds, double, 144, 8);
+FIELD(ts_chat_options, requests_per_minute, double, 152, 8);
+FIELD(ts_chat_options, tokens_per_minute, double, 160, 8);
+FIELD(ts_chat_options, max_requests, uint64_t, 168, 8);
+FIELD(ts_chat_options, max_tokens, uint64_t, 176, 8);
+FIELD(ts_chat_options, reply_tokens, uint32_t, 184, 4);
+FIELD(ts_chat_options, old_names, uint32_t, 188, 4);
+FIELD(ts_chat_options, in_flight, uint32_t, 192, 4);
+FIELD(ts_chat_options, attempts, uint32_t, 196, 4);
+FIELD(ts_chat_options, stream, uint32_t, 200, 4);
+FIELD(ts_chat_options, send_seed, uint32_t, 204, 4);
+
+SIZE(ts_chat_report, 128);
+FIELD(ts_chat_report, struct_size, size_t, 0, 8);
+FIELD(ts_chat_report, requests, uint64_t, 8, 8);
+FIELD(ts_chat_report, answered, uint64_t, 16, 8);
+FIELD(ts_chat_report, cut, uint64_t, 24, 8);
+FIELD(ts_chat_report, filtered, uint64_t, 32, 8);
+FIELD(ts_chat_report, invalid, uint64_t, 40, 8);
+FIELD(ts_chat_report, retries, uint64_t, 48, 8);
+FIELD(ts_chat_report, unknown, uint64_t, 56, 8);
+FIELD(ts_chat_report, possibly_paid_twice, uint64_t, 64, 8);
+FIELD(ts_chat_report, prompt_tokens, uint64_t, 72, 8);
+FIELD(ts_chat_report, completion_tokens, uint64_t, 80, 8);
+FIELD(ts_chat_report, estimated_tokens, uint64_t, 88, 8);
+FIELD(ts_chat_report, reserved_tokens, uint64_t, 96, 8);
+FIELD(ts_chat_report, damaged_lines, uint64_t, 104, 8);
+FIELD(ts_chat_report, money, double, 112, 8);
+FIELD(ts_chat_report, reserved_money, double, 120, 8);
+#endif
+
 /* ---- generator.h ---- */
 
 VALUE(TS_FEATURE_DIALOGUE, 1);
@@ -290,13 +343,17 @@ VALUE(TS_AUTHOR_EMBEDDED, 0);
 VALUE(TS_AUTHOR_CHAT, 1);
 
 #if LP64
-SIZE(ts_generator_options, 40);
+SIZE(ts_generator_options, 64);
 FIELD(ts_generator_options, struct_size, size_t, 0, 8);
 FIELD(ts_generator_options, seed, uint64_t, 8, 8);
 FIELD(ts_generator_options, first, uint64_t, 16, 8);
 FIELD(ts_generator_options, vocabulary, const char *, 24, 8);
 FIELD(ts_generator_options, author, uint32_t, 32, 4);
 FIELD(ts_generator_options, features, uint32_t, 36, 4);
+FIELD(ts_generator_options, chat, const ts_chat_options *, 40, 8);
+FIELD(ts_generator_options, prompt, const char *, 48, 8);
+FIELD(ts_generator_options, shard, uint32_t, 56, 4);
+FIELD(ts_generator_options, shards, uint32_t, 60, 4);
 
 SIZE(ts_story, 88);
 FIELD(ts_story, struct_size, size_t, 0, 8);

@@ -116,6 +116,7 @@ ts_reallocate_hook = CFUNCTYPE(c_void_p, c_void_p, c_void_p, c_size_t)
 ts_release_hook = CFUNCTYPE(None, c_void_p, c_void_p)
 ts_log_hook = CFUNCTYPE(None, c_void_p, c_int32, c_char_p)
 ts_read_hook = CFUNCTYPE(c_int32, c_void_p, c_uint64, c_void_p, c_size_t)
+ts_read_key = CFUNCTYPE(c_int32, c_void_p, POINTER(c_char), c_size_t)
 ts_next_text = CFUNCTYPE(c_int32, c_void_p, POINTER(c_char_p), POINTER(c_size_t))
 ts_progress = CFUNCTYPE(c_int32, c_void_p, c_uint64, c_uint64)
 
@@ -211,9 +212,26 @@ class ts_dataset_statistics(Structure):
                 ("once_occurrence_share", c_double), ("dialogue_share", c_double), ("gzip_share", c_double), ("gzip_ratio", c_double)]
 
 
+class ts_chat_options(Structure):
+    _fields_ = [("struct_size", c_size_t), ("base_url", c_char_p), ("model", c_char_p), ("journal", c_char_p), ("key", c_char_p),
+                ("key_file", c_char_p), ("read_key", ts_read_key), ("key_user", c_void_p), ("ca_file", c_char_p), ("proxy", c_char_p),
+                ("prices", c_char_p), ("extra", c_char_p), ("temperature", c_double), ("top_p", c_double), ("connect_seconds", c_double),
+                ("silent_seconds", c_double), ("total_seconds", c_double), ("max_money", c_double), ("max_seconds", c_double),
+                ("requests_per_minute", c_double), ("tokens_per_minute", c_double), ("max_requests", c_uint64), ("max_tokens", c_uint64),
+                ("reply_tokens", c_uint32), ("old_names", c_uint32), ("in_flight", c_uint32), ("attempts", c_uint32), ("stream", c_uint32),
+                ("send_seed", c_uint32)]
+
+
+class ts_chat_report(Structure):
+    _fields_ = [("struct_size", c_size_t), ("requests", c_uint64), ("answered", c_uint64), ("cut", c_uint64), ("filtered", c_uint64),
+                ("invalid", c_uint64), ("retries", c_uint64), ("unknown", c_uint64), ("possibly_paid_twice", c_uint64),
+                ("prompt_tokens", c_uint64), ("completion_tokens", c_uint64), ("estimated_tokens", c_uint64), ("reserved_tokens", c_uint64),
+                ("damaged_lines", c_uint64), ("money", c_double), ("reserved_money", c_double)]
+
+
 class ts_generator_options(Structure):
     _fields_ = [("struct_size", c_size_t), ("seed", c_uint64), ("first", c_uint64), ("vocabulary", c_char_p), ("author", c_uint32),
-                ("features", c_uint32)]
+                ("features", c_uint32), ("chat", POINTER(ts_chat_options)), ("prompt", c_char_p), ("shard", c_uint32), ("shards", c_uint32)]
 
 
 class ts_story(Structure):
@@ -313,12 +331,16 @@ FUNCTIONS = {
     "ts_sampler_run_for": (ts_status, [_sampler, c_uint64, POINTER(POINTER(c_char)), _size]),
     "ts_sampler_cancel": (None, [_sampler]),
     "ts_feature_name": (c_char_p, [c_uint32]),
+    "ts_chat_options_init": (ts_status, [POINTER(ts_chat_options), c_size_t]),
     "ts_generator_options_init": (ts_status, [POINTER(ts_generator_options), c_size_t]),
     "ts_generator_new": (ts_status, [POINTER(_generator), _runtime, POINTER(ts_generator_options)]),
     "ts_generator_free": (None, [_generator]),
     "ts_generator_next": (ts_status, [_generator, POINTER(ts_story)]),
     "ts_generator_seek": (ts_status, [_generator, c_uint64]),
     "ts_generator_write": (ts_status, [_generator, c_uint64, c_char_p, ts_progress, c_void_p]),
+    "ts_generator_prompt": (ts_status, [_generator, c_uint64, POINTER(c_char), c_size_t, _size]),
+    "ts_generator_estimate": (ts_status, [_generator, c_uint64, POINTER(ts_chat_report)]),
+    "ts_generator_chat_report": (ts_status, [_generator, POINTER(ts_chat_report)]),
     "ts_story_json": (ts_status, [POINTER(ts_story), POINTER(c_char), c_size_t, _size]),
     "ts_generator_words": (_strings, [_generator, c_uint32, _size]),
     "ts_dataset_options_init": (ts_status, [POINTER(ts_dataset_options), c_size_t]),

@@ -5,10 +5,11 @@ from __future__ import annotations
 import ctypes
 import dataclasses
 import enum
-from typing import Any, Iterator, List, Optional, Tuple
+from typing import Any, Callable, Iterator, List, Optional, Tuple, Union
 
 from . import _c
-from ._handle import Handle, Path, Progress, fill, integer, interruptible, make, member, options_of, path_bytes, progress_callback, report_of
+from ._handle import (Handle, Path, Progress, callback, fill, integer, interruptible, make, member, options_of, path_bytes, progress_callback, report_of,
+                      text_bytes)
 from .errors import BufferTooSmallError
 from .runtime import Runtime, runtime_pointer
 
@@ -26,7 +27,7 @@ class Feature(enum.IntFlag):
 
 class Author(enum.IntEnum):
     EMBEDDED = _c.TS_AUTHOR_EMBEDDED  # writes by itself
-    CHAT = _c.TS_AUTHOR_CHAT  # a chat service; UnsupportedError in this version
+    CHAT = _c.TS_AUTHOR_CHAT  # a chat service
 
 
 class WordKind(enum.IntEnum):
@@ -34,6 +35,87 @@ class WordKind(enum.IntEnum):
     NOUNS = 1
     ADJECTIVES = 2
     ALL = 3  # every form of every word that a story may hold
+
+
+_CHAT_TEXTS = ("base_url", "model", "key", "proxy", "extra")
+_CHAT_PATHS = ("journal", "key_file", "ca_file", "prices")
+_CHAT_NUMBERS = tuple(name for name, kind in _c.ts_chat_options._fields_[1:] if kind in (ctypes.c_double, ctypes.c_uint32, ctypes.c_uint64))
+
+
+class Chat:
+    """A chat service for generators: Chat(model="...", journal="stories.journal", key=...). It holds options alone; a generator opens the service.
+
+    Required: model, and journal, the path of the file where replies are kept. Texts: base_url, model, key, proxy, extra (JSON). Paths: journal, key_file,
+    ca_file, prices. read_key: a function that returns the key. Numbers: temperature, top_p, connect_seconds, silent_seconds, total_seconds,
+    max_money, max_seconds, requests_per_minute, tokens_per_minute, max_requests, max_tokens, reply_tokens, old_names, in_flight, attempts, stream,
+    send_seed. What they mean tinystories/chat.h tells. Nothing is taken from the environment; the key is not in repr(), and it cannot be pickled.
+    """
+
+    __slots__ = ("_options", "_kept", "_read_key")
+
+    def __init__(self, *, read_key: Optional[Callable[[], Union[str, bytes]]] = None, **values: Any) -> None:
+        self._options = options_of(_c.ts_chat_options, _c.library.ts_chat_options_init)
+        self._kept: List[bytes] = []
+        numbers = {}
+        for name, value in values.items():
+            if value is None:
+                continue
+            if name in _CHAT_TEXTS or name in _CHAT_PATHS:
+                self._set(name, path_bytes(value) if name in _CHAT_PATHS else text_bytes(value))
+            else:
+                numbers[name] = value
+        fill(self._options, numbers, _CHAT_TEXTS + _CHAT_PATHS + _CHAT_NUMBERS)
+        self._read_key = None
+        if read_key is not None:
+            self._read_key = callback(_c.ts_read_key, lambda user, key, capacity: _give_key(read_key, key, capacity))
+            self._options.read_key = self._read_key
+
+    def _set(self, name: str, value: bytes) -> None:
+        if b"\0" in value:
+            raise ValueError(f"{name} must not contain a null byte")
+        self._kept.append(value)
+        setattr(self._options, name, value)
+
+    def __repr__(self) -> str:
+        return f"Chat(model={(self._options.model or b'').decode(errors='replace')!r})"
+
+    def __reduce__(self) -> Any:
+        raise TypeError("a Chat cannot be pickled: it may hold a key")
+
+
+def _give_key(read_key: Callable[[], Union[str, bytes]], key: Any, capacity: int) -> bool:
+    given = text_bytes(read_key())
+    if len(given) >= capacity:
+        raise ValueError("the key is too long")
+    if b"\0" in given:
+        raise ValueError("the key must not contain a null byte")
+    ctypes.memmove(key, given + b"\0", len(given) + 1)
+    return False
+
+
+@dataclasses.dataclass(frozen=True)
+class ChatReport:
+    """What a journal holds and has cost, all runs together; of an estimate: what it would be. The fields are those of ts_chat_report."""
+
+    requests: int
+    answered: int
+    cut: int
+    filtered: int
+    invalid: int
+    retries: int
+    unknown: int
+    possibly_paid_twice: int
+    prompt_tokens: int
+    completion_tokens: int
+    estimated_tokens: int
+    reserved_tokens: int
+    damaged_lines: int
+    money: float
+    reserved_money: float
+
+    @classmethod
+    def _of(cls, report: Any) -> "ChatReport":
+        return cls(**{field.name: getattr(report, field.name) for field in dataclasses.fields(cls)})
 
 
 @dataclasses.dataclass(frozen=True)
@@ -79,17 +161,24 @@ class Generator(Handle):
     time (BusyError).
 
     seed: 0 to 2**64 - 1. first: index of the first story. vocabulary: path of a file that replaces the built-in words (FormatError names file, line and
-    word). features: those that may be drawn; None: all.
+    word). features: those that may be drawn; None: all. author: "embedded", or "chat", which is the default when `chat` is given: the Chat that writes.
+    prompt: path of a template for the chat author. shard, shards: only stories whose index is `shard` modulo `shards`.
     """
 
-    def __init__(self, seed: int = 0, first: int = 0, vocabulary: Optional[Path] = None, features: Optional[int] = None, author: Any = Author.EMBEDDED,
-                 runtime: Optional[Runtime] = None) -> None:
+    def __init__(self, seed: int = 0, first: int = 0, vocabulary: Optional[Path] = None, features: Optional[int] = None, author: Any = None,
+                 runtime: Optional[Runtime] = None, chat: Optional[Chat] = None, prompt: Optional[Path] = None, shard: int = 0,
+                 shards: int = 1) -> None:
         shared, options = runtime_pointer(runtime), options_of(_c.ts_generator_options, _c.library.ts_generator_options_init)
-        values = {"seed": seed, "first": first, "author": member(Author, author, "author")}
+        if author is None:
+            author = Author.EMBEDDED if chat is None else Author.CHAT
+        values = {"seed": seed, "first": first, "author": member(Author, author, "author"), "shard": shard, "shards": shards}
         if features is not None:
             values["features"] = features
-        fill(options, values, ("seed", "first", "author", "features"))
+        fill(options, values, ("seed", "first", "author", "features", "shard", "shards"))
         options.vocabulary = None if vocabulary is None else path_bytes(vocabulary)
+        options.prompt = None if prompt is None else path_bytes(prompt)
+        if chat is not None:
+            options.chat = ctypes.pointer(chat._options)
         self._pointer = make(_c.ts_generator, _c.library.ts_generator_free,
                              lambda out: _c.library.ts_generator_new(out, shared, ctypes.byref(options)), (shared,))
 
@@ -109,10 +198,33 @@ class Generator(Handle):
 
     def write(self, count: int, path: Path, progress: Optional[Progress] = None) -> None:
         """Writes the next `count` stories into a .txt or .jsonl file (each also .gz), replaced as a whole. progress(done, total) counts stories; when it
-        returns something true (CancelledError) or raises, no file is left."""
+        returns something true (CancelledError) or raises, no file is left; replies of a chat service that are on their way are waited for and kept."""
         number, where, watch = integer(count, "count", ctypes.c_uint64), path_bytes(path), progress_callback(progress)
         with interruptible():
             _c.library.ts_generator_write(self._c, number, where, watch, None)
+
+    def prompt(self, index: int) -> str:
+        """What the chat service is asked for story `index`."""
+        pointer, number, size, capacity = self._c, integer(index, "index", ctypes.c_uint64), ctypes.c_size_t(), 1024
+        while True:
+            text = ctypes.create_string_buffer(capacity)
+            try:
+                _c.library.ts_generator_prompt(pointer, number, text, capacity, ctypes.byref(size))
+                return text.raw[: size.value].decode()
+            except BufferTooSmallError:
+                capacity = size.value + 1
+
+    def estimate(self, count: int) -> ChatReport:
+        """What the next `count` stories would cost at most of the chat service, those in the journal left out. Nothing is sent."""
+        report = report_of(_c.ts_chat_report)
+        _c.library.ts_generator_estimate(self._c, integer(count, "count", ctypes.c_uint64), ctypes.byref(report))
+        return ChatReport._of(report)
+
+    def chat_report(self) -> ChatReport:
+        """What the chat service's journal holds and has cost."""
+        report = report_of(_c.ts_chat_report)
+        _c.library.ts_generator_chat_report(self._c, ctypes.byref(report))
+        return ChatReport._of(report)
 
     def words(self, kind: Any = WordKind.ALL) -> List[str]:
         """The vocabulary: "verbs", "nouns", "adjectives", or "all" for every form of every word that a story may hold."""

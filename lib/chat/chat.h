@@ -1,0 +1,53 @@
+/*
+ * The room of chat services: work that is paid for, asked for once, and kept. What the generator and the evaluator may use of it.
+ *
+ * A job is a number; its prompt is a function of it. Once a job is answered its text stands in the journal for good.
+ */
+#ifndef TS_CHAT_H
+#define TS_CHAT_H
+
+#include "tinystories/chat.h"
+
+#include "base/base.h"
+
+typedef struct ts_chat ts_chat;
+
+typedef enum ts_chat_answer {
+    TS_CHAT_NONE,    /* not asked, or not answered yet */
+    TS_CHAT_TEXT,    /* ts_chat_text has it */
+    TS_CHAT_UNUSABLE /* cut, filtered, refused or not to be read: it will not be asked again */
+} ts_chat_answer;
+
+/* Jobs first, first + step, ...: `count` of them, all below 2^53. */
+typedef struct ts_chat_jobs {
+    uint64_t first, count, step;
+    void *user;
+    ts_status (*prompt)(void *user, uint64_t job, ts_bytes *prompt); /* appends the prompt, always the same one for a job */
+} ts_chat_jobs;
+
+/*
+ * Opens the journal and prepares the connections; nothing is sent. `configuration` is a fingerprint of everything that the prompts are made of:
+ * MISMATCH if the journal was made for others. INVALID_ARGUMENT names the option.
+ */
+ts_status ts_chat_open(ts_chat **out, ts_runtime *runtime, const ts_chat_options *options, uint64_t configuration);
+void ts_chat_close(ts_chat *chat);
+
+/*
+ * Has every one of the jobs answered that is not yet. On every way out what is in flight was waited for and is in the journal, but for progress that
+ * returns 2 or more: that gives up at once what is in flight. LIMIT: a bound of the options; NETWORK: the service said no for good, or too often; IO:
+ * the journal cannot be written, so that nothing more may be paid; CANCELLED. The next call goes on. progress counts answered jobs.
+ */
+ts_status ts_chat_run(ts_chat *chat, const ts_chat_jobs *jobs, ts_progress progress, void *progress_user);
+
+ts_chat_answer ts_chat_answer_of(const ts_chat *chat, uint64_t job);
+/* Appends the text of a job that has one, without white space at its ends. */
+ts_status ts_chat_text(ts_chat *chat, uint64_t job, ts_bytes *text);
+
+/* What is in the journal so far. */
+void ts_chat_totals(const ts_chat *chat, ts_chat_report *report);
+/* What the jobs that are not answered would cost at most: tokens, requests and money alone. */
+ts_status ts_chat_estimate(ts_chat *chat, const ts_chat_jobs *jobs, ts_chat_report *report);
+
+const char *ts_chat_model(const ts_chat *chat);
+
+#endif

@@ -1,0 +1,60 @@
+/* The room's interface in a build without chat services: the same symbols, one answer. */
+#include "chat/chat.h"
+
+static ts_status absent(void)
+{
+    return ts_fail(TS_ERROR_UNSUPPORTED, "this build of the library reaches no chat services");
+}
+
+ts_status ts_chat_options_init(ts_chat_options *options, size_t struct_size)
+{
+    (void)options, (void)struct_size;
+    return absent();
+}
+
+ts_status ts_chat_open(ts_chat **out, ts_runtime *runtime, const ts_chat_options *options, uint64_t configuration)
+{
+    (void)out, (void)runtime, (void)options, (void)configuration;
+    return absent();
+}
+
+void ts_chat_close(ts_chat *chat)
+{
+    (void)chat;
+}
+
+ts_status ts_chat_run(ts_chat *chat, const ts_chat_jobs *jobs, ts_progress progress, void *progress_user)
+{
+    (void)chat, (void)jobs, (void)progress, (void)progress_user;
+    return absent();
+}
+
+ts_chat_answer ts_chat_answer_of(const ts_chat *chat, uint64_t job)
+{
+    (void)chat, (void)job;
+    return TS_CHAT_NONE;
+}
+
+ts_status ts_chat_text(ts_chat *chat, uint64_t job, ts_bytes *text)
+{
+    (void)chat, (void)job, (void)text;
+    return absent();
+}
+
+void ts_chat_totals(const ts_chat *chat, ts_chat_report *report)
+{
+    (void)chat;
+    *report = (ts_chat_report){.struct_size = sizeof *report};
+}
+
+ts_status ts_chat_estimate(ts_chat *chat, const ts_chat_jobs *jobs, ts_chat_report *report)
+{
+    (void)chat, (void)jobs, (void)report;
+    return absent();
+}
+
+const char *ts_chat_model(const ts_chat *chat)
+{
+    (void)chat;
+    return "";
+}

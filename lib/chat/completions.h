@@ -1,0 +1,56 @@
+/*
+ * Chat completions as OpenAI and those compatible with it speak: a request as JSON, a reply of JSON or of server-sent events, and what a reply that
+ * is none means for the run.
+ */
+#ifndef TS_CHAT_COMPLETIONS_H
+#define TS_CHAT_COMPLETIONS_H
+
+#include "chat/http.h"
+#include "tinystories/chat.h"
+
+/* ---- request ---- */
+
+/* Appends the body of a request; `seed` is sent if options->send_seed. extra was checked by ts_completion_check_extra. */
+ts_status ts_completion_write(ts_bytes *body, const ts_chat_options *options, const char *prompt, size_t size, uint64_t seed);
+
+/* INVALID_ARGUMENT: extra is no JSON object, or holds a member that the library writes itself. */
+ts_status ts_completion_check_extra(ts_runtime *runtime, const ts_chat_options *options);
+
+/* ---- reply ---- */
+
+typedef enum ts_verdict {
+    TS_VERDICT_TEXT,     /* a text that can be used */
+    TS_VERDICT_CUT,      /* stopped at its bound of tokens: paid, not used */
+    TS_VERDICT_FILTERED, /* refused or filtered: not used */
+    TS_VERDICT_INVALID,  /* a reply of 200 that cannot be read, or is empty: perhaps paid; to be asked again a few times */
+    TS_VERDICT_RETRY,    /* not paid, to be sent again: 409, 429, 503, 529 */
+    TS_VERDICT_DOUBT,    /* to be sent again, but it may have been paid: 408, 500, 502, 504, no whole reply */
+    TS_VERDICT_WRONG,    /* not paid; the service does not take this request: 400, 413, 422 and other 4xx */
+    TS_VERDICT_STOP      /* not paid, and nor will any other request be: key, quota, model, redirect, certificate */
+} ts_verdict;
+
+typedef struct ts_completion {
+    ts_verdict verdict;
+    ts_bytes text;    /* what was written, also if it is not used */
+    char finish[24];  /* finish_reason, "" if there was none */
+    char detail[320]; /* of a failure: code, type and message */
+    bool counted;     /* the service said how many tokens */
+    uint64_t prompt_tokens, completion_tokens;
+} ts_completion;
+
+/* Reads a reply into a completion whose text.runtime is set; the text is emptied first. Only memory can fail. */
+ts_status ts_completion_read(ts_completion *completion, ts_runtime *runtime, const ts_http_reply *reply);
+
+/* ---- events.c: server-sent events ---- */
+
+/* Takes the next event's data (lines joined by newlines) out of a stream; false at its end. An event that the end cuts off is none. */
+typedef struct ts_events {
+    const char *text;
+    size_t size, at;
+    ts_bytes data;
+    ts_status status; /* of memory */
+} ts_events;
+
+bool ts_events_next(ts_events *events);
+
+#endif

@@ -1,0 +1,68 @@
+/*
+ * A run in rounds: jobs go through slots, each from its intent in the journal to its result in the journal. One round takes the replies that came,
+ * chooses what to send next, puts all of that on the disk at once, sends, and waits. Private to the client.
+ */
+#ifndef TS_CHAT_ROUNDS_H
+#define TS_CHAT_ROUNDS_H
+
+#include "chat/chat.h"
+#include "chat/completions.h"
+#include "chat/cost.h"
+#include "chat/http.h"
+#include "chat/journal.h"
+#include "chat/limits.h"
+
+enum { TS_CHAT_DETAIL_SIZE = 512 };
+
+/* HELD: the service did not take it, and takes others perhaps no more */
+typedef enum slot_state { SLOT_FREE, SLOT_WAITING, SLOT_READY, SLOT_SENT, SLOT_HELD } slot_state;
+
+typedef struct slot {
+    slot_state state;
+    uint64_t job;
+    double due; /* WAITING: when to send it */
+    ts_bytes body;
+    size_t prompt_size;
+    ts_cost reserve;
+    uint32_t failures, limited, invalid;
+} slot;
+
+struct ts_chat {
+    ts_runtime *runtime;
+    ts_chat_options options;
+    char *model, *extra;
+    ts_transport transport;
+    ts_journal journal;
+    ts_prices prices;
+    ts_limits limits;
+    ts_completion completion; /* of the reply that is looked at */
+    ts_bytes prompt;
+    slot *slots;
+    size_t in_flight;
+    double tokens_in_flight;
+    uint64_t run_seed; /* scatters waits */
+    uint32_t wrong;    /* in a row */
+    /* of the run that is going on */
+    const ts_chat_jobs *jobs;
+    uint64_t next, answered, settled; /* jobs looked at; answered, on the disk; answered, on their way there */
+    ts_status stop;                   /* why nothing more is sent */
+    char detail[TS_CHAT_DETAIL_SIZE];
+    double began, disk_failed, told; /* disk_failed: since when the journal cannot be written, or -1 */
+};
+
+/* Only the transport can fail; what else goes wrong stops the run: chat->stop. */
+ts_status ts_chat_round(ts_chat *chat);
+
+/* Whether there is nothing left to do: all jobs are answered and on the disk, or the run was stopped and nothing is in flight. */
+bool ts_chat_is_over(const ts_chat *chat);
+bool ts_chat_all_answered(const ts_chat *chat);
+
+/* From now on nothing is sent; the first reason is the one that is told. */
+void ts_chat_stop(ts_chat *chat, ts_status status, const char *detail);
+/* The same for a failure of ours whose detail is set; TS_OK stops nothing. */
+void ts_chat_stop_on(ts_chat *chat, ts_status status);
+
+/* Gives up what is in flight, and frees all slots. */
+void ts_chat_abandon(ts_chat *chat);
+
+#endif

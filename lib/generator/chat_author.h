@@ -1,0 +1,39 @@
+/*
+ * The chat author: prompts drawn from vocabulary and template, asked of a chat service, and the stories that its journal holds.
+ */
+#ifndef TS_GENERATOR_CHAT_AUTHOR_H
+#define TS_GENERATOR_CHAT_AUTHOR_H
+
+#include "generator/prompt.h"
+#include "tinystories/generator.h"
+
+typedef struct ts_chat_author ts_chat_author;
+
+/* `vocabulary` is borrowed for as long as the author lives. Nothing is sent yet. */
+ts_status ts_chat_author_open(ts_chat_author **out, ts_runtime *runtime, const ts_word_list *vocabulary, const ts_generator_options *options);
+void ts_chat_author_close(ts_chat_author *author);
+
+/* The stories first, first + step, ... of the generator. */
+typedef struct ts_story_range {
+    uint64_t first, count, step;
+} ts_story_range;
+
+/*
+ * Has `range->count` stories that can be used in the journal, asking for what it lacks; for each one that cannot be used the range grows by one.
+ * LIMIT if more than half of them cannot.
+ */
+ts_status ts_chat_author_ask(ts_chat_author *author, ts_story_range *range, ts_progress progress, void *progress_user);
+
+/* Has one story asked for, unless it is in the journal; whether it can be used does not matter. */
+ts_status ts_chat_author_ask_one(ts_chat_author *author, uint64_t index);
+
+/* Whether the journal has story `index` and it can be used; it is borrowed until the next call. *usable is false for those that cannot. */
+ts_status ts_chat_author_story(ts_chat_author *author, uint64_t index, ts_story *story, bool *usable);
+
+/* The prompt of a story, borrowed until the next call. */
+ts_status ts_chat_author_prompt(ts_chat_author *author, uint64_t index, const char **text, size_t *size);
+
+ts_status ts_chat_author_estimate(ts_chat_author *author, const ts_story_range *range, ts_chat_report *report);
+void ts_chat_author_report(const ts_chat_author *author, ts_chat_report *report);
+
+#endif

@@ -1,0 +1,1018 @@
+/* The client and its journal against a service and a clock of the test's own: retries and limits, bounds, full disks, kills at every call, damaged
+ * files. */
+#define _GNU_SOURCE
+#include "chat/service.h"
+
+#include "chat/limits.h"
+#include "chat/rounds.h"
+
+#include <errno.h>
+#include <math.h>
+#include <signal.h>
+#include <sys/mman.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+static ts_runtime *runtime;
+static ledger *paid; /* shared with children */
+static service the_service;
+
+static int set_up(void **state)
+{
+    paid = mmap(NULL, sizeof *paid, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    return paid == MAP_FAILED || ts_runtime_new(&runtime, NULL) != TS_OK || make_folder(state);
+}
+
+static int tear_down(void **state)
+{
+    uint64_t left = ts_runtime_memory(runtime);
+    ts_runtime_free(runtime);
+    munmap(paid, sizeof *paid);
+    return remove_folder(state) || left != 0;
+}
+
+/* Every test begins with an empty ledger, no journal, and a service that answers. */
+static service *fresh(void)
+{
+    memset(paid, 0, sizeof *paid);
+    unlink(in_work("journal"));
+    service_init(&the_service, paid);
+    return &the_service;
+}
+
+static ts_chat_options options_of(void)
+{
+    ts_chat_options options;
+    assert_ok(ts_chat_options_init(&options, sizeof options));
+    options.model = "m";
+    options.journal = in_work("journal");
+    options.in_flight = 8;
+    return options;
+}
+
+static ts_chat *open_chat(service *s, const ts_chat_options *options)
+{
+    ts_chat *chat;
+    ts_transport transport = service_transport(s);
+    assert_ok(ts_chat_open_on(&chat, runtime, options, 7, &transport));
+    return chat;
+}
+
+static ts_status run(ts_chat *chat, uint64_t first, uint64_t count)
+{
+    ts_chat_jobs jobs = {.first = first, .count = count, .step = 1, .prompt = service_prompt};
+    return ts_chat_run(chat, &jobs, NULL, NULL);
+}
+
+static ts_chat_report report_of(const ts_chat *chat)
+{
+    ts_chat_report report;
+    ts_chat_totals(chat, &report);
+    return report;
+}
+
+static void assert_story(ts_chat *chat, uint64_t job)
+{
+    char expected[64];
+    ts_bytes text = {.runtime = runtime};
+    assert_int_equal(ts_chat_answer_of(chat, job), TS_CHAT_TEXT);
+    assert_ok(ts_chat_text(chat, job, &text));
+    snprintf(expected, sizeof expected, "Story \"%llu\".", (unsigned long long)job);
+    assert_string_equal(text.data, expected);
+    ts_bytes_free(&text);
+}
+
+static void assert_stories(ts_chat *chat, uint64_t first, uint64_t count)
+{
+    for (uint64_t job = first; job < first + count; job++)
+        assert_story(chat, job);
+}
+
+/* ---- the plain way ---- */
+
+static void stories_are_asked_for_once(void **state)
+{
+    (void)state;
+    service *s = fresh();
+    ts_chat_options options = options_of();
+    ts_chat *chat = open_chat(s, &options);
+    assert_ok(run(chat, 0, 50));
+    assert_stories(chat, 0, 50);
+    assert_int_equal(paid->requests, 50);
+    assert_int_equal(paid->most_in_flight, 8);
+    assert_ok(run(chat, 0, 60)); /* ten more */
+    ts_chat_close(chat);
+    chat = open_chat(s, &options);
+    assert_ok(run(chat, 0, 60)); /* and none */
+    assert_stories(chat, 0, 60);
+    assert_int_equal(paid->requests, 60);
+    ts_chat_report report = report_of(chat);
+    assert_int_equal(report.answered, 60);
+    assert_int_equal(report.prompt_tokens, 600);
+    assert_int_equal(report.completion_tokens, 1200);
+    assert_int_equal(report.reserved_tokens + report.unknown + report.retries + report.possibly_paid_twice + report.estimated_tokens, 0);
+    ts_chat_close(chat);
+}
+
+static void shards_share_nothing(void **state)
+{
+    (void)state;
+    service *s = fresh();
+    ts_chat_options options = options_of();
+    ts_chat *chat = open_chat(s, &options);
+    ts_chat_jobs jobs = {.first = 2, .count = 10, .step = 3, .prompt = service_prompt};
+    assert_ok(ts_chat_run(chat, &jobs, NULL, NULL));
+    for (uint64_t job = 0; job < 40; job++)
+        assert_int_equal(paid->billed[job], job % 3 == 2 && job < 32);
+    jobs = (ts_chat_jobs){.first = ((uint64_t)1 << 53) - 1, .count = 2, .step = 1, .prompt = service_prompt};
+    assert_status(ts_chat_run(chat, &jobs, NULL, NULL), TS_ERROR_INVALID_ARGUMENT);
+    ts_chat_close(chat);
+}
+
+/* ---- retries ---- */
+
+static void fail_twice(service *s, uint64_t job, uint32_t attempt, outcome *out)
+{
+    const outcome *trouble = s->user;
+    (void)job;
+    if (attempt < 2)
+        *out = *trouble;
+}
+
+static void what_may_pass_is_tried_again(void **state)
+{
+    (void)state;
+    static const struct {
+        outcome trouble;
+        bool doubt;         /* the outcome before was unknown */
+        double least, most; /* seconds until the third attempt */
+    } cases[] = {
+        {{.end = TS_HTTP_REPLIED, .code = 429, .body = "", .retry_after = -1}, false, 1.1, 1.6},
+        {{.end = TS_HTTP_REPLIED, .code = 429, .body = "", .retry_after = 3}, false, 6, 6.7},
+        {{.end = TS_HTTP_REPLIED, .code = 429, .body = "", .retry_after = 0}, false, 0.1, 0.3},
+        {{.end = TS_HTTP_REPLIED, .code = 429, .body = "", .retry_after = 1e9}, false, 240, 265},
+        {{.end = TS_HTTP_REPLIED, .code = 503, .body = "", .retry_after = -1}, false, 1.1, 1.6},
+        {{.end = TS_HTTP_REPLIED, .code = 529, .body = "", .retry_after = -1}, false, 1.1, 1.6},
+        {{.end = TS_HTTP_REPLIED, .code = 409, .body = "", .retry_after = -1}, false, 1.1, 1.6},
+        {{.end = TS_HTTP_REPLIED, .code = 500, .body = "", .retry_after = -1}, true, 1.1, 1.6},
+        {{.end = TS_HTTP_REPLIED, .code = 502, .body = "<html>", .retry_after = -1}, true, 1.1, 1.6},
+        {{.end = TS_HTTP_REPLIED, .code = 504, .body = "", .retry_after = -1, .paid = true}, true, 1.1, 1.6},
+        {{.end = TS_HTTP_UNSENT, .retry_after = -1}, false, 1.1, 1.6},
+        {{.end = TS_HTTP_UNKNOWN, .retry_after = -1, .paid = true}, true, 1.1, 1.6},
+        {{.end = TS_HTTP_REPLIED, .code = 200, .body = "{\"choices\":[]}", .retry_after = -1}, true, 1.1, 1.6},
+        {{.end = TS_HTTP_REPLIED, .code = 200, .body = "{\"error\":\"busy\"}", .retry_after = -1, .unpaid = true}, true, 1.1, 1.6},
+    };
+    for (size_t i = 0; i < TS_COUNT_OF(cases); i++) {
+        service *s = fresh();
+        ts_chat_options options = options_of();
+        outcome trouble = cases[i].trouble;
+        s->script = fail_twice;
+        s->user = &trouble;
+        ts_chat *chat = open_chat(s, &options);
+        assert_ok(run(chat, 0, 1));
+        assert_story(chat, 0);
+        ts_chat_report report = report_of(chat);
+        if (s->sent_at[2] - 1000 < cases[i].least || s->sent_at[2] - 1000 > cases[i].most)
+            fail_msg("case %zu: the third attempt came after %g seconds", i, s->sent_at[2] - 1000);
+        assert_int_equal(paid->requests, 3);
+        assert_int_equal(report.requests, 3);
+        assert_int_equal(report.retries, 2);
+        assert_int_equal(report.possibly_paid_twice, cases[i].doubt);
+        assert_int_equal(report.unknown, 0);
+        assert_int_equal(paid->billed[0], 1); /* it honours the key */
+        ts_chat_close(chat);
+    }
+}
+
+static void always(service *s, uint64_t job, uint32_t attempt, outcome *out)
+{
+    (void)job, (void)attempt;
+    *out = *(const outcome *)s->user;
+}
+
+static void what_stays_wrong_stops_the_run(void **state)
+{
+    (void)state;
+    static const struct {
+        outcome trouble;
+        uint64_t most_requests;
+        const char *detail;
+    } cases[] = {
+        {{.end = TS_HTTP_REPLIED, .code = 500, .body = "", .retry_after = -1}, 64, "given up after 8 attempts: HTTP 500"},
+        {{.end = TS_HTTP_UNSENT, .retry_after = -1}, 64, "given up after 8 attempts: the connection broke"},
+        {{.end = TS_HTTP_REPLIED, .code = 429, .body = "", .retry_after = -1}, 32 * 8, "given up after 32 attempts: HTTP 429"},
+        {{.end = TS_HTTP_REPLIED, .code = 401, .body = "{\"error\":{\"code\":\"invalid_api_key\"}}", .retry_after = -1},
+         8,
+         "HTTP 401 invalid_api_key"},
+        {{.end = TS_HTTP_REPLIED, .code = 403, .body = "", .retry_after = -1}, 8, "HTTP 403"},
+        {{.end = TS_HTTP_REPLIED, .code = 404, .body = "", .retry_after = -1}, 8, "HTTP 404"},
+        {{.end = TS_HTTP_REPLIED, .code = 302, .body = "", .retry_after = -1}, 8, "redirect, which is not followed"},
+        {{.end = TS_HTTP_REPLIED, .code = 429, .body = "{\"error\":{\"code\":\"insufficient_quota\"}}", .retry_after = -1}, 8, "insufficient_quota"},
+        {{.end = TS_HTTP_REFUSED, .retry_after = -1}, 8, "the connection broke"},
+        {{.end = TS_HTTP_REPLIED, .code = 400, .body = "", .retry_after = -1}, 8, "takes none of the requests: HTTP 400"},
+        {{.end = TS_HTTP_REPLIED, .code = 422, .body = "", .retry_after = -1}, 8, "takes none of the requests: HTTP 422"},
+        {{.end = TS_HTTP_REPLIED, .code = 413, .body = "", .retry_after = -1}, 8, "takes none of the requests: HTTP 413"},
+    };
+    for (size_t i = 0; i < TS_COUNT_OF(cases); i++) {
+        service *s = fresh();
+        ts_chat_options options = options_of();
+        outcome trouble = cases[i].trouble;
+        s->script = always;
+        s->user = &trouble;
+        ts_chat *chat = open_chat(s, &options);
+        assert_status(run(chat, 0, 1000), TS_ERROR_NETWORK);
+        assert_detail(cases[i].detail);
+        assert_detail("story ");
+        if (paid->requests > cases[i].most_requests)
+            fail_msg("case %zu: %llu requests", i, (unsigned long long)paid->requests);
+        assert_int_equal(service_billed(paid), 0);
+        assert_int_equal(s->in_flight, 0);
+        s->script = NULL; /* and once it is mended the run goes on */
+        assert_ok(run(chat, 0, 100));
+        assert_stories(chat, 0, 100);
+        assert_int_equal(service_billed(paid), 100);
+        ts_chat_close(chat);
+    }
+}
+
+/* A journal of few stories ends too if none of them is taken. */
+static void too_few_to_be_sure(void **state)
+{
+    (void)state;
+    service *s = fresh();
+    ts_chat_options options = options_of();
+    outcome wrong = {.end = TS_HTTP_REPLIED, .code = 400, .body = "", .retry_after = -1};
+    s->script = always;
+    s->user = &wrong;
+    for (uint32_t in_flight = 1; in_flight <= 4; in_flight += 3) {
+        options.in_flight = in_flight;
+        ts_chat *chat = open_chat(s, &options);
+        assert_status(run(chat, 0, 3), TS_ERROR_NETWORK);
+        assert_detail("takes none of the requests: HTTP 400");
+        assert_int_equal(report_of(chat).filtered + report_of(chat).unknown, 0);
+        ts_chat_close(chat);
+    }
+}
+
+static void every_other_one(service *s, uint64_t job, uint32_t attempt, outcome *out)
+{
+    (void)attempt;
+    if (job % 2)
+        *out = *(const outcome *)s->user;
+}
+
+/* Many that are not taken, but never many in a row. */
+static void some_are_not_taken(void **state)
+{
+    (void)state;
+    service *s = fresh();
+    ts_chat_options options = options_of();
+    outcome wrong = {.end = TS_HTTP_REPLIED, .code = 400, .body = "", .retry_after = -1};
+    s->script = every_other_one;
+    s->user = &wrong;
+    options.in_flight = 1;
+    ts_chat *chat = open_chat(s, &options);
+    assert_ok(run(chat, 0, 40));
+    assert_int_equal(report_of(chat).filtered, 20);
+    assert_int_equal(report_of(chat).answered, 20);
+    assert_int_equal(paid->requests, 40);
+    ts_chat_close(chat);
+}
+
+static void one_story_that_cannot_be_had(service *s, uint64_t job, uint32_t attempt, outcome *out)
+{
+    (void)attempt;
+    out->delay = 0.1; /* the others come later */
+    if (job == 3)
+        *out = *(const outcome *)s->user;
+}
+
+/* Paid or not, it is kept, told apart, and not asked for again. */
+static void stories_that_cannot_be_used(void **state)
+{
+    (void)state;
+#define FINISHED(finish)                                                                                                                             \
+    "{\"choices\":[{\"index\":0,\"message\":{\"content\":\"cut of\"},\"finish_reason\":\"" finish                                                    \
+    "\"}],\"usage\":{\"prompt_tokens\":1,\"completion_tokens\":2}}"
+    static const struct {
+        outcome trouble;
+        size_t field;
+        uint32_t attempts;
+        uint64_t estimated;
+    } cases[] = {
+        {{.end = TS_HTTP_REPLIED, .code = 200, .body = FINISHED("length"), .retry_after = -1}, offsetof(ts_chat_report, cut), 1, 0},
+        {{.end = TS_HTTP_REPLIED, .code = 200, .body = FINISHED("content_filter"), .retry_after = -1}, offsetof(ts_chat_report, filtered), 1, 0},
+        {{.end = TS_HTTP_REPLIED, .code = 400, .body = "{\"error\":{\"code\":\"content_filter\"}}", .retry_after = -1},
+         offsetof(ts_chat_report, filtered),
+         1,
+         0},
+        {{.end = TS_HTTP_REPLIED, .code = 400, .body = "", .retry_after = -1},
+         offsetof(ts_chat_report, filtered),
+         2,
+         0}, /* once it is known that others pass */
+        {{.end = TS_HTTP_REPLIED, .code = 200, .body = FINISHED("tool_calls"), .retry_after = -1}, offsetof(ts_chat_report, invalid), 3, 0},
+        {{.end = TS_HTTP_REPLIED, .code = 200, .body = "{}", .retry_after = -1}, offsetof(ts_chat_report, invalid), 3, 3 * (12 / 4 + 8)},
+    };
+    for (size_t i = 0; i < TS_COUNT_OF(cases); i++) {
+        service *s = fresh();
+        ts_chat_options options = options_of();
+        outcome trouble = cases[i].trouble;
+        uint64_t count;
+        s->script = one_story_that_cannot_be_had;
+        s->user = &trouble;
+        ts_chat *chat = open_chat(s, &options);
+        for (int pass = 0; pass < 3; pass++) {
+            assert_ok(run(chat, 0, 10));
+            ts_chat_report report = report_of(chat);
+            memcpy(&count, (char *)&report + cases[i].field, sizeof count);
+            assert_int_equal(count, 1);
+            assert_int_equal(report.answered, 9);
+            assert_int_equal(report.estimated_tokens, cases[i].estimated);
+            assert_int_equal(report.unknown + report.reserved_tokens, 0);
+            assert_int_equal(ts_chat_answer_of(chat, 3), TS_CHAT_UNUSABLE);
+            assert_int_equal(paid->attempts[3], cases[i].attempts);
+            if (pass == 1) { /* as much is read from the file */
+                ts_chat_close(chat);
+                chat = open_chat(s, &options);
+            }
+        }
+        ts_chat_close(chat);
+    }
+}
+
+/* ---- limits ---- */
+
+static void limited_service(service *s, uint64_t job, uint32_t attempt, outcome *out)
+{
+    double *level = s->user; /* a bucket of 60 requests, one more a second */
+    static double at;
+    (void)job, (void)attempt;
+    if (s->ledger->requests == 0)
+        at = s->clock;
+    *level = fmin(60, *level + (s->clock - at));
+    at = s->clock;
+    out->delay = 0.2;
+    out->limited = true;
+    out->limits = (ts_http_limits){-1, -1, 60, -1, fmax(floor(*level - 1), 0), -1, 61 - *level, -1};
+    if (*level < 1) {
+        out->code = 429;
+        out->body = "";
+    } else {
+        *level -= 1;
+    }
+}
+
+static void headers_set_the_pace(void **state)
+{
+    (void)state;
+    service *s = fresh();
+    ts_chat_options options = options_of();
+    double level = 60;
+    s->script = limited_service;
+    s->user = &level;
+    ts_chat *chat = open_chat(s, &options);
+    assert_ok(run(chat, 0, 180));
+    ts_chat_report report = report_of(chat);
+    if (s->clock - 1000 > 140) /* 120 s are the least that 180 of one a second take after the first 60 */
+        fail_msg("180 requests took %g seconds", s->clock - 1000);
+    if (report.retries > 9)
+        fail_msg("%llu retries", (unsigned long long)report.retries);
+    ts_chat_close(chat);
+}
+
+static void what_a_429_does(void **state)
+{
+    (void)state;
+    ts_limits limits;
+    ts_http_limits none, said;
+    ts_http_limits_init(&none);
+    ts_limits_init(&limits, 0, 0, 16, 100);
+    assert_true(ts_limits_wait(&limits, 100, 50, 15) == 0);
+    assert_true(isinf(ts_limits_wait(&limits, 100, 50, 16)));
+    ts_limits_limited(&limits, 100, 5);
+    assert_true(ts_limits_wait(&limits, 100, 50, 0) == 5); /* all wait */
+    assert_true(ts_limits_wait(&limits, 105, 50, 7) == 0);
+    assert_true(isinf(ts_limits_wait(&limits, 105, 50, 8))); /* half as many at a time */
+    ts_limits_limited(&limits, 100.5, 1);                    /* of the same moment */
+    assert_true(ts_limits_wait(&limits, 105, 50, 7) == 0);
+    for (int i = 0; i < 200; i++)
+        ts_limits_replied(&limits, 106, &none, 0, 0);
+    assert_true(ts_limits_wait(&limits, 106, 50, 15) == 0); /* and with every reply a little more */
+    said = none;
+    said.limit_requests = 60;
+    said.remaining_requests = 40;
+    said.reset_requests = 20;
+    ts_limits_replied(&limits, 106, &said, 0, 0);
+    assert_true(ts_limits_wait(&limits, 106, 50, 0) == 0);
+    said.remaining_requests = 0; /* others have used it up */
+    said.reset_requests = 60;
+    ts_limits_replied(&limits, 106, &said, 0, 0);
+    assert_true(fabs(ts_limits_wait(&limits, 106, 50, 0) - 1) < 1e-9);
+    assert_true(ts_limits_wait(&limits, 107, 50, 0) == 0);
+}
+
+static void options_set_the_pace(void **state)
+{
+    (void)state;
+    service *s = fresh();
+    ts_chat_options options = options_of();
+    options.requests_per_minute = 30;
+    ts_chat *chat = open_chat(s, &options);
+    assert_ok(run(chat, 0, 60));
+    assert_true(s->sent_at[59] - 1000 > 59 && s->sent_at[59] - 1000 < 62);
+    ts_chat_close(chat);
+    s = fresh();
+    options.requests_per_minute = 0;
+    options.tokens_per_minute = 10470; /* ten of 7 + 16 + 1024 each */
+    chat = open_chat(s, &options);
+    assert_ok(run(chat, 0, 20));
+    assert_true(s->sent_at[19] - 1000 > 58 && s->sent_at[19] - 1000 < 63);
+    ts_chat_close(chat);
+}
+
+static void delays(void **state)
+{
+    (void)state;
+    double before = 0;
+    for (uint32_t attempt = 1; attempt < 40; attempt++) {
+        double delay = ts_retry_delay(1, 2, attempt, -1), full = fmin(0.5 * pow(2, attempt - 1), 60);
+        assert_true(delay <= full && delay >= 0.75 * full);
+        assert_true(delay != before);
+        before = delay;
+        assert_true(ts_retry_delay(1, 2, attempt, -1) == delay);
+        assert_true(ts_retry_delay(1, 2, attempt, 1e9) >= 120 && ts_retry_delay(1, 2, attempt, 1e9) <= 132);
+    }
+    assert_true(ts_retry_delay(1, 2, 1, -1) != ts_retry_delay(1, 3, 1, -1));
+}
+
+/* ---- bounds ---- */
+
+static void slow(service *s, uint64_t job, uint32_t attempt, outcome *out)
+{
+    (void)s, (void)attempt;
+    out->delay = 0.5 + 0.1 * (double)(job % 7);
+}
+
+static void bounds_are_never_passed(void **state)
+{
+    (void)state;
+    static const char prices[] = "{\"other\": {}, \"m\": {\"prompt\": 1, \"completion\": 2}}";
+    for (int which = 0; which < 4; which++) {
+        service *s = fresh();
+        ts_chat_options options = options_of();
+        s->script = slow;
+        options.prices = put_file("prices.json", prices, sizeof prices - 1);
+        options.reply_tokens = 50;
+        options.max_requests = which == 0 ? 37 : 0;
+        options.max_tokens = which == 1 ? 1000 : 0;  /* a request may need 73, and uses 30 */
+        options.max_money = which == 2 ? 0.0017 : 0; /* it may cost 123e-6, and costs 50e-6 */
+        options.max_seconds = which == 3 ? 5 : 0;
+        ts_chat *chat = open_chat(s, &options);
+        assert_status(run(chat, 0, 1000), TS_ERROR_LIMIT);
+        assert_detail(which == 0 ? "max_requests" : which == 1 ? "max_tokens" : which == 2 ? "max_money" : "max_seconds");
+        ts_chat_report report = report_of(chat);
+        uint64_t tokens = report.prompt_tokens + report.completion_tokens;
+        assert_int_equal(report.unknown + report.reserved_tokens, 0); /* what was in flight was waited for */
+        assert_int_equal(service_billed(paid), report.answered);
+        assert_int_equal(report.answered, paid->requests);
+        assert_true(fabs(report.money - 50e-6 * (double)report.answered) < 1e-12);
+        if (which == 0)
+            assert_int_equal(paid->requests, 37);
+        if (which == 1)
+            assert_true(tokens <= 1000 && tokens > 1000 - 73);
+        if (which == 2)
+            assert_true(report.money <= 0.0017 && report.money > 0.0017 - 123e-6);
+        if (which == 3)
+            assert_true(s->clock - 1000 >= 5 && s->clock - 1000 < 6.2 && s->sent_at[paid->requests - 1] < 1005);
+        ts_chat_close(chat);
+        chat = open_chat(s, &options); /* the bound is the journal's, not the process's */
+        ts_status status = run(chat, 0, 1000);
+        assert_int_equal(status, TS_ERROR_LIMIT);
+        if (which < 3)
+            assert_int_equal(report_of(chat).requests, report.requests);
+        ts_chat_close(chat);
+    }
+}
+
+static void estimates_cost_nothing(void **state)
+{
+    (void)state;
+    static const char prices[] = "{\"m\": {\"prompt\": 1, \"completion\": 2}}";
+    service *s = fresh();
+    ts_chat_options options = options_of();
+    options.prices = put_file("prices.json", prices, sizeof prices - 1);
+    options.reply_tokens = 50;
+    ts_chat *chat = open_chat(s, &options);
+    assert_ok(run(chat, 0, 3));
+    ts_chat_report report;
+    ts_chat_jobs jobs = {.first = 0, .count = 10, .step = 1, .prompt = service_prompt};
+    assert_ok(ts_chat_estimate(chat, &jobs, &report));
+    assert_int_equal(paid->requests, 3);
+    assert_int_equal(report.requests, 7);
+    assert_int_equal(report.completion_tokens, 350);
+    assert_int_equal(report.prompt_tokens, 7 * (12 / 4 + 8));
+    assert_true(fabs(report.money - (77e-6 + 700e-6)) < 1e-12);
+    ts_chat_close(chat);
+}
+
+static void prices_are_checked(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *text;
+        ts_status status;
+        const char *detail;
+    } cases[] = {
+        {"{\"x\": {}}", TS_ERROR_INVALID_ARGUMENT, "no price of the model \"m\""},
+        {"{", TS_ERROR_FORMAT, "not JSON"},
+        {"{\"m\": {\"prompt\": 1}}", TS_ERROR_FORMAT, "\"m\".\"completion\""},
+        {"{\"m\": {\"prompt\": -1, \"completion\": 1}}", TS_ERROR_FORMAT, "\"prompt\""},
+        {"{\"m\": {\"prompt\": \"1\", \"completion\": 1}}", TS_ERROR_FORMAT, "\"prompt\""},
+    };
+    ts_chat *chat;
+    for (size_t i = 0; i < TS_COUNT_OF(cases); i++) {
+        service *s = fresh();
+        ts_chat_options options = options_of();
+        ts_transport transport = service_transport(s);
+        options.prices = put_file("prices.json", cases[i].text, strlen(cases[i].text));
+        assert_status(ts_chat_open_on(&chat, runtime, &options, 7, &transport), cases[i].status);
+        assert_detail(cases[i].detail);
+    }
+    service *s = fresh();
+    ts_chat_options options = options_of();
+    ts_transport transport = service_transport(s);
+    options.max_money = 1;
+    assert_status(ts_chat_open_on(&chat, runtime, &options, 7, &transport), TS_ERROR_INVALID_ARGUMENT);
+    assert_detail("price file");
+}
+
+/* ---- stopping ---- */
+
+typedef struct stopper {
+    uint64_t at;
+    int32_t answer;
+    uint64_t last;
+} stopper;
+
+static int32_t stop_at(void *user, uint64_t done, uint64_t total)
+{
+    stopper *s = user;
+    assert_true(done <= total && done >= s->last);
+    s->last = done;
+    return done >= s->at ? s->answer : 0;
+}
+
+static void cancelled_once_and_twice(void **state)
+{
+    (void)state;
+    for (int32_t answer = 1; answer <= 2; answer++) {
+        service *s = fresh();
+        ts_chat_options options = options_of();
+        stopper stop = {.at = 20, .answer = answer};
+        s->script = slow;
+        s->honours = answer == 1;
+        ts_chat *chat = open_chat(s, &options);
+        ts_chat_jobs jobs = {.first = 0, .count = 100, .step = 1, .prompt = service_prompt};
+        assert_status(ts_chat_run(chat, &jobs, stop_at, &stop), TS_ERROR_CANCELLED);
+        ts_chat_report report = report_of(chat);
+        assert_int_equal(report.unknown, answer == 1 ? 0 : paid->requests - report.answered);
+        assert_true(answer == 1 ? report.answered == paid->requests : report.unknown > 0);
+        ts_chat_close(chat);
+        chat = open_chat(s, &options);
+        assert_ok(run(chat, 0, 100));
+        assert_stories(chat, 0, 100);
+        uint64_t excess = service_billed(paid) - 100;
+        assert_int_equal(excess, report.unknown);
+        assert_int_equal(report_of(chat).possibly_paid_twice, excess);
+        ts_chat_close(chat);
+    }
+}
+
+static void a_long_time(service *s, uint64_t job, uint32_t attempt, outcome *out)
+{
+    (void)s, (void)job, (void)attempt;
+    out->delay = 500;
+}
+
+static int32_t stop_at_fifth(void *user, uint64_t done, uint64_t total)
+{
+    (void)done, (void)total;
+    return ++*(int *)user >= 5 ? 2 : 0;
+}
+
+/* Progress is called while nothing comes, so that a wait can be ended. */
+static void waits_can_be_ended(void **state)
+{
+    (void)state;
+    service *s = fresh();
+    ts_chat_options options = options_of();
+    int calls = 0;
+    s->script = a_long_time;
+    ts_chat *chat = open_chat(s, &options);
+    ts_chat_jobs jobs = {.first = 0, .count = 3, .step = 1, .prompt = service_prompt};
+    assert_status(ts_chat_run(chat, &jobs, stop_at_fifth, &calls), TS_ERROR_CANCELLED);
+    assert_true(s->clock < 1010);
+    assert_int_equal(report_of(chat).unknown, 3);
+    ts_chat_close(chat);
+}
+
+/* ---- the disk ---- */
+
+typedef struct full_disk {
+    ts_io io;
+    service *service;
+    double until;    /* writes fail before */
+    uint64_t begins; /* after so many requests */
+    uint64_t sent;   /* requests when the first call failed */
+    bool began, sync, failed;
+} full_disk;
+
+static bool is_full(full_disk *disk)
+{
+    if (!disk->began && disk->service->ledger->requests >= disk->begins) {
+        disk->began = true;
+        disk->until += disk->service->clock;
+    }
+    return disk->began && disk->service->clock < disk->until;
+}
+
+static void note_failure(full_disk *disk)
+{
+    if (!disk->failed)
+        disk->sent = disk->service->ledger->requests;
+    disk->failed = true;
+}
+
+static int64_t write_or_fail(void *user, int file, const void *buffer, size_t size)
+{
+    full_disk *disk = user;
+    if (disk->sync || !is_full(disk))
+        return ts_io_system.write(NULL, file, buffer, size);
+    note_failure(disk);
+    if (size > 10 && disk->service->clock < disk->until - 1)
+        return ts_io_system.write(NULL, file, buffer, 7); /* the last bytes that fit */
+    errno = ENOSPC;
+    return -1;
+}
+
+static int sync_or_fail(void *user, int file)
+{
+    full_disk *disk = user;
+    if (!disk->sync || !is_full(disk))
+        return ts_io_system.sync(NULL, file);
+    note_failure(disk);
+    errno = EIO;
+    return -1;
+}
+
+/* While the disk is full nothing is sent; when it is not any more, the run goes on as if nothing had been. */
+static void full_disks_stop_the_spending(void **state)
+{
+    (void)state;
+    static const struct {
+        double lasts;
+        bool sync;
+    } cases[] = {{10, false}, {1e9, false}, {1e9, true}};
+    for (size_t i = 0; i < TS_COUNT_OF(cases); i++) {
+        service *s = fresh();
+        ts_chat_options options = options_of();
+        full_disk disk = {.io = ts_io_system, .service = s, .until = cases[i].lasts, .begins = 30, .sync = cases[i].sync};
+        disk.io.user = &disk;
+        disk.io.write = write_or_fail;
+        disk.io.sync = sync_or_fail;
+        s->script = slow;
+        ts_runtime_set_io(runtime, &disk.io);
+        ts_chat *chat = open_chat(s, &options);
+        ts_status status = run(chat, 0, 100);
+        if (cases[i].lasts < 30) {
+            assert_int_equal(status, TS_OK);
+        } else {
+            assert_status(status, TS_ERROR_IO);
+            assert_detail("journal");
+            assert_int_equal(paid->requests, disk.sent); /* not one after that */
+            disk.until = 0;
+            if (cases[i].sync)
+                assert_status(run(chat, 0, 100), TS_ERROR_IO); /* what could not be synced cannot be trusted */
+            else
+                assert_int_equal(report_of(chat).unknown, 0); /* what was not sent is not in doubt */
+        }
+        if (cases[i].sync) { /* the file is opened anew */
+            ts_chat_close(chat);
+            chat = open_chat(s, &options);
+        }
+        assert_ok(run(chat, 0, 100));
+        assert_stories(chat, 0, 100);
+        assert_int_equal(service_billed(paid), 100);
+        if (!cases[i].sync) { /* replies were kept in memory meanwhile */
+            assert_int_equal(paid->requests, 100);
+            assert_int_equal(report_of(chat).possibly_paid_twice, 0);
+        }
+        ts_chat_close(chat);
+        ts_runtime_set_io(runtime, &ts_io_system);
+        chat = open_chat(s, &options);
+        assert_ok(run(chat, 0, 100));
+        assert_int_equal(service_billed(paid), 100);
+        assert_int_equal(report_of(chat).damaged_lines, 0);
+        ts_chat_close(chat);
+    }
+}
+
+/* ---- kills ---- */
+
+static void wavering(service *s, uint64_t job, uint32_t attempt, outcome *out)
+{
+    uint64_t dice = ts_random_at(5, job, attempt);
+    (void)s;
+    out->delay = 0.01 * (double)(dice % 13);
+    if (dice % 5 == 0)
+        *out = (outcome){.end = TS_HTTP_REPLIED, .code = 429, .body = "", .retry_after = -1};
+    if (dice % 5 == 1)
+        *out = (outcome){.end = TS_HTTP_UNKNOWN, .retry_after = -1, .paid = dice % 2};
+}
+
+static ts_status run_in(ts_runtime *own, service *s, uint64_t count)
+{
+    ts_chat *chat;
+    ts_chat_options options = options_of();
+    ts_transport transport = service_transport(s);
+    ts_status status = ts_chat_open_on(&chat, own, &options, 7, &transport);
+    if (status != TS_OK)
+        return status;
+    ts_chat_jobs jobs = {.first = 0, .count = count, .step = 1, .prompt = service_prompt};
+    status = ts_chat_run(chat, &jobs, NULL, NULL);
+    ts_chat_close(chat);
+    return status;
+}
+
+/* A child runs until it is killed at its k-th call of those that change the file, the bytes of a write going out in part; then the next goes on. */
+static uint64_t run_killed(service *s, long countdown, uint64_t count, uint64_t *in_flight)
+{
+    pid_t child = fork();
+    assert_true(child >= 0);
+    if (child == 0) {
+        faulty f;
+        faulty_init(&f, FAULT_KILL, ON_WRITE | ON_SYNC, countdown);
+        ts_runtime_set_io(runtime, &f.io);
+        _exit(run_in(runtime, s, count) == TS_OK ? 0 : 2);
+    }
+    int status;
+    assert_int_equal(waitpid(child, &status, 0), child);
+    assert_true(WIFSIGNALED(status) ? WTERMSIG(status) == SIGKILL : WEXITSTATUS(status) == 0);
+    *in_flight += 8;
+    return WIFSIGNALED(status);
+}
+
+static void killed_at_every_call(void **state)
+{
+    (void)state;
+    enum { STORIES = 24 };
+    uint64_t kills = 0;
+    for (int honours = 0; honours < 2; honours++) {
+        bool killed = true;
+        for (long k = 1; killed; k++) {
+            uint64_t excess = 0;
+            service *s = fresh();
+            s->honours = honours;
+            s->script = wavering;
+            killed = run_killed(s, k, STORIES, &excess);
+            kills += killed;
+            killed = killed | (run_killed(s, k + 1, STORIES, &excess) && killed);
+            ts_chat_options options = options_of();
+            ts_chat *chat = open_chat(s, &options);
+            assert_ok(run(chat, 0, STORIES));
+            assert_stories(chat, 0, STORIES); /* none lost */
+            ts_chat_report report = report_of(chat);
+            uint64_t billed = service_billed(paid);
+            assert_int_equal(report.answered, STORIES);
+            assert_true(billed == STORIES || !honours);
+            for (uint64_t job = 0; job < STORIES; job++) /* whatever was billed twice is among those that are told */
+                if (paid->billed[job] > 1 && !ts_journal_job(&chat->journal, job).doubled)
+                    fail_msg("kill %ld: story %llu was billed %u times, unseen", k, (unsigned long long)job, paid->billed[job]);
+            uint64_t requests = paid->requests;
+            assert_ok(run(chat, 0, STORIES)); /* nothing twice */
+            assert_int_equal(paid->requests, requests);
+            ts_chat_close(chat);
+        }
+    }
+    assert_true(kills > 60);
+}
+
+/* ---- damaged journals ---- */
+
+static char *the_journal(size_t *size)
+{
+    return read_file(in_work("journal"), size);
+}
+
+/* Cut anywhere: what has a whole result is not asked for again, the rest is. */
+static void cut_at_every_byte(void **state)
+{
+    (void)state;
+    enum { STORIES = 6 };
+    size_t size;
+    service *s = fresh();
+    ts_chat_options options = options_of();
+    ts_chat *chat = open_chat(s, &options);
+    assert_ok(run(chat, 0, STORIES));
+    ts_chat_close(chat);
+    char *journal = the_journal(&size);
+    for (size_t cut = 0; cut <= size; cut++) {
+        s = fresh();
+        write_file(in_work("journal"), journal, cut);
+        chat = open_chat(s, &options);
+        uint64_t had = report_of(chat).answered, results = 0;
+        for (const char *at = journal; (at = memmem(at, (size_t)(journal + cut - at), "\"event\":\"result\"", 16)) != NULL; at++)
+            results += memchr(at, '\n', (size_t)(journal + cut - at)) != NULL || (memchr(at, '\n', size) == journal + cut);
+        assert_int_equal(had, results);
+        assert_ok(run(chat, 0, STORIES));
+        assert_stories(chat, 0, STORIES);
+        assert_int_equal(paid->requests, STORIES - had);
+        ts_chat_close(chat);
+        chat = open_chat(s, &options); /* and after it was mended */
+        assert_int_equal(report_of(chat).answered, STORIES);
+        assert_stories(chat, 0, STORIES);
+        ts_chat_close(chat);
+    }
+    free(journal);
+}
+
+/* Any byte flipped: the line is passed over and counted, all others count. */
+static void flipped_at_every_byte(void **state)
+{
+    (void)state;
+    enum { STORIES = 4 };
+    size_t size;
+    service *s = fresh();
+    ts_chat_options options = options_of();
+    ts_chat *chat = open_chat(s, &options);
+    assert_ok(run(chat, 0, STORIES));
+    ts_chat_close(chat);
+    char *journal = the_journal(&size), *header = memchr(journal, '\n', size);
+    for (size_t at = 0; at < size; at++) {
+        s = fresh();
+        journal[at] ^= 1 << at % 8;
+        write_file(in_work("journal"), journal, size);
+        journal[at] ^= 1 << at % 8;
+        if (at <= (size_t)(header - journal)) { /* without its header it is no journal, and is not touched */
+            ts_transport transport = service_transport(s);
+            ts_status status = ts_chat_open_on(&chat, runtime, &options, 7, &transport);
+            assert_int_equal(status, TS_ERROR_FORMAT);
+            continue;
+        }
+        chat = open_chat(s, &options);
+        assert_true(report_of(chat).damaged_lines >= 1);
+        assert_true(report_of(chat).answered >= STORIES - 1);
+        assert_ok(run(chat, 0, STORIES));
+        assert_stories(chat, 0, STORIES);
+        assert_true(paid->requests <= 1);
+        ts_chat_close(chat);
+    }
+    free(journal);
+}
+
+/* Lines that are there twice, as after a copy that was joined wrongly, count once. */
+static void lines_that_are_there_twice(void **state)
+{
+    (void)state;
+    size_t size;
+    service *s = fresh();
+    ts_chat_options options = options_of();
+    ts_chat *chat = open_chat(s, &options);
+    assert_ok(run(chat, 0, 5));
+    ts_chat_report before = report_of(chat);
+    ts_chat_close(chat);
+    char *journal = the_journal(&size), *events = memchr(journal, '\n', size) + 1, *twice = malloc(2 * size);
+    size_t again = size - (size_t)(events - journal);
+    memcpy(twice, journal, size);
+    memcpy(twice + size, events, again);
+    write_file(in_work("journal"), twice, size + again);
+    free(journal);
+    free(twice);
+    chat = open_chat(s, &options);
+    ts_chat_report after = report_of(chat);
+    assert_memory_equal(&before, &after, sizeof before);
+    assert_stories(chat, 0, 5);
+    ts_chat_close(chat);
+}
+
+static void journals_of_others(void **state)
+{
+    (void)state;
+    service *s = fresh();
+    ts_chat_options options = options_of();
+    ts_chat *chat = open_chat(s, &options), *second;
+    ts_transport transport = service_transport(s);
+    assert_status(ts_chat_open_on(&second, runtime, &options, 7, &transport), TS_ERROR_BUSY);
+    assert_detail("journal");
+    ts_chat_close(chat);
+    assert_status(ts_chat_open_on(&second, runtime, &options, 8, &transport), TS_ERROR_MISMATCH);
+    options.temperature = 0.5;
+    assert_status(ts_chat_open_on(&second, runtime, &options, 7, &transport), TS_ERROR_MISMATCH);
+    options = options_of();
+    options.in_flight = 3; /* this changes no request */
+    chat = open_chat(s, &options);
+    ts_chat_close(chat);
+    static const char *const none[] = {"a story\n", "{}\n", "{\"a\":1}\n{\"b\":2}\n", "\n\n\nx\n"};
+    for (size_t i = 0; i < TS_COUNT_OF(none); i++) {
+        size_t size;
+        put_file("journal", none[i], strlen(none[i]));
+        assert_status(ts_chat_open_on(&second, runtime, &options, 7, &transport), TS_ERROR_FORMAT);
+        char *kept = the_journal(&size);
+        assert_string_equal(kept, none[i]);
+        free(kept);
+    }
+    char line[200], start[] = "{\"tinystories_journal\":2,\"run\":\"00000000000000000000000000000000\",\"configuration\":\"0\"";
+    snprintf(line, sizeof line, "%s,\"check\":\"%016llx\"}\n", start, (unsigned long long)ts_hash(start, strlen(start), 0));
+    put_file("journal", line, strlen(line));
+    assert_status(ts_chat_open_on(&second, runtime, &options, 7, &transport), TS_ERROR_VERSION);
+    assert_detail("form 2");
+}
+
+/* Hostile stories are one line each in the journal, and come out as they went in. */
+static void hostile(service *s, uint64_t job, uint32_t attempt, outcome *out)
+{
+    static char body[512];
+    static const char *const texts[] = {"a \\\"quote\\\" \\\\ \\n\\n\\t\\u0001\\u2028\\u2029 end", "{\\\"event\\\":\\\"result\\\",\\\"job\\\":9}",
+                                        "\xf0\x9f\x90\xbb \\ud83d\\udc3b", "\\u001b[31m<script>%s%n</script>"};
+    (void)s, (void)attempt;
+    snprintf(body, sizeof body, "{\"choices\":[{\"index\":0,\"message\":{\"content\":\"%s\"},\"finish_reason\":\"stop\"}]}", texts[job % 4]);
+    out->body = body;
+}
+
+static void hostile_texts_round_trip(void **state)
+{
+    (void)state;
+    static const char *const texts[] = {"a \"quote\" \\ \n\n\t\x01\xe2\x80\xa8\xe2\x80\xa9 end", "{\"event\":\"result\",\"job\":9}",
+                                        "\xf0\x9f\x90\xbb \xf0\x9f\x90\xbb", "\x1b[31m<script>%s%n</script>"};
+    service *s = fresh();
+    ts_chat_options options = options_of();
+    size_t size, lines = 0;
+    s->script = hostile;
+    ts_chat *chat = open_chat(s, &options);
+    assert_ok(run(chat, 0, 8));
+    ts_chat_close(chat);
+    chat = open_chat(s, &options);
+    for (uint64_t job = 0; job < 8; job++) {
+        ts_bytes text = {.runtime = runtime};
+        assert_ok(ts_chat_text(chat, job, &text));
+        assert_string_equal(text.data, texts[job % 4]);
+        ts_bytes_free(&text);
+    }
+    assert_int_equal(report_of(chat).answered, 8);
+    ts_chat_close(chat);
+    char *journal = the_journal(&size);
+    for (size_t i = 0; i < size; i++) {
+        lines += journal[i] == '\n';
+        assert_true((unsigned char)journal[i] >= 0x20 || journal[i] == '\n');
+    }
+    assert_int_equal(lines, 1 + 2 * 8);
+    free(journal);
+}
+
+/* ---- memory ---- */
+
+static ts_status attempt_run(ts_runtime *own, void *user)
+{
+    service *s = user;
+    unlink(in_work("journal"));
+    memset(paid, 0, sizeof *paid);
+    service_init(s, paid);
+    return run_in(own, s, 12);
+}
+
+static void memory_may_fail_anywhere(void **state)
+{
+    (void)state;
+    assert_true(sweep_memory_alone(attempt_run, &the_service) > 50);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(stories_are_asked_for_once),
+        cmocka_unit_test(shards_share_nothing),
+        cmocka_unit_test(what_may_pass_is_tried_again),
+        cmocka_unit_test(what_stays_wrong_stops_the_run),
+        cmocka_unit_test(stories_that_cannot_be_used),
+        cmocka_unit_test(too_few_to_be_sure),
+        cmocka_unit_test(some_are_not_taken),
+        cmocka_unit_test(waits_can_be_ended),
+        cmocka_unit_test(what_a_429_does),
+        cmocka_unit_test(lines_that_are_there_twice),
+        cmocka_unit_test(headers_set_the_pace),
+        cmocka_unit_test(options_set_the_pace),
+        cmocka_unit_test(delays),
+        cmocka_unit_test(bounds_are_never_passed),
+        cmocka_unit_test(estimates_cost_nothing),
+        cmocka_unit_test(prices_are_checked),
+        cmocka_unit_test(cancelled_once_and_twice),
+        cmocka_unit_test(full_disks_stop_the_spending),
+        cmocka_unit_test(killed_at_every_call),
+        cmocka_unit_test(cut_at_every_byte),
+        cmocka_unit_test(flipped_at_every_byte),
+        cmocka_unit_test(journals_of_others),
+        cmocka_unit_test(hostile_texts_round_trip),
+        cmocka_unit_test(memory_may_fail_anywhere),
+    };
+    return cmocka_run_group_tests(tests, set_up, tear_down);
+}

@@ -1,0 +1,552 @@
+/* Requests over real sockets to a service on this machine that misbehaves (tests/servers/chat_server.py): rows H01 to H17 of what may go wrong. */
+#define _GNU_SOURCE
+#include "support/support.h"
+
+#include "chat/client.h"
+
+#include <fcntl.h>
+#include <signal.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#define KEY "SENTINEL-9f3a7c21d0b84e65"
+
+static ts_runtime *runtime;
+static char logged[1 << 16];
+
+typedef struct server {
+    pid_t process;
+    int input;
+    int port;
+} server;
+
+static server the_server;
+
+/* Starts a server with up to four arguments; port 0: there is no Python. */
+static server start_server(const char *const *arguments)
+{
+    int in[2], out[2];
+    char line[32] = "";
+    assert_true(pipe2(in, O_CLOEXEC) == 0 && pipe2(out, O_CLOEXEC) == 0);
+    pid_t child = fork();
+    assert_true(child >= 0);
+    if (child == 0) {
+        dup2(in[0], 0);
+        dup2(out[1], 1);
+        const char *all[8] = {"python3", TS_SERVERS "/chat_server.py"};
+        for (size_t i = 0; arguments && arguments[i]; i++)
+            all[2 + i] = arguments[i];
+        execvp("python3", (char *const *)all);
+        _exit(127);
+    }
+    close(in[0]);
+    close(out[1]);
+    for (size_t used = 0; used + 1 < sizeof line && !strchr(line, '\n');) { /* it may come in pieces */
+        ssize_t size = read(out[0], line + used, sizeof line - 1 - used);
+        if (size <= 0)
+            break;
+        used += (size_t)size;
+    }
+    close(out[0]);
+    return (server){child, in[1], atoi(line)};
+}
+
+static void stop_server(server *s)
+{
+    close(s->input);
+    waitpid(s->process, NULL, 0);
+}
+
+static void keep_log(void *user, int32_t level, const char *line)
+{
+    (void)user, (void)level;
+    strncat(logged, line, sizeof logged - strlen(logged) - 1);
+}
+
+static int set_up(void **state)
+{
+    ts_runtime_options options;
+    ts_runtime_options_init(&options, sizeof options);
+    options.log = keep_log;
+    the_server = start_server(NULL);
+    return ts_runtime_new(&runtime, &options) != TS_OK || make_folder(state);
+}
+
+static int tear_down(void **state)
+{
+    uint64_t left = ts_runtime_memory(runtime);
+    ts_runtime_free(runtime);
+    stop_server(&the_server);
+    return remove_folder(state) || left != 0;
+}
+
+static void need_server(void)
+{
+    if (the_server.port == 0)
+        skip();
+}
+
+static ts_status write_prompt(void *user, uint64_t job, ts_bytes *prompt)
+{
+    (void)user;
+    return ts_bytes_format(prompt, "Use \"run\", \"dog\" and \"big\" in story %llu", (unsigned long long)job);
+}
+
+static ts_chat_options options_of(const char *scheme, int port, const char *settings)
+{
+    static char url[300];
+    ts_chat_options options;
+    assert_ok(ts_chat_options_init(&options, sizeof options));
+    snprintf(url, sizeof url, "%s://127.0.0.1:%d/%s", scheme, port, settings);
+    options.base_url = url;
+    options.model = "m";
+    options.key = KEY;
+    options.journal = in_work("journal");
+    options.connect_seconds = 2;
+    options.total_seconds = 20;
+    return options;
+}
+
+/* Asks for so many stories with a new journal. */
+static ts_status ask(const ts_chat_options *options, uint64_t count, ts_chat_report *report, char first[256])
+{
+    ts_chat *chat;
+    unlink(options->journal);
+    ts_status status = ts_chat_open(&chat, runtime, options, 1);
+    if (status != TS_OK)
+        return status;
+    ts_chat_jobs jobs = {.first = 0, .count = count, .step = 1, .prompt = write_prompt};
+    status = ts_chat_run(chat, &jobs, NULL, NULL);
+    ts_chat_totals(chat, report);
+    if (ts_chat_answer_of(chat, 0) == TS_CHAT_TEXT && first) {
+        ts_bytes text = {.runtime = runtime};
+        assert_ok(ts_chat_text(chat, 0, &text));
+        snprintf(first, 256, "%s", text.data);
+        ts_bytes_free(&text);
+    }
+    ts_chat_close(chat);
+    return status;
+}
+
+/* ---- secrets ---- */
+
+/* A secret that stands in a text; NULL: none. */
+static const char *secret_in(const char *text, size_t size)
+{
+    static const char *const secrets[] = {KEY, "SENTINEL-9f3", "c21d0b84e65", "Bearer S", "U0VOVElORUwt"};
+    for (size_t i = 0; i < TS_COUNT_OF(secrets); i++)
+        if (memmem(text, size, secrets[i], strlen(secrets[i])))
+            return secrets[i];
+    return NULL;
+}
+
+/* Where a secret was left: in the journal, the error detail or the log; NULL: nowhere. */
+static const char *place_of_secret(const char *journal)
+{
+    size_t size;
+    char *text = read_file(journal, &size);
+    const char *found = secret_in(text, size) ? "the journal" : NULL;
+    free(text);
+    if (secret_in(ts_error_detail(), strlen(ts_error_detail())))
+        found = "the error detail";
+    return secret_in(logged, strlen(logged)) ? "the log" : found;
+}
+
+/* ---- one row after another: faults, what comes of three stories ---- */
+
+typedef struct row {
+    const char *faults;
+    ts_status status;
+    uint64_t answered, requests; /* requests 0: no matter */
+    const char *detail;
+    double total, silent; /* seconds, 0: long */
+    bool doubt;           /* each may have been paid twice */
+} row;
+
+/* What is wrong with a row, "" if nothing is. Called in a process of its own, where cmocka's assertions do not work. */
+static void check_row(const row *r, char problem[1024])
+{
+    char settings[200], text[256] = "";
+    ts_chat_report report;
+    const char *secret;
+    snprintf(settings, sizeof settings, "ledger=row%d;faults=%s", (int)getpid(), r->faults);
+    ts_chat_options options = options_of("http", the_server.port, settings);
+    options.journal = in_work(settings + 7);
+    options.in_flight = 3;
+    options.attempts = 3;
+    options.total_seconds = r->total > 0 ? r->total : 20;
+    options.silent_seconds = r->silent > 0 ? r->silent : 20;
+    ts_status status = ask(&options, 3, &report, text);
+    if (status != r->status)
+        snprintf(problem, 1024, "%s, expected %s: %s", ts_status_name(status), ts_status_name(r->status), ts_error_detail());
+    else if (r->detail && !strstr(ts_error_detail(), r->detail))
+        snprintf(problem, 1024, "'%s' is not in '%s'", r->detail, ts_error_detail());
+    else if (report.answered != r->answered || (r->requests > 0 && report.requests != r->requests))
+        snprintf(problem, 1024, "%llu answered, %llu requests", (unsigned long long)report.answered, (unsigned long long)report.requests);
+    else if (report.possibly_paid_twice != (r->doubt ? 3 : 0))
+        snprintf(problem, 1024, "%llu possibly paid twice", (unsigned long long)report.possibly_paid_twice);
+    else if (r->answered > 0 && r->status == TS_OK && strncmp(r->faults, "echo", 4) != 0 && !strstr(text, "dog") && !strstr(text, "word"))
+        snprintf(problem, 1024, "the story is '%s'", text);
+    else if ((secret = place_of_secret(options.journal)) != NULL)
+        snprintf(problem, 1024, "the key is in %s", secret);
+    else if (ts_runtime_memory(runtime) != 0)
+        snprintf(problem, 1024, "%llu bytes are left", (unsigned long long)ts_runtime_memory(runtime));
+}
+
+static pid_t start_row(const row *r)
+{
+    pid_t child = fork();
+    assert_true(child >= 0);
+    if (child == 0) {
+        char problem[1024] = "";
+        alarm(30);
+        check_row(r, problem);
+        if (problem[0])
+            fprintf(stderr, "%s: %s\n", r->faults, problem);
+        _exit(problem[0] != 0);
+    }
+    return child;
+}
+
+/* All rows at once: most of their time is waiting. */
+static void check_rows(const row *rows, size_t count)
+{
+    pid_t children[64];
+    int status, failed = 0;
+    need_server();
+    assert_true(count <= TS_COUNT_OF(children));
+    for (size_t i = 0; i < count; i++)
+        children[i] = start_row(&rows[i]);
+    for (size_t i = 0; i < count; i++) {
+        assert_int_equal(waitpid(children[i], &status, 0), children[i]);
+        if (!WIFEXITED(status))
+            fprintf(stderr, "%s: signal %d\n", rows[i].faults, WTERMSIG(status));
+        failed += !WIFEXITED(status) || WEXITSTATUS(status) != 0;
+    }
+    assert_int_equal(failed, 0);
+}
+
+static void h01_to_h03_statuses(void **state)
+{
+    (void)state;
+    static const row rows[] = {
+        {"ok", TS_OK, 3, 3, NULL, 0, 0, false},
+        {"429,ok", TS_OK, 3, 6, NULL, 0, 0, false},
+        {"429.1,429ms,429date,ok", TS_OK, 3, 12, NULL, 0, 0, false},
+        {"429bad,ok", TS_OK, 3, 6, NULL, 0, 0, false},
+        {"500,502,ok", TS_OK, 3, 9, NULL, 0, 0, true},
+        {"503,529,ok", TS_OK, 3, 9, NULL, 0, 0, false},
+        {"504,408,ok", TS_OK, 3, 9, NULL, 0, 0, true},
+        {"409,loading,ok", TS_OK, 3, 9, NULL, 0, 0, false},
+        {"503", TS_ERROR_NETWORK, 0, 0, "given up after 3 attempts: HTTP 503", 0, 0, false},
+        {"noretry", TS_ERROR_NETWORK, 0, 3, "never again", 0, 0, false},
+        {"400", TS_ERROR_NETWORK, 0, 3, "takes none of the requests: HTTP 400", 0, 0, false},
+        {"401", TS_ERROR_NETWORK, 0, 3, "HTTP 401 (invalid_request_error): it will not do", 0, 0, false},
+        {"402", TS_ERROR_NETWORK, 0, 3, "HTTP 402", 0, 0, false},
+        {"403", TS_ERROR_NETWORK, 0, 3, "HTTP 403", 0, 0, false},
+        {"404", TS_ERROR_NETWORK, 0, 3, "HTTP 404", 0, 0, false},
+        {"405", TS_ERROR_NETWORK, 0, 3, "HTTP 405", 0, 0, false},
+        {"413", TS_ERROR_NETWORK, 0, 3, "takes none of the requests: HTTP 413", 0, 0, false},
+        {"422", TS_ERROR_NETWORK, 0, 3, "takes none of the requests: HTTP 422", 0, 0, false},
+        {"quota", TS_ERROR_NETWORK, 0, 3, "insufficient_quota", 0, 0, false},
+    };
+    check_rows(rows, TS_COUNT_OF(rows));
+}
+
+static void h04_redirects(void **state)
+{
+    (void)state;
+    static const row rows[] = {
+        {"redirect301", TS_ERROR_NETWORK, 0, 3, "HTTP 301, a redirect, which is not followed", 0, 0, false},
+        {"redirect302", TS_ERROR_NETWORK, 0, 3, "HTTP 302, a redirect", 0, 0, false},
+        {"redirect307", TS_ERROR_NETWORK, 0, 3, "HTTP 307, a redirect", 0, 0, false},
+        {"redirect308", TS_ERROR_NETWORK, 0, 3, "HTTP 308, a redirect", 0, 0, false},
+    };
+    check_rows(rows, TS_COUNT_OF(rows));
+}
+
+static void h05_and_h06_connections(void **state)
+{
+    (void)state;
+    static const row rows[] = {
+        {"reset,ok", TS_OK, 3, 6, NULL, 0, 0, true},        {"close,ok", TS_OK, 3, 6, NULL, 0, 0, true},
+        {"closehead,ok", TS_OK, 3, 6, NULL, 0, 0, true},    {"closebody,ok", TS_OK, 3, 6, NULL, 0, 0, true},
+        {"resetbody,ok", TS_OK, 3, 6, NULL, 0, 0, true},    {"closenolength,ok", TS_OK, 3, 6, NULL, 0, 0, true},
+        {"nolength", TS_OK, 3, 3, NULL, 0, 0, false},       {"silent,ok", TS_OK, 3, 6, NULL, 0.5, 0, true},
+        {"silenthead,ok", TS_OK, 3, 6, NULL, 0.5, 0, true}, {"silentbody,ok", TS_OK, 3, 6, NULL, 0.5, 0, true},
+        {"drip,ok", TS_OK, 3, 6, NULL, 1, 0, true},         {"silent,ok", TS_OK, 3, 6, NULL, 0, 1, true},
+        {"bytes", TS_OK, 3, 3, NULL, 0, 0, false},          {"continue", TS_OK, 3, 3, NULL, 0, 0, false},
+    };
+    check_rows(rows, TS_COUNT_OF(rows));
+}
+
+static void h07_and_h08_sizes(void **state)
+{
+    (void)state;
+    static const row rows[] = {
+        {"huge,ok", TS_OK, 3, 6, NULL, 0, 0, true},
+        {"hugelength,ok", TS_OK, 3, 6, NULL, 0, 0, true},
+        {"negative,ok", TS_OK, 3, 0, NULL, 2, 0, true},
+        {"longlength,ok", TS_OK, 3, 6, NULL, 0, 0, true},
+        {"shortlength,ok", TS_OK, 3, 6, NULL, 0, 0, true},
+        {"twolengths,ok", TS_OK, 3, 6, NULL, 0, 0, true},
+        {"badchunks,ok", TS_OK, 3, 6, NULL, 0, 0, true},
+        {"chunks", TS_OK, 3, 3, NULL, 0, 0, false},
+        {"manyheaders,ok", TS_OK, 3, 6, NULL, 0, 0, true},
+        {"longheader,ok", TS_OK, 3, 6, NULL, 0, 0, true},
+        {"nothttp,ok", TS_OK, 3, 6, NULL, 0, 0, true},
+        {"gzip,ok", TS_OK, 3, 6, NULL, 0, 0, true},
+        {"huge", TS_ERROR_NETWORK, 0, 0, "16 MiB", 0, 0, true},
+        {"longheader", TS_ERROR_NETWORK, 0, 0, "64 KiB", 0, 0, true},
+    };
+    check_rows(rows, TS_COUNT_OF(rows));
+}
+
+static void h09_to_h11_replies(void **state)
+{
+    (void)state;
+    static const row rows[] = {
+        {"html,ok", TS_OK, 3, 6, NULL, 0, 0, true},
+        {"empty,ok", TS_OK, 3, 6, NULL, 0, 0, true},
+        {"null,ok", TS_OK, 3, 6, NULL, 0, 0, true},
+        {"blank,badutf8,ok", TS_OK, 3, 9, NULL, 0, 0, true},
+        {"nul,surrogate,ok", TS_OK, 3, 9, NULL, 0, 0, true},
+        {"deep,digits,ok", TS_OK, 3, 9, NULL, 0, 0, true},
+        {"choices0,two,ok", TS_OK, 3, 9, NULL, 0, 0, true},
+        {"manychoices,ok", TS_OK, 3, 6, NULL, 0, 0, true},
+        {"error200,ok", TS_OK, 3, 6, NULL, 0, 0, true},
+        {"stream", TS_OK, 3, 3, NULL, 0, 0, false},
+        {"streamcrlf", TS_OK, 3, 3, NULL, 0, 0, false},
+        {"streambytes", TS_OK, 3, 3, NULL, 0, 0, false},
+        {"streamnodone", TS_OK, 3, 3, NULL, 0, 0, false},
+        {"streamcut,ok", TS_OK, 3, 6, NULL, 0, 0, true},
+        {"refusal", TS_OK, 0, 3, NULL, 0, 0, false},
+        {"filter", TS_OK, 0, 3, NULL, 0, 0, false},
+        {"filter400", TS_OK, 0, 3, NULL, 0, 0, false},
+        {"length", TS_OK, 0, 3, NULL, 0, 0, false},
+        {"long", TS_OK, 3, 3, NULL, 0, 0, false},
+        {"nousage", TS_OK, 3, 3, NULL, 0, 0, false},
+    };
+    check_rows(rows, TS_COUNT_OF(rows));
+}
+
+static void h17_keys_that_are_repeated(void **state)
+{
+    (void)state;
+    static const row rows[] = {
+        {"echo401", TS_ERROR_NETWORK, 0, 3, "Incorrect API key provided: Bearer ****", 0, 0, false},
+        {"echo500", TS_ERROR_NETWORK, 0, 0, "Incorrect API key provided: Bearer ****", 0, 0, true},
+        {"echo200", TS_OK, 3, 3, NULL, 0, 0, false},
+    };
+    check_rows(rows, TS_COUNT_OF(rows));
+}
+
+/* ---- single cases ---- */
+
+static void h13_nobody_there(void **state)
+{
+    (void)state;
+    need_server();
+    ts_chat_report report;
+    server gone = start_server(NULL);
+    stop_server(&gone);
+    ts_chat_options options = options_of("http", gone.port, "x");
+    options.attempts = 2;
+    assert_status(ask(&options, 3, &report, NULL), TS_ERROR_NETWORK);
+    assert_detail("given up after 2 attempts");
+    assert_int_equal(report.possibly_paid_twice + report.unknown, 0); /* nothing was sent */
+    options.base_url = "https://no-such-host.invalid/v1";
+    assert_status(ask(&options, 1, &report, NULL), TS_ERROR_NETWORK);
+    assert_int_equal(report.possibly_paid_twice + report.unknown, 0);
+}
+
+static void h15_the_environment_is_not_asked(void **state)
+{
+    (void)state;
+    need_server();
+    ts_chat_report report;
+    static const char *const names[] = {"http_proxy", "https_proxy", "all_proxy", "ALL_PROXY", "HTTPS_PROXY"};
+    for (size_t i = 0; i < TS_COUNT_OF(names); i++)
+        setenv(names[i], "http://127.0.0.1:1/", 1);
+    ts_chat_options options = options_of("http", the_server.port, "ledger=proxy");
+    ts_status status = ask(&options, 3, &report, NULL);
+    for (size_t i = 0; i < TS_COUNT_OF(names); i++)
+        unsetenv(names[i]);
+    assert_int_equal(status, TS_OK);
+    options.proxy = "http://127.0.0.1:1/"; /* that one is */
+    options.attempts = 1;
+    assert_status(ask(&options, 3, &report, NULL), TS_ERROR_INVALID_ARGUMENT); /* it would see the key */
+    assert_detail("proxy");
+    options.key = NULL;
+    assert_status(ask(&options, 3, &report, NULL), TS_ERROR_NETWORK);
+}
+
+static void h18_keys(void **state)
+{
+    (void)state;
+    need_server();
+    ts_chat_report report;
+    static const char *const wrong[] = {"", "a\nb", "a\r\nX-Evil: 1", "a b", "k\xc3\xa9y", "\t"};
+    for (size_t i = 0; i < TS_COUNT_OF(wrong); i++) {
+        ts_chat_options options = options_of("http", the_server.port, "ledger=keys");
+        options.key = wrong[i];
+        assert_status(ask(&options, 1, &report, NULL), TS_ERROR_INVALID_ARGUMENT);
+        assert_detail("key");
+    }
+    ts_chat_options options = options_of("http", the_server.port, "ledger=keys");
+    options.key = NULL;
+    options.key_file = put_file("key", "  " KEY "\n", sizeof KEY + 2);
+    assert_ok(ask(&options, 1, &report, NULL));
+    options.key_file = put_file("key", "\n", 1);
+    assert_status(ask(&options, 1, &report, NULL), TS_ERROR_FORMAT);
+    options.key_file = "/nonexistent";
+    assert_status(ask(&options, 1, &report, NULL), TS_ERROR_IO);
+    options = options_of("http", the_server.port, "ledger=keys");
+    options.base_url = "http://192.0.2.1/v1"; /* a key in the open */
+    assert_status(ask(&options, 1, &report, NULL), TS_ERROR_INVALID_ARGUMENT);
+    assert_detail("plain http");
+}
+
+/* A connection that was used before and breaks before a reply: libcurl would send the request again by itself, unseen; here it is counted. */
+static void h05_reused_connections(void **state)
+{
+    (void)state;
+    need_server();
+    ts_chat_report report;
+    static const char *const settings[] = {"ledger=reused1;faults=close,ok", "ledger=reused2;faults=reset,ok"};
+    for (size_t i = 0; i < TS_COUNT_OF(settings); i++) {
+        ts_chat_options options = options_of("http", the_server.port, settings[i]);
+        options.in_flight = 1;
+        assert_ok(ask(&options, 2, &report, NULL));
+        assert_int_equal(report.requests, 4);
+        assert_int_equal(report.possibly_paid_twice, 2);
+    }
+}
+
+/* What the kernel would end the process for stays the host's affair: the action is the default one here. */
+static void h14_signals_stay_as_they_are(void **state)
+{
+    (void)state;
+    need_server();
+    ts_chat_report report;
+    struct sigaction before, after;
+    sigset_t mask_before, mask_after;
+    sigaction(SIGPIPE, NULL, &before);
+    pthread_sigmask(SIG_BLOCK, NULL, &mask_before);
+    ts_chat_options options = options_of("http", the_server.port, "ledger=pipe;faults=reset,close,ok");
+    assert_ok(ask(&options, 20, &report, NULL));
+    sigaction(SIGPIPE, NULL, &after);
+    pthread_sigmask(SIG_BLOCK, NULL, &mask_after);
+    assert_true(before.sa_handler == SIG_DFL && after.sa_handler == SIG_DFL);
+    assert_int_equal(sigismember(&mask_before, SIGPIPE), sigismember(&mask_after, SIGPIPE));
+}
+
+static void h16_forks(void **state)
+{
+    (void)state;
+    need_server();
+    ts_chat *chat;
+    ts_chat_options options = options_of("http", the_server.port, "ledger=fork");
+    ts_chat_jobs jobs = {.first = 0, .count = 2, .step = 1, .prompt = write_prompt};
+    unlink(options.journal);
+    assert_ok(ts_chat_open(&chat, runtime, &options, 1));
+    assert_ok(ts_chat_run(chat, &jobs, NULL, NULL));
+    pid_t child = fork();
+    if (child == 0) {
+        jobs.count = 4;
+        ts_status status = ts_chat_run(chat, &jobs, NULL, NULL);
+        _exit(status == TS_ERROR_UNSUPPORTED && strstr(ts_error_detail(), "fork") ? 0 : 1);
+    }
+    int status;
+    waitpid(child, &status, 0);
+    assert_true(WIFEXITED(status) && WEXITSTATUS(status) == 0);
+    ts_chat_close(chat);
+}
+
+/* ---- h12: certificates ---- */
+
+static bool make_certificate(const char *name, const char *subject, const char *days)
+{
+    char command[600];
+    snprintf(command, sizeof command,
+             "openssl req -x509 -newkey rsa:2048 -nodes -subj /CN=x -addext subjectAltName=%s -days %s -keyout %s/%s.key -out %s/%s.pem 2>/dev/null",
+             subject, days, work_folder(), name, work_folder(), name);
+    return system(command) == 0;
+}
+
+static ts_status ask_tls(const char *name, const char *ca_file, const char *newest)
+{
+    char certificate[200], key[200];
+    ts_chat_report report;
+    snprintf(certificate, sizeof certificate, "%s/%s.pem", work_folder(), name);
+    snprintf(key, sizeof key, "%s/%s.key", work_folder(), name);
+    const char *const arguments[] = {"--tls", certificate, key, newest, NULL};
+    server tls = start_server(arguments);
+    assert_true(tls.port != 0);
+    ts_chat_options options = options_of("https", tls.port, "x");
+    options.ca_file = ca_file;
+    options.attempts = 1;
+    ts_status status = ask(&options, 3, &report, NULL);
+    stop_server(&tls);
+    if (status != TS_OK)
+        assert_int_equal(report.unknown + report.possibly_paid_twice + report.answered, 0); /* the key was never sent */
+    assert_null(place_of_secret(options.journal));
+    return status;
+}
+
+static void h12_certificates(void **state)
+{
+    (void)state;
+    need_server();
+    if (!make_certificate("good", "IP:127.0.0.1", "2") || !make_certificate("other", "DNS:other.test", "2"))
+        skip();
+    assert_ok(ask_tls("good", in_work("good.pem"), NULL));
+    assert_int_equal(ask_tls("good", NULL, NULL), TS_ERROR_NETWORK); /* nobody vouches for it */
+    assert_detail("certificate");
+    assert_int_equal(ask_tls("good", in_work("other.pem"), NULL), TS_ERROR_NETWORK);  /* another does */
+    assert_int_equal(ask_tls("other", in_work("other.pem"), NULL), TS_ERROR_NETWORK); /* for another host */
+    assert_int_equal(ask_tls("good", in_work("good.pem"), "TLSv1_1"), TS_ERROR_NETWORK);
+    assert_int_equal(ask_tls("good", in_work("nothing.pem"), NULL), TS_ERROR_NETWORK);
+    if (make_certificate("old", "IP:127.0.0.1", "-1")) {
+        assert_int_equal(ask_tls("old", in_work("old.pem"), NULL), TS_ERROR_NETWORK);
+        assert_detail("expired");
+    }
+}
+
+/* ---- many at a time ---- */
+
+static void many_in_flight(void **state)
+{
+    (void)state;
+    need_server();
+    enum { STORIES = 600 };
+    ts_chat_report report;
+    ts_chat_options options = options_of("http", the_server.port, "ledger=many;delay=0.2");
+    options.in_flight = 200;
+    double began = ts_clock();
+    assert_ok(ask(&options, STORIES, &report, NULL));
+    assert_int_equal(report.answered, STORIES);
+    assert_int_equal(report.requests, STORIES);
+    assert_true(ts_clock() - began < 60 * 0.2); /* five at a time would do that */
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(h01_to_h03_statuses),
+        cmocka_unit_test(h04_redirects),
+        cmocka_unit_test(h05_and_h06_connections),
+        cmocka_unit_test(h07_and_h08_sizes),
+        cmocka_unit_test(h09_to_h11_replies),
+        cmocka_unit_test(h12_certificates),
+        cmocka_unit_test(h13_nobody_there),
+        cmocka_unit_test(h14_signals_stay_as_they_are),
+        cmocka_unit_test(h15_the_environment_is_not_asked),
+        cmocka_unit_test(h16_forks),
+        cmocka_unit_test(h17_keys_that_are_repeated),
+        cmocka_unit_test(h18_keys),
+        cmocka_unit_test(h05_reused_connections),
+        cmocka_unit_test(many_in_flight),
+    };
+    return cmocka_run_group_tests(tests, set_up, tear_down);
+}

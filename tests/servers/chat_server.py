@@ -1,0 +1,298 @@
+#!/usr/bin/env python3
+"""A chat service on this machine that misbehaves as it is told to, and bills. Python's standard library alone.
+
+usage: chat_server.py [--tls CERTIFICATE KEY [NEWEST]]      prints its port, then serves until its standard input ends
+
+What to do stands in the path of a request: /SETTINGS/chat/completions, SETTINGS being `name=value` joined by ';':
+
+    ledger=NAME       accounts of its own (default "main"); GET /ledger/NAME gives them as JSON
+    faults=A,B,...    what to do to the first, second, ... attempt of each Idempotency-Key; the last one stays. Default "ok". See FAULTS and `Fault`
+    honour=0          bill each request that is done, whatever its key (default 1: a key is billed once, and gets the same reply again)
+    delay=SECONDS     before the reply
+    limit=N           more than N requests in flight are answered 429
+"""
+import asyncio
+import collections
+import hashlib
+import json
+import os
+import re
+import ssl
+import struct
+import socket
+import sys
+import warnings
+import zlib
+
+
+class Ledger:
+    def __init__(self):
+        self.attempts = collections.Counter()
+        self.billed = collections.Counter()
+        self.replies = {}
+        self.requests = self.in_flight = self.most_in_flight = self.connections = 0
+        self.authorized = collections.Counter()
+
+    def report(self):
+        return {"requests": self.requests, "billed": sum(self.billed.values()), "distinct": len(self.billed),
+                "twice": sum(times > 1 for times in self.billed.values()), "most_in_flight": self.most_in_flight,
+                "keys": len(self.attempts), "authorized": dict(self.authorized)}
+
+
+LEDGERS = collections.defaultdict(Ledger)
+
+
+def story_of(prompt):
+    """A story that tells which prompt it was written for."""
+    words = re.findall(r'"([a-z \'-]+)"', prompt)[:3]
+    return f"\n\nThere was a story of {', '.join(words)}.\n\nIts number was {hashlib.sha256(prompt.encode()).hexdigest()[:16]}. The end.\n"
+
+
+def completion(content, finish="stop", usage=True, **message):
+    body = {"id": "x", "object": "chat.completion", "model": "m", "choices": [
+        {"index": 0, "message": {"role": "assistant", "content": content, **message}, "finish_reason": finish}]}
+    if usage:
+        body["usage"] = {"prompt_tokens": 100, "completion_tokens": 50, "total_tokens": 150}
+    return body
+
+
+def error(message, kind="some_error", code=None):
+    return {"error": {"message": message, "type": kind, "param": None, "code": code}}
+
+
+def events(content, finish="stop", done=True, newline="\n"):
+    def event(value):
+        return f"data: {json.dumps(value)}{newline}{newline}"
+    text = f": a comment{newline}{newline}"
+    for i in range(0, len(content), 7):
+        text += event({"choices": [{"index": 0, "delta": {"content": content[i:i + 7]}, "finish_reason": None}]})
+    if finish:
+        text += event({"choices": [{"index": 0, "delta": {}, "finish_reason": finish}]})
+        text += event({"choices": [], "usage": {"prompt_tokens": 100, "completion_tokens": 50}})
+    return (text + (f"data: [DONE]{newline}{newline}" if done else "")).encode()
+
+
+class Request:
+    def __init__(self, line, headers, body):
+        self.method, self.path = line.split(" ")[:2]
+        self.headers, self.body = headers, body
+        self.settings = dict(pair.split("=", 1) for pair in self.path.split("/")[1].split(";") if "=" in pair)
+        self.key = headers.get("idempotency-key", "")
+
+
+def head(code, size, **headers):
+    lines = [f"HTTP/1.1 {code} Whatever", "Content-Type: application/json"]
+    lines += [] if "Retry_After" in headers or code == 429 else ["Retry-After: 0"]  # so that tests need not wait
+    lines += [f"{name.replace('_', '-')}: {value}" for name, value in headers.items()]
+    lines += [] if size is None else [f"Content-Length: {size}"]
+    return ("\r\n".join(lines) + "\r\n\r\n").encode()
+
+
+def whole(code, body, **headers):
+    data = body if isinstance(body, bytes) else json.dumps(body).encode()
+    return head(code, len(data), **headers) + data
+
+
+class Fault:
+    """What a request gets: bytes to write, whether it is billed, and what then. Built by the functions of FAULTS out of (request, story)."""
+
+    def __init__(self, data, billed=True, close=False, reset=False, hang=False, piece=None, pause=0.0):
+        self.data, self.billed, self.close, self.reset, self.hang, self.piece, self.pause = data, billed, close, reset, hang, piece, pause
+
+
+def plain(code, body=b"", billed=False, **headers):
+    return lambda request, story: Fault(whole(code, body, **headers), billed=billed)
+
+
+def success(make):
+    return lambda request, story: Fault(whole(200, make(story)))
+
+
+def raw(make, **how):
+    return lambda request, story: Fault(make(story), **how)
+
+
+def good(story):
+    return json.dumps(completion(story)).encode()
+
+
+def echo(code):
+    def fault(request, story):
+        auth = request.headers.get("authorization", "")
+        return Fault(whole(code, error(f"Incorrect API key provided: {auth} {auth[7:19]}... {auth[-14:]}") if code != 200 else completion(f"Your key: {auth}"),
+                           X_Echo=auth), billed=code == 200)
+    return fault
+
+
+FAULTS = {
+    "ok": success(completion),
+    "nousage": success(lambda story: completion(story, usage=False)),
+    # H01, H02, H03
+    "429": plain(429, error("slow down", "requests", "rate_limit_exceeded"), Retry_After="0"),
+    "429.1": plain(429, error("slow down"), Retry_After="0.1"),
+    "429ms": plain(429, error("slow down"), Retry_After_Ms="50"),
+    "429date": plain(429, error("slow down"), Retry_After="Sun, 06 Nov 1994 08:49:37 GMT"),
+    "429bad": plain(429, error("slow down"), Retry_After="soon"),
+    "429long": plain(429, error("slow down"), Retry_After="1000000000"),
+    "quota": plain(429, error("You exceeded your current quota", "insufficient_quota", "insufficient_quota")),
+    **{str(code): plain(code, error("it went wrong"), Retry_After="0") for code in (408, 409, 500, 502, 503, 504, 529)},
+    **{str(code): plain(code, error("it will not do", "invalid_request_error")) for code in (400, 401, 402, 403, 404, 405, 413, 422)},
+    "noretry": plain(503, error("never again"), x_should_retry="false"),
+    "loading": plain(503, {"error": {"code": 503, "message": "Loading model", "type": "unavailable_error"}}, Retry_After="0"),
+    # H04
+    **{f"redirect{code}": plain(code, b"", Location=where) for code, where in
+       ((301, "https://elsewhere.invalid/"), (302, "http://127.0.0.1:1/"), (307, "file:///etc/passwd"), (308, "/"))},
+    # H05: what is unknown, and what is cut
+    "reset": raw(lambda story: b"", reset=True),
+    "resetunpaid": raw(lambda story: b"", reset=True, billed=False),
+    "close": raw(lambda story: b"", close=True),
+    "closehead": raw(lambda story: head(200, 500), close=True),
+    "closebody": raw(lambda story: whole(200, completion(story))[:-30], close=True),
+    "resetbody": raw(lambda story: whole(200, completion(story))[:-30], reset=True),
+    "closenolength": raw(lambda story: head(200, None, Connection="close") + good(story)[:-30], close=True),
+    "nolength": raw(lambda story: head(200, None, Connection="close") + good(story), close=True),
+    "silent": raw(lambda story: b"", hang=True),
+    "silenthead": raw(lambda story: head(200, 500), hang=True),
+    "silentbody": raw(lambda story: whole(200, completion(story))[:-30], hang=True),
+    # H06
+    "drip": raw(lambda story: whole(200, completion(story)), piece=1, pause=0.5),
+    "bytes": raw(lambda story: whole(200, completion(story)), piece=1),
+    # H07
+    "huge": raw(lambda story: head(200, None, Connection="close") + b" " * (17 << 20), close=True),
+    "hugelength": raw(lambda story: head(200, 1 << 34) + b" " * 1000, close=True),
+    "negative": raw(lambda story: head(200, None, Content_Length="-5") + good(story), close=True),
+    "longlength": raw(lambda story: head(200, len(good(story)) + 50) + good(story), close=True),
+    "shortlength": raw(lambda story: head(200, len(good(story)) - 10) + good(story), close=True),
+    "twolengths": raw(lambda story: head(200, 10, Content_length=str(len(good(story)))) + good(story), close=True),
+    "badchunks": raw(lambda story: head(200, None, Transfer_Encoding="chunked") + b"zz\r\n" + good(story) + b"\r\n0\r\n\r\n", close=True),
+    "chunks": raw(lambda story: head(200, None, Transfer_Encoding="chunked") + b"".join(
+        b"%x\r\n%s\r\n" % (len(good(story)[i:i + 9]), good(story)[i:i + 9]) for i in range(0, len(good(story)), 9)) + b"0\r\n\r\n"),
+    "manyheaders": raw(lambda story: b"HTTP/1.1 200 OK\r\n" + b"X-A: b\r\n" * 20000 + b"\r\n", close=True),
+    "longheader": raw(lambda story: b"HTTP/1.1 200 OK\r\nX-A: " + b"b" * 90000 + b"\r\n\r\n", close=True),
+    "nothttp": raw(lambda story: b"SSH-2.0-OpenSSH\r\n" * 4, close=True),
+    # H08
+    "gzip": raw(lambda story: head(200, None, Content_Encoding="gzip", Connection="close") + zlib.compress(b" " * (1 << 24)), close=True),
+    # H09
+    "html": raw(lambda story: whole(200, b"<html>Bad gateway</html>")),
+    "empty": raw(lambda story: whole(200, b"")),
+    "null": success(lambda story: completion(None)),
+    "blank": success(lambda story: completion(" \n ")),
+    "badutf8": raw(lambda story: whole(200, good("STORY").replace(b"STORY", b"\xff\xfe"))),
+    "nul": success(lambda story: completion("a\0b")),
+    "surrogate": raw(lambda story: whole(200, good("STORY").replace(b"STORY", b"\\ud800"))),
+    "deep": raw(lambda story: whole(200, b"[" * 100000)),
+    "digits": raw(lambda story: whole(200, b"9" * 100000)),
+    "choices0": success(lambda story: {"choices": []}),
+    "manychoices": raw(lambda story: whole(200, b'{"choices":[' + b"1," * 1000000 + b"1]}")),
+    "two": raw(lambda story: whole(200, good(story) * 2)),
+    "error200": raw(lambda story: whole(200, error("overloaded")), billed=False),
+    # H10
+    "stream": raw(lambda story: head(200, None, content_type="text/event-stream", Connection="close") + events(story), close=True),
+    "streamcrlf": raw(lambda story: head(200, None, content_type="text/event-stream", Connection="close") + events(story, newline="\r\n"), close=True),
+    "streambytes": raw(lambda story: head(200, None, content_type="text/event-stream", Connection="close") + events(story), close=True, piece=1),
+    "streamcut": raw(lambda story: head(200, None, content_type="text/event-stream", Connection="close") + events(story, None, False), close=True),
+    "streamnodone": raw(lambda story: head(200, None, content_type="text/event-stream", Connection="close") + events(story, done=False), close=True),
+    # H11
+    "refusal": success(lambda story: completion(None, refusal="I cannot tell that.")),
+    "filter": success(lambda story: completion(story, "content_filter")),
+    "filter400": plain(400, error("filtered", "invalid_request_error", "content_filter")),
+    "length": success(lambda story: completion(story[:20], "length")),
+    "marker": success(lambda story: completion("<|endoftext|>\n" + story + "<|endoftext|>\nAnother")),
+    "long": success(lambda story: completion("word " * 200000)),
+    "hostile": success(lambda story: completion('"quotes"\n\u2028\u2029\x01\x1b[31m</script>{"event":"result"} ' + story)),
+    # H17: a service that repeats the key
+    "echo401": echo(401), "echo500": echo(500), "echo200": echo(200),
+}
+# Several replies before their headers say what counts (curl keeps Content-Type of the last one).
+FAULTS["continue"] = lambda request, story: Fault(b"HTTP/1.1 100 Continue\r\n\r\n" + whole(200, completion(story)))
+
+
+async def read_request(reader):
+    line = (await reader.readuntil(b"\r\n")).decode("latin-1").strip()
+    headers = {}
+    while True:
+        header = (await reader.readuntil(b"\r\n")).decode("latin-1").strip()
+        if not header:
+            break
+        name, _, value = header.partition(":")
+        headers[name.lower()] = value.strip()
+    body = await reader.readexactly(int(headers.get("content-length", 0)))
+    return Request(line, headers, body)
+
+
+def choose(request, ledger):
+    """The fault of this attempt, and the story: a key that was billed gets its story whatever the script says, if the service honours keys."""
+    script = request.settings.get("faults", "ok").split(",")
+    attempt = ledger.attempts[request.key]
+    ledger.attempts[request.key] += 1
+    prompt = json.loads(request.body)["messages"][0]["content"]
+    return FAULTS[script[min(attempt, len(script) - 1)]](request, story_of(prompt))
+
+
+async def answer(request, writer):
+    """Answers one request; False closes the connection."""
+    if request.path.startswith("/ledger/"):
+        writer.write(whole(200, LEDGERS[request.path[8:]].report()))
+        return True
+    ledger = LEDGERS[request.settings.get("ledger", "main")]
+    ledger.requests += 1
+    ledger.authorized[request.headers.get("authorization", "")] += 1
+    ledger.in_flight += 1
+    ledger.most_in_flight = max(ledger.most_in_flight, ledger.in_flight)
+    try:
+        return await misbehave(request, ledger, writer)
+    finally:
+        ledger.in_flight -= 1
+
+
+async def misbehave(request, ledger, writer):
+    fault = choose(request, ledger)
+    if ledger.in_flight > int(request.settings.get("limit", 1 << 30)):
+        fault = FAULTS["429"](request, "")
+    if fault.billed and (request.settings.get("honour", "1") == "0" or not ledger.billed[request.key]):
+        ledger.billed[request.key] += 1  # before the reply: it has been done
+    await asyncio.sleep(float(request.settings.get("delay", 0)))
+    if fault.reset:
+        writer.write(fault.data)
+        await writer.drain()
+        await asyncio.sleep(0.02)
+        writer.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        return False
+    for i in range(0, len(fault.data), fault.piece or len(fault.data) or 1):
+        writer.write(fault.data[i:i + (fault.piece or len(fault.data))])
+        await writer.drain()
+        await asyncio.sleep(fault.pause)
+    if fault.hang:
+        await asyncio.sleep(3600)
+    return not fault.close
+
+
+async def serve(reader, writer):
+    writer.get_extra_info("socket").setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    try:
+        while await answer(await read_request(reader), writer):
+            await writer.drain()
+    except (asyncio.IncompleteReadError, ConnectionError):
+        pass
+    finally:
+        writer.close()
+
+
+async def main(arguments):
+    context = None
+    if arguments and arguments[0] == "--tls":
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.load_cert_chain(arguments[1], arguments[2])
+        if len(arguments) > 3:
+            warnings.simplefilter("ignore", DeprecationWarning)  # that is what it is wanted for
+            context.maximum_version = ssl.TLSVersion[arguments[3]]
+    server = await asyncio.start_server(serve, "127.0.0.1", 0, ssl=context, backlog=1024)
+    print(server.sockets[0].getsockname()[1], flush=True)
+    await asyncio.get_running_loop().run_in_executor(None, sys.stdin.read)
+
+
+if __name__ == "__main__":
+    event_loop = asyncio.new_event_loop()
+    event_loop.set_exception_handler(lambda loop, context: None)
+    event_loop.run_until_complete(main(sys.argv[1:]))
+    os._exit(0)  # without waiting for what hangs
