@@ -397,22 +397,20 @@ static void files_hold_the_stories(void **state)
         const char *const paths[] = {path};
         const char *text;
         size_t size;
-        status = ts_stories_open(&stories, the_runtime(), paths, 1);
-        if (status == TS_ERROR_UNSUPPORTED && i > 0) { /* it writes JSON but does not read it */
-            ts_generator_free(generator);
-            ts_generator_free(again);
-            unlink(path);
-            continue;
-        }
-        assert_int_equal(status, TS_OK);
+        assert_int_equal(ts_stories_open(&stories, the_runtime(), paths, 1), TS_OK);
         for (int k = 0; k < 50; k++) {
             ts_story story = next(again);
-            assert_int_equal(ts_stories_next(stories, &text, &size), TS_OK);
+            status = ts_stories_next(stories, &text, &size);
+            if (status == TS_ERROR_UNSUPPORTED && i > 0 && k == 0) /* it writes JSON but does not read it */
+                break;
+            assert_int_equal(status, TS_OK);
             assert_int_equal(size, story.story_size);
             assert_memory_equal(text, story.story, size);
         }
-        assert_int_equal(ts_stories_next(stories, &text, &size), TS_OK);
-        assert_null(text);
+        if (status == TS_OK) {
+            assert_int_equal(ts_stories_next(stories, &text, &size), TS_OK);
+            assert_null(text);
+        }
         ts_stories_close(stories);
         assert_int_equal(next(generator).index, 50);
         ts_generator_free(generator);
