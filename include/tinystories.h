@@ -9,5 +9,6 @@
 #include "tinystories/trainer.h"
 #include "tinystories/sampler.h"
 #include "tinystories/generator.h"
+#include "tinystories/dataset.h"
 
 #endif

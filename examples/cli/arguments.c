@@ -1,204 +1,285 @@
-/* The options of all commands in one table, and the reader that obeys it. */
-#include "cli.h"
-
+/* Parses options by the commands' tables and prints their help from the same rows. */
 #include <errno.h>
 #include <math.h>
-#include <stddef.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-typedef enum kind { FLAG, TEXT, LIST, WHOLE, NUMBER } kind;
+#include "cli.h"
 
-typedef struct option {
-    const char *name;
-    kind kind;
-    size_t offset;  /* into arguments; of a LIST the array, whose count is at count_offset */
-    size_t count_offset;
-    double least, most;
-    const char *value; /* how help names the value */
-    const char *help;
-    double initial;
-} option;
+#define COMMON(member) offsetof(cli_common, member)
 
-#define AT(field) offsetof(arguments, field)
-#define BIG 18446744073709551615.0
-
-static const option options[] = {
-    {"in", LIST, AT(in), AT(in_count), 0, 0, "TEXT...", "files of stories: .txt, .jsonl, each also .gz; - is standard input", 0},
-    {"text", LIST, AT(text), AT(text_count), 0, 0, "TEXT...", "files of stories (.txt, .jsonl, .gz) or token shards (.bin)", 0},
-    {"valid", LIST, AT(valid), AT(valid_count), 0, 0, "TEXT...", "files to validate with; without it a share of the stories is held out", 0},
-    {"out", TEXT, AT(out), 0, 0, 0, "FILE", "the file to write", 0},
-    {"shard", TEXT, AT(shard), 0, 0, 0, "SHARD.bin", "the token shard to read", 0},
-    {"tokenizer", TEXT, AT(tokenizer), 0, 0, 0, "T", "tokenizer.json, a folder with vocab.json and merges.txt, or a GGUF", 0},
-    {"model", TEXT, AT(model), 0, 0, 0, "MODEL.gguf", "the model file", 0},
-    {"preset", TEXT, AT(preset), 0, 0, 0, "NAME", "the shape of the network, laptop-1m by default; --preset list names all", 0},
-    {"prompt", TEXT, AT(prompt), 0, 0, 0, "TEXT", "how the story begins", 0},
-    {"run", TEXT, AT(run), 0, 0, 0, "DIR", "the folder of the run: checkpoint and log", 0},
-    {"vocabulary", TEXT, AT(vocabulary), 0, 0, 0, "FILE", "a file of words instead of the built-in ones", 0},
-    {"schedule", TEXT, AT(schedule), 0, 0, 0, "NAME", "cosine (default), linear, constant or wsd", 0},
-    {"count", WHOLE, AT(count), 0, 1, 1e12, "N", "how many", 1},
-    {"seed", WHOLE, AT(seed), 0, 0, BIG, "S", "where the random numbers begin", 0},
-    {"first", WHOLE, AT(first), 0, 0, BIG, "N", "index of the first story", 0},
-    {"steps", WHOLE, AT(steps), 0, 0, BIG, "N", "stop after so many steps", 0},
-    {"tokens", WHOLE, AT(tokens), 0, 0, BIG, "N", "stop after so many tokens", 0},
-    {"size", WHOLE, AT(size), 0, 1, 1048576, "N", "tokens of the vocabulary, 4,096 by default", 4096},
-    {"min-frequency", WHOLE, AT(min_frequency), 0, 1, 1e9, "N", "a pair must occur so often to be merged, 2 by default", 2},
-    {"threads", WHOLE, AT(threads), 0, 0, 256, "N", "threads to work with; 0 (default): one a processor", 0},
-    {"top-k", WHOLE, AT(top_k), 0, 0, 1048576, "K", "draw from the K likeliest tokens; 0 (default): all", 0},
-    {"batch-tokens", WHOLE, AT(batch_tokens), 0, 0, 1073741824, "N", "tokens of a step; 0 (default): 8 sequences", 0},
-    {"micro-batch", WHOLE, AT(micro_batch), 0, 0, 65536, "N", "sequences in memory at once, 8 by default", 0},
-    {"context", WHOLE, AT(context), 0, 0, 1048576, "T", "positions of a context; 0 (default): the preset's or model's", 0},
-    {"valid-interval", WHOLE, AT(valid_interval), 0, 0, BIG, "N", "steps between validations; 0 (default): at the end", 0},
-    {"minutes", NUMBER, AT(minutes), 0, 0, 1e7, "N", "stop after so many minutes of training", 0},
-    {"epochs", NUMBER, AT(epochs), 0, 0, 1e9, "N", "stop after so many passes over the text", 0},
-    {"temperature", NUMBER, AT(temperature), 0, 0, 100, "T", "0 is greedy; 0.8 by default", 0.8},
-    {"top-p", NUMBER, AT(top_p), 0, 1e-9, 1, "P", "draw from the likeliest tokens of this share; 1 (default): all", 1},
-    {"learning-rate", NUMBER, AT(learning_rate), 0, 0, 1e6, "R", "at the peak; 0 (default): by width", 0},
-    {"weight-decay", NUMBER, AT(weight_decay), 0, 0, 100, "D", "of matrices, 0.1 by default", 0.1},
-    {"warmup", NUMBER, AT(warmup), 0, 0, 1, "SHARE", "of the run, 0.03 by default", 0.03},
-    {"final-rate", NUMBER, AT(final_rate), 0, 0, 1, "SHARE", "of the peak that is left at the end, 0.05 by default", 0.05},
-    {"clip", NUMBER, AT(clip), 0, 0, 1e9, "NORM", "largest norm of the gradient, 1 by default; 0: none", 1},
-    {"valid-share", NUMBER, AT(valid_share), 0, 0, 0.5, "SHARE", "of the stories that are held out, 0.02 by default", 0.02},
-    {"json", FLAG, AT(json), 0, 0, 0, NULL, "print JSON", 0},
-    {"resume", FLAG, AT(resume), 0, 0, 0, NULL, "go on with the run in --run DIR", 0},
-    {"quiet", FLAG, AT(quiet), 0, 0, 0, NULL, "no progress", 0},
-    {"ignore-end", FLAG, AT(ignore_end), 0, 0, 0, NULL, "tell on where the story would end", 0},
+static const cli_argument common_arguments[] = {
+    {"--threads", "N", CLI_UINT32, 0, COMMON(threads), 0, 256, NULL, "threads to work with, 0: one a processor; results don't depend on it"},
+    {"--json", NULL, CLI_FLAG, 0, COMMON(json), 0, 0, NULL, "print the result as JSON"},
+    {"--quiet", NULL, CLI_FLAG, 0, COMMON(quiet), 0, 0, NULL, "no progress"},
+    {"--verbose", NULL, CLI_FLAG, 0, COMMON(verbose), 0, 0, NULL, "say what is being done"},
+    {"--help", NULL, CLI_FLAG, 0, COMMON(help), 0, 0, NULL, "print this"},
 };
 
-#define OPTION_COUNT (sizeof options / sizeof options[0])
-
-/* Whether the command's list names the option; *needed: with a '!'. */
-static bool takes(const command *c, const char *name, size_t size, bool *needed)
+bool cli_given(const cli_common *common, const char *name)
 {
-    const char *at = c->options;
-    while (*at) {
-        size_t length = strcspn(at, " !");
-        bool same = length == size && memcmp(at, name, size) == 0;
-        at += length;
-        *needed = *at == '!';
-        at += *needed;
-        at += *at == ' ';
-        if (same)
-            return true;
-    }
-    *needed = false;
+    for (size_t i = 0; i < common->command->argument_count; i++)
+        if (strcmp(common->command->arguments[i].name, name) == 0)
+            return (common->given >> i & 1) != 0;
     return false;
 }
 
-void print_options(const command *c)
+const char *cli_command_name(const cli_command *command)
 {
-    for (size_t i = 0; i < OPTION_COUNT; i++) {
-        char left[64];
-        bool needed;
-        if (!takes(c, options[i].name, strlen(options[i].name), &needed))
-            continue;
-        snprintf(left, sizeof left, "--%s %s", options[i].name, options[i].value ? options[i].value : "");
-        printf("  %-26s %s%s\n", left, options[i].help, needed ? " (needed)" : "");
-    }
+    static char names[16][32];
+    static unsigned next;
+    char *name = names[next++ % CLI_COUNT_OF(names)];
+    snprintf(name, sizeof names[0], "%s%s%s", command->noun, command->verb ? " " : "", command->verb ? command->verb : "");
+    return name;
 }
 
-static void set_initial(arguments *a, const option *o)
+/* ---- what was meant ---- */
+
+/* Letters to insert, drop or change to make one name of the other (Levenshtein); names that are longer than the table are never near. */
+static size_t distance_of(const char *a, const char *b)
 {
-    char *at = (char *)a + o->offset;
-    if (o->kind == WHOLE)
-        *(uint64_t *)at = (uint64_t)o->initial;
-    else if (o->kind == NUMBER)
-        *(double *)at = o->initial;
+    size_t row[64], length = strlen(b);
+    if (length >= CLI_COUNT_OF(row))
+        return SIZE_MAX;
+    for (size_t j = 0; j <= length; j++)
+        row[j] = j;
+    for (size_t i = 0; a[i] != 0; i++) {
+        size_t diagonal = row[0];
+        row[0] = i + 1;
+        for (size_t j = 0; j < length; j++) {
+            size_t change = diagonal + (a[i] != b[j]), step = (row[j] < row[j + 1] ? row[j] : row[j + 1]) + 1;
+            diagonal = row[j + 1];
+            row[j + 1] = change < step ? change : step;
+        }
+    }
+    return row[length];
 }
 
-static bool set_number(arguments *a, const option *o, const char *text)
+void cli_nearest_consider(cli_nearest *nearest, const char *given, const char *name)
 {
-    bool whole = o->kind == WHOLE;
-    const char *form = whole ? "0123456789" : "0123456789.eE+-"; /* neither "nan" nor "inf" nor hexadecimal */
-    bool good = *text != 0 && text[strspn(text, form)] == 0;
-    char *end = NULL;
-    errno = 0;
-    uint64_t integer = whole && good ? strtoull(text, NULL, 10) : 0;
-    double value = whole ? (double)integer : strtod(text, &end);
-    if (!good || (whole ? errno != 0 : *end != 0) || !(value >= o->least && value <= o->most)) {
-        fprintf(stderr, "tinystories: --%s is \"%s\", expected a%s number from %.12g to %.12g\n", o->name, text, whole ? " whole" : "", o->least, o->most);
-        return false;
-    }
+    size_t bare = strspn(given, "-"), size = strlen(given + bare), distance = distance_of(given, name);
+    if (size > 1 && strncmp(given + bare, name + strspn(name, "-"), size) == 0)
+        distance = 1; /* only its beginning */
+    size_t most = size < 4 ? 1 : size < 8 ? 2 : 3;
+    if (distance <= most && (nearest->name == NULL || distance < nearest->distance))
+        *nearest = (cli_nearest){name, distance};
+}
+
+static ts_status fail_unknown(const cli_command *command, const char *given)
+{
+    char option[64];
+    cli_nearest nearest = {NULL, 0};
+    snprintf(option, sizeof option, "%.*s", (int)strcspn(given, "="), given);
+    for (size_t i = 0; i < command->argument_count; i++)
+        if (command->arguments[i].name[0] == '-')
+            cli_nearest_consider(&nearest, option, command->arguments[i].name);
+    for (size_t i = 0; i < CLI_COUNT_OF(common_arguments); i++)
+        cli_nearest_consider(&nearest, option, common_arguments[i].name);
+    if (nearest.name != NULL)
+        return cli_usage("'%s' is no option of 'tinystories %s'; did you mean %s?", given, cli_command_name(command), nearest.name);
+    return cli_usage("'%s' is no option of 'tinystories %s'; see its --help", given, cli_command_name(command));
+}
+
+/* ---- values ---- */
+
+static ts_status fail_number(const cli_argument *a, const char *text, bool whole)
+{
+    const char *low = a->flags & CLI_ABOVE ? "above" : "from";
+    char most[48] = "";
     if (whole)
-        *(uint64_t *)((char *)a + o->offset) = integer;
+        snprintf(most, sizeof most, " to %llu", a->type == CLI_UINT32 ? (unsigned long long)UINT32_MAX : (unsigned long long)UINT64_MAX);
+    if (a->most > 0)
+        snprintf(most, sizeof most, "%s%.15g", a->flags & CLI_ABOVE ? " and at most " : " to ", a->most);
+    return cli_fail("%s is '%s', expected a%s number %s %.15g%s", a->name, text, whole ? " whole" : "", low, a->least, most);
+}
+
+/* The program never calls setlocale, so strtod and printf use the point whatever the user's language is. */
+static ts_status set_number(const cli_argument *a, const char *text, void *member)
+{
+    bool whole = a->type == CLI_UINT32 || a->type == CLI_UINT64;
+    bool plain = *text != 0 && text[strspn(text, whole ? "0123456789" : "0123456789.eE+-")] == 0; /* neither "nan" nor "inf" nor hexadecimal */
+    char *end;
+    double value = strtod(text, &end), most = a->most > 0 ? a->most : a->type == CLI_UINT32 ? UINT32_MAX : HUGE_VAL;
+    errno = 0;
+    uint64_t integer = whole && plain ? strtoull(text, NULL, 10) : 0;
+    bool within = (a->flags & CLI_ABOVE ? value > a->least : value >= a->least) && value <= most;
+    if (!plain || *end != 0 || !isfinite(value) || errno != 0 || !within)
+        return fail_number(a, text, whole);
+    if (a->type == CLI_UINT32)
+        *(uint32_t *)member = (uint32_t)integer;
+    else if (a->type == CLI_UINT64)
+        *(uint64_t *)member = integer;
+    else if (a->type == CLI_FLOAT)
+        *(float *)member = (float)value;
     else
-        *(double *)((char *)a + o->offset) = value;
-    return true;
+        *(double *)member = value;
+    return TS_OK;
 }
 
-/* Takes the value or values of an option; gives how many arguments they were, or the negative exit status. */
-static int take(arguments *a, const option *o, int count, char **values)
+ts_status cli_choose(const char *name, const char *text, const char *(*choice)(size_t index), uint32_t *chosen)
 {
-    char *at = (char *)a + o->offset;
-    if (o->kind == FLAG) {
-        *(bool *)at = true;
-        return 0;
+    char known[512] = "";
+    for (size_t i = 0; choice(i) != NULL; i++) {
+        if (strcmp(choice(i), text) == 0) {
+            *chosen = (uint32_t)i;
+            return TS_OK;
+        }
+        size_t used = strlen(known);
+        snprintf(known + used, sizeof known - used, "%s%s", i == 0 ? "" : ", ", choice(i));
     }
-    if (count == 0 || (strncmp(values[0], "--", 2) == 0 && o->kind != TEXT)) {
-        fprintf(stderr, "tinystories: --%s needs a value\n", o->name);
-        return -2;
-    }
-    if (o->kind == TEXT) {
-        *(const char **)at = values[0];
-        return 1;
-    }
-    if (o->kind == LIST) {
-        int taken = 0;
-        while (taken < count && strncmp(values[taken], "--", 2) != 0)
-            taken++;
-        *(char ***)at = values;
-        *(size_t *)((char *)a + o->count_offset) = (size_t)taken;
-        return taken;
-    }
-    return set_number(a, o, values[0]) ? 1 : -1;
+    return cli_fail("%s is '%s', expected one of %s", name, text, known);
 }
 
-static const option *find_option(const command *c, const char *name)
+static ts_status set_value(const cli_argument *a, const char *text, void *values)
 {
-    bool needed;
-    for (size_t i = 0; i < OPTION_COUNT; i++)
-        if (strcmp(options[i].name, name) == 0 && takes(c, name, strlen(name), &needed))
-            return &options[i];
+    void *member = (char *)values + a->offset;
+    cli_paths *paths = member;
+    switch (a->type) {
+    case CLI_TEXT:
+        *(const char **)member = text;
+        return TS_OK;
+    case CLI_CHOICE:
+        return cli_choose(a->name, text, a->choice, member);
+    case CLI_PATHS:
+        paths->items[paths->count++] = text;
+        return TS_OK;
+    default:
+        return set_number(a, text, member);
+    }
+}
+
+/* ---- parsing ---- */
+
+/* "-" alone is a file. */
+static bool is_option(const char *text)
+{
+    return text[0] == '-' && text[1] != 0;
+}
+
+/* The row of an option "--name" or "--name=value"; *value is what follows the '=', NULL without one. A text without dashes finds the positional row. */
+static const cli_argument *find(const cli_argument *rows, size_t count, const char *text, const char **value)
+{
+    bool option = is_option(text);
+    size_t size = strcspn(text, "=");
+    *value = !option ? text : text[size] == '=' ? text + size + 1 : NULL;
+    for (size_t i = 0; i < count; i++) {
+        bool row_is_option = rows[i].name[0] == '-';
+        if (option ? row_is_option && strlen(rows[i].name) == size && memcmp(rows[i].name, text, size) == 0 : !row_is_option)
+            return &rows[i];
+    }
     return NULL;
 }
 
-static bool check_needed(const command *c, const bool given[OPTION_COUNT])
+/* Makes room for as many paths as there are arguments, so that adding one cannot fail. */
+static ts_status make_room(const cli_command *command, int count, void *values)
 {
-    for (size_t i = 0; i < OPTION_COUNT; i++) {
-        bool needed;
-        if (takes(c, options[i].name, strlen(options[i].name), &needed) && needed && !given[i]) {
-            fprintf(stderr, "tinystories: --%s is needed\n", options[i].name);
-            return false;
-        }
+    for (size_t i = 0; i < command->argument_count; i++) {
+        cli_paths *paths = (cli_paths *)((char *)values + command->arguments[i].offset);
+        if (command->arguments[i].type == CLI_PATHS && (paths->items = calloc((size_t)count + 1, sizeof *paths->items)) == NULL)
+            return cli_fail("there is no memory");
     }
-    return true;
+    return TS_OK;
 }
 
-int read_arguments(const command *c, int count, char **values, arguments *a)
+static ts_status check_required(const cli_command *command, const cli_common *common)
 {
-    bool given[OPTION_COUNT] = {false};
-    for (size_t i = 0; i < OPTION_COUNT; i++)
-        set_initial(a, &options[i]);
-    for (int i = 0; i < count; i++) {
-        if (strncmp(values[i], "--", 2) != 0 && c->operand != NULL && a->file == NULL) {
-            a->file = values[i];
-            continue;
-        }
-        const option *o = strncmp(values[i], "--", 2) == 0 ? find_option(c, values[i] + 2) : NULL;
-        if (o == NULL) {
-            fprintf(stderr, "tinystories: \"%s\" is no option of this command; --help lists them\n", values[i]);
-            return 2;
-        }
-        int taken = take(a, o, count - i - 1, values + i + 1);
-        if (taken < 0)
-            return -taken;
-        given[o - options] = true;
-        a->seed_given = a->seed_given || strcmp(o->name, "seed") == 0;
-        i += taken;
+    for (size_t i = 0; i < command->argument_count; i++)
+        if ((command->arguments[i].flags & CLI_REQUIRED) && !(common->given >> i & 1))
+            return cli_usage("%s is missing; see 'tinystories %s --help'", command->arguments[i].name, cli_command_name(command));
+    return TS_OK;
+}
+
+/* Takes one option and its values, *at standing on it; leaves *at behind them. */
+static ts_status take(const cli_argument *a, const char *value, int *at, int count, char **arguments, void *values)
+{
+    (*at)++;
+    if (a->type == CLI_FLAG) {
+        *(uint32_t *)((char *)values + a->offset) = 1;
+        return value == NULL ? TS_OK : cli_usage("%s takes no value", a->name);
     }
-    if (c->operand != NULL && a->file == NULL) {
-        fprintf(stderr, "tinystories: %s is needed\n", c->operand);
-        return 2;
+    bool more = value == NULL && a->type == CLI_PATHS;
+    if (value == NULL && *at < count && strncmp(arguments[*at], "--", 2) != 0)
+        value = arguments[(*at)++];
+    if (value == NULL)
+        return cli_usage("%s needs a value", a->name);
+    ts_status status = set_value(a, value, values);
+    while (more && status == TS_OK && *at < count && !is_option(arguments[*at]))
+        status = set_value(a, arguments[(*at)++], values);
+    return status;
+}
+
+ts_status cli_arguments_parse(const cli_command *command, int count, char **arguments, void *values)
+{
+    cli_common *common = values;
+    ts_status status = make_room(command, count, values);
+    for (int at = 0; at < count && status == TS_OK && !common->help;) {
+        const char *value;
+        const cli_argument *a = find(command->arguments, command->argument_count, arguments[at], &value);
+        if (a != NULL) {
+            uint64_t bit = UINT64_C(1) << (a - command->arguments);
+            if ((common->given & bit) && a->name[0] != '-' && a->type != CLI_PATHS)
+                return cli_usage("'%s' is one %s too many", arguments[at], a->name);
+            common->given |= bit;
+        } else {
+            a = find(common_arguments, CLI_COUNT_OF(common_arguments), strcmp(arguments[at], "-h") == 0 ? "--help" : arguments[at], &value);
+        }
+        status = a == NULL ? fail_unknown(command, arguments[at]) : take(a, value, &at, count, arguments, values);
     }
-    return check_needed(c, given) ? 0 : 2;
+    return status != TS_OK || common->help ? status : check_required(command, common);
+}
+
+/* ---- help ---- */
+
+static void print_default(const cli_argument *a, const void *values)
+{
+    const void *member = (const char *)values + a->offset;
+    if (a->flags & (CLI_QUIET | CLI_REQUIRED))
+        return;
+    if (a->type == CLI_UINT32)
+        printf(" (default %u)", *(const uint32_t *)member);
+    else if (a->type == CLI_UINT64)
+        printf(" (default %llu)", (unsigned long long)*(const uint64_t *)member);
+    else if (a->type == CLI_FLOAT)
+        printf(" (default %g)", (double)*(const float *)member);
+    else if (a->type == CLI_DOUBLE)
+        printf(" (default %g)", *(const double *)member);
+    else if (a->type == CLI_CHOICE)
+        printf(" (default %s)", a->choice(*(const uint32_t *)member));
+}
+
+/* "--seed S", "--text TEXT..."; static. */
+static const char *call_of(const cli_argument *a)
+{
+    static char text[64];
+    snprintf(text, sizeof text, "%s%s%s%s", a->name, a->value ? " " : "", a->value ? a->value : "", a->type == CLI_PATHS ? "..." : "");
+    return text;
+}
+
+static void print_row(const cli_argument *a, const void *values)
+{
+    printf("  %-26s %s", call_of(a), a->help);
+    print_default(a, values);
+    printf("%s\n", a->flags & CLI_REQUIRED ? " (required)" : "");
+    for (size_t i = 0; a->choice != NULL && a->choice(i) != NULL; i++)
+        printf("%*s%s%s", i == 0 ? 29 : 0, "", a->choice(i), a->choice(i + 1) != NULL ? ", " : "\n");
+}
+
+void cli_arguments_help(const cli_command *command)
+{
+    void *values = calloc(1, command->values_size);
+    if (values == NULL)
+        return;
+    if (command->defaults != NULL)
+        command->defaults(values);
+    printf("usage: tinystories %s", cli_command_name(command));
+    for (size_t i = 0; i < command->argument_count; i++)
+        if (command->arguments[i].flags & CLI_REQUIRED)
+            printf(" %s", call_of(&command->arguments[i]));
+    printf(" [option...]\n\n%s\n\n%s%s", command->summary, command->notes ? command->notes : "", command->notes ? "\n\n" : "");
+    for (size_t i = 0; i < command->argument_count; i++)
+        print_row(&command->arguments[i], values);
+    for (size_t i = 0; i < CLI_COUNT_OF(common_arguments); i++)
+        print_row(&common_arguments[i], values);
+    free(values);
 }

@@ -1,67 +1,168 @@
-/* The command-line tool: what its files share. It uses the public headers alone. */
+/* What the files of the command-line tool share: options, failures, progress and results. The tool uses the public headers alone. */
 #ifndef CLI_H
 #define CLI_H
 
 #include <stdbool.h>
-#include <stdio.h>
+#include <stddef.h>
+#include <stdint.h>
 #include <tinystories.h>
 
-/* Values of all options of all commands; each command reads those that its row names. Paths and texts belong to argv. */
-typedef struct arguments {
-    const char **in, **text, **valid;
-    size_t in_count, text_count, valid_count;
-    const char *file; /* the one argument without an option's name */
-    const char *out, *tokenizer, *model, *preset, *prompt, *run, *vocabulary, *schedule, *shard;
-    uint64_t count, seed, first, steps, tokens, size, threads, top_k, batch_tokens, micro_batch, context, valid_interval, min_frequency;
-    double minutes, epochs, temperature, top_p, learning_rate, weight_decay, warmup, final_rate, clip, valid_share;
-    bool json, resume, quiet, ignore_end, seed_given, steps_given;
-    ts_runtime *runtime;
-} arguments;
+#if defined(__GNUC__)
+#define CLI_PRINTF(text, first) __attribute__((format(printf, text, first)))
+#else
+#define CLI_PRINTF(text, first)
+#endif
 
-typedef struct command {
-    const char *noun, *verb; /* verb NULL: the noun alone */
-    const char *operand;     /* what the argument without a name is; NULL: there is none */
-    const char *options;     /* names, divided by spaces; those with a ! must be given */
+#define CLI_COUNT_OF(array) (sizeof(array) / sizeof((array)[0]))
+
+/* Passes a failure on, where nothing is to be freed. */
+#define CLI_TRY(call)                                                                                                                                          \
+    do {                                                                                                                                                       \
+        ts_status try_status_ = (call);                                                                                                                        \
+        if (try_status_ != TS_OK)                                                                                                                              \
+            return try_status_;                                                                                                                                \
+    } while (0)
+
+/*
+ * ---- arguments.c: options, driven by tables ----
+ *
+ * A row says what an option is called, what it takes and where its value goes. Defaults are whatever the values struct holds before parsing, so that they
+ * come from the library's own option structs, and help prints them from there.
+ */
+
+/* What an option takes, and the type of its member in the values struct. */
+enum {
+    CLI_FLAG,   /* nothing; uint32_t becomes 1 */
+    CLI_TEXT,   /* const char * */
+    CLI_PATHS,  /* cli_paths: all arguments up to the next option; may be given more than once */
+    CLI_UINT32, /* uint32_t */
+    CLI_UINT64, /* uint64_t */
+    CLI_FLOAT,  /* float */
+    CLI_DOUBLE, /* double */
+    CLI_CHOICE  /* uint32_t: the index of the name among the choices */
+};
+
+enum {
+    CLI_REQUIRED = 1, /* flag: must be given */
+    CLI_ABOVE = 2,    /* flag: `least` itself is too little */
+    CLI_QUIET = 4,    /* flag: help does not print the default */
+    CLI_FIXED = 8     /* flag: of a run that is resumed its checkpoint says it */
+};
+
+typedef struct cli_paths {
+    const char **items;
+    size_t count;
+} cli_paths;
+
+typedef struct cli_argument {
+    const char *name;  /* "--seed"; without dashes a positional argument, "FILE" */
+    const char *value; /* what help calls its value; NULL for flags and positional arguments */
+    int32_t type, flags;
+    size_t offset;                       /* of the member in the values struct */
+    double least, most;                  /* of numbers; `most` 0: whatever the type holds */
+    const char *(*choice)(size_t index); /* names of a CLI_CHOICE, NULL after the last; of others for help alone */
     const char *help;
-    int (*run)(arguments *arguments); /* the exit status */
-} command;
+} cli_argument;
 
-extern const command commands[];
-extern const size_t command_count;
+typedef struct cli_command cli_command;
 
-/* Fills `arguments` from argv behind the command's own words. Gives 0, or prints a line and gives the exit status: 1 for a wrong value, 2 for a wrong call. */
-int read_arguments(const command *c, int count, char **values, arguments *arguments);
-void print_options(const command *c);
+/* What every command has; the first member of every values struct. */
+typedef struct cli_common {
+    const cli_command *command;
+    uint64_t given; /* bit i: arguments[i] of the command stood on the command line */
+    ts_runtime *runtime;
+    uint32_t threads, json, quiet, verbose, help;
+} cli_common;
 
-/* Prints "tinystories: <what the library said>" and gives 1. */
-int failed(void);
-/* Prints "tinystories: ..." and gives 1. */
-int failed_because(const char *format, ...) __attribute__((format(printf, 1, 2)));
+struct cli_command {
+    const char *noun, *verb; /* verb NULL: the noun alone is the command; noun NULL: the end of a table */
+    const char *summary;
+    const char *notes;             /* further paragraphs of help; may be NULL */
+    const cli_argument *arguments; /* at most 64 */
+    size_t argument_count, values_size;
+    void (*defaults)(void *values); /* fills the zeroed values; may be NULL */
+    ts_status (*run)(void *values); /* after a failure of its own it has called cli_fail or cli_usage */
+};
 
-/* A number as JSON has it, "null" for what is not finite. */
-void print_json_number(const char *name, double value, bool last);
-void print_json_text(const char *text, size_t size);
+/* Reads `count` arguments over the defaults. TS_OK, or what cli_fail and cli_usage return. */
+ts_status cli_arguments_parse(const cli_command *command, int count, char **arguments, void *values);
 
-/* One line of progress on standard error: rewritten on a terminal, a line every few seconds elsewhere. NULL ends it. */
-void show_progress(const char *line);
-double seconds_now(void);
+void cli_arguments_help(const cli_command *command);
 
-/* Lets SIGINT and SIGTERM end the work in order: progress callbacks return stop_asked(). A second signal ends the program at once. */
-void catch_signals(void);
-int32_t stop_asked(void);
+/* The index of the choice that `text` names; a failure speaks of `name` and lists all. */
+ts_status cli_choose(const char *name, const char *text, const char *(*choice)(size_t index), uint32_t *chosen);
 
-/* Whether a file could be written at `path`, so that no long work is lost for it; prints a line if not. NULL and "-" can. */
-bool can_write(const char *path);
+/* Whether an option of the command stood on the command line. */
+bool cli_given(const cli_common *common, const char *name);
 
-int run_dataset_generate(arguments *arguments);
-int run_tokenizer_train(arguments *arguments);
-int run_tokenizer_prune(arguments *arguments);
-int run_tokenizer_encode(arguments *arguments);
-int run_tokenizer_decode(arguments *arguments);
-int run_model_inspect(arguments *arguments);
-int run_train(arguments *arguments);
-int run_sample(arguments *arguments);
-int run_evaluate_loss(arguments *arguments);
-int run_bench(arguments *arguments);
+/* "noun verb"; static, the last sixteen stay valid. */
+const char *cli_command_name(const cli_command *command);
+
+/* The name that was probably meant, among those that were considered. */
+typedef struct cli_nearest {
+    const char *name; /* NULL: none is near */
+    size_t distance;
+} cli_nearest;
+
+void cli_nearest_consider(cli_nearest *nearest, const char *given, const char *name);
+
+/* Tables of commands, one a noun; each ends with a row whose noun is NULL. */
+extern const cli_command cli_dataset_commands[], cli_tokenizer_commands[], cli_model_commands[], cli_train_commands[], cli_sample_commands[],
+    cli_evaluate_commands[], cli_bench_commands[];
+
+/* ---- main.c ---- */
+
+/* Notes the line that standard error will show and the exit status, and returns a failure. Without it the library's error detail is shown, and 1. */
+ts_status cli_refuse(int status, const char *format, ...) CLI_PRINTF(2, 3);
+#define cli_fail(...) cli_refuse(1, __VA_ARGS__)
+#define cli_usage(...) cli_refuse(2, __VA_ARGS__) /* the command line itself is wrong */
+
+/* Before any work: whether a file could be written at `path` (NULL can), and "-" only where `stream` allows it and --json does not need it. */
+ts_status cli_check_out(const cli_common *common, const char *path, bool stream);
+
+/* ---- progress.c ---- */
+
+/* A line on standard error: rewritten on a terminal, a new one every ten seconds elsewhere. */
+typedef struct cli_progress {
+    const char *what, *unit; /* "encoding", "bytes" */
+    bool quiet, terminal, open;
+    double started, shown; /* seconds */
+} cli_progress;
+
+/* Begins a piece of work that SIGINT and SIGTERM end in order: the progress asks the library to stop. A second signal ends the program at once. */
+void cli_progress_start(cli_progress *progress, const cli_common *common, const char *what, const char *unit);
+/* Whether it is time for another line. */
+bool cli_progress_due(const cli_progress *progress);
+void cli_progress_line(cli_progress *progress, const char *format, ...) CLI_PRINTF(2, 3);
+/* A ts_progress; `user` is the cli_progress. */
+int32_t cli_progress_tell(void *user, uint64_t done, uint64_t total);
+/* The same for the training of a tokenizer, which counts bytes, then merges. */
+int32_t cli_progress_tokenizer(void *user, uint64_t done, uint64_t total);
+/* Takes the line off the terminal. */
+void cli_progress_end(cli_progress *progress);
+bool cli_interrupted(void);
+double cli_clock(void);
+/* "3 min 20 s"; `text` is filled and returned. */
+const char *cli_duration(double seconds, char *text, size_t capacity);
+
+/* ---- output.c: results on standard output, as lines for people or one JSON object for machines, from the same calls ---- */
+
+typedef struct cli_output {
+    bool json, more;
+    int depth;
+} cli_output;
+
+/* Keys are those of JSON; as a line "bits_per_byte" is called "bits per byte". A key NULL is an element of an array. */
+cli_output cli_output_start(const cli_common *common);
+void cli_output_end(cli_output *output);
+void cli_text(cli_output *output, const char *key, const char *text);
+void cli_text_sized(cli_output *output, const char *key, const char *text, size_t size);
+void cli_integer(cli_output *output, const char *key, uint64_t value);
+/* What is not finite is null in JSON and no line. */
+void cli_number(cli_output *output, const char *key, double value, int decimals);
+void cli_truth(cli_output *output, const char *key, bool value);
+/* An object '{' or array '[' within; as lines the key is a heading. */
+void cli_open(cli_output *output, const char *key, char bracket);
+void cli_close(cli_output *output, char bracket);
 
 #endif

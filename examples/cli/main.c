@@ -1,221 +1,196 @@
-/* tinystories <noun> <verb>: finds the command and runs it. Exit status 0, 1 for a failure, 2 for a wrong call. */
-#include "cli.h"
-
+/*
+ * tinystories: the whole way from words to told stories on the command line.
+ *
+ *     tinystories <noun> <verb> [option...]
+ *
+ * Exit status 0, or 1 with one line on standard error, or 2 when the command line itself is wrong (an unknown command or option, a missing one).
+ */
 #include <errno.h>
-#include <math.h>
-#include <signal.h>
 #include <stdarg.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
-const command commands[] = {
-    {"dataset", "generate", NULL, "count seed first out! vocabulary threads quiet", "write stories with the embedded author", run_dataset_generate},
-    {"tokenizer", "train", NULL, "in! size min-frequency out! threads quiet", "train a byte-level BPE", run_tokenizer_train},
-    {"tokenizer", "prune", NULL, "tokenizer! in! size out! threads quiet", "keep the tokens that a text uses most", run_tokenizer_prune},
-    {"tokenizer", "encode", NULL, "tokenizer! in! out! threads json quiet", "encode stories into a token shard", run_tokenizer_encode},
-    {"tokenizer", "decode", NULL, "tokenizer! shard in out! threads", "decode a token shard into text", run_tokenizer_decode},
-    {"model", "inspect", "FILE", "json", "say what is in a model file", run_model_inspect},
-    {"train", NULL, NULL,
-     "text valid valid-share preset tokenizer size context minutes steps tokens epochs threads seed run out resume learning-rate schedule warmup final-rate "
-     "weight-decay clip batch-tokens micro-batch valid-interval json quiet",
-     "train a model on text", run_train},
-    {"sample", NULL, NULL, "model! prompt tokens temperature top-k top-p seed threads count context ignore-end", "tell a story", run_sample},
-    {"evaluate", "loss", NULL, "model! text! threads json quiet", "measure how well a model foretells a text", run_evaluate_loss},
-    {"bench", NULL, NULL, "preset context batch-tokens threads json", "measure training and telling on this machine", run_bench},
-};
-const size_t command_count = sizeof commands / sizeof commands[0];
+#include "cli.h"
 
-int failed(void)
+static const cli_command *const nouns[] = {cli_dataset_commands,  cli_tokenizer_commands, cli_train_commands, cli_sample_commands,
+                                           cli_evaluate_commands, cli_model_commands,     cli_bench_commands};
+
+/* ---- failures ---- */
+
+static char failure[1024];
+static int exit_status = 1;
+
+ts_status cli_refuse(int status, const char *format, ...)
 {
-    show_progress(NULL);
-    fprintf(stderr, "tinystories: %s\n", ts_error_detail());
-    return 1;
+    va_list arguments;
+    va_start(arguments, format);
+    vsnprintf(failure, sizeof failure, format, arguments);
+    va_end(arguments);
+    exit_status = status;
+    return TS_ERROR_INVALID_ARGUMENT;
 }
 
-int failed_because(const char *format, ...)
+static int tell_failure(void)
 {
-    va_list values;
-    show_progress(NULL);
-    fputs("tinystories: ", stderr);
-    va_start(values, format);
-    vfprintf(stderr, format, values);
-    va_end(values);
+    const char *line = failure[0] != 0 ? failure : ts_error_detail();
+    fprintf(stderr, "tinystories: ");
+    for (; *line != 0; line++)
+        fputc((unsigned char)*line < 0x20 || *line == 0x7f ? '?' : *line, stderr);
     fputc('\n', stderr);
-    return 1;
+    return exit_status;
 }
 
-void print_json_number(const char *name, double value, bool last)
-{
-    if (isfinite(value))
-        printf("\"%s\": %.10g%s", name, value, last ? "" : ", ");
-    else
-        printf("\"%s\": null%s", name, last ? "" : ", ");
-}
-
-void print_json_text(const char *text, size_t size)
-{
-    putchar('"');
-    for (size_t i = 0; i < size; i++) {
-        unsigned char c = (unsigned char)text[i];
-        if (c == '"' || c == '\\')
-            printf("\\%c", c);
-        else if (c < 0x20 || c == 0x7f)
-            printf("\\u%04x", c);
-        else
-            putchar(c);
-    }
-    putchar('"');
-}
-
-double seconds_now(void)
-{
-    struct timespec now;
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    return (double)now.tv_sec + 1e-9 * (double)now.tv_nsec;
-}
-
-void show_progress(const char *line)
-{
-    static double last;
-    static bool open_line;
-    bool terminal = isatty(STDERR_FILENO);
-    if (line == NULL) {
-        if (open_line)
-            fputc('\n', stderr);
-        open_line = false;
-        return;
-    }
-    if (seconds_now() - last < (terminal ? 0.1 : 10))
-        return;
-    last = seconds_now();
-    if (terminal)
-        fprintf(stderr, "\r\033[K%s", line);
-    else
-        fprintf(stderr, "%s\n", line);
-    open_line = terminal;
-}
-
-static volatile sig_atomic_t stop;
-
-static void ask_stop(int signal_number)
-{
-    stop = 1;
-    signal(signal_number, SIG_DFL);
-}
-
-void catch_signals(void)
-{
-    signal(SIGINT, ask_stop);
-    signal(SIGTERM, ask_stop);
-}
-
-int32_t stop_asked(void)
-{
-    return stop;
-}
-
-bool can_write(const char *path)
+ts_status cli_check_out(const cli_common *common, const char *path, bool stream)
 {
     char folder[4096];
-    if (path == NULL || strcmp(path, "-") == 0)
-        return true;
+    struct stat about;
+    if (path == NULL)
+        return TS_OK;
+    if (strcmp(path, "-") == 0 && !stream)
+        return cli_usage("--out is '-', expected a file: it is not written from front to back");
+    if (strcmp(path, "-") == 0)
+        return common->json ? cli_usage("--json and --out - would both be standard output") : TS_OK;
+    if (stat(path, &about) == 0 && S_ISDIR(about.st_mode))
+        return cli_fail("--out is '%s', which is a directory, expected a file", path);
     const char *slash = strrchr(path, '/');
-    snprintf(folder, sizeof folder, "%.*s", slash ? (int)(slash - path) + 1 : 1, slash ? path : ".");
-    if (access(folder, W_OK | X_OK) == 0)
-        return true;
-    failed_because("%s: cannot be written: %s", path, strerror(errno));
-    return false;
+    if (snprintf(folder, sizeof folder, "%.*s", slash == NULL ? 1 : (int)(slash - path) + 1, slash == NULL ? "." : path) >= (int)sizeof folder)
+        return cli_fail("--out: the path is too long");
+    if (access(folder, W_OK | X_OK) != 0)
+        return cli_fail("--out is '%s', but the folder '%s' cannot be written to: %s", path, folder, strerror(errno));
+    return TS_OK;
 }
 
-static int print_usage(FILE *file)
+/* ---- the runtime ---- */
+
+static void show_log(void *user, int32_t level, const char *line)
 {
-    fprintf(file, "usage: tinystories COMMAND [OPTION...]\n\n");
-    for (size_t i = 0; i < command_count; i++) {
-        char name[64];
-        snprintf(name, sizeof name, "%s %s", commands[i].noun, commands[i].verb ? commands[i].verb : "");
-        fprintf(file, "  %-20s %s\n", name, commands[i].help);
-    }
-    fprintf(file, "\n`tinystories COMMAND --help` lists a command's options, --version prints the version.\n");
-    return file == stdout ? 0 : 2;
+    const cli_common *common = user;
+    if (level == TS_LOG_WARNING || common->verbose)
+        fprintf(stderr, "%s%s%s\n", isatty(STDERR_FILENO) == 1 ? "\r\033[K" : "", level == TS_LOG_WARNING ? "tinystories: warning: " : "", line);
 }
 
-/* The library's warnings go to standard error, a line each. */
-static void print_log(void *user, int32_t level, const char *line)
+static const char *level_name(size_t index)
 {
-    (void)user;
-    if (level == TS_LOG_WARNING) {
-        show_progress(NULL);
-        fprintf(stderr, "tinystories: %s\n", line);
-    }
+    return ts_cpu_level_name((int32_t)index + TS_CPU_LEVEL_REFERENCE);
 }
 
-static bool make_runtime(arguments *a)
+static ts_status make_runtime(cli_common *common)
 {
     ts_runtime_options options;
-    const char *level = getenv("TINYSTORIES_CPU");
-    ts_runtime_options_init(&options, sizeof options);
-    options.threads = (uint32_t)a->threads;
-    options.log = print_log;
-    if (level != NULL && level[0] != 0) {
-        int32_t number = 1;
-        while (ts_cpu_level_name(number) != NULL && strcmp(ts_cpu_level_name(number), level) != 0)
-            number++;
-        if (ts_cpu_level_name(number) == NULL) {
-            failed_because("TINYSTORIES_CPU is \"%s\", expected reference, avx2, avx512 or avx512_bf16", level);
-            return false;
+    const char *level = getenv("TINYSTORIES_CPU"); /* the library never reads the environment */
+    uint32_t index = 0;
+    CLI_TRY(ts_runtime_options_init(&options, sizeof options));
+    options.threads = common->threads;
+    options.log = show_log;
+    options.log_user = common;
+    if (level != NULL && *level != 0) {
+        CLI_TRY(cli_choose("TINYSTORIES_CPU", level, level_name, &index));
+        options.cpu_level = (int32_t)index + TS_CPU_LEVEL_REFERENCE;
+    }
+    return ts_runtime_new(&common->runtime, &options);
+}
+
+/* ---- finding and running a command ---- */
+
+static void print_commands(const cli_command *commands)
+{
+    for (const cli_command *c = commands; c->noun != NULL; c++)
+        printf("  tinystories %-20s %s\n", cli_command_name(c), c->summary);
+}
+
+static void print_help(void)
+{
+    printf("tinystories %s: write stories, train a small language model on them, and let it tell its own.\n\n", ts_version());
+    for (size_t i = 0; i < CLI_COUNT_OF(nouns); i++)
+        print_commands(nouns[i]);
+    printf("\n'--help' behind a command tells its options, 'tinystories --version' the version.\n\n"
+           "TEXT is a .txt or .jsonl file, each also as .gz; '-' is standard input or output where a file makes sense. A .txt file is divided into\n"
+           "stories at every <|endoftext|>; a line of .jsonl is an object with a field 'story' or 'text'.\n"
+           "The environment variable TINYSTORIES_CPU (reference, avx2, avx512, avx512_bf16) forces a CPU level.\n");
+}
+
+static ts_status run_command(const cli_command *command, int count, char **arguments)
+{
+    cli_common *common = calloc(1, command->values_size);
+    if (common == NULL)
+        return cli_fail("there is no memory");
+    if (command->defaults != NULL)
+        command->defaults(common);
+    common->command = command;
+    ts_status status = cli_arguments_parse(command, count, arguments, common);
+    if (status == TS_OK && common->help) {
+        cli_arguments_help(command);
+    } else if (status == TS_OK) {
+        status = make_runtime(common);
+        if (status == TS_OK)
+            status = command->run(common);
+        ts_runtime_free(common->runtime);
+    }
+    for (size_t i = 0; i < command->argument_count; i++)
+        if (command->arguments[i].type == CLI_PATHS)
+            free(((cli_paths *)(void *)((char *)common + command->arguments[i].offset))->items);
+    free(common);
+    return status;
+}
+
+static bool asks_help(const char *text)
+{
+    return strcmp(text, "--help") == 0 || strcmp(text, "-h") == 0 || strcmp(text, "help") == 0;
+}
+
+/* No command fits: what was meant, or where help is. */
+static ts_status fail_command(int count, char **arguments)
+{
+    char given[128];
+    cli_nearest nearest = {NULL, 0};
+    bool noun = false;
+    for (size_t i = 0; i < CLI_COUNT_OF(nouns); i++)
+        for (const cli_command *c = nouns[i]; c->noun != NULL; c++) {
+            noun = strcmp(c->noun, arguments[0]) == 0 || noun;
+            snprintf(given, sizeof given, "%s%s%s", arguments[0], c->verb && count > 1 ? " " : "", c->verb && count > 1 ? arguments[1] : "");
+            cli_nearest_consider(&nearest, given, cli_command_name(c));
         }
-        options.cpu_level = number;
-    }
-    if (ts_runtime_new(&a->runtime, &options) == TS_OK)
-        return true;
-    failed();
-    return false;
+    if (noun && count == 1)
+        return cli_usage("'%s' needs a verb; see 'tinystories %s --help'", arguments[0], arguments[0]);
+    snprintf(given, sizeof given, "%s%s%s", arguments[0], noun ? " " : "", noun ? arguments[1] : "");
+    if (nearest.name != NULL)
+        return cli_usage("'%s' is no command; did you mean '%s'?", given, nearest.name);
+    return cli_usage("'%s' is no command; see 'tinystories --help'", given);
 }
 
-static bool asks_help(int count, char **values)
+static ts_status run(int count, char **arguments)
 {
-    for (int i = 0; i < count; i++)
-        if (strcmp(values[i], "--help") == 0 || strcmp(values[i], "-h") == 0)
-            return true;
-    return false;
-}
-
-int main(int count, char **values)
-{
-    if (count >= 2 && strcmp(values[1], "--version") == 0) {
-        printf("tinystories %s\n", ts_version());
-        return 0;
-    }
-    if (count < 2)
-        return print_usage(stderr);
-    for (size_t i = 0; i < command_count; i++) {
-        const command *c = &commands[i];
-        arguments a = {0};
-        int words = c->verb ? 3 : 2;
-        if (strcmp(c->noun, values[1]) != 0 || (c->verb && (count < 3 || strcmp(c->verb, values[2]) != 0)))
+    if (count == 0)
+        return cli_usage("a command is missing; see 'tinystories --help'");
+    for (size_t i = 0; i < CLI_COUNT_OF(nouns); i++) {
+        if (strcmp(nouns[i]->noun, arguments[0]) != 0)
             continue;
-        if (asks_help(count - words, values + words)) {
-            printf("usage: tinystories %s%s%s%s%s [OPTION...]\n%s\n\n", c->noun, c->verb ? " " : "", c->verb ? c->verb : "", c->operand ? " " : "",
-                   c->operand ? c->operand : "", c->help);
-            print_options(c);
-            return 0;
+        for (const cli_command *c = nouns[i]; c->noun != NULL; c++)
+            if (c->verb == NULL || (count > 1 && strcmp(c->verb, arguments[1]) == 0))
+                return run_command(c, count - (c->verb ? 2 : 1), arguments + (c->verb ? 2 : 1));
+        if (count > 1 && asks_help(arguments[1])) {
+            print_commands(nouns[i]);
+            return TS_OK;
         }
-        int wrong = read_arguments(c, count - words, values + words, &a);
-        if (wrong != 0)
-            return wrong;
-        if (!make_runtime(&a))
-            return 1;
-        int status = c->run(&a);
-        show_progress(NULL);
-        ts_runtime_free(a.runtime);
-        if (fflush(stdout) != 0 && status == 0)
-            status = failed_because("standard output cannot be written");
-        return status;
     }
-    if (asks_help(count - 1, values + 1))
-        return print_usage(stdout);
-    fprintf(stderr, "tinystories: there is no command \"%s%s%s\"; --help lists all\n", values[1], count > 2 ? " " : "", count > 2 ? values[2] : "");
-    return 2;
+    if (strcmp(arguments[0], "--version") == 0)
+        printf("tinystories %s\n", ts_version());
+    else if (asks_help(arguments[0]))
+        print_help();
+    else
+        return fail_command(count, arguments);
+    return TS_OK;
+}
+
+int main(int count, char **arguments)
+{
+    ts_status status = run(count - 1, arguments + 1);
+    if (status == TS_ERROR_CANCELLED && cli_interrupted())
+        cli_fail("interrupted, nothing was written");
+    if ((fflush(stdout) != 0 || ferror(stdout)) && status == TS_OK)
+        status = cli_fail("standard output cannot be written: %s", strerror(errno));
+    return status == TS_OK ? 0 : tell_failure();
 }

@@ -65,18 +65,28 @@ typedef struct ts_model_options {
     uint64_t memory_limit;   /* bytes that the weights may take once loaded; 0: 2^40 */
     uint32_t map;            /* 1: map the file instead of reading it. Opens in no time, but a file that is cut meanwhile kills the host; default 0 */
     uint32_t context_length; /* use at most (learned positions) or exactly (rotary) this many positions; 0: what the file says */
+    const char *tokenizer;   /* path of the tokenizer, as ts_tokenizer_open takes it, where it is not in the file: llama2.c, Hugging Face; NULL: beside it */
 } ts_model_options;
 
 TS_API ts_status ts_model_options_init(ts_model_options *options, size_t struct_size);
 
 /*
- * Opens a model file: GGUF version 3 (or 2) with F32 tensors, architecture llama, gpt2 or gptneo, and a gpt2 (byte-level BPE) tokenizer inside.
- * IO, FORMAT (names tensor or key and its offset), VERSION, UNSUPPORTED (another architecture, type or tokenizer), LIMIT, OUT_OF_MEMORY.
+ * Opens a model, whatever of these it is:
+ *   GGUF version 3 (or 2), architecture llama, gpt2 or gptneo, tensors of F32, F16, BF16, Q8_0 or Q4_0, which are widened to floats exactly, with the
+ *   tokenizer inside: gpt2 (byte-level BPE) or llama (SentencePiece);
+ *   a llama2.c checkpoint, version 0 (legacy), 1 or 2 (8 bits, widened to what its numbers and scales say). The tokenizer is options->tokenizer, or of
+ *   NAME.bin the first that is there: NAME.tokenizer.bin, tokV.bin of V entries, tokenizer.bin, in the same folder;
+ *   a Hugging Face directory: config.json with model.safetensors (or its parts by model.safetensors.index.json), architecture gpt_neo, gpt2 or llama. The
+ *   tokenizer is options->tokenizer, or the folder's tokenizer.json, or vocab.json with merges.txt. What a config asks for and the network has no
+ *   switch for is UNSUPPORTED, with its name and value. The published TinyStories models state 2,048 positions but were trained on 512: a gpt_neo directory
+ *   of 2,048 positions and at most 8 layers is opened with 512 unless options->context_length says otherwise, and a warning is logged.
+ * IO, FORMAT (names tensor or key and its offset), VERSION, UNSUPPORTED (another architecture, type or tokenizer; a map of anything but a GGUF of F32),
+ * MISMATCH (a tokenizer with more entries than the model), LIMIT, OUT_OF_MEMORY.
  */
 TS_API ts_status ts_model_open(ts_model **out, ts_runtime *runtime, const char *path, const ts_model_options *options);
 
-/* The same from memory. With options->map = 1 the weights are used where they are: `data` (32-byte aligned, else INVALID_ARGUMENT) must outlive the
- * model; else it is not needed after the call. */
+/* The same of a file in memory (a llama2.c checkpoint needs options->tokenizer). With options->map = 1 the weights are used where they are: `data`
+ * (32-byte aligned, else INVALID_ARGUMENT) must outlive the model; else it is not needed after the call. */
 TS_API ts_status ts_model_open_memory(ts_model **out, ts_runtime *runtime, const void *data, size_t size, const ts_model_options *options);
 
 /* A host's own files, game archives for instance. Used during the opening call alone. */
@@ -100,7 +110,36 @@ TS_API void ts_model_free(ts_model *model);
 /* Writes a GGUF file, replaced as a whole. llama.cpp reads it when the architecture is llama or gpt2. */
 TS_API ts_status ts_model_save(const ts_model *model, const char *path);
 
-/* The same into memory: `capacity` bytes in, *size out, also for BUFFER_TOO_SMALL (capacity 0 asks for the size). */
+/* ---- saving in other formats ---- */
+
+enum {
+    TS_MODEL_FORMAT_GGUF = 1,
+    TS_MODEL_FORMAT_HUGGINGFACE = 2, /* a folder, made if it is not there: config.json, model.safetensors, tokenizer.json */
+    TS_MODEL_FORMAT_LLAMA2C_V0 = 3,  /* NAME.bin, and the tokenizer as NAME.tokenizer.bin beside it */
+    TS_MODEL_FORMAT_LLAMA2C_V1 = 4
+};
+
+enum {
+    TS_MODEL_TYPE_F32 = 0,
+    TS_MODEL_TYPE_F16 = 1, /* rounded to the nearest; matrices alone in GGUF, all tensors in a Hugging Face folder */
+    TS_MODEL_TYPE_BF16 = 2
+};
+
+typedef struct ts_model_save_options {
+    size_t struct_size;
+    int32_t format; /* TS_MODEL_FORMAT_; default GGUF */
+    int32_t type;   /* TS_MODEL_TYPE_ of the tensors; default F32, which alone llama2.c has */
+} ts_model_save_options;
+
+TS_API ts_status ts_model_save_options_init(ts_model_save_options *options, size_t struct_size);
+
+/*
+ * Writes the model in a format of the options' choice; every file is replaced as a whole. UNSUPPORTED: what the format cannot hold, named in the detail:
+ * llama2.c takes llama models with rotary_base 10,000 and norm_epsilon 1e-5 and SentencePiece tokenizers.
+ */
+TS_API ts_status ts_model_save_as(const ts_model *model, const char *path, const ts_model_save_options *options);
+
+/* The same as ts_model_save into memory: `capacity` bytes in, *size out, also for BUFFER_TOO_SMALL (capacity 0 asks for the size). */
 TS_API ts_status ts_model_save_memory(const ts_model *model, void *buffer, size_t capacity, size_t *size);
 
 /* ---- what is in it ---- */
@@ -136,8 +175,8 @@ TS_API ts_status ts_model_logits(const ts_model *model, const uint32_t *ids, siz
 
 /*
  * How well a model foretells texts. Bits per byte are counted story by story: windows of T tokens that advance by T / 2 (T the context length), each
- * token counted once with the context its first window gives it, an end-of-text before the story as context and the one after it included in
- * the count; nats over the bytes of the trimmed stories, divided by ln 2.
+ * token counted once with the context its first window gives it, before the story the token that stories begin with as context, and the end of text
+ * after it included in the count; nats over the bytes of the trimmed stories, divided by ln 2.
  */
 typedef struct ts_score {
     size_t struct_size;

@@ -1,9 +1,10 @@
 /*
  * Tokenizers: text to token ids and back.
  *
- * A tokenizer is byte-level BPE as GPT-2 defined it (Radford et al. 2019): text is cut into words by a fixed rule, a word's bytes are joined by the
- * merges in their order of rank, and every byte is a token, so that any bytes at all can be encoded and decoding gives back the very same bytes.
- * It never changes once made; any number of threads may use one at once. Ids are 0 .. ts_tokenizer_size() - 1.
+ * A tokenizer that is trained here is byte-level BPE as GPT-2 defined it (Radford et al. 2019): text is cut into words by a fixed rule, a word's bytes
+ * are joined by the merges in their order of rank, and every byte is a token, so that any bytes at all can be encoded and decoding gives back the very
+ * same bytes. Those of llama2.c and of Llama are SentencePiece BPE (Kudo and Richardson 2018): a space is put before the text, its characters are joined
+ * by the scores of the tokens that they become, and a character without a token becomes the tokens of its bytes. A tokenizer never changes once made; any number of threads may use one at once. Ids are 0 .. ts_tokenizer_size() - 1.
  *
  * The word rule is that of GPT-2: `'s|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+`; invalid UTF-8 counts as "neither letter,
  * number nor space".
@@ -23,9 +24,10 @@ typedef struct ts_tokenizer ts_tokenizer;
 #define TS_TOKENIZER_NONE UINT32_MAX
 
 /*
- * Opens a tokenizer: a Hugging Face tokenizer.json with a byte-level BPE; a folder that holds tokenizer.json, or vocab.json (encoder.json) and
- * merges.txt (vocab.bpe); or a GGUF model file, whose tokenizer is taken.
- * IO: cannot be read. FORMAT: damaged. UNSUPPORTED: a kind of tokenizer that is not byte-level BPE, named in the detail; or JSON in a build
+ * Opens a tokenizer: a Hugging Face tokenizer.json with a byte-level BPE, or with a SentencePiece BPE as converters write it (byte_fallback); a folder
+ * that holds tokenizer.json, or vocab.json (encoder.json) and merges.txt (vocab.bpe); a GGUF model file, whose tokenizer is taken; or a tokenizer.bin of
+ * llama2.c (SentencePiece).
+ * IO: cannot be read. FORMAT: damaged. UNSUPPORTED: a kind of tokenizer that is neither, named in the detail; or JSON in a build
  * without it. LIMIT: more than 2^20 tokens, a token above 4 KiB, a file above 64 MiB.
  */
 TS_API ts_status ts_tokenizer_open(ts_tokenizer **out, ts_runtime *runtime, const char *path);
@@ -35,7 +37,8 @@ TS_API ts_status ts_tokenizer_open_memory(ts_tokenizer **out, ts_runtime *runtim
 
 TS_API void ts_tokenizer_free(ts_tokenizer *tokenizer);
 
-/* Writes a tokenizer.json that Hugging Face tokenizers reads. The file is replaced as a whole: after a failure the old one is still there. */
+/* Writes a tokenizer.json that Hugging Face tokenizers reads, or for a path that ends in ".bin" a tokenizer.bin of llama2.c, which takes SentencePiece
+ * alone (else UNSUPPORTED). Scores become an order of merges in tokenizer.json: tokens of equal scores are ordered by id there. The file is replaced as a whole: after a failure the old one is still there. */
 TS_API ts_status ts_tokenizer_save(const ts_tokenizer *tokenizer, const char *path);
 
 /* ---- training ---- */
@@ -83,7 +86,7 @@ enum {
 
 /*
  * Encodes `size` bytes of text. `ids` takes the first `capacity` ids and *count is set to the number of all; when they do not fit the status is
- * BUFFER_TOO_SMALL. `size` ids are always enough. Time grows as n log n at worst. No end-of-text is added.
+ * BUFFER_TOO_SMALL. `size` + 1 ids are always enough, for byte-level BPE `size`. Time grows as n log n at worst. No end-of-text is added.
  * flags: 0 or TS_ENCODE_SPECIALS. LIMIT: a text above 1 GiB.
  */
 TS_API ts_status ts_tokenizer_encode(const ts_tokenizer *tokenizer, const char *text, size_t size, uint32_t flags, uint32_t *ids, size_t capacity,
@@ -91,11 +94,12 @@ TS_API ts_status ts_tokenizer_encode(const ts_tokenizer *tokenizer, const char *
 
 /*
  * Decodes ids into bytes, a terminating NUL after them: `capacity` must be at least the size + 1. *size (without the NUL) is set also for
- * BUFFER_TOO_SMALL. Special tokens give their text. The bytes need not be whole characters. INVALID_ARGUMENT: an id that is none.
+ * BUFFER_TOO_SMALL. Special tokens give their text. The space that SentencePiece puts before a text is taken off the first token and off one that
+ * follows the beginning of a text. The bytes need not be whole characters. INVALID_ARGUMENT: an id that is none.
  */
 TS_API ts_status ts_tokenizer_decode(const ts_tokenizer *tokenizer, const uint32_t *ids, size_t count, char *text, size_t capacity, size_t *size);
 
-/* The bytes of a character whose end has not come yet. All zero before the first token. Belongs to the caller. */
+/* The bytes of a character whose end has not come yet, and what the last token was. All zero before the first token. Belongs to the caller. */
 typedef struct ts_decode_stream {
     uint8_t bytes[4];
     uint32_t count;
@@ -104,6 +108,7 @@ typedef struct ts_decode_stream {
 /*
  * Decodes one more token of a stream into whole UTF-8 characters: an unfinished character is held back in `stream` until its last byte comes, and
  * bytes that cannot become a character become U+FFFD. Writes a NUL after the text. Space that is always enough: 3 * (size of the token + 3) + 1.
+ * A zeroed stream stands within a text; the space that SentencePiece puts before a text is taken off the token that follows the beginning of a text.
  * BUFFER_TOO_SMALL leaves the stream as it was. With id TS_TOKENIZER_NONE it ends the stream and gives what was held back as U+FFFD.
  */
 TS_API ts_status ts_tokenizer_decode_next(const ts_tokenizer *tokenizer, ts_decode_stream *stream, uint32_t id, char *text, size_t capacity, size_t *size);
@@ -114,6 +119,9 @@ TS_API uint32_t ts_tokenizer_size(const ts_tokenizer *tokenizer);
 
 /* The id of `<|endoftext|>` (or what the file names as end of text), TS_TOKENIZER_NONE if there is none. */
 TS_API uint32_t ts_tokenizer_end_of_text(const ts_tokenizer *tokenizer);
+
+/* The id that stories begin with: what the file names as beginning of text, else the end of text, which divides the stories where there is one mark alone. */
+TS_API uint32_t ts_tokenizer_begin_of_text(const ts_tokenizer *tokenizer);
 
 /* The bytes of a token, *size of them; borrowed as long as the tokenizer lives. NULL for an id that is none. */
 TS_API const char *ts_tokenizer_token(const ts_tokenizer *tokenizer, uint32_t id, size_t *size);

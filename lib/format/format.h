@@ -8,6 +8,8 @@
 #include "format/gguf.h"
 #include "format/gzip.h"
 #include "format/json.h"
+#include "format/llama2c.h"
+#include "format/order.h"
 #include "format/safetensors.h"
 #include "format/stories.h"
 #include "format/tokens.h"

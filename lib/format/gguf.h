@@ -8,7 +8,7 @@
 #ifndef TS_GGUF_H
 #define TS_GGUF_H
 
-#include "base/base.h"
+#include "format/float16.h"
 
 enum {
     TS_GGUF_MAX_PAIRS = 65536,
@@ -62,6 +62,9 @@ const char *ts_ggml_type_name(uint32_t type);
 
 /* How many elements a block of this type has and how many bytes it takes; false for a type whose blocks this library does not know. */
 bool ts_ggml_type_block(uint32_t type, uint32_t *elements, uint32_t *bytes);
+
+/* Whether ts_gguf_tensor_read_f32 reads this type. */
+bool ts_ggml_type_is_real(uint32_t type);
 
 typedef struct ts_gguf_pair {
     const char *key;       /* NUL-terminated printable ASCII */
@@ -146,7 +149,7 @@ const ts_gguf_tensor *ts_gguf_find_tensor(const ts_gguf *gguf, const char *name)
  * A vector may have trailing dimensions of 1. */
 ts_status ts_gguf_get_tensor(const ts_gguf *gguf, const char *name, uint32_t rank, const uint64_t *shape, const ts_gguf_tensor **tensor);
 
-/* Reads tensor->elements floats. F32, F16 and BF16 (exact); others UNSUPPORTED. */
+/* Reads tensor->elements floats: F32, F16, BF16, Q8_0 and Q4_0, all exact; others UNSUPPORTED. */
 ts_status ts_gguf_tensor_read_f32(ts_gguf *gguf, const ts_gguf_tensor *tensor, float *values);
 
 /* Reads the tensor->size bytes as they are in the file. */
@@ -154,9 +157,6 @@ ts_status ts_gguf_tensor_read(ts_gguf *gguf, const ts_gguf_tensor *tensor, void 
 
 /* Where the tensor lies in memory when the source is memory or mapped, aligned as the file is relative to the memory's start; else NULL. */
 const void *ts_gguf_tensor_memory(const ts_gguf *gguf, const ts_gguf_tensor *tensor);
-
-float ts_f16_to_f32(uint16_t bits);
-float ts_bf16_to_f32(uint16_t bits);
 
 /* ---- writing ----
  *

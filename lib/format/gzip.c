@@ -351,6 +351,29 @@ void ts_gzip_writer_abandon(ts_gzip_writer *writer)
     free_writer(writer, runtime);
 }
 
+ts_status ts_gzip_measure_open(ts_gzip_writer **out, ts_runtime *runtime)
+{
+    ts_gzip_writer *writer = ts_allocate(runtime, sizeof *writer);
+    if (writer == NULL)
+        return TS_ERROR_OUT_OF_MEMORY;
+    ts_writer_memory(&writer->file, runtime, NULL, 0);
+    ts_status status = start_deflating(writer, runtime, "a text that is measured");
+    if (status != TS_OK)
+        ts_gzip_writer_abandon(writer);
+    else
+        *out = writer;
+    return status;
+}
+
+void ts_gzip_measure_end(ts_gzip_writer *writer, uint64_t *size)
+{
+#if TS_WITH_GZIP
+    deflate_bytes(writer, "", 0, Z_FINISH);
+#endif
+    *size = writer->file.written;
+    ts_gzip_writer_abandon(writer);
+}
+
 /* ---- CRC32 ---- */
 
 uint32_t ts_crc32(uint32_t crc, const void *data, size_t size)

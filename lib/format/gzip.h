@@ -45,6 +45,10 @@ void ts_gzip_writer_bytes(ts_gzip_writer *writer, const void *data, size_t size)
 ts_status ts_gzip_writer_commit(ts_gzip_writer *writer);
 void ts_gzip_writer_abandon(ts_gzip_writer *writer);
 
+/* A writer that compresses and keeps nothing; ts_gzip_measure_end ends it and gives how many bytes a file would have. */
+ts_status ts_gzip_measure_open(ts_gzip_writer **out, ts_runtime *runtime);
+void ts_gzip_measure_end(ts_gzip_writer *writer, uint64_t *size);
+
 /* ---- CRC32 (the one of gzip and PNG) ---- */
 
 /* Chainable: the CRC of a and then b is ts_crc32(ts_crc32(0, a), b). In every build. */

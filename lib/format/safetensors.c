@@ -1,5 +1,6 @@
 /* Reads safetensors files. The header is checked character by character before it is parsed, then entry by entry. */
 #include "format/safetensors.h"
+#include "format/float16.h"
 
 #include <stdio.h>
 
@@ -344,5 +345,23 @@ ts_status ts_safetensors_read(ts_safetensors *file, const ts_safetensor *tensor,
     snprintf(is, sizeof is, "%08x", ts_crc32(0, bytes, (size_t)tensor->size));
     if (strcmp(is, expected) != 0)
         return ts_fail(TS_ERROR_FORMAT, "%s: tensor '%s' is damaged: its CRC32 is %s, expected %.8s", file->source->name, tensor->name, is, expected);
+    return TS_OK;
+}
+
+ts_status ts_safetensors_read_f32(ts_safetensors *file, const ts_safetensor *tensor, float *values)
+{
+    if (tensor->dtype == TS_DTYPE_F32)
+        return ts_safetensors_read(file, tensor, values);
+    if (tensor->dtype != TS_DTYPE_F16 && tensor->dtype != TS_DTYPE_BF16)
+        return ts_fail(TS_ERROR_UNSUPPORTED, "%s: tensor '%s' is of dtype %s, expected F32, F16 or BF16", file->source->name, tensor->name,
+                       ts_dtype_name(tensor->dtype));
+    /* Read into the upper half of the floats' place, then widened from below: no float is written over what is not read yet. */
+    unsigned char *halves = (unsigned char *)values + tensor->size;
+    TS_TRY(ts_safetensors_read(file, tensor, halves));
+    for (uint64_t i = 0; i < tensor->elements; i++) {
+        uint16_t bits;
+        memcpy(&bits, halves + i * sizeof bits, sizeof bits);
+        values[i] = tensor->dtype == TS_DTYPE_F16 ? ts_f16_to_f32(bits) : ts_bf16_to_f32(bits);
+    }
     return TS_OK;
 }

@@ -75,6 +75,9 @@ ts_status ts_safetensors_get(const ts_safetensors *file, const char *name, uint3
 /* Reads tensor->size bytes. FORMAT: the file carries a CRC32 of this tensor (see below) and the bytes have another. */
 ts_status ts_safetensors_read(ts_safetensors *file, const ts_safetensor *tensor, void *bytes);
 
+/* Reads tensor->elements floats: F32, F16 and BF16 (exact); others UNSUPPORTED. */
+ts_status ts_safetensors_read_f32(ts_safetensors *file, const ts_safetensor *tensor, float *values);
+
 /* ---- writing ---- */
 
 /* A tensor to be written; all is borrowed during the call. */

@@ -292,6 +292,11 @@ ts_status ts_stories_next(ts_stories *stories, const char **text, size_t *size)
     return TS_OK;
 }
 
+const ts_json *ts_stories_record(const ts_stories *stories)
+{
+    return stories->jsonl ? stories->json : NULL;
+}
+
 int32_t ts_stories_pull(void *user, const char **text, size_t *size)
 {
     return ts_stories_next(user, text, size) != TS_OK;

@@ -32,6 +32,10 @@ void ts_stories_close(ts_stories *stories);
  */
 ts_status ts_stories_next(ts_stories *stories, const char **text, size_t *size);
 
+struct ts_json;
+/* The object of the .jsonl line that the story came from, borrowed until the next call; NULL for a story of a text. */
+const struct ts_json *ts_stories_record(const ts_stories *stories);
+
 /* The same as a ts_next_text, `user` being the ts_stories: nonzero after a failure. */
 int32_t ts_stories_pull(void *user, const char **text, size_t *size);
 /* What ts_stories_next last answered; a failure's detail is set anew. For the caller of a function that pulled and answered CANCELLED. */

@@ -188,14 +188,14 @@ ts_status ts_gguf_read_architecture(ts_gguf *gguf, const char *file, uint32_t co
 
 /* ---- writing ---- */
 
-void ts_gguf_add_architecture(ts_gguf_writer *writer, const ts_architecture *architecture)
+void ts_gguf_add_architecture(ts_gguf_writer *writer, const ts_architecture *architecture, uint32_t file_type)
 {
     const ts_switches *switches = ts_switches_of(architecture->kind);
     const char *name = switches->name;
     ts_architecture a = *architecture;
     ts_gguf_add_string(writer, "general.architecture", name, strlen(name));
     ts_gguf_add_string(writer, "general.name", "TinyStories", strlen("TinyStories"));
-    ts_gguf_add_u32(writer, "general.file_type", 0); /* all F32 */
+    ts_gguf_add_u32(writer, "general.file_type", file_type);
     for (size_t i = 0; i < TS_COUNT_OF(sizes); i++)
         ts_gguf_add_u32(writer, key_of(name, sizes[i].suffix).text, *size_at(&a, sizes[i].field));
     ts_gguf_add_f32(writer, key_of(name, epsilon_suffix(switches)).text, a.norm_epsilon);

@@ -12,7 +12,7 @@
  */
 ts_status ts_gguf_read_architecture(ts_gguf *gguf, const char *file, uint32_t context_length, ts_architecture *architecture, uint32_t *positions);
 
-/* Adds all keys but the tokenizer's. */
-void ts_gguf_add_architecture(ts_gguf_writer *writer, const ts_architecture *architecture);
+/* Adds all keys but the tokenizer's; `file_type` is what most tensors are, in llama.cpp's numbers. */
+void ts_gguf_add_architecture(ts_gguf_writer *writer, const ts_architecture *architecture, uint32_t file_type);
 
 #endif

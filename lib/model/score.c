@@ -15,7 +15,7 @@ struct ts_scorer {
     ts_scratch scratch;
     float *logits;      /* (LOGITS_AT_ONCE, V) */
     double *nats;       /* (LOGITS_AT_ONCE): -log p of each row's target */
-    uint32_t *sequence; /* end-of-text, the story, end-of-text */
+    uint32_t *sequence; /* beginning of text, the story, end of text */
     size_t sequence_capacity;
     uint32_t end;
 };
@@ -123,7 +123,7 @@ ts_status ts_scorer_add(ts_scorer *scorer, const uint32_t *ids, size_t count, ui
     size_t T = scorer->model->shape.T, inputs = count + 1, counted = 0;
     double nats = 0;
     TS_TRY(ts_reserve(scorer->model->runtime, &scorer->sequence, &scorer->sequence_capacity, count + 2, sizeof *scorer->sequence));
-    scorer->sequence[0] = scorer->end;
+    scorer->sequence[0] = ts_tokenizer_begin_of_text(scorer->model->tokenizer);
     memcpy(scorer->sequence + 1, ids, count * sizeof *ids);
     scorer->sequence[count + 1] = scorer->end;
     for (size_t begin = 0; counted < inputs; begin += T / 2) {

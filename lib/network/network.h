@@ -86,7 +86,16 @@ typedef struct ts_parameter {
     size_t offset;      /* floats from the start of a flat array that holds all parameters behind one another */
     ts_initial initial;
     bool decay;         /* matrices decay, vectors don't */
+    const char *llama2c;     /* as llama2.c names it: "wq"; NULL: not in its files */
+    const char *huggingface; /* as Hugging Face's files name it, "*" for the layer: "model.layers.*.self_attn.q_proj.weight" */
+    bool transposed;         /* there it lies as (inputs, outputs) */
+    bool rotary;             /* there a head's rows are in another order: first those of the pairs' first halves, then the others */
 } ts_parameter;
+
+#define TS_PARAMETER_NAME 80 /* bytes of a name of any kind */
+
+/* Writes a name of the table with the layer in place of its "*". */
+void ts_parameter_name(const char *pattern, uint32_t layer, char name[TS_PARAMETER_NAME]);
 
 /* The table of a shape: *count entries in *table (release it with ts_release), *total floats in all. q, k, v are neighbours in it, and so are gate, up. */
 ts_status ts_parameters_make(ts_runtime *runtime, const ts_shape *shape, ts_parameter **table, size_t *count, size_t *total);

@@ -8,6 +8,11 @@ typedef enum extent { ONE, WIDTH, KEYS, QKV_ROWS, HIDDEN, VOCABULARY, CONTEXT } 
 typedef enum condition { ALWAYS, IF_LAYER_NORM, IF_LEARNED, IF_FUSED, IF_SEPARATE, IF_BIAS, IF_SWIGLU, IF_UNTIED } condition;
 typedef enum place { FRONT, LAYER, BACK } place;
 
+/* What a tensor is called in the other formats: in llama2.c's, and in Hugging Face's of each architecture, where * is the layer. */
+typedef struct parameter_names {
+    const char *llama2c, *llama, *gpt2, *gpt_neo;
+} parameter_names;
+
 typedef struct parameter_row {
     const char *name;
     ts_slot slot;
@@ -15,31 +20,57 @@ typedef struct parameter_row {
     condition condition;
     extent rows, columns;
     ts_initial initial;
+    parameter_names names;
+    bool conv1d; /* Hugging Face's gpt2 stores (inputs, outputs) */
+    bool rotary; /* Hugging Face's llama turns the halves of a head, we and llama2.c adjacent pairs */
 } parameter_row;
 
+/* clang-format off */
 static const parameter_row rows[] = {
-    {"token_embd.weight", TS_SLOT_TOKENS, FRONT, ALWAYS, VOCABULARY, WIDTH, TS_INITIAL_NORMAL},
-    {"position_embd.weight", TS_SLOT_POSITIONS, FRONT, IF_LEARNED, CONTEXT, WIDTH, TS_INITIAL_NORMAL},
-    {"attn_norm.weight", TS_SLOT_ATTN_NORM, LAYER, ALWAYS, ONE, WIDTH, TS_INITIAL_ONE},
-    {"attn_norm.bias", TS_SLOT_ATTN_NORM_BIAS, LAYER, IF_LAYER_NORM, ONE, WIDTH, TS_INITIAL_ZERO},
-    {"attn_qkv.weight", TS_SLOT_QKV, LAYER, IF_FUSED, QKV_ROWS, WIDTH, TS_INITIAL_NORMAL},
-    {"attn_qkv.bias", TS_SLOT_QKV_BIAS, LAYER, IF_FUSED, ONE, QKV_ROWS, TS_INITIAL_ZERO},
-    {"attn_q.weight", TS_SLOT_Q, LAYER, IF_SEPARATE, WIDTH, WIDTH, TS_INITIAL_NORMAL},
-    {"attn_k.weight", TS_SLOT_K, LAYER, IF_SEPARATE, KEYS, WIDTH, TS_INITIAL_NORMAL},
-    {"attn_v.weight", TS_SLOT_V, LAYER, IF_SEPARATE, KEYS, WIDTH, TS_INITIAL_NORMAL},
-    {"attn_output.weight", TS_SLOT_ATTN_OUTPUT, LAYER, ALWAYS, WIDTH, WIDTH, TS_INITIAL_RESIDUAL},
-    {"attn_output.bias", TS_SLOT_ATTN_OUTPUT_BIAS, LAYER, IF_BIAS, ONE, WIDTH, TS_INITIAL_ZERO},
-    {"ffn_norm.weight", TS_SLOT_FFN_NORM, LAYER, ALWAYS, ONE, WIDTH, TS_INITIAL_ONE},
-    {"ffn_norm.bias", TS_SLOT_FFN_NORM_BIAS, LAYER, IF_LAYER_NORM, ONE, WIDTH, TS_INITIAL_ZERO},
-    {"ffn_gate.weight", TS_SLOT_GATE, LAYER, IF_SWIGLU, HIDDEN, WIDTH, TS_INITIAL_NORMAL},
-    {"ffn_up.weight", TS_SLOT_UP, LAYER, ALWAYS, HIDDEN, WIDTH, TS_INITIAL_NORMAL},
-    {"ffn_up.bias", TS_SLOT_UP_BIAS, LAYER, IF_BIAS, ONE, HIDDEN, TS_INITIAL_ZERO},
-    {"ffn_down.weight", TS_SLOT_DOWN, LAYER, ALWAYS, WIDTH, HIDDEN, TS_INITIAL_RESIDUAL},
-    {"ffn_down.bias", TS_SLOT_DOWN_BIAS, LAYER, IF_BIAS, ONE, WIDTH, TS_INITIAL_ZERO},
-    {"output_norm.weight", TS_SLOT_OUTPUT_NORM, BACK, ALWAYS, ONE, WIDTH, TS_INITIAL_ONE},
-    {"output_norm.bias", TS_SLOT_OUTPUT_NORM_BIAS, BACK, IF_LAYER_NORM, ONE, WIDTH, TS_INITIAL_ZERO},
-    {"output.weight", TS_SLOT_OUTPUT, BACK, IF_UNTIED, VOCABULARY, WIDTH, TS_INITIAL_NORMAL},
+    {"token_embd.weight", TS_SLOT_TOKENS, FRONT, ALWAYS, VOCABULARY, WIDTH, TS_INITIAL_NORMAL,
+     .names = {"tok_embeddings", "model.embed_tokens.weight", "transformer.wte.weight", "transformer.wte.weight"}},
+    {"position_embd.weight", TS_SLOT_POSITIONS, FRONT, IF_LEARNED, CONTEXT, WIDTH, TS_INITIAL_NORMAL,
+     .names = {NULL, NULL, "transformer.wpe.weight", "transformer.wpe.weight"}},
+    {"attn_norm.weight", TS_SLOT_ATTN_NORM, LAYER, ALWAYS, ONE, WIDTH, TS_INITIAL_ONE,
+     .names = {"attention_norm", "model.layers.*.input_layernorm.weight", "transformer.h.*.ln_1.weight", "transformer.h.*.ln_1.weight"}},
+    {"attn_norm.bias", TS_SLOT_ATTN_NORM_BIAS, LAYER, IF_LAYER_NORM, ONE, WIDTH, TS_INITIAL_ZERO,
+     .names = {NULL, NULL, "transformer.h.*.ln_1.bias", "transformer.h.*.ln_1.bias"}},
+    {"attn_qkv.weight", TS_SLOT_QKV, LAYER, IF_FUSED, QKV_ROWS, WIDTH, TS_INITIAL_NORMAL,
+     .names = {NULL, NULL, "transformer.h.*.attn.c_attn.weight", NULL}, .conv1d = true},
+    {"attn_qkv.bias", TS_SLOT_QKV_BIAS, LAYER, IF_FUSED, ONE, QKV_ROWS, TS_INITIAL_ZERO,
+     .names = {NULL, NULL, "transformer.h.*.attn.c_attn.bias", NULL}},
+    {"attn_q.weight", TS_SLOT_Q, LAYER, IF_SEPARATE, WIDTH, WIDTH, TS_INITIAL_NORMAL,
+     .names = {"wq", "model.layers.*.self_attn.q_proj.weight", NULL, "transformer.h.*.attn.attention.q_proj.weight"}, .rotary = true},
+    {"attn_k.weight", TS_SLOT_K, LAYER, IF_SEPARATE, KEYS, WIDTH, TS_INITIAL_NORMAL,
+     .names = {"wk", "model.layers.*.self_attn.k_proj.weight", NULL, "transformer.h.*.attn.attention.k_proj.weight"}, .rotary = true},
+    {"attn_v.weight", TS_SLOT_V, LAYER, IF_SEPARATE, KEYS, WIDTH, TS_INITIAL_NORMAL,
+     .names = {"wv", "model.layers.*.self_attn.v_proj.weight", NULL, "transformer.h.*.attn.attention.v_proj.weight"}},
+    {"attn_output.weight", TS_SLOT_ATTN_OUTPUT, LAYER, ALWAYS, WIDTH, WIDTH, TS_INITIAL_RESIDUAL,
+     .names = {"wo", "model.layers.*.self_attn.o_proj.weight", "transformer.h.*.attn.c_proj.weight", "transformer.h.*.attn.attention.out_proj.weight"}, .conv1d = true},
+    {"attn_output.bias", TS_SLOT_ATTN_OUTPUT_BIAS, LAYER, IF_BIAS, ONE, WIDTH, TS_INITIAL_ZERO,
+     .names = {NULL, NULL, "transformer.h.*.attn.c_proj.bias", "transformer.h.*.attn.attention.out_proj.bias"}},
+    {"ffn_norm.weight", TS_SLOT_FFN_NORM, LAYER, ALWAYS, ONE, WIDTH, TS_INITIAL_ONE,
+     .names = {"ffn_norm", "model.layers.*.post_attention_layernorm.weight", "transformer.h.*.ln_2.weight", "transformer.h.*.ln_2.weight"}},
+    {"ffn_norm.bias", TS_SLOT_FFN_NORM_BIAS, LAYER, IF_LAYER_NORM, ONE, WIDTH, TS_INITIAL_ZERO,
+     .names = {NULL, NULL, "transformer.h.*.ln_2.bias", "transformer.h.*.ln_2.bias"}},
+    {"ffn_gate.weight", TS_SLOT_GATE, LAYER, IF_SWIGLU, HIDDEN, WIDTH, TS_INITIAL_NORMAL,
+     .names = {"w1", "model.layers.*.mlp.gate_proj.weight", NULL, NULL}},
+    {"ffn_up.weight", TS_SLOT_UP, LAYER, ALWAYS, HIDDEN, WIDTH, TS_INITIAL_NORMAL,
+     .names = {"w3", "model.layers.*.mlp.up_proj.weight", "transformer.h.*.mlp.c_fc.weight", "transformer.h.*.mlp.c_fc.weight"}, .conv1d = true},
+    {"ffn_up.bias", TS_SLOT_UP_BIAS, LAYER, IF_BIAS, ONE, HIDDEN, TS_INITIAL_ZERO,
+     .names = {NULL, NULL, "transformer.h.*.mlp.c_fc.bias", "transformer.h.*.mlp.c_fc.bias"}},
+    {"ffn_down.weight", TS_SLOT_DOWN, LAYER, ALWAYS, WIDTH, HIDDEN, TS_INITIAL_RESIDUAL,
+     .names = {"w2", "model.layers.*.mlp.down_proj.weight", "transformer.h.*.mlp.c_proj.weight", "transformer.h.*.mlp.c_proj.weight"}, .conv1d = true},
+    {"ffn_down.bias", TS_SLOT_DOWN_BIAS, LAYER, IF_BIAS, ONE, WIDTH, TS_INITIAL_ZERO,
+     .names = {NULL, NULL, "transformer.h.*.mlp.c_proj.bias", "transformer.h.*.mlp.c_proj.bias"}},
+    {"output_norm.weight", TS_SLOT_OUTPUT_NORM, BACK, ALWAYS, ONE, WIDTH, TS_INITIAL_ONE,
+     .names = {"norm", "model.norm.weight", "transformer.ln_f.weight", "transformer.ln_f.weight"}},
+    {"output_norm.bias", TS_SLOT_OUTPUT_NORM_BIAS, BACK, IF_LAYER_NORM, ONE, WIDTH, TS_INITIAL_ZERO,
+     .names = {NULL, NULL, "transformer.ln_f.bias", "transformer.ln_f.bias"}},
+    {"output.weight", TS_SLOT_OUTPUT, BACK, IF_UNTIED, VOCABULARY, WIDTH, TS_INITIAL_NORMAL,
+     .names = {"output", "lm_head.weight", "lm_head.weight", "lm_head.weight"}},
 };
+/* clang-format on */
 
 static bool present(const ts_shape *shape, condition when)
 {
@@ -66,7 +97,7 @@ static bool present(const ts_shape *shape, condition when)
 
 static size_t length(const ts_shape *shape, extent which)
 {
-    const size_t lengths[] = {[ONE] = 1,           [WIDTH] = shape->C,      [KEYS] = shape->kv,    [QKV_ROWS] = shape->qkv,
+    const size_t lengths[] = {[ONE] = 1,           [WIDTH] = shape->C,      [KEYS] = shape->kv,  [QKV_ROWS] = shape->qkv,
                               [HIDDEN] = shape->F, [VOCABULARY] = shape->V, [CONTEXT] = shape->T};
     return lengths[which];
 }
@@ -110,6 +141,20 @@ typedef struct parameter_filler {
     size_t offset;
 } parameter_filler;
 
+static const char *huggingface_name(const parameter_names *names, int32_t kind)
+{
+    return kind == TS_ARCHITECTURE_LLAMA ? names->llama : kind == TS_ARCHITECTURE_GPT2 ? names->gpt2 : names->gpt_neo;
+}
+
+void ts_parameter_name(const char *pattern, uint32_t layer, char name[TS_PARAMETER_NAME])
+{
+    const char *star = strchr(pattern, '*');
+    if (star == NULL)
+        snprintf(name, TS_PARAMETER_NAME, "%s", pattern);
+    else
+        snprintf(name, TS_PARAMETER_NAME, "%.*s%u%s", (int)(star - pattern), pattern, (unsigned)layer, star + 1);
+}
+
 static void fill_one(void *argument, const ts_shape *shape, const parameter_row *row, uint32_t layer)
 {
     parameter_filler *filler = argument;
@@ -123,6 +168,10 @@ static void fill_one(void *argument, const ts_shape *shape, const parameter_row 
         .offset = filler->offset,
         .initial = row->initial,
         .decay = row->rows != ONE,
+        .llama2c = row->names.llama2c,
+        .huggingface = huggingface_name(&row->names, shape->switches->kind),
+        .transposed = row->conv1d && shape->switches->kind == TS_ARCHITECTURE_GPT2,
+        .rotary = row->rotary && !shape->switches->learned_positions,
     };
     if (row->place == LAYER)
         snprintf(p->name, sizeof p->name, "blk.%u.%s", (unsigned)layer, row->name);

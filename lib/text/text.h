@@ -40,6 +40,25 @@ void ts_trim(const char **text, size_t *size);
  * character. */
 size_t ts_word(const char *text, size_t size);
 
+/* The next word as readers count them: letters and digits, with apostrophes (' or U+2019) between them. *text (of *size bytes) moves behind it. False when
+ * there is none left. */
+bool ts_plain_word(const char **text, size_t *size, const char **word, size_t *word_size);
+/* A hash of such a word that is the same for ASCII capitals and small letters, and for both apostrophes. */
+uint64_t ts_plain_word_hash(const char *word, size_t size);
+
+/* ---- tally.c ---- */
+
+/* Distinct things counted by 63 bits of their hashes, 8 bytes a place. Zero-initialized, then `runtime` (borrowed) set; ts_tally_free frees. */
+typedef struct ts_tally {
+    ts_runtime *runtime;
+    uint64_t *keys;
+    size_t capacity;
+    uint64_t seen, kinds, once; /* things, distinct ones, and those that were seen once */
+} ts_tally;
+
+ts_status ts_tally_add(ts_tally *tally, uint64_t hash);
+void ts_tally_free(ts_tally *tally);
+
 /* ---- written.c ---- */
 
 #define TS_DOUBLE_SIZE 40

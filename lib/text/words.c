@@ -1,5 +1,6 @@
 /*
- * Words by GPT-2's rule, without a regular expression: 's|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+
+ * Words by GPT-2's rule, and as readers count them. GPT-2's without a regular expression:
+ * 's|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+
  */
 #include "text/text.h"
 
@@ -64,4 +65,62 @@ size_t ts_word(const char *text, size_t size)
     if (first == TS_CLASS_SPACE && at < size && last > 0)
         return last;
     return at;
+}
+
+/* ---- words as readers count them ---- */
+
+/* The length of the letter or digit that `text` begins with, 0 for anything else. */
+static size_t letter(const char *text, size_t size)
+{
+    size_t length = 0;
+    ts_class class = size > 0 ? class_at(text, size, &length) : TS_CLASS_OTHER;
+    return class == TS_CLASS_LETTER || class == TS_CLASS_NUMBER ? length : 0;
+}
+
+/* The length of the apostrophe that `text` begins with, 0 for anything else. */
+static size_t apostrophe(const char *text, size_t size)
+{
+    if (size > 0 && text[0] == '\'')
+        return 1;
+    return size >= 3 && memcmp(text, "\xe2\x80\x99", 3) == 0 ? 3 : 0;
+}
+
+bool ts_plain_word(const char **text, size_t *size, const char **word, size_t *word_size)
+{
+    const char *at = *text, *end = *text + *size;
+    size_t length;
+    while (at < end && letter(at, (size_t)(end - at)) == 0) {
+        class_at(at, (size_t)(end - at), &length);
+        at += length;
+    }
+    *word = at;
+    while ((length = letter(at, (size_t)(end - at))) > 0) {
+        at += length;
+        length = apostrophe(at, (size_t)(end - at));
+        if (length > 0 && letter(at + length, (size_t)(end - at) - length) > 0)
+            at += length;
+    }
+    *word_size = (size_t)(at - *word);
+    *text = at;
+    *size = (size_t)(end - at);
+    return *word_size > 0;
+}
+
+uint64_t ts_plain_word_hash(const char *word, size_t size)
+{
+    char folded[64];
+    uint64_t hash = 0;
+    while (size > 0) {
+        size_t used = 0;
+        while (size > 0 && used < sizeof folded) {
+            size_t length = apostrophe(word, size);
+            char c = length > 0 ? '\'' : *word;
+            folded[used++] = c >= 'A' && c <= 'Z' ? (char)(c + 'a' - 'A') : c;
+            length = TS_MAX(length, (size_t)1);
+            word += length;
+            size -= length;
+        }
+        hash = ts_hash(folded, used, hash);
+    }
+    return hash;
 }

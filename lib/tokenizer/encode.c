@@ -4,24 +4,12 @@
  * one token are found in a table instead.
  */
 #include "text/text.h"
+#include "tokenizer/pair_heap.h"
 #include "tokenizer/vocabulary.h"
 
 #define SHORT_WORD 48    /* bytes; measured: beyond it the heap wins */
 #define NEVER UINT32_MAX /* the rank of a pair that is not joined */
 #define MAX_TEXT ((size_t)1 << 30)
-
-/* Where ids go: counted always, stored as long as they fit. */
-typedef struct output {
-    uint32_t *ids;
-    size_t capacity, count;
-} output;
-
-static inline void put(output *out, uint32_t id)
-{
-    if (out->count < out->capacity)
-        out->ids[out->count] = id;
-    out->count++;
-}
 
 /* ---- short words ---- */
 
@@ -34,7 +22,7 @@ static inline uint32_t rank_of(const ts_tokenizer *t, uint32_t left, uint32_t ri
     return merge->rank;
 }
 
-static void encode_short(const ts_tokenizer *t, const char *word, size_t size, output *out)
+static void encode_short(const ts_tokenizer *t, const char *word, size_t size, ts_ids *out)
 {
     uint32_t ids[SHORT_WORD], ranks[SHORT_WORD], results[SHORT_WORD]; /* ranks[i], results[i]: of the pair i, i + 1 */
     size_t count = size;
@@ -65,7 +53,7 @@ static void encode_short(const ts_tokenizer *t, const char *word, size_t size, o
             ranks[at] = rank_of(t, ids[at], ids[at + 1], &results[at]);
     }
     for (size_t i = 0; i < count; i++)
-        put(out, ids[i]);
+        ts_ids_put(out, ids[i]);
 }
 
 /* ---- words of one token ---- */
@@ -107,8 +95,8 @@ ts_status ts_tokenizer_index_whole(ts_tokenizer *t)
         size_t size;
         const char *bytes = ts_vocabulary_bytes(v, id, &size);
         uint32_t got = TS_TOKENIZER_NONE;
-        output one = {&got, 1, 0};
-        if (v->special[id] || size > TS_WHOLE_SIZE || (size > 1 && v->merge_count == 0))
+        ts_ids one = {&got, 1, 0};
+        if (v->kinds[id] != TS_TOKEN_NORMAL || size > TS_WHOLE_SIZE || (size > 1 && v->merge_count == 0))
             continue;
         encode_short(t, bytes, size, &one);
         if (one.count == 1) {
@@ -127,61 +115,26 @@ typedef struct piece {
     uint32_t previous, next; /* NEVER: none */
 } piece;
 
-/* Candidates, the smallest first: the rank above 32 bits of the left piece, so that the leftmost of a rank comes up first. */
-typedef struct heap {
-    uint64_t *items;
-    size_t count;
-} heap;
-
-static void heap_push(heap *h, uint64_t item)
-{
-    size_t at = h->count++;
-    while (at > 0 && item < h->items[(at - 1) / 2]) {
-        h->items[at] = h->items[(at - 1) / 2];
-        at = (at - 1) / 2;
-    }
-    h->items[at] = item;
-}
-
-static uint64_t heap_pop(heap *h)
-{
-    uint64_t top = h->items[0], last = h->items[--h->count];
-    size_t at = 0;
-    for (;;) {
-        size_t child = 2 * at + 1;
-        if (child >= h->count)
-            break;
-        if (child + 1 < h->count && h->items[child + 1] < h->items[child])
-            child++;
-        if (last <= h->items[child])
-            break;
-        h->items[at] = h->items[child];
-        at = child;
-    }
-    h->items[at] = last;
-    return top;
-}
-
-static void note_pair(const ts_tokenizer *t, heap *h, const piece *pieces, uint32_t at)
+static void note_pair(const ts_tokenizer *t, ts_pair_heap *h, const piece *pieces, uint32_t at)
 {
     uint32_t next = pieces[at].next, result;
     uint32_t rank = next != NEVER ? rank_of(t, pieces[at].id, pieces[next].id, &result) : NEVER;
     if (rank != NEVER)
-        heap_push(h, (uint64_t)rank << 32 | at);
+        ts_pair_push(h, (uint64_t)rank << 32 | at);
 }
 
 /* A join takes a candidate and a piece away and notes two pairs at most: there are never 2 n candidates. */
-static ts_status encode_long(const ts_tokenizer *t, const char *word, size_t size, output *out)
+static ts_status encode_long(const ts_tokenizer *t, const char *word, size_t size, ts_ids *out)
 {
     piece *pieces = ts_allocate_array(t->runtime, size, sizeof *pieces);
-    heap h = {ts_allocate_array(t->runtime, 2 * size, sizeof *h.items), 0};
+    ts_pair_heap h = {ts_allocate_array(t->runtime, 2 * size, sizeof *h.items), 0};
     ts_status status = pieces && h.items ? TS_OK : TS_ERROR_OUT_OF_MEMORY;
     for (size_t i = 0; status == TS_OK && i < size; i++)
         pieces[i] = (piece){t->bytes[(unsigned char)word[i]], i > 0 ? (uint32_t)i - 1 : NEVER, i + 1 < size ? (uint32_t)i + 1 : NEVER};
     for (size_t i = 0; status == TS_OK && i + 1 < size; i++)
         note_pair(t, &h, pieces, (uint32_t)i);
     while (status == TS_OK && h.count > 0) {
-        uint64_t best = heap_pop(&h);
+        uint64_t best = ts_pair_pop(&h);
         uint32_t at = (uint32_t)best, result = NEVER;
         piece *left = &pieces[at];
         if (left->id == NEVER || left->next == NEVER || rank_of(t, left->id, pieces[left->next].id, &result) != best >> 32)
@@ -197,7 +150,7 @@ static ts_status encode_long(const ts_tokenizer *t, const char *word, size_t siz
         note_pair(t, &h, pieces, at);
     }
     for (uint32_t at = 0; status == TS_OK && at != NEVER; at = pieces[at].next)
-        put(out, pieces[at].id);
+        ts_ids_put(out, pieces[at].id);
     ts_release(t->runtime, pieces);
     ts_release(t->runtime, h.items);
     return status;
@@ -205,13 +158,13 @@ static ts_status encode_long(const ts_tokenizer *t, const char *word, size_t siz
 
 /* ---- text ---- */
 
-static ts_status encode_plain(const ts_tokenizer *t, const char *text, size_t size, output *out)
+static ts_status encode_plain(const ts_tokenizer *t, const char *text, size_t size, ts_ids *out)
 {
     while (size > 0) {
         size_t length = ts_word(text, size);
         const ts_whole *whole = length <= TS_WHOLE_SIZE ? find_whole(t, whole_key(text, length)) : NULL;
         if (whole != NULL && whole->rest != 0)
-            put(out, whole->id);
+            ts_ids_put(out, whole->id);
         else if (length <= SHORT_WORD)
             encode_short(t, text, length, out);
         else
@@ -251,21 +204,24 @@ static uint32_t first_special(const ts_tokenizer *t, const char *text, size_t si
 ts_status ts_tokenizer_encode(const ts_tokenizer *tokenizer, const char *text, size_t size, uint32_t flags, uint32_t *ids, size_t capacity,
                               size_t *count)
 {
-    output out = {ids, capacity, 0};
+    ts_ids out = {ids, capacity, 0};
     if (tokenizer == NULL || count == NULL || (text == NULL && size > 0) || (ids == NULL && capacity > 0))
         return ts_fail(TS_ERROR_INVALID_ARGUMENT, "ts_tokenizer_encode: a pointer is NULL");
     if (flags & ~(uint32_t)TS_ENCODE_SPECIALS)
         return ts_fail(TS_ERROR_INVALID_ARGUMENT, "ts_tokenizer_encode: flags are 0x%x, expected 0 or TS_ENCODE_SPECIALS", flags);
     if (size > MAX_TEXT)
         return ts_fail(TS_ERROR_LIMIT, "ts_tokenizer_encode: the text has %zu bytes, expected at most %zu", size, MAX_TEXT);
+    bool begins = true;
     while (size > 0) {
         size_t plain = size;
         uint32_t special = flags & TS_ENCODE_SPECIALS ? first_special(tokenizer, text, size, &plain) : TS_TOKENIZER_NONE;
-        TS_TRY(encode_plain(tokenizer, text, plain, &out));
+        TS_TRY(tokenizer->vocabulary.sentencepiece ? ts_sentencepiece_encode(tokenizer, text, plain, begins, &out)
+                                                   : encode_plain(tokenizer, text, plain, &out));
+        begins = special != TS_TOKENIZER_NONE && special == tokenizer->begin_of_text;
         if (special != TS_TOKENIZER_NONE) {
             size_t length;
             ts_vocabulary_bytes(&tokenizer->vocabulary, special, &length);
-            put(&out, special);
+            ts_ids_put(&out, special);
             plain += length;
         }
         text += plain;

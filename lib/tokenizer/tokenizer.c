@@ -1,4 +1,6 @@
 /* The handle: making it with all its checks, what is in it, decoding. */
+#include <math.h>
+
 #include "text/text.h"
 #include "tokenizer/vocabulary.h"
 
@@ -6,32 +8,43 @@
 
 void ts_vocabulary_init(ts_vocabulary *vocabulary, ts_runtime *runtime)
 {
-    *vocabulary = (ts_vocabulary){.runtime = runtime, .bytes = {.runtime = runtime}, .end_of_text = TS_TOKENIZER_NONE};
+    *vocabulary =
+        (ts_vocabulary){.runtime = runtime, .bytes = {.runtime = runtime}, .end_of_text = TS_TOKENIZER_NONE, .begin_of_text = TS_TOKENIZER_NONE};
 }
 
 void ts_vocabulary_free(ts_vocabulary *vocabulary)
 {
     ts_bytes_free(&vocabulary->bytes);
     ts_release(vocabulary->runtime, vocabulary->ends);
-    ts_release(vocabulary->runtime, vocabulary->special);
+    ts_release(vocabulary->runtime, vocabulary->kinds);
+    ts_release(vocabulary->runtime, vocabulary->scores);
     ts_release(vocabulary->runtime, vocabulary->merges);
     ts_vocabulary_init(vocabulary, vocabulary->runtime);
 }
 
-ts_status ts_vocabulary_token(ts_vocabulary *v, const char *bytes, size_t size, bool special)
+ts_status ts_vocabulary_token(ts_vocabulary *v, const char *bytes, size_t size, uint8_t kind)
 {
     if (v->count >= TS_TOKENIZER_MAX_TOKENS)
         return ts_fail(TS_ERROR_LIMIT, "more than %d tokens", TS_TOKENIZER_MAX_TOKENS);
     if (size == 0 || size > TS_TOKENIZER_MAX_TOKEN)
         return ts_fail(size ? TS_ERROR_LIMIT : TS_ERROR_FORMAT, "token %u has %zu bytes, expected 1 to %d", v->count, size, TS_TOKENIZER_MAX_TOKEN);
     TS_TRY(ts_reserve(v->runtime, &v->ends, &v->ends_capacity, (size_t)v->count + 1, sizeof *v->ends));
-    TS_TRY(ts_reserve(v->runtime, &v->special, &v->special_capacity, (size_t)v->count + 1, 1));
+    TS_TRY(ts_reserve(v->runtime, &v->kinds, &v->kinds_capacity, (size_t)v->count + 1, 1));
     TS_TRY(ts_bytes_add(&v->bytes, bytes, size));
     if (v->bytes.size > UINT32_MAX)
         return ts_fail(TS_ERROR_LIMIT, "the tokens have more than 4 GiB");
     v->ends[v->count] = (uint32_t)v->bytes.size;
-    v->special[v->count++] = special;
+    v->kinds[v->count++] = kind;
     return TS_OK;
+}
+
+ts_status ts_vocabulary_piece(ts_vocabulary *v, const char *bytes, size_t size, uint8_t kind, float score)
+{
+    if (!isfinite(score))
+        return ts_fail(TS_ERROR_FORMAT, "the score of token %u is no finite number", v->count);
+    TS_TRY(ts_reserve(v->runtime, &v->scores, &v->scores_capacity, (size_t)v->count + 1, sizeof *v->scores));
+    v->scores[v->count] = score;
+    return ts_vocabulary_token(v, bytes, size, kind);
 }
 
 ts_status ts_vocabulary_merge(ts_vocabulary *v, uint32_t left, uint32_t right)
@@ -73,7 +86,7 @@ uint32_t ts_table_bits(uint32_t count)
     return bits;
 }
 
-/* Normal tokens first, so that a special one with the same bytes is found by no word. */
+/* Normal tokens first, so that a special one or a byte of the same bytes is found by no word. */
 static ts_status index_tokens(ts_tokenizer *t, const char *name)
 {
     const ts_vocabulary *v = &t->vocabulary;
@@ -83,20 +96,24 @@ static ts_status index_tokens(ts_tokenizer *t, const char *name)
         return TS_ERROR_OUT_OF_MEMORY;
     memset(t->by_bytes, 0xff, sizeof *t->by_bytes << t->find_bits);
     memset(t->bytes, 0xff, sizeof t->bytes);
-    for (int special = 0; special < 2; special++)
+    static const uint8_t order[] = {TS_TOKEN_NORMAL, TS_TOKEN_BYTE, TS_TOKEN_SPECIAL};
+    const uint8_t bytes_are = v->sentencepiece ? TS_TOKEN_BYTE : TS_TOKEN_NORMAL;
+    for (size_t i = 0; i < TS_COUNT_OF(order); i++)
         for (uint32_t id = 0; id < v->count; id++) {
             size_t size;
             uint32_t place;
             const char *bytes = ts_vocabulary_bytes(v, id, &size);
-            if (v->special[id] != special)
+            if (v->kinds[id] != order[i])
                 continue;
             t->longest = TS_MAX(t->longest, size);
+            if (order[i] == TS_TOKEN_NORMAL)
+                t->longest_normal = TS_MAX(t->longest_normal, size);
             uint32_t other = find(t, bytes, size, &place);
             if (other == TS_TOKENIZER_NONE)
                 t->by_bytes[place] = id;
-            else if (special == v->special[other])
+            else if (order[i] == v->kinds[other])
                 return ts_fail(TS_ERROR_FORMAT, "%s: tokens %u and %u are the same, \"%.*s\"", name, other, id, (int)TS_MIN(size, 100), bytes);
-            if (size == 1 && !special)
+            if (size == 1 && order[i] == bytes_are)
                 t->bytes[(unsigned char)bytes[0]] = id;
         }
     for (int byte = 0; byte < 256; byte++)
@@ -110,12 +127,12 @@ static ts_status index_specials(ts_tokenizer *t)
     const ts_vocabulary *v = &t->vocabulary;
     size_t count = 0, size;
     for (uint32_t id = 0; id < v->count; id++)
-        count += v->special[id];
+        count += v->kinds[id] == TS_TOKEN_SPECIAL;
     t->specials = ts_allocate_array(t->runtime, count, sizeof *t->specials);
     if (t->specials == NULL)
         return TS_ERROR_OUT_OF_MEMORY;
     for (uint32_t id = 0; id < v->count; id++)
-        if (v->special[id]) {
+        if (v->kinds[id] == TS_TOKEN_SPECIAL) {
             t->begins_special[(unsigned char)*ts_vocabulary_bytes(v, id, &size)] = true;
             t->specials[t->special_count++] = id;
         }
@@ -135,13 +152,13 @@ static ts_status index_merges(ts_tokenizer *t, const char *name)
         uint32_t left = v->merges[rank][0], right = v->merges[rank][1];
         char joined[2 * TS_TOKENIZER_MAX_TOKEN];
         size_t left_size, right_size;
-        if (left >= v->count || right >= v->count || v->special[left] || v->special[right])
+        if (left >= v->count || right >= v->count || v->kinds[left] || v->kinds[right])
             return ts_fail(TS_ERROR_FORMAT, "%s: merge %u joins %u and %u, expected normal tokens below %u", name, rank, left, right, v->count);
         const char *left_bytes = ts_vocabulary_bytes(v, left, &left_size), *right_bytes = ts_vocabulary_bytes(v, right, &right_size);
         memcpy(joined, left_bytes, left_size);
         memcpy(joined + left_size, right_bytes, right_size);
         uint32_t result = ts_tokenizer_find(t, joined, left_size + right_size);
-        if (result == TS_TOKENIZER_NONE || v->special[result])
+        if (result == TS_TOKENIZER_NONE || v->kinds[result])
             return ts_fail(TS_ERROR_FORMAT, "%s: merge %u gives \"%.*s\", which is no token", name, rank, (int)TS_MIN(left_size + right_size, 100),
                            joined);
         if (ts_merge_find(t, left, right) != NULL)
@@ -163,15 +180,27 @@ static uint64_t hash_number(uint64_t hash, uint32_t number)
 
 static uint64_t fingerprint(const ts_vocabulary *v)
 {
-    uint64_t hash = hash_number(0x7473746f6b656e31u, v->count);
+    uint64_t hash = hash_number(v->sentencepiece ? 0x7473746f6b656e32u : 0x7473746f6b656e31u, v->count);
     for (uint32_t id = 0; id < v->count; id++) {
         size_t size;
         const char *bytes = ts_vocabulary_bytes(v, id, &size);
-        hash = ts_hash(bytes, size, hash_number(hash, v->special[id]));
+        hash = ts_hash(bytes, size, hash_number(hash, v->kinds[id]));
+        if (v->sentencepiece) {
+            uint32_t bits;
+            memcpy(&bits, &v->scores[id], sizeof bits);
+            hash = hash_number(hash, bits);
+        }
     }
-    for (uint32_t rank = 0; rank < v->merge_count; rank++)
+    for (uint32_t rank = 0; rank < v->merge_count && !v->sentencepiece; rank++) /* there the scores say the same */
         hash = hash_number(hash_number(hash, v->merges[rank][0]), v->merges[rank][1]);
     return hash ? hash : 1; /* 0 means "not known" in a shard */
+}
+
+/* By its usual name, where a file says nothing. */
+static uint32_t find_special(const ts_tokenizer *t, const char *text)
+{
+    uint32_t id = ts_tokenizer_find(t, text, strlen(text));
+    return ts_tokenizer_is_special(t, id) ? id : TS_TOKENIZER_NONE;
 }
 
 static ts_status complete(ts_tokenizer *t, const char *name)
@@ -183,12 +212,24 @@ static ts_status complete(ts_tokenizer *t, const char *name)
     TS_TRY(index_tokens(t, name));
     TS_TRY(index_specials(t));
     TS_TRY(index_merges(t, name));
-    TS_TRY(ts_tokenizer_index_whole(t));
+    if (v->sentencepiece)
+        ts_sentencepiece_index(t);
+    else
+        TS_TRY(ts_tokenizer_index_whole(t));
     t->end_of_text = v->end_of_text;
     if (t->end_of_text == TS_TOKENIZER_NONE)
         t->end_of_text = ts_tokenizer_find(t, marker, sizeof marker - 1);
-    if (t->end_of_text != TS_TOKENIZER_NONE && (t->end_of_text >= v->count || !v->special[t->end_of_text]))
+    if (t->end_of_text == TS_TOKENIZER_NONE && v->sentencepiece)
+        t->end_of_text = find_special(t, "</s>");
+    if (t->end_of_text != TS_TOKENIZER_NONE && (t->end_of_text >= v->count || v->kinds[t->end_of_text] != TS_TOKEN_SPECIAL))
         return ts_fail(TS_ERROR_FORMAT, "%s: its end of text, %u, is no special token", name, t->end_of_text);
+    t->begin_of_text = v->begin_of_text;
+    if (t->begin_of_text == TS_TOKENIZER_NONE && v->end_of_text == TS_TOKENIZER_NONE && v->sentencepiece)
+        t->begin_of_text = find_special(t, "<s>");
+    if (t->begin_of_text == TS_TOKENIZER_NONE)
+        t->begin_of_text = t->end_of_text;
+    if (t->begin_of_text != TS_TOKENIZER_NONE && (t->begin_of_text >= v->count || v->kinds[t->begin_of_text] != TS_TOKEN_SPECIAL))
+        return ts_fail(TS_ERROR_FORMAT, "%s: its beginning of text, %u, is no special token", name, t->begin_of_text);
     t->fingerprint = fingerprint(v);
     return TS_OK;
 }
@@ -212,6 +253,42 @@ ts_status ts_tokenizer_make(ts_tokenizer **out, ts_vocabulary *vocabulary, const
     }
     *out = t;
     return TS_OK;
+}
+
+ts_status ts_vocabulary_copy(ts_vocabulary *copy, const ts_vocabulary *from)
+{
+    ts_status status = TS_OK;
+    ts_vocabulary_init(copy, from->runtime);
+    copy->sentencepiece = from->sentencepiece;
+    copy->begin_of_text = from->begin_of_text;
+    copy->end_of_text = from->end_of_text;
+    for (uint32_t id = 0; id < from->count && status == TS_OK; id++) {
+        size_t size;
+        const char *bytes = ts_vocabulary_bytes(from, id, &size);
+        status = from->sentencepiece ? ts_vocabulary_piece(copy, bytes, size, from->kinds[id], from->scores[id])
+                                     : ts_vocabulary_token(copy, bytes, size, from->kinds[id]);
+    }
+    for (uint32_t rank = 0; rank < from->merge_count && status == TS_OK; rank++)
+        status = ts_vocabulary_merge(copy, from->merges[rank][0], from->merges[rank][1]);
+    if (status != TS_OK)
+        ts_vocabulary_free(copy);
+    return status;
+}
+
+ts_status ts_tokenizer_with_marks(ts_tokenizer **out, const ts_tokenizer *tokenizer, uint32_t begin, uint32_t end)
+{
+    ts_vocabulary copy;
+    const ts_vocabulary *v = &tokenizer->vocabulary;
+    end = v->end_of_text == TS_TOKENIZER_NONE && ts_tokenizer_is_special(tokenizer, end) ? end : tokenizer->end_of_text;
+    begin = v->begin_of_text == TS_TOKENIZER_NONE && ts_tokenizer_is_special(tokenizer, begin) ? begin : tokenizer->begin_of_text;
+    if (end == tokenizer->end_of_text && begin == tokenizer->begin_of_text) {
+        *out = ts_tokenizer_acquire(tokenizer);
+        return TS_OK;
+    }
+    TS_TRY(ts_vocabulary_copy(&copy, v));
+    copy.end_of_text = end;
+    copy.begin_of_text = begin;
+    return ts_tokenizer_make(out, &copy, "the tokenizer with the model's marks");
 }
 
 void ts_tokenizer_free(ts_tokenizer *t)
@@ -247,6 +324,11 @@ uint32_t ts_tokenizer_end_of_text(const ts_tokenizer *tokenizer)
     return tokenizer ? tokenizer->end_of_text : TS_TOKENIZER_NONE;
 }
 
+uint32_t ts_tokenizer_begin_of_text(const ts_tokenizer *tokenizer)
+{
+    return tokenizer ? tokenizer->begin_of_text : TS_TOKENIZER_NONE;
+}
+
 const char *ts_tokenizer_token(const ts_tokenizer *tokenizer, uint32_t id, size_t *size)
 {
     if (tokenizer == NULL || size == NULL || id >= tokenizer->vocabulary.count)
@@ -256,7 +338,7 @@ const char *ts_tokenizer_token(const ts_tokenizer *tokenizer, uint32_t id, size_
 
 int32_t ts_tokenizer_is_special(const ts_tokenizer *tokenizer, uint32_t id)
 {
-    return tokenizer != NULL && id < tokenizer->vocabulary.count && tokenizer->vocabulary.special[id];
+    return tokenizer != NULL && id < tokenizer->vocabulary.count && tokenizer->vocabulary.kinds[id] == TS_TOKEN_SPECIAL;
 }
 
 uint64_t ts_tokenizer_fingerprint(const ts_tokenizer *tokenizer)
@@ -280,14 +362,14 @@ ts_status ts_tokenizer_decode(const ts_tokenizer *tokenizer, const uint32_t *ids
         if (ids[i] >= tokenizer->vocabulary.count)
             return ts_fail(TS_ERROR_INVALID_ARGUMENT, "ts_tokenizer_decode: ids[%zu] is %u, expected below %u", i, ids[i],
                            tokenizer->vocabulary.count);
-        ts_vocabulary_bytes(&tokenizer->vocabulary, ids[i], &token_size);
+        ts_tokenizer_text(tokenizer, ids[i], i == 0 || ids[i - 1] == tokenizer->begin_of_text, &token_size);
         total += token_size;
     }
     *size = total;
     if (total >= capacity)
         return ts_fail(TS_ERROR_BUFFER_TOO_SMALL, "ts_tokenizer_decode: the text has %zu bytes and a NUL, the buffer %zu", total, capacity);
     for (size_t i = 0; i < count; i++) {
-        const char *bytes = ts_vocabulary_bytes(&tokenizer->vocabulary, ids[i], &token_size);
+        const char *bytes = ts_tokenizer_text(tokenizer, ids[i], i == 0 || ids[i - 1] == tokenizer->begin_of_text, &token_size);
         memcpy(text, bytes, token_size);
         text += token_size;
     }
@@ -322,6 +404,8 @@ static size_t take_characters(const char *bytes, size_t size, bool ends, char *t
     return size - at;
 }
 
+enum { BEGINS = 3 }; /* the byte of a stream that says that its last token was the beginning of a text: a character that is held back has 3 at most */
+
 ts_status ts_tokenizer_decode_next(const ts_tokenizer *tokenizer, ts_decode_stream *stream, uint32_t id, char *text, size_t capacity, size_t *size)
 {
     if (tokenizer == NULL || stream == NULL || text == NULL || size == NULL || stream->count > 3)
@@ -331,7 +415,8 @@ ts_status ts_tokenizer_decode_next(const ts_tokenizer *tokenizer, ts_decode_stre
         return ts_fail(TS_ERROR_INVALID_ARGUMENT, "ts_tokenizer_decode_next: the id is %u, expected below %u", id, tokenizer->vocabulary.count);
     char bytes[TS_TOKENIZER_MAX_TOKEN + 4];
     size_t count = stream->count, token_size = 0;
-    const char *token = ends ? NULL : ts_vocabulary_bytes(&tokenizer->vocabulary, id, &token_size);
+    bool begins = stream->bytes[BEGINS] != 0;
+    const char *token = ends ? NULL : ts_tokenizer_text(tokenizer, id, begins, &token_size);
     memcpy(bytes, stream->bytes, count);
     if (token != NULL)
         memcpy(bytes + count, token, token_size);
@@ -344,5 +429,6 @@ ts_status ts_tokenizer_decode_next(const ts_tokenizer *tokenizer, ts_decode_stre
     memset(stream, 0, sizeof *stream);
     memcpy(stream->bytes, bytes + count - left, left);
     stream->count = (uint32_t)left;
+    stream->bytes[BEGINS] = !ends && id == tokenizer->begin_of_text;
     return TS_OK;
 }

@@ -23,7 +23,7 @@ ts_status ts_tokenizer_train_files(ts_tokenizer **out, ts_runtime *runtime, cons
     return status;
 }
 
-/* Ids of one text in memory that grows. */
+/* Ids of one text in memory that grows, which has room for one more. */
 typedef struct encoder {
     const ts_tokenizer *tokenizer;
     uint32_t *ids;
@@ -32,7 +32,7 @@ typedef struct encoder {
 
 static ts_status encode(encoder *e, const char *text, size_t size)
 {
-    TS_TRY(ts_reserve(e->tokenizer->runtime, &e->ids, &e->capacity, size + 1, sizeof *e->ids));
+    TS_TRY(ts_reserve(e->tokenizer->runtime, &e->ids, &e->capacity, size + 2, sizeof *e->ids));
     return ts_tokenizer_encode(e->tokenizer, text, size, 0, e->ids, e->capacity, &e->count);
 }
 
@@ -96,7 +96,7 @@ static ts_status write_story(const ts_tokenizer *t, const uint32_t *ids, size_t 
     text->size = 0;
     for (size_t i = 0; i < count; i++) {
         size_t size;
-        const char *bytes = ts_vocabulary_bytes(&t->vocabulary, ids[i], &size);
+        const char *bytes = ts_tokenizer_text(t, ids[i], i == 0, &size);
         TS_TRY(ts_bytes_add(text, bytes, size));
     }
     if (count > 0)
@@ -224,7 +224,7 @@ static ts_status keep_needed(pruner *p)
     for (uint32_t id = 0; id < v->count; id++) {
         size_t size;
         ts_vocabulary_bytes(v, id, &size);
-        p->keep[id] = v->special[id] || size == 1;
+        p->keep[id] = v->kinds[id] != TS_TOKEN_NORMAL || size == 1;
         p->kept += p->keep[id];
         p->made_by[id] = UINT32_MAX;
     }
@@ -264,7 +264,7 @@ static ts_status build(ts_tokenizer **out, const pruner *p)
         const char *bytes = ts_vocabulary_bytes(v, id, &size);
         p->new_ids[id] = kept.count;
         if (p->keep[id])
-            status = ts_vocabulary_token(&kept, bytes, size, v->special[id]);
+            status = ts_vocabulary_token(&kept, bytes, size, v->kinds[id]);
     }
     for (uint32_t rank = 0; rank < v->merge_count && status == TS_OK; rank++) {
         uint32_t left = v->merges[rank][0], right = v->merges[rank][1];
@@ -305,6 +305,8 @@ ts_status ts_tokenizer_prune_files(ts_tokenizer **out, const ts_tokenizer *token
 {
     if (out == NULL || tokenizer == NULL)
         return ts_fail(TS_ERROR_INVALID_ARGUMENT, "ts_tokenizer_prune_files: a pointer is NULL");
+    if (tokenizer->vocabulary.sentencepiece)
+        return ts_fail(TS_ERROR_UNSUPPORTED, "a SentencePiece tokenizer cannot be pruned, only a byte-level BPE");
     ts_runtime *runtime = tokenizer->runtime;
     size_t count = tokenizer->vocabulary.count;
     pruner p = {.tokenizer = tokenizer, .size = size};

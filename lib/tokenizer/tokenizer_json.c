@@ -1,10 +1,8 @@
-/* tokenizer.json of Hugging Face, read and written; vocab.json with merges.txt, read; and finding out which of them a path is. */
-#include <stdio.h>
-
+/* tokenizer.json of Hugging Face, read and written; vocab.json with merges.txt, read. */
 #include "text/text.h"
 #include "tokenizer/vocabulary.h"
 
-#define MAX_FILE ((uint64_t)64 << 20)
+#define MAX_FILE TS_TOKENIZER_MAX_FILE
 
 /* ---- entries of a vocabulary: token -> id in any order ---- */
 
@@ -47,6 +45,19 @@ static ts_status set_entry(entries *e, const char *text, const ts_json *id_value
     return TS_OK;
 }
 
+/* A token of SentencePiece; its score comes with the merges. `text` has at most twice as many bytes as a token may have. */
+static ts_status add_piece(ts_vocabulary *v, const char *text, size_t size, bool special)
+{
+    char bytes[2 * TS_TOKENIZER_MAX_TOKEN];
+    int byte = special ? -1 : ts_byte_token(text, size);
+    if (special)
+        return ts_vocabulary_piece(v, text, size, TS_TOKEN_SPECIAL, 0);
+    if (byte >= 0)
+        return ts_vocabulary_piece(v, &(char){(char)byte}, 1, TS_TOKEN_BYTE, 0);
+    ts_marks_take(text, &size, bytes);
+    return ts_vocabulary_piece(v, bytes, size, TS_TOKEN_NORMAL, 0);
+}
+
 /* All ids are set here, since there are as many entries as ids and none twice. */
 static ts_status add_tokens(ts_vocabulary *v, const entries *e, const char *name)
 {
@@ -58,6 +69,8 @@ static ts_status add_tokens(ts_vocabulary *v, const entries *e, const char *name
             status = ts_fail(TS_ERROR_FORMAT, "%s: no token has the id %u", name, id);
         else if (size > 2 * TS_TOKENIZER_MAX_TOKEN)
             status = ts_fail(TS_ERROR_LIMIT, "%s: the token %u has %zu characters", name, id, size);
+        else if (v->sentencepiece)
+            status = add_piece(v, e->texts[id], size, e->added[id] != 0);
         else if (e->added[id])
             status = ts_vocabulary_token(v, e->texts[id], size, true);
         else if ((status = ts_reserve(v->runtime, &bytes.data, &bytes.capacity, size + 1, 1)) == TS_OK &&
@@ -83,7 +96,11 @@ static ts_status find_part(const merge_reader *r, const char *text, size_t size,
     size_t count;
     if (size == 0 || size > sizeof bytes)
         return ts_fail(TS_ERROR_FORMAT, "%s: merge %u has a part of %zu characters", r->name, r->vocabulary->merge_count, size);
-    TS_TRY(ts_alphabet_decode(text, size, bytes, &count, r->name));
+    count = size;
+    if (r->vocabulary->sentencepiece)
+        ts_marks_take(text, &count, bytes);
+    else
+        TS_TRY(ts_alphabet_decode(text, size, bytes, &count, r->name));
     *id = ts_tokenizer_find(r->index, bytes, count);
     if (*id == TS_TOKENIZER_NONE)
         return ts_fail(TS_ERROR_FORMAT, "%s: merge %u joins \"%.*s\", which is no token", r->name, r->vocabulary->merge_count, (int)TS_MIN(size, 100),
@@ -91,11 +108,25 @@ static ts_status find_part(const merge_reader *r, const char *text, size_t size,
     return TS_OK;
 }
 
+/* Whether two tokens make the text of a special token or of a byte, which no text becomes; converters list "<" and "s>" all the same. */
+static bool gives_no_text(const merge_reader *r, uint32_t left, uint32_t right)
+{
+    char joined[2 * TS_TOKENIZER_MAX_TOKEN];
+    size_t left_size, right_size;
+    const char *left_bytes = ts_tokenizer_token(r->index, left, &left_size), *right_bytes = ts_tokenizer_token(r->index, right, &right_size);
+    memcpy(joined, left_bytes, left_size);
+    memcpy(joined + left_size, right_bytes, right_size);
+    size_t size = left_size + right_size;
+    return ts_byte_token(joined, size) >= 0 || ts_tokenizer_is_special(r->index, ts_tokenizer_find(r->index, joined, size));
+}
+
 static ts_status add_merge(const merge_reader *r, const char *left, size_t left_size, const char *right, size_t right_size)
 {
     uint32_t left_id, right_id;
     TS_TRY(find_part(r, left, left_size, &left_id));
     TS_TRY(find_part(r, right, right_size, &right_id));
+    if (r->vocabulary->sentencepiece && gives_no_text(r, left_id, right_id))
+        return TS_OK;
     return ts_vocabulary_merge(r->vocabulary, left_id, right_id);
 }
 
@@ -130,17 +161,7 @@ static ts_status add_json_merges(const merge_reader *r, const ts_json *merges)
 static ts_status make_index(ts_tokenizer **index, const ts_vocabulary *v, const char *name)
 {
     ts_vocabulary copy;
-    ts_status status = TS_OK;
-    ts_vocabulary_init(&copy, v->runtime);
-    for (uint32_t id = 0; id < v->count && status == TS_OK; id++) {
-        size_t size;
-        const char *bytes = ts_vocabulary_bytes(v, id, &size);
-        status = ts_vocabulary_token(&copy, bytes, size, v->special[id]);
-    }
-    if (status != TS_OK) {
-        ts_vocabulary_free(&copy);
-        return status;
-    }
+    TS_TRY(ts_vocabulary_copy(&copy, v));
     return ts_tokenizer_make(index, &copy, name);
 }
 
@@ -169,13 +190,15 @@ static bool is_off(const ts_json *value)
  * A post_processor adds tokens around a text, which our callers do themselves. */
 static ts_status refuse_others(const ts_json *root, const ts_json *model, const char *name)
 {
-    static const char *const settings[] = {"dropout", "continuing_subword_prefix", "end_of_word_suffix", "byte_fallback", "ignore_merges"};
+    static const char *const settings[] = {"dropout", "continuing_subword_prefix", "end_of_word_suffix", "ignore_merges"};
     const char *type = ts_json_text(ts_json_get(model, "type"));
     if (type != NULL && strcmp(type, "BPE") != 0)
         return ts_fail(TS_ERROR_UNSUPPORTED, "%s: model.type is \"%.60s\", expected \"BPE\"", name, type);
     for (size_t i = 0; i < TS_COUNT_OF(settings); i++)
         if (!is_off(ts_json_get(model, settings[i])))
-            return ts_fail(TS_ERROR_UNSUPPORTED, "%s: model.%s is set, which is not byte-level BPE", name, settings[i]);
+            return ts_fail(TS_ERROR_UNSUPPORTED, "%s: model.%s is set, which is neither byte-level BPE nor SentencePiece", name, settings[i]);
+    if (!is_off(ts_json_get(model, "byte_fallback")))
+        return ts_pieces_check_json(root, name);
     if (!is_off(ts_json_get(root, "normalizer")))
         return ts_fail(TS_ERROR_UNSUPPORTED, "%s: has a normalizer, which is not byte-level BPE", name);
     const ts_json *decoder = ts_json_get(root, "decoder");
@@ -231,6 +254,41 @@ static ts_status collect(ts_vocabulary *v, entries *e, const ts_json *root, cons
     return add_tokens(v, e, name);
 }
 
+/* The token that a merge gives. */
+static uint32_t result_of(const ts_vocabulary *v, const ts_tokenizer *index, uint32_t rank)
+{
+    char joined[2 * TS_TOKENIZER_MAX_TOKEN];
+    size_t left_size, right_size;
+    const char *left = ts_vocabulary_bytes(v, v->merges[rank][0], &left_size), *right = ts_vocabulary_bytes(v, v->merges[rank][1], &right_size);
+    memcpy(joined, left, left_size);
+    memcpy(joined + left_size, right, right_size);
+    return ts_tokenizer_find(index, joined, left_size + right_size);
+}
+
+/* A token is as good as its first merge is early, those that no merge gives come last. Where merges come in the order of ids, which is how
+ * SentencePiece numbers what it trains, the scores are those that it gives: 0, -1, -2 and so on from the first normal token. */
+static ts_status score_merges(ts_vocabulary *v, const ts_tokenizer *index, const char *name)
+{
+    uint32_t first = 0, last = 0;
+    bool in_order = true;
+    while (first < v->count && v->kinds[first] != TS_TOKEN_NORMAL)
+        first++;
+    for (uint32_t id = 0; id < v->count; id++)
+        v->scores[id] = v->kinds[id] == TS_TOKEN_NORMAL ? -(float)v->merge_count : 0;
+    for (uint32_t rank = 0; rank < v->merge_count; rank++) {
+        uint32_t id = result_of(v, index, rank);
+        if (id == TS_TOKENIZER_NONE)
+            return ts_fail(TS_ERROR_FORMAT, "%s: merge %u gives no token", name, rank);
+        in_order = in_order && id >= last;
+        last = id;
+        v->scores[id] = TS_MAX(v->scores[id], -(float)rank);
+    }
+    for (uint32_t id = first; in_order && id < v->count; id++)
+        if (v->kinds[id] == TS_TOKEN_NORMAL)
+            v->scores[id] = -(float)(id - first);
+    return TS_OK;
+}
+
 static ts_status read_model(ts_vocabulary *v, const ts_json *root, const char *name)
 {
     const ts_json *model = ts_json_get(root, "model");
@@ -239,12 +297,15 @@ static ts_status read_model(ts_vocabulary *v, const ts_json *root, const char *n
     if (ts_json_kind_of(model) != TS_JSON_OBJECT)
         return ts_fail(TS_ERROR_FORMAT, "%s: has no model, expected a tokenizer.json", name);
     TS_TRY(refuse_others(root, model, name));
+    v->sentencepiece = !is_off(ts_json_get(model, "byte_fallback"));
     ts_status status = collect(v, &e, root, model, name);
     free_entries(&e);
     if (status == TS_OK)
         status = make_index(&index, v, name);
     if (status == TS_OK)
         status = add_json_merges(&(merge_reader){v, index, name}, ts_json_get(model, "merges"));
+    if (status == TS_OK && v->sentencepiece)
+        status = score_merges(v, index, name);
     ts_tokenizer_free(index);
     return status;
 }
@@ -336,21 +397,21 @@ static ts_status write_token(ts_bytes *json, ts_bytes *scratch, const ts_vocabul
 {
     size_t size;
     const char *bytes = ts_vocabulary_bytes(v, id, &size);
-    if (v->special[id])
+    if (v->kinds[id] == TS_TOKEN_SPECIAL)
         return ts_json_string(json, bytes, size);
     scratch->size = 0;
     TS_TRY(ts_alphabet_encode(scratch, bytes, size));
     return ts_json_string(json, scratch->data, scratch->size);
 }
 
-static ts_status write_added(ts_bytes *json, const ts_vocabulary *v)
+ts_status ts_json_write_added(ts_bytes *json, const ts_vocabulary *v)
 {
     const char *comma = "";
     TS_TRY(ts_bytes_format(json, "  \"added_tokens\": ["));
     for (uint32_t id = 0; id < v->count; id++) {
         size_t size;
         const char *bytes = ts_vocabulary_bytes(v, id, &size);
-        if (!v->special[id])
+        if (v->kinds[id] != TS_TOKEN_SPECIAL)
             continue;
         TS_TRY(ts_bytes_format(json, "%s\n    {\"id\": %u, \"content\": ", comma, id));
         TS_TRY(ts_json_string(json, bytes, size));
@@ -363,7 +424,7 @@ static ts_status write_added(ts_bytes *json, const ts_vocabulary *v)
 static ts_status write_all(ts_bytes *json, ts_bytes *scratch, const ts_vocabulary *v)
 {
     TS_TRY(ts_bytes_format(json, "{\n  \"version\": \"1.0\",\n  \"truncation\": null,\n  \"padding\": null,\n"));
-    TS_TRY(write_added(json, v));
+    TS_TRY(ts_json_write_added(json, v));
     TS_TRY(ts_bytes_format(
         json, "  \"normalizer\": null,\n"
               "  \"pre_tokenizer\": {\"type\": \"ByteLevel\", \"add_prefix_space\": false, \"trim_offsets\": true, \"use_regex\": true},\n"
@@ -390,89 +451,10 @@ static ts_status write_all(ts_bytes *json, ts_bytes *scratch, const ts_vocabular
 
 ts_status ts_tokenizer_to_json(const ts_tokenizer *tokenizer, ts_bytes *json)
 {
+    if (tokenizer->vocabulary.sentencepiece)
+        return ts_pieces_write_json(json, tokenizer);
     ts_bytes scratch = {.runtime = json->runtime};
     ts_status status = write_all(json, &scratch, &tokenizer->vocabulary);
     ts_bytes_free(&scratch);
-    return status;
-}
-
-ts_status ts_tokenizer_save(const ts_tokenizer *tokenizer, const char *path)
-{
-    ts_writer writer;
-    if (tokenizer == NULL)
-        return ts_fail(TS_ERROR_INVALID_ARGUMENT, "ts_tokenizer_save: the tokenizer is NULL");
-    ts_bytes json = {.runtime = tokenizer->runtime};
-    ts_status status = ts_tokenizer_to_json(tokenizer, &json);
-    if (status == TS_OK)
-        status = ts_writer_open(&writer, tokenizer->runtime, path);
-    if (status == TS_OK) {
-        ts_writer_bytes(&writer, json.data, json.size);
-        status = ts_writer_commit(&writer);
-    }
-    ts_bytes_free(&json);
-    return status;
-}
-
-/* ---- opening ---- */
-
-static ts_status open_file(ts_tokenizer **out, ts_runtime *runtime, const char *path)
-{
-    ts_source source;
-    ts_gguf *gguf;
-    char magic[4] = {0};
-    TS_TRY(ts_source_open(&source, runtime, path, false));
-    ts_status status = source.size >= 4 ? ts_source_read(&source, 0, magic, 4) : TS_OK;
-    if (status == TS_OK && memcmp(magic, "GGUF", 4) == 0) {
-        status = ts_gguf_open(&gguf, &source);
-        if (status == TS_OK) {
-            status = ts_tokenizer_from_gguf(out, runtime, gguf);
-            ts_gguf_close(gguf);
-        }
-    } else if (status == TS_OK) {
-        char *text;
-        size_t size;
-        status = ts_file_read(runtime, path, MAX_FILE, &text, &size);
-        if (status == TS_OK) {
-            status = ts_tokenizer_read_json(out, runtime, text, size, path);
-            ts_release(runtime, text);
-        }
-    }
-    ts_source_close(&source);
-    return status;
-}
-
-static ts_status open_folder(ts_tokenizer **out, ts_runtime *runtime, const char *folder)
-{
-    static const char *const pairs[][2] = {{"vocab.json", "merges.txt"}, {"encoder.json", "vocab.bpe"}};
-    char paths[2][4096];
-    snprintf(paths[0], sizeof paths[0], "%.4000s/tokenizer.json", folder);
-    if (ts_path_exists(paths[0]))
-        return open_file(out, runtime, paths[0]);
-    for (size_t i = 0; i < TS_COUNT_OF(pairs); i++) {
-        for (size_t j = 0; j < 2; j++)
-            snprintf(paths[j], sizeof paths[j], "%.4000s/%s", folder, pairs[i][j]);
-        if (ts_path_exists(paths[0]))
-            return ts_tokenizer_read_pair(out, runtime, paths[0], paths[1]);
-    }
-    return ts_fail(TS_ERROR_IO, "%s: the folder has no tokenizer.json, and no vocab.json with merges.txt", folder);
-}
-
-ts_status ts_tokenizer_open(ts_tokenizer **out, ts_runtime *runtime, const char *path)
-{
-    if (out == NULL || path == NULL)
-        return ts_fail(TS_ERROR_INVALID_ARGUMENT, "ts_tokenizer_open: a pointer is NULL");
-    TS_TRY(ts_runtime_acquire(&runtime, runtime));
-    ts_status status = ts_path_is_directory(path) ? open_folder(out, runtime, path) : open_file(out, runtime, path);
-    ts_runtime_release(runtime);
-    return status;
-}
-
-ts_status ts_tokenizer_open_memory(ts_tokenizer **out, ts_runtime *runtime, const void *json, size_t size)
-{
-    if (out == NULL || json == NULL)
-        return ts_fail(TS_ERROR_INVALID_ARGUMENT, "ts_tokenizer_open_memory: a pointer is NULL");
-    TS_TRY(ts_runtime_acquire(&runtime, runtime));
-    ts_status status = ts_tokenizer_read_json(out, runtime, json, size, "tokenizer.json in memory");
-    ts_runtime_release(runtime);
     return status;
 }

@@ -4,24 +4,41 @@
 
 #include "tokenizer/tokenizer.h"
 
+#define TS_TOKENIZER_MAX_FILE ((uint64_t)64 << 20) /* bytes */
+
+/* What a token is. Normal ones are what text becomes; a special one has a text that is no text. */
+enum {
+    TS_TOKEN_NORMAL = 0,
+    TS_TOKEN_SPECIAL = 1,
+    TS_TOKEN_BYTE = 2 /* SentencePiece: one byte of a character that has no token */
+};
+
 /* What a tokenizer is made of. Collected by whoever reads or trains one; ts_tokenizer_make takes it over, also when it fails. */
 typedef struct ts_vocabulary {
     ts_runtime *runtime; /* borrowed */
     ts_bytes bytes;      /* of all tokens behind one another */
     uint32_t *ends;      /* where each token's bytes end */
-    uint8_t *special;    /* 1 for a special token */
+    uint8_t *kinds;      /* TS_TOKEN_ */
+    float *scores;       /* SentencePiece: the better one is joined first; else NULL */
     uint32_t count;
+    bool sentencepiece;    /* characters are joined, by the scores of what they become unless there are merges; else bytes by the ranks of merges */
     uint32_t (*merges)[2]; /* in the order of rank: left and right */
     uint32_t merge_count;
-    uint32_t end_of_text; /* TS_TOKENIZER_NONE: the special token `<|endoftext|>`, if there is one */
-    size_t ends_capacity, special_capacity, merges_capacity;
+    uint32_t end_of_text;   /* TS_TOKENIZER_NONE: the special token `<|endoftext|>`, if there is one */
+    uint32_t begin_of_text; /* TS_TOKENIZER_NONE: the end of text */
+    size_t ends_capacity, kinds_capacity, scores_capacity, merges_capacity;
 } ts_vocabulary;
 
 void ts_vocabulary_init(ts_vocabulary *vocabulary, ts_runtime *runtime);
 void ts_vocabulary_free(ts_vocabulary *vocabulary);
 /* Appends the next id. LIMIT: too many, or too long. */
-ts_status ts_vocabulary_token(ts_vocabulary *vocabulary, const char *bytes, size_t size, bool special);
+ts_status ts_vocabulary_token(ts_vocabulary *vocabulary, const char *bytes, size_t size, uint8_t kind);
+/* The same for SentencePiece, whose tokens all have scores. FORMAT: the score is no finite number. */
+ts_status ts_vocabulary_piece(ts_vocabulary *vocabulary, const char *bytes, size_t size, uint8_t kind, float score);
 ts_status ts_vocabulary_merge(ts_vocabulary *vocabulary, uint32_t left, uint32_t right);
+
+/* All of it: tokens, merges, marks. A failed copy is empty. The runtime is the original's. */
+ts_status ts_vocabulary_copy(ts_vocabulary *copy, const ts_vocabulary *from);
 
 static inline const char *ts_vocabulary_bytes(const ts_vocabulary *vocabulary, uint32_t id, size_t *size)
 {
@@ -58,11 +75,13 @@ struct ts_tokenizer {
     uint32_t *by_bytes;       /* 2^find_bits places: ids by their bytes, TS_TOKENIZER_NONE empty; normal tokens before specials of the same bytes */
     ts_whole *whole;          /* 2^whole_bits places */
     uint32_t merge_bits, find_bits, whole_bits;
-    uint32_t end_of_text;
-    size_t longest;
+    uint32_t end_of_text, begin_of_text;
+    size_t longest, longest_normal;
+    bool cuts_at_spaces; /* SentencePiece: no token has a space after something else, so that no join reaches over one */
 };
 
-/* Checks everything that the others rely on: all 256 bytes, distinct tokens, merges whose parts and result exist. `name` is for error details. */
+/* Checks everything that the others rely on: all 256 bytes, distinct tokens of a kind, merges whose parts and result exist. `name` is for error
+ * details. */
 ts_status ts_tokenizer_make(ts_tokenizer **out, ts_vocabulary *vocabulary, const char *name);
 
 static inline uint32_t ts_pair_hash(uint32_t left, uint32_t right, uint32_t bits)
@@ -95,6 +114,34 @@ unsigned char ts_alphabet_order(uint32_t index);
 ts_status ts_alphabet_decode(const char *text, size_t size, char *into, size_t *into_size, const char *name);
 ts_status ts_alphabet_encode(ts_bytes *into, const char *bytes, size_t size);
 
+/* ---- encode.c, sentencepiece.c ---- */
+
+/* Where ids go: counted always, stored as long as they fit. */
+typedef struct ts_ids {
+    uint32_t *ids;
+    size_t capacity, count;
+} ts_ids;
+
+static inline void ts_ids_put(ts_ids *out, uint32_t id)
+{
+    if (out->count < out->capacity)
+        out->ids[out->count] = id;
+    out->count++;
+}
+
+/* Encodes text in which there are no special tokens; `begins`: a space is put before it, as SentencePiece does at the beginning of a text. */
+ts_status ts_sentencepiece_encode(const ts_tokenizer *tokenizer, const char *text, size_t size, bool begins, ts_ids *out);
+/* Sets tokenizer->cuts_at_spaces, when the tokens are there. */
+void ts_sentencepiece_index(ts_tokenizer *tokenizer);
+/* The bytes that a token gives in a text; at its beginning without the space that encoding put there. */
+const char *ts_tokenizer_text(const ts_tokenizer *tokenizer, uint32_t id, bool begins, size_t *size);
+/* "<0x41>" is the byte 0x41; -1 for what is none. */
+int ts_byte_token(const char *text, size_t size);
+/* In SentencePiece's own files U+2581 stands for a space: takes a token's text from there, not longer than `*size`, which becomes its size, and puts
+ * it. */
+void ts_marks_take(const char *text, size_t *size, char *into);
+ts_status ts_marks_put(ts_bytes *into, const char *bytes, size_t size);
+
 /* ---- others ---- */
 
 /* encode.c: fills tokenizer->whole, when everything else is there. */
@@ -102,8 +149,16 @@ ts_status ts_tokenizer_index_whole(ts_tokenizer *tokenizer);
 /* The bits of a table with room for `count` entries and as many empty places. */
 uint32_t ts_table_bits(uint32_t count);
 
-/* tokenizer_json.c */
+/* tokenizer_json_pieces.c: SentencePiece as tokenizer.json has it, a BPE with byte fallback. UNSUPPORTED names what else it asks for. */
+ts_status ts_pieces_check_json(const ts_json *root, const char *name);
+ts_status ts_pieces_write_json(ts_bytes *json, const ts_tokenizer *tokenizer);
+
+/* tokenizer_json.c; the first writes the list of added tokens, which are the special ones */
+ts_status ts_json_write_added(ts_bytes *json, const ts_vocabulary *vocabulary);
 ts_status ts_tokenizer_read_json(ts_tokenizer **out, ts_runtime *runtime, const char *text, size_t size, const char *name);
+/* tokenizer_llama2c.c; the source is borrowed */
+ts_status ts_tokenizer_read_llama2c(ts_tokenizer **out, ts_source *source);
+
 ts_status ts_tokenizer_read_pair(ts_tokenizer **out, ts_runtime *runtime, const char *vocabulary_path, const char *merges_path);
 
 #endif

@@ -64,7 +64,7 @@ static ts_status sort_text(sorter *s, const char *path)
         size_t size, count;
         if ((status = ts_stories_next(stories, &text, &size)) != TS_OK || text == NULL)
             break;
-        if ((status = ts_reserve(s->batches->runtime, &s->ids, &s->capacity, size, sizeof *s->ids)) != TS_OK ||
+        if ((status = ts_reserve(s->batches->runtime, &s->ids, &s->capacity, size + 1, sizeof *s->ids)) != TS_OK ||
             (status = ts_tokenizer_encode(s->tokenizer, text, size, 0, s->ids, s->capacity, &count)) != TS_OK ||
             (status = sort_story(s, s->ids, count, size)) != TS_OK)
             break;

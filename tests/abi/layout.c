@@ -100,6 +100,13 @@ FIELD(ts_shard_report, bytes, uint64_t, 24, 8);
 VALUE(TS_ARCHITECTURE_LLAMA, 1);
 VALUE(TS_ARCHITECTURE_GPT2, 2);
 VALUE(TS_ARCHITECTURE_GPT_NEO, 3);
+VALUE(TS_MODEL_FORMAT_GGUF, 1);
+VALUE(TS_MODEL_FORMAT_HUGGINGFACE, 2);
+VALUE(TS_MODEL_FORMAT_LLAMA2C_V0, 3);
+VALUE(TS_MODEL_FORMAT_LLAMA2C_V1, 4);
+VALUE(TS_MODEL_TYPE_F32, 0);
+VALUE(TS_MODEL_TYPE_F16, 1);
+VALUE(TS_MODEL_TYPE_BF16, 2);
 
 #if LP64
 SIZE(ts_architecture, 56);
@@ -116,27 +123,43 @@ FIELD(ts_architecture, window, uint32_t, 40, 4);
 FIELD(ts_architecture, untied_head, uint32_t, 44, 4);
 FIELD(ts_architecture, rotary_base, float, 48, 4);
 FIELD(ts_architecture, norm_epsilon, float, 52, 4);
+#endif
 
-SIZE(ts_model_options, 24);
+#if LP64
+SIZE(ts_model_options, 32);
 FIELD(ts_model_options, struct_size, size_t, 0, 8);
 FIELD(ts_model_options, memory_limit, uint64_t, 8, 8);
 FIELD(ts_model_options, map, uint32_t, 16, 4);
 FIELD(ts_model_options, context_length, uint32_t, 20, 4);
+FIELD(ts_model_options, tokenizer, const char *, 24, 8);
+#endif
 
+#if LP64
 SIZE(ts_read_callbacks, 40);
 FIELD(ts_read_callbacks, struct_size, size_t, 0, 8);
-FIELD(ts_read_callbacks, read, int32_t (*)(void *, uint64_t, void *, size_t), 8, 8);
+FIELD(ts_read_callbacks, read, int32_t (*)(void *user, uint64_t offset, void *buffer, size_t count), 8, 8);
 FIELD(ts_read_callbacks, user, void *, 16, 8);
 FIELD(ts_read_callbacks, size, uint64_t, 24, 8);
 FIELD(ts_read_callbacks, name, const char *, 32, 8);
+#endif
 
+#if LP64
+SIZE(ts_model_save_options, 16);
+FIELD(ts_model_save_options, struct_size, size_t, 0, 8);
+FIELD(ts_model_save_options, format, int32_t, 8, 4);
+FIELD(ts_model_save_options, type, int32_t, 12, 4);
+#endif
+
+#if LP64
 SIZE(ts_tensor, 64);
 FIELD(ts_tensor, struct_size, size_t, 0, 8);
 FIELD(ts_tensor, name, const char *, 8, 8);
 FIELD(ts_tensor, data, const float *, 16, 8);
 FIELD(ts_tensor, rank, uint64_t, 24, 8);
 FIELD(ts_tensor, shape, uint64_t[4], 32, 32);
+#endif
 
+#if LP64
 SIZE(ts_score, 64);
 FIELD(ts_score, struct_size, size_t, 0, 8);
 FIELD(ts_score, nats, double, 8, 8);
@@ -265,3 +288,52 @@ FIELD(ts_story, seed, uint64_t, 64, 8);
 FIELD(ts_story, index, uint64_t, 72, 8);
 FIELD(ts_story, features, uint64_t, 80, 8);
 #endif
+
+/* ---- dataset.h ---- */
+
+VALUE(TS_DATASET_BIN_WORDS, 25);
+VALUE(TS_DATASET_BINS, 41);
+
+#if LP64
+SIZE(ts_dataset_options, 40);
+FIELD(ts_dataset_options, struct_size, size_t, 0, 8);
+FIELD(ts_dataset_options, against, const char *const *, 8, 8);
+FIELD(ts_dataset_options, against_count, size_t, 16, 8);
+FIELD(ts_dataset_options, progress, ts_progress, 24, 8);
+FIELD(ts_dataset_options, progress_user, void *, 32, 8);
+#endif
+
+#if LP64
+SIZE(ts_dataset_statistics, 600);
+FIELD(ts_dataset_statistics, struct_size, size_t, 0, 8);
+FIELD(ts_dataset_statistics, stories, uint64_t, 8, 8);
+FIELD(ts_dataset_statistics, distinct_stories, uint64_t, 16, 8);
+FIELD(ts_dataset_statistics, bytes, uint64_t, 24, 8);
+FIELD(ts_dataset_statistics, words, uint64_t, 32, 8);
+FIELD(ts_dataset_statistics, distinct_words, uint64_t, 40, 8);
+FIELD(ts_dataset_statistics, min_words, uint64_t, 48, 8);
+FIELD(ts_dataset_statistics, p5_words, uint64_t, 56, 8);
+FIELD(ts_dataset_statistics, median_words, uint64_t, 64, 8);
+FIELD(ts_dataset_statistics, p95_words, uint64_t, 72, 8);
+FIELD(ts_dataset_statistics, max_words, uint64_t, 80, 8);
+FIELD(ts_dataset_statistics, histogram, uint64_t[41], 88, 328);
+FIELD(ts_dataset_statistics, fourgrams, uint64_t, 416, 8);
+FIELD(ts_dataset_statistics, distinct_fourgrams, uint64_t, 424, 8);
+FIELD(ts_dataset_statistics, fourgrams_once, uint64_t, 432, 8);
+FIELD(ts_dataset_statistics, dialogue_stories, uint64_t, 440, 8);
+FIELD(ts_dataset_statistics, records, uint64_t, 448, 8);
+FIELD(ts_dataset_statistics, features, uint64_t[6], 456, 48);
+FIELD(ts_dataset_statistics, other_features, uint64_t, 504, 8);
+FIELD(ts_dataset_statistics, text_bytes, uint64_t, 512, 8);
+FIELD(ts_dataset_statistics, gzip_bytes, uint64_t, 520, 8);
+FIELD(ts_dataset_statistics, compared_bytes, uint64_t, 528, 8);
+FIELD(ts_dataset_statistics, compared_gzip_bytes, uint64_t, 536, 8);
+FIELD(ts_dataset_statistics, against_gzip_bytes, uint64_t, 544, 8);
+FIELD(ts_dataset_statistics, mean_words, double, 552, 8);
+FIELD(ts_dataset_statistics, once_share, double, 560, 8);
+FIELD(ts_dataset_statistics, once_occurrence_share, double, 568, 8);
+FIELD(ts_dataset_statistics, dialogue_share, double, 576, 8);
+FIELD(ts_dataset_statistics, gzip_share, double, 584, 8);
+FIELD(ts_dataset_statistics, gzip_ratio, double, 592, 8);
+#endif
+

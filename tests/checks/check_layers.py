@@ -13,7 +13,7 @@ BELOW = {
 }
 OWNERS = {"cblas.h": "tensor/gemm_blas.c", "zlib.h": "format/gzip.c", "cjson/cJSON.h": "format/json.c", "curl/curl.h": "chat/http.c"}
 # Rooms whose one header includes others of the room that others may then name.
-SHOWN = {"format": ["format", "gguf", "gzip", "json", "safetensors", "stories", "tokens"]}
+SHOWN = {"format": ["format", "gguf", "gzip", "json", "llama2c", "order", "safetensors", "stories", "tokens"]}
 BANNED = re.compile(r"\b(exit|_exit|abort|assert|printf|fprintf|puts|putchar|strcpy|strcat|sprintf|strtok|atoi|setlocale|signal|getenv|rand|srand|alloca)\s*\(")
 
 

@@ -6,6 +6,7 @@ The environment variable TINYSTORIES_CLI names the built tool; without it everyt
 import gzip
 import json
 import os
+import pty
 import shutil
 import signal
 import subprocess
@@ -73,22 +74,41 @@ class CommandLineTest(unittest.TestCase):
             return file.read()
 
 
+COMMANDS = (["dataset", "generate"], ["dataset", "stats"], ["tokenizer", "train"], ["tokenizer", "prune"], ["tokenizer", "encode"], ["tokenizer", "decode"],
+            ["model", "inspect"], ["train"], ["sample"], ["evaluate", "loss"], ["bench"])
+
+
 class HelpTest(CommandLineTest):
     def test_every_command_has_help(self):
-        top = self.must("--help").decode()
-        for words in (["tokenizer", "train"], ["tokenizer", "prune"], ["tokenizer", "encode"], ["tokenizer", "decode"],
-                      ["model", "inspect"], ["train"], ["sample"], ["evaluate", "loss"], ["bench"]):
-            self.assertIn(words[0], top)
+        for form in (["--help"], ["-h"], ["help"]):
+            top = self.must(*form).decode()
+            for words in COMMANDS:
+                self.assertIn(" ".join(["tinystories", *words]) + " ", top)
+        for words in COMMANDS:
             text = self.must(*words, "--help").decode()
-            self.assertIn(" ".join(words), text)
-            self.assertIn("--threads" if words[0] != "model" else "--json", text)
+            self.assertTrue(text.startswith(" ".join(["usage: tinystories", *words])), text)
+            for option in ("--threads", "--json", "--quiet", "--verbose"):
+                self.assertIn(option, text)
+            self.assertEqual(text, self.must(*words, "-h").decode())
 
     def test_every_noun_has_help(self):
-        for noun, verb in (("tokenizer", "prune"), ("model", "inspect"), ("evaluate", "loss")):
-            self.assertIn(verb, self.must(noun, "--help").decode())
+        for noun, *verb in COMMANDS:
+            if verb:
+                self.assertIn(f"{noun} {verb[0]} ", self.must(noun, "--help").decode())
+
+    def test_help_tells_defaults(self):
+        for words, lines in {("sample",): ["--temperature T .*(default 0.8)", "--top-p P .*(default 1)", "--count N .*(default 1)"],
+                             ("tokenizer", "train"): ["--size N .*(default 4096)", "--min-frequency N .*(default 2)"],
+                             ("train",): ["--preset NAME .*(default laptop-1m)", "--warmup X .*(default 0.03)", "--schedule NAME .*(default cosine)"],
+                             ("dataset", "generate"): ["--seed S .*(default 0)", "--out FILE .*(required)"]}.items():
+            text = self.must(*words, "--help").decode()
+            for line in lines:
+                self.assertRegex(text, line.replace("(", r"\(").replace(")", r"\)"))
+        self.assertIn("laptop-0.3m, laptop-1m", self.must("train", "--help").decode())
 
     def test_help_tells_the_options_of_the_contract(self):
         expected = {
+            ("dataset", "generate"): "count seed out",
             ("tokenizer", "train"): "in size out",
             ("tokenizer", "encode"): "tokenizer in out",
             ("tokenizer", "decode"): "tokenizer in out",
@@ -107,10 +127,39 @@ class HelpTest(CommandLineTest):
 
 class RefusalTest(CommandLineTest):
     def test_wrong_commands_are_usage_errors(self):
-        self.assertEqual(run(cwd=self.folder).returncode, 2)
-        for arguments in (["tell"], ["tokenizer"], ["tokenizer", "knit"], ["model", "inspect", "model.gguf", "--colour", "red"],
+        self.refused(status=(2,), names="--help")
+        for arguments in (["tell"], ["tokenizer", "encode"], ["dataset", "stats"], ["dataset", "stats", "--json"], ["bench", "now"],
+                          ["model", "inspect", "a", "b"], ["sample", "--model"], ["sample", "--model", "--json"], ["train", "--resume=yes"],
+                          ["tokenizer", "decode", "--tokenizer", "tokenizer.json", "--shard", "s.bin", "--out", "x"], ["tokenizer"],
+                          ["tokenizer", "knit"], ["model", "inspect", "model.gguf", "--colour", "red"],
                           ["tokenizer", "train"], ["tokenizer", "train", "--in"], ["model", "inspect"], ["sample", "--prompt", "x"]):
             self.refused(*arguments, status=(2,))
+
+    def test_the_nearest_name_is_suggested(self):
+        for arguments, name in ((["sampel"], "'sample'"), (["tokenizer", "trian"], "'tokenizer train'"), (["dataset", "stat"], "'dataset stats'"),
+                                (["tokenzier", "train"], "'tokenizer train'"), (["sample", "--promt", "x"], "--prompt?"),
+                                (["sample", "--temp", "1"], "--temperature?"), (["sample", "-model", "x"], "--model?"),
+                                (["train", "--step=3"], "--steps?"), (["bench", "--jsno"], "--json?")):
+            self.refused(*arguments, status=(2,), names="did you mean " + name)
+        result = run("sample", "--colour", "red", cwd=self.folder)
+        self.assertNotIn(b"did you mean", result.stderr)
+
+    def test_options_that_cannot_stand_together(self):
+        train = ["train", "--text", "stories.txt"]
+        for arguments, name in ((["sample", "--model", "model.gguf", "--ignore-end"], "--tokens"),
+                                (["bench", "--model", "model.gguf", "--preset", "laptop-1m"], "--preset"),
+                                (["dataset", "generate", "--out", "x.txt", "--format", "jsonl"], "--format"),
+                                (["dataset", "generate", "--out", "-", "--json"], "--json"),
+                                (["dataset", "stats", "stories.txt", "--against", "-"], "--against"),
+                                (["tokenizer", "train", "--in", "stories.txt", "--out", "-", "--json"], "--json"),
+                                (["tokenizer", "encode", "--tokenizer", "tokenizer.json", "--in", "stories.txt", "--out", "-"], "--out"),
+                                ([*train, "--steps", "1"], "--run DIR"), ([*train, "--out", "-"], "--out"),
+                                (["train", "--text", "-", "--out", "x.gguf"], "--text"),
+                                (["train", "--text", "s.bin", "--out", "x.gguf"], "--tokenizer"), ([*train, "--resume", "--out", "x.gguf"], "--run"),
+                                ([*train, "--tokenizer", "tokenizer.json", "--size", "300", "--out", "x.gguf"], "--size"),
+                                ([*train, "--resume", "--run", "r", "--seed", "1"], "--seed"),
+                                ([*train, "--resume", "--run", "r", "--width", "64"], "--width")):
+            self.refused(*arguments, status=(2,), names=name)
 
     def test_wrong_values_name_the_option(self):
         for option, values in {
@@ -128,6 +177,16 @@ class RefusalTest(CommandLineTest):
         self.refused("tokenizer", "train", "--in", "stories.txt", "--out", "t.json", "--size", "256", names="256", status=(1, 2))
         self.refused("train", "--text", "stories.txt", "--out", "x.gguf", "--preset", "giant", names="giant")
         self.refused("train", "--text", "stories.txt", "--out", "x.gguf", "--minutes", "nan", names="--minutes", status=(1, 2))
+        self.refused("train", "--text", "stories.txt", "--out", "x.gguf", "--schedule", "sine", names="'sine', expected one of cosine, linear")
+        self.refused("dataset", "generate", "--out", "x.txt", "--features", "Twist", "Rhyme", names="'Rhyme', expected one of Dialogue")
+        self.refused("dataset", "generate", "--out", "x.txt", "--count", "0", names="--count")
+        self.refused("bench", "--seconds", "0", names="--seconds")
+        self.refused("sample", "--model", "model.gguf", "--seed", "99999999999999999999", names="to 18446744073709551615")
+
+    def test_a_value_may_stand_behind_an_equals_sign(self):
+        self.assertEqual(self.must("sample", "--model=model.gguf", "--prompt=--A = b", "--tokens=5", "--seed=2"),
+                         self.must("sample", "--seed", "2", "--tokens", "5", "--prompt=--A = b", "--model", "model.gguf"))
+        self.assertTrue(self.must("sample", "--model=model.gguf", "--prompt=--A = b", "--tokens=5").startswith(b"--A = b"))
 
     def test_files_that_are_missing_or_wrong(self):
         self.refused("sample", "--model", "missing.gguf", names="missing.gguf")
@@ -139,11 +198,23 @@ class RefusalTest(CommandLineTest):
         self.refused("tokenizer", "encode", "--tokenizer", "stories.txt", "--in", "stories.txt", "--out", "s.bin", names="stories.txt")
         self.refused("evaluate", "loss", "--model", "model.gguf", "--text", "missing.txt", names="missing.txt")
         self.refused("train", "--text", "missing.txt", *SMALL, "--steps", "1", "--out", "x.gguf", names="missing.txt")
+        self.refused("dataset", "stats", "missing.txt", names="missing.txt")
+        self.refused("dataset", "stats", "stories.txt", "--against", "missing.txt", names="missing.txt")
+        self.refused("dataset", "stats", "s.bin", names="s.bin: is a token shard")
+        self.refused("dataset", "generate", "--out", "x.txt", "--vocabulary", "missing.txt", names="missing.txt")
+        self.refused("bench", "--model", "missing.gguf", names="missing.gguf")
+        self.refused("tokenizer", "decode", "--tokenizer", "tokenizer.json", "--in", "missing.bin", "--out", "x.txt", names="missing.bin")
+        with open(self.path("broken.jsonl"), "w", encoding="utf-8") as file:
+            file.write('{"story": "A."}\n{"tale": "B."}\n')
+        self.refused("dataset", "stats", "broken.jsonl", names="broken.jsonl: line 2")
 
     def test_places_that_cannot_be_written(self):
         encode = ["tokenizer", "encode", "--tokenizer", "tokenizer.json", "--in", "valid.txt", "--out"]
         self.refused(*encode, "no/such/folder/x.bin", names="no/such/folder")
         self.refused(*encode, ".")
+        for command in (["dataset", "generate"], ["tokenizer", "train", "--in", "valid.txt"], ["train", "--text", "stories.txt", *SMALL, "--steps", "1"]):
+            self.refused(*command, "--out", "no/such/folder/x.txt", names="no/such/folder")
+            self.refused(*command, "--out", ".", names="directory")
 
     def test_texts_that_are_too_small(self):
         for name, text in {"empty.txt": "", "blank.txt": f" \n{MARKER}\n\t", "short.txt": "Hi."}.items():
@@ -153,6 +224,7 @@ class RefusalTest(CommandLineTest):
         self.refused("tokenizer", "train", "--in", "blank.txt", "--out", "t.json")
         self.refused("tokenizer", "encode", "--tokenizer", "tokenizer.json", "--in", "empty.txt", "--out", "s.bin")
         self.refused("evaluate", "loss", "--model", "model.gguf", "--text", "empty.txt")
+        self.refused("dataset", "stats", "empty.txt", names="empty.txt")
         self.refused("train", "--text", "short.txt", *SMALL, "--steps", "1", "--out", "x.gguf", "--quiet")
 
     def test_a_shard_of_another_tokenizer(self):
@@ -186,11 +258,8 @@ class RefusalTest(CommandLineTest):
 
 
 class DatasetTest(CommandLineTest):
-    """Only where the tool has an author."""
-
     def setUp(self):
-        if run("dataset", "generate", "--count", "400", "--seed", "7", "--out", "author.txt", cwd=self.folder).returncode == 2:
-            self.skipTest("skipped: the tool has no 'dataset generate'")
+        self.must("dataset", "generate", "--count", "400", "--seed", "7", "--out", "author.txt")
 
     def test_the_same_seed_gives_the_same_stories(self):
         for threads in ("1", "2"):
@@ -218,19 +287,46 @@ class DatasetTest(CommandLineTest):
         part = self.must("dataset", "generate", "--count", "2", "--seed", "7", "--first", "10", "--out", "-").decode().split(MARKER)
         self.assertEqual([s.strip() for s in part[:2]], [s.strip() for s in whole[10:12]])
 
+    def test_lines_of_json_on_standard_output(self):
+        lines = self.must("dataset", "generate", "--count", "5", "--seed", "7", "--out", "-", "--format", "jsonl")
+        self.must("dataset", "generate", "--count", "5", "--seed", "7", "--out", "five.jsonl")
+        self.assertEqual(lines, self.content("five.jsonl"))
+
+    def test_features_that_may_be_drawn(self):
+        lines = self.must("dataset", "generate", "--count", "40", "--out", "-", "--format", "jsonl", "--features", "Twist", "Dialogue").decode()
+        drawn = {feature for line in lines.splitlines() for feature in json.loads(line)["instruction"]["features"]}
+        self.assertEqual(drawn, {"Twist", "Dialogue"})
+
+    def test_result(self):
+        result = json.loads(self.must("dataset", "generate", "--count", "3", "--seed", "4", "--out", "three.txt", "--json"))
+        self.assertEqual((result["file"], result["stories"], result["seed"]), ("three.txt", 3, 4))
+        self.assertRegex(self.must("dataset", "generate", "--count", "1234", "--out", "many.txt").decode(), r"stories +1,234\n")
+
     def test_stats(self):
-        if b"stats" not in run("dataset", "--help", cwd=self.folder).stdout:
-            self.skipTest("skipped: the tool has no 'dataset stats'")
         with open(self.path("three.txt"), "w", encoding="utf-8") as file:
             file.write(f"One two three four five.{MARKER}one TWO three four!{MARKER} {MARKER}One two three four five.\n")
-        stats = json.loads(self.must("dataset", "stats", "--in", "three.txt", "--json"))
+        stats = json.loads(self.must("dataset", "stats", "three.txt", "--json"))
         expected = {"stories": 3, "words": 14, "bytes": 67, "distinct_stories": 2, "distinct_words": 5, "fourgrams": 5, "distinct_fourgrams": 2,
-                    "fourgrams_once": 0}
+                    "fourgrams_once": 0, "once_share": 0, "dialogue_share": 0, "gzip_ratio": None}
         self.assertEqual({key: stats[key] for key in expected}, expected)
-        self.assertEqual(stats["words_per_story"]["median"], 5)
-        files = json.loads(self.must("dataset", "stats", "--in", "author.txt", "--json"))
-        author = json.loads(self.must("dataset", "stats", "--count", "400", "--seed", "7", "--json"))
-        self.assertEqual({**files, "words_outside_vocabulary": 0}, {**author, "words_outside_vocabulary": 0})
+        self.assertEqual(stats["words_per_story"], {"min": 4, "p5": 4, "median": 5, "p95": 5, "max": 5, "mean": stats["words"] / 3})
+        self.assertEqual((len(stats["histogram"]), sum(stats["histogram"])), (41, 3))
+        self.assertEqual(stats, json.loads(self.must("dataset", "stats", "-", "--json", data=self.content("three.txt"))))
+        text = self.must("dataset", "stats", "three.txt").decode()
+        self.assertRegex(text, r"(?m)^stories +3$")
+        self.assertRegex(text, r"(?m)^  median +5$")
+        self.assertRegex(text, r"(?m)^  from +0 +3 #{50}$")
+
+    def test_stats_of_records_and_against_a_text(self):
+        self.must("dataset", "generate", "--count", "50", "--seed", "7", "--out", "author.jsonl")
+        records = [json.loads(line) for line in self.content("author.jsonl").decode().splitlines()]
+        stats = json.loads(self.must("dataset", "stats", "author.jsonl", "--against", "stories.txt", "valid.txt", "--json"))
+        self.assertEqual(stats["records"], 50)
+        for feature, count in stats["features"].items():
+            self.assertEqual(count, sum(feature in record["instruction"]["features"] for record in records))
+        self.assertGreater(stats["gzip_ratio"], 1)
+        turned = json.loads(self.must("dataset", "stats", "stories.txt", "valid.txt", "--against", "author.jsonl", "--json"))
+        self.assertAlmostEqual(turned["gzip_ratio"], 1 / stats["gzip_ratio"], places=12)
 
 
 class TokenizerTest(CommandLineTest):
@@ -254,6 +350,23 @@ class TokenizerTest(CommandLineTest):
         self.assertEqual(self.content("valid.bin"), self.content("input.bin"))
         text = self.must("tokenizer", "decode", "--tokenizer", "tokenizer.json", "--in", "valid.bin", "--out", "-")
         self.assertEqual(text, self.content("valid.txt"))
+
+    def test_a_tokenizer_on_standard_output(self):
+        self.assertEqual(self.must("tokenizer", "train", "--in", "-", "--size", "400", "--out", "-", data=self.content("stories.txt")),
+                         self.content("tokenizer.json"))
+
+    def test_results(self):
+        trained = json.loads(self.must("tokenizer", "train", "--in", "valid.txt", "--size", "300", "--out", "r.json", "--json"))
+        self.assertEqual((trained["file"], trained["tokens"], len(trained["fingerprint"])), ("r.json", 300, 16))
+        pruned = json.loads(self.must("tokenizer", "prune", "--tokenizer", "r.json", "--in", "valid.txt", "--size", "290", "--out", "p.json", "--json"))
+        self.assertEqual(pruned["tokens"], 290)
+        encoded = json.loads(self.must("tokenizer", "encode", "--tokenizer", "r.json", "--in", "valid.txt", "--out", "r.bin", "--json"))
+        self.assertEqual((encoded["stories"], encoded["bytes"]), (20, sum(len(story(number)) for number in range(400, 420))))
+        self.assertAlmostEqual(encoded["bytes_per_token"], encoded["bytes"] / encoded["tokens"])
+        self.assertEqual(json.loads(self.must("tokenizer", "decode", "--tokenizer", "r.json", "--in", "r.bin", "--out", "r.txt", "--json")), {"file": "r.txt"})
+        inspected = json.loads(self.must("model", "inspect", "model.gguf", "--json"))
+        again = json.loads(self.must("tokenizer", "train", "--in", "stories.txt", "--size", "400", "--out", "again.json", "--json"))
+        self.assertEqual(inspected["tokenizer"], {"size": 400, "fingerprint": again["fingerprint"]})
 
     def test_several_files_and_the_same_for_any_threads(self):
         for threads in ("1", "2"):
@@ -300,6 +413,32 @@ class TrainTest(CommandLineTest):
         score = json.loads(self.must("evaluate", "loss", "--model", "json.gguf", "--text", "valid.txt", "--json"))
         self.assertAlmostEqual(score["bits_per_byte"], report["valid_bits_per_byte"], places=5)
 
+        self.assertIs(report["interrupted"], False)
+        self.assertEqual((report["model"], report["skipped_steps"]), ("json.gguf", 0))
+
+    def test_without_out_the_model_lies_in_the_run_folder(self):
+        report = json.loads(self.train(*SMALL, "--steps", "2", "--run", "kept", "--json"))
+        self.assertEqual(report["model"], "kept/model.gguf")
+        self.must("model", "inspect", "kept/model.gguf")
+
+    def test_shapes(self):
+        self.train(*SMALL, "--steps", "1", "--out", "shape.gguf", "--width", "96", "--layers", "1", "--heads", "6", "--kv-heads", "2", "--hidden", "160")
+        inspected = json.loads(self.must("model", "inspect", "shape.gguf", "--json"))
+        self.assertEqual([inspected[key] for key in ("width", "layers", "heads", "key_value_heads", "hidden")], [96, 1, 6, 2, 160])
+        self.refused("train", "--text", "stories.txt", *SMALL, "--steps", "1", "--out", "x.gguf", "--width", "100", "--heads", "6", "--quiet", names="width")
+
+    def test_stopped_without_a_run_folder_the_model_is_kept(self):
+        process = subprocess.Popen([os.path.abspath(TOOL), "train", "--text", "stories.txt", *SMALL, "--minutes", "5", "--out", "half.gguf", "--json"],
+                                   cwd=self.folder, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+        time.sleep(0.7)
+        process.send_signal(signal.SIGTERM)
+        output, errors = process.communicate(timeout=60)
+        self.assertEqual(process.returncode, 0, errors)
+        report = json.loads(output)
+        self.assertIs(report["interrupted"], True)
+        self.assertGreater(report["steps"], 0)
+        self.must("model", "inspect", "half.gguf")
+
     def test_without_a_tokenizer_it_trains_one(self):
         self.train("--preset", "laptop-0.3m", "--context", "64", "--steps", "2", "--out", "own.gguf")
         inspected = json.loads(self.must("model", "inspect", "own.gguf", "--json"))
@@ -341,6 +480,33 @@ class SampleTest(CommandLineTest):
         parts = both.split(MARKER + "\n")
         self.assertEqual(parts, [self.must(*sample, "--seed", seed).decode() for seed in ("5", "6")])
 
+    def test_json(self):
+        sample = ["sample", "--model", "model.gguf", "--prompt", 'A "b"\\', "--tokens", "10", "--seed", "5", "--count", "2"]
+        told = json.loads(self.must(*sample, "--json"))
+        self.assertEqual((told["model"], told["prompt"]), ("model.gguf", 'A "b"\\'))
+        self.assertEqual([story["seed"] for story in told["stories"]], [5, 6])
+        self.assertEqual("".join(story["text"] + "\n" + MARKER + "\n" for story in told["stories"])[:-len(MARKER) - 1], self.must(*sample).decode())
+        for story in told["stories"]:
+            self.assertLessEqual(story["tokens"], 10)
+            self.assertEqual(story["finish"], "max_tokens" if story["tokens"] == 10 else "end")
+        unseeded = json.loads(self.must("sample", "--model", "model.gguf", "--tokens", "10", "--json"))["stories"][0]
+        self.assertEqual(self.must("sample", "--model", "model.gguf", "--tokens", "10", "--seed", str(unseeded["seed"])).decode(), unseeded["text"] + "\n")
+
+    def test_a_prompt_from_standard_input(self):
+        sample = ["sample", "--model", "model.gguf", "--tokens", "10", "--seed", "5"]
+        self.assertEqual(self.must(*sample, "--prompt", "-", data=b"Once upon\na time \n"), self.must(*sample, "--prompt", "Once upon\na time"))
+        self.assertEqual(self.must(*sample, "--prompt", "-", data=b""), self.must(*sample))
+        invalid = json.loads(self.must(*sample, "--prompt", "-", "--json", data=b"caf\xe9 \xc3\xa9\x01"))
+        self.assertEqual(invalid["prompt"], "caf\ufffd \u00e9\x01")
+
+    def test_beyond_the_context(self):
+        told = json.loads(self.must("sample", "--model", "model.gguf", "--tokens", "150", "--ignore-end", "--seed", "1", "--json"))["stories"][0]
+        self.assertEqual((told["tokens"], told["finish"]), (150, "max_tokens"))
+
+    def test_verbose_tells_the_seed(self):
+        result = run("sample", "--model", "model.gguf", "--tokens", "5", "--seed", "77", "--verbose", cwd=self.folder)
+        self.assertRegex(result.stderr.decode(), r"seed 77, \d+ tokens, ")
+
     def test_output_is_whole_characters(self):
         for seed in range(5):
             self.must("sample", "--model", "model.gguf", "--temperature", "5", "--tokens", "30", "--seed", str(seed)).decode("utf-8")
@@ -358,7 +524,12 @@ class ModelTest(CommandLineTest):
         sizes = [tensor["shape"] for tensor in model["tensors"]]
         count = sum(shape[0] * (shape[1] if len(shape) > 1 else 1) for shape in sizes)
         self.assertEqual(count, model["parameters"])
-        self.assertIn("llama", self.must("model", "inspect", "model.gguf").decode())
+        self.assertEqual(model["file"], "model.gguf")
+        self.assertIs(model["untied_head"], False)
+        text = self.must("model", "inspect", "model.gguf").decode()
+        self.assertRegex(text, r"(?m)^architecture +llama$")
+        self.assertNotIn("token_embd.weight", text)
+        self.assertRegex(self.must("model", "inspect", "model.gguf", "--tensors").decode(), r"(?m)^  token_embd.weight +400 x 64$")
 
     def test_evaluate_loss(self):
         score = json.loads(self.must("evaluate", "loss", "--model", "model.gguf", "--text", "valid.txt", "--json"))
@@ -369,6 +540,8 @@ class ModelTest(CommandLineTest):
         self.must("tokenizer", "encode", "--tokenizer", "model.gguf", "--in", "valid.txt", "--out", "v.bin")
         shard = json.loads(self.must("evaluate", "loss", "--model", "model.gguf", "--text", "v.bin", "--json"))
         self.assertAlmostEqual(shard["bits_per_byte"], score["bits_per_byte"], places=9)
+        piped = self.must("evaluate", "loss", "--model", "model.gguf", "--text", "-", "--json", data=self.content("valid.txt"))
+        self.assertEqual(json.loads(piped), score)
         two = json.loads(self.must("evaluate", "loss", "--model", "model.gguf", "--text", "valid.txt", "--json", "--threads", "2"))
         self.assertEqual(two, score)
 
@@ -377,6 +550,92 @@ class ModelTest(CommandLineTest):
         best = json.loads(self.must(*command))
         plain = json.loads(self.must(*command, environment={"TINYSTORIES_CPU": "reference"}))
         self.assertAlmostEqual(best["bits_per_byte"], plain["bits_per_byte"], places=4)
+
+    def test_bench(self):
+        for shape in (["--preset", "laptop-0.3m"], ["--model", "model.gguf"]):
+            figures = json.loads(self.must("bench", *shape, "--context", "32", "--micro-batch", "2", "--seconds", "0.1", "--threads", "2", "--json",
+                                           environment={"TMPDIR": self.folder}))
+            self.assertEqual(figures[shape[0][2:]], shape[1])
+            self.assertEqual(figures["threads"], 2)
+            for key in ("parameters", "training_tokens_per_second", "prompt_tokens_per_second", "decoding_tokens_per_second", "training_memory_bytes"):
+                self.assertGreater(figures[key], 0)
+        self.assertEqual([name for name in os.listdir(self.folder) if name.startswith("tinystories-")], [])
+
+
+class InterruptTest(CommandLineTest):
+    """A signal ends long work in order: one line, status 1, and nothing half-written."""
+
+    @classmethod
+    def setUpClass(cls):
+        super().setUpClass()
+        with open(os.path.join(cls.folder, "large.txt"), "w", encoding="utf-8") as file:
+            for number in range(200000):
+                file.write(story(number) + f"\n{MARKER}\n")
+
+    def test_long_work(self):
+        for number, command in ((signal.SIGINT, ["dataset", "generate", "--count", "100000000", "--out", "x.jsonl.gz"]),
+                                (signal.SIGTERM, ["dataset", "generate", "--count", "100000000", "--out", "x.txt"]),
+                                (signal.SIGINT, ["evaluate", "loss", "--model", "model.gguf", "--text", "large.txt"]),
+                                (signal.SIGINT, ["dataset", "stats", *["large.txt"] * 50, "--json"]),
+                                (signal.SIGINT, ["tokenizer", "train", "--in", *["large.txt"] * 50, "--out", "x.json"]),
+                                (signal.SIGINT, ["tokenizer", "encode", "--tokenizer", "tokenizer.json", "--in", *["large.txt"] * 50, "--out", "x.bin"]),
+                                (signal.SIGINT, ["bench", "--seconds", "60", "--preset", "laptop-0.3m"])):
+            before = sorted(os.listdir(self.folder))
+            process = subprocess.Popen([os.path.abspath(TOOL), *command], cwd=self.folder, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+                                       env={**os.environ, "TMPDIR": self.folder})
+            time.sleep(0.3)
+            process.send_signal(number)
+            output, errors = process.communicate(timeout=60)
+            self.assertEqual((process.returncode, output), (1, b""), (command, errors))
+            self.assertEqual(errors, b"tinystories: interrupted, nothing was written\n", command)
+            self.assertEqual(sorted(os.listdir(self.folder)), before, command)
+
+    def test_a_file_becomes_whole_or_is_not_there(self):
+        self.must("tokenizer", "encode", "--tokenizer", "tokenizer.json", "--in", "large.txt", "--out", "large.bin")
+        for pause in (0, 0.05, 0.1, 0.2):
+            before = set(os.listdir(self.folder))
+            process = subprocess.Popen([os.path.abspath(TOOL), "tokenizer", "decode", "--tokenizer", "tokenizer.json", "--in", "large.bin", "--out",
+                                       "back.txt"],
+                                       cwd=self.folder, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+            time.sleep(pause)
+            process.send_signal(signal.SIGINT)
+            process.communicate(timeout=60)
+            self.assertIn(process.returncode, (0, -signal.SIGINT))
+            self.assertEqual(set(os.listdir(self.folder)) - before, {"back.txt"} if process.returncode == 0 else set())
+            if process.returncode == 0:
+                self.assertEqual(self.content("back.txt"), self.content("large.txt"))
+                os.unlink(self.path("back.txt"))
+
+
+class ProgressTest(CommandLineTest):
+    def on_a_terminal(self, *arguments):
+        """What the tool writes where both of its outputs are a terminal."""
+        master, slave = pty.openpty()
+        process = subprocess.Popen([os.path.abspath(TOOL), *arguments], cwd=self.folder, stdin=slave, stdout=slave, stderr=slave)
+        os.close(slave)
+        written = b""
+        try:
+            while piece := os.read(master, 65536):
+                written += piece
+        except OSError:  # how Linux tells the end of a terminal
+            pass
+        os.close(master)
+        self.assertEqual(process.wait(timeout=60), 0, written)
+        return written.decode()
+
+    def test_a_line_that_is_rewritten(self):
+        text = self.on_a_terminal("dataset", "generate", "--count", "20000", "--out", "x.txt")
+        self.assertRegex(text, r"\rwriting: \d+ of 20000 stories \(\d+ %\)\x1b\[K\r\x1b\[Kfile ")
+        self.assertRegex(self.on_a_terminal("train", "--text", "stories.txt", *SMALL, "--steps", "20", "--out", "x.gguf"),
+                         r"\rstep 10 of 20: [\d.]+ nats/token, [\d.]+ bits/byte, ")
+
+    def test_silence(self):
+        """Plain lines come every ten seconds, and never with --quiet."""
+        self.assertNotIn("\x1b", self.on_a_terminal("dataset", "generate", "--count", "20000", "--out", "x.txt", "--quiet"))
+        for arguments in (["dataset", "generate", "--count", "2000", "--out", "x.txt"],
+                          ["train", "--text", "stories.txt", *SMALL, "--steps", "20", "--out", "x.gguf"],
+                          ["train", "--text", "stories.txt", "--preset", "laptop-0.3m", "--size", "300", "--steps", "1", "--out", "x.gguf", "--quiet"]):
+            self.assertEqual(run(*arguments, cwd=self.folder).stderr, b"")
 
 
 if __name__ == "__main__":

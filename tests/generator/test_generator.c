@@ -383,7 +383,13 @@ static void files_hold_the_stories(void **state)
         unlink(path);
         strcat(path, ends[i]);
         ts_generator *generator = generator_of(9, 63), *again = generator_of(9, 63);
-        assert_int_equal(ts_generator_write(generator, 300, path, stop_at_once, &calls), TS_ERROR_CANCELLED);
+        ts_status status = ts_generator_write(generator, 300, path, stop_at_once, &calls);
+        if (status == TS_ERROR_UNSUPPORTED && i > 0) { /* the inference build has neither gzip nor JSON */
+            ts_generator_free(generator);
+            ts_generator_free(again);
+            continue;
+        }
+        assert_int_equal(status, TS_ERROR_CANCELLED);
         assert_int_equal(calls, 1);
         assert_int_equal(access(path, F_OK), -1);
         assert_int_equal(ts_generator_write(generator, 50, path, NULL, NULL), TS_OK);

@@ -406,7 +406,8 @@ static void test_gguf_refused(void **state)
         int32_t type;
         ts_status status;
     } cases[] = {{"gpt2", "gpt-2", "a b", 1, TS_OK},
-                 {"llama", "gpt-2", "a b", 1, TS_ERROR_UNSUPPORTED},
+                 {"bert", "gpt-2", "a b", 1, TS_ERROR_UNSUPPORTED},
+                 {"llama", "gpt-2", "a b", 1, TS_ERROR_FORMAT}, /* no scores */
                  {"gpt2", "llama-bpe", "a b", 1, TS_ERROR_UNSUPPORTED},
                  {"gpt2", "default", "a c", 1, TS_ERROR_FORMAT},
                  {"gpt2", "gpt-2", "ab", 1, TS_ERROR_FORMAT},

@@ -15,8 +15,9 @@ Text is str (UTF-8) or bytes. Arrays are numpy's where numpy is installed, else 
 
 from .errors import *  # noqa: F401,F403
 from .errors import __all__ as _errors
+from .dataset import dataset_stats
 from .generator import Author, Feature, Generator, Story, WordKind
-from .model import Architecture, ArchitectureKind, Model, Score
+from .model import Architecture, ArchitectureKind, Model, ModelFormat, ModelType, Score
 from .runtime import CpuLevel, LogLevel, Runtime, version
 from .sampler import ContextFull, Finish, Sampler
 from .tokenizer import ShardReport, Tokenizer
@@ -24,4 +25,5 @@ from .trainer import Report, Schedule, Trainer
 
 __version__ = version()
 __all__ = [*_errors, "Architecture", "ArchitectureKind", "Author", "ContextFull", "CpuLevel", "Feature", "Finish", "Generator", "LogLevel", "Model",
-           "Report", "Runtime", "Sampler", "Schedule", "Score", "ShardReport", "Story", "Tokenizer", "Trainer", "WordKind", "version"]
+           "ModelFormat", "ModelType", "Report", "Runtime", "Sampler", "Schedule", "Score", "ShardReport", "Story", "Tokenizer", "Trainer", "WordKind",
+           "dataset_stats", "version"]

@@ -50,6 +50,15 @@ TS_ARCHITECTURE_LLAMA = 1
 TS_ARCHITECTURE_GPT2 = 2
 TS_ARCHITECTURE_GPT_NEO = 3
 
+TS_MODEL_FORMAT_GGUF = 1
+TS_MODEL_FORMAT_HUGGINGFACE = 2
+TS_MODEL_FORMAT_LLAMA2C_V0 = 3
+TS_MODEL_FORMAT_LLAMA2C_V1 = 4
+
+TS_MODEL_TYPE_F32 = 0
+TS_MODEL_TYPE_F16 = 1
+TS_MODEL_TYPE_BF16 = 2
+
 TS_SCHEDULE_COSINE = 0
 TS_SCHEDULE_LINEAR = 1
 TS_SCHEDULE_CONSTANT = 2
@@ -73,6 +82,9 @@ TS_FEATURE_COUNT = 6
 
 TS_AUTHOR_EMBEDDED = 0
 TS_AUTHOR_CHAT = 1
+
+TS_DATASET_BIN_WORDS = 25
+TS_DATASET_BINS = 41
 
 # ---- types ----
 
@@ -126,7 +138,12 @@ class ts_architecture(Structure):
 
 
 class ts_model_options(Structure):
-    _fields_ = [("struct_size", c_size_t), ("memory_limit", c_uint64), ("map", c_uint32), ("context_length", c_uint32)]
+    _fields_ = [("struct_size", c_size_t), ("memory_limit", c_uint64), ("map", c_uint32), ("context_length", c_uint32),
+                ("tokenizer", c_char_p)]
+
+
+class ts_model_save_options(Structure):
+    _fields_ = [("struct_size", c_size_t), ("format", c_int32), ("type", c_int32)]
 
 
 class ts_read_callbacks(Structure):
@@ -162,6 +179,21 @@ class ts_trainer_report(Structure):
 class ts_sampler_options(Structure):
     _fields_ = [("struct_size", c_size_t), ("seed", c_uint64), ("temperature", c_float), ("top_p", c_float), ("top_k", c_uint32),
                 ("max_tokens", c_uint32), ("context_length", c_uint32), ("context_full", c_uint32), ("ignore_end", c_uint32), ("reserved", c_uint32)]
+
+
+class ts_dataset_options(Structure):
+    _fields_ = [("struct_size", c_size_t), ("against", POINTER(c_char_p)), ("against_count", c_size_t), ("progress", ts_progress),
+                ("progress_user", c_void_p)]
+
+
+class ts_dataset_statistics(Structure):
+    _fields_ = [("struct_size", c_size_t), ("stories", c_uint64), ("distinct_stories", c_uint64), ("bytes", c_uint64), ("words", c_uint64),
+                ("distinct_words", c_uint64), ("min_words", c_uint64), ("p5_words", c_uint64), ("median_words", c_uint64), ("p95_words", c_uint64),
+                ("max_words", c_uint64), ("histogram", c_uint64 * 41), ("fourgrams", c_uint64), ("distinct_fourgrams", c_uint64),
+                ("fourgrams_once", c_uint64), ("dialogue_stories", c_uint64), ("records", c_uint64), ("features", c_uint64 * 6),
+                ("other_features", c_uint64), ("text_bytes", c_uint64), ("gzip_bytes", c_uint64), ("compared_bytes", c_uint64),
+                ("compared_gzip_bytes", c_uint64), ("against_gzip_bytes", c_uint64), ("mean_words", c_double), ("once_share", c_double),
+                ("once_occurrence_share", c_double), ("dialogue_share", c_double), ("gzip_share", c_double), ("gzip_ratio", c_double)]
 
 
 class ts_generator_options(Structure):
@@ -209,6 +241,7 @@ FUNCTIONS = {
     "ts_tokenizer_decode_next": (ts_status, [_tokenizer, POINTER(ts_decode_stream), c_uint32, POINTER(c_char), c_size_t, _size]),
     "ts_tokenizer_size": (c_uint32, [_tokenizer]),
     "ts_tokenizer_end_of_text": (c_uint32, [_tokenizer]),
+    "ts_tokenizer_begin_of_text": (c_uint32, [_tokenizer]),
     "ts_tokenizer_token": (POINTER(c_char), [_tokenizer, c_uint32, _size]),
     "ts_tokenizer_find": (c_uint32, [_tokenizer, c_char_p, c_size_t]),
     "ts_tokenizer_is_special": (c_int32, [_tokenizer, c_uint32]),
@@ -226,6 +259,8 @@ FUNCTIONS = {
     "ts_model_new": (ts_status, [POINTER(_model), _runtime, _tokenizer, POINTER(ts_architecture), c_uint64]),
     "ts_model_free": (None, [_model]),
     "ts_model_save": (ts_status, [_model, c_char_p]),
+    "ts_model_save_options_init": (ts_status, [POINTER(ts_model_save_options), c_size_t]),
+    "ts_model_save_as": (ts_status, [_model, c_char_p, POINTER(ts_model_save_options)]),
     "ts_model_save_memory": (ts_status, [_model, c_void_p, c_size_t, _size]),
     "ts_model_architecture": (ts_status, [_model, POINTER(ts_architecture)]),
     "ts_model_tokenizer": (_tokenizer, [_model]),
@@ -266,6 +301,8 @@ FUNCTIONS = {
     "ts_generator_write": (ts_status, [_generator, c_uint64, c_char_p, ts_progress, c_void_p]),
     "ts_story_json": (ts_status, [POINTER(ts_story), POINTER(c_char), c_size_t, _size]),
     "ts_generator_words": (_strings, [_generator, c_uint32, _size]),
+    "ts_dataset_options_init": (ts_status, [POINTER(ts_dataset_options), c_size_t]),
+    "ts_dataset_stats": (ts_status, [POINTER(ts_dataset_statistics), _runtime, _strings, c_size_t, POINTER(ts_dataset_options)]),
 }
 
 # Functions whose int32 is an answer and not a status.

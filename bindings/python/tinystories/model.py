@@ -18,6 +18,19 @@ from .tokenizer import Tokenizer
 _OPEN_OPTIONS = ("memory_limit", "map", "context_length")
 
 
+class ModelFormat(enum.IntEnum):
+    GGUF = _c.TS_MODEL_FORMAT_GGUF
+    HUGGINGFACE = _c.TS_MODEL_FORMAT_HUGGINGFACE  # a folder: config.json, model.safetensors, tokenizer.json
+    LLAMA2C_V0 = _c.TS_MODEL_FORMAT_LLAMA2C_V0  # NAME.bin, and the tokenizer as NAME.tokenizer.bin beside it
+    LLAMA2C_V1 = _c.TS_MODEL_FORMAT_LLAMA2C_V1
+
+
+class ModelType(enum.IntEnum):
+    F32 = _c.TS_MODEL_TYPE_F32
+    F16 = _c.TS_MODEL_TYPE_F16
+    BF16 = _c.TS_MODEL_TYPE_BF16
+
+
 class ArchitectureKind(enum.IntEnum):
     LLAMA = _c.TS_ARCHITECTURE_LLAMA  # RMS norm, rotary positions, SwiGLU, no biases, grouped key-value heads
     GPT2 = _c.TS_ARCHITECTURE_GPT2  # layer norm, learned positions, tanh-GELU, biases everywhere
@@ -123,13 +136,16 @@ class Model(Handle):
     # ---- making ----
 
     @classmethod
-    def open(cls, path: Path, runtime: Optional[Runtime] = None, **options: int) -> "Model":
-        """Opens a GGUF file. Options: map (1: map the file instead of reading it; a file that is cut meanwhile kills the process), context_length
-        (positions to use; 0: what the file says), memory_limit (bytes of the weights).
+    def open(cls, path: Path, runtime: Optional[Runtime] = None, tokenizer: Optional[Path] = None, **options: int) -> "Model":
+        """Opens a GGUF file, a llama2.c checkpoint or a Hugging Face directory. Options: map (1: map the file instead of reading it; a file that is cut
+        meanwhile kills the process), context_length (positions to use; 0: what the file says), memory_limit (bytes of the weights). `tokenizer`: the
+        path of the tokenizer, where it is neither in the file nor beside it.
 
         InputOutputError, FormatError (names tensor or key and its offset), VersionError, UnsupportedError, LimitError, OutOfMemoryError.
         """
         where, shared, settings = path_bytes(path), runtime_pointer(runtime), _open_options(options)
+        if tokenizer is not None:
+            settings.tokenizer = path_bytes(tokenizer)
         return cls._of(make(_c.ts_model, _c.library.ts_model_free,
                             lambda out: _c.library.ts_model_open(out, shared, where, ctypes.byref(settings)), (shared,)))
 
@@ -179,9 +195,11 @@ class Model(Handle):
         return cls._of(make(_c.ts_model, _c.library.ts_model_free,
                             lambda out: _c.library.ts_model_new(out, shared, words, ctypes.byref(shape), number), (shared, words)))
 
-    def save(self, path: Path) -> None:
-        """Writes a GGUF file, replaced as a whole."""
-        _c.library.ts_model_save(self._c, path_bytes(path))
+    def save(self, path: Path, format: int = ModelFormat.GGUF, type: int = ModelType.F32) -> None:
+        """Writes a GGUF file or, by `format`, a Hugging Face directory or a llama2.c checkpoint; every file is replaced as a whole. `type`: of the tensors.
+        UnsupportedError: what the format cannot hold."""
+        options = fill(options_of(_c.ts_model_save_options, _c.library.ts_model_save_options_init), {"format": format, "type": type}, ("format", "type"))
+        _c.library.ts_model_save_as(self._c, path_bytes(path), ctypes.byref(options))
 
     def save_memory(self) -> bytearray:
         """The same as bytes in memory."""

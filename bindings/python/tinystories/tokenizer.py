@@ -98,7 +98,7 @@ class Tokenizer(Handle):
             raise ImportError("encode(numpy=True) needs numpy")
         data, count = text_bytes(text), ctypes.c_size_t()
         flags = _c.TS_ENCODE_SPECIALS if specials else 0
-        ids = (ctypes.c_uint32 * len(data))()
+        ids = (ctypes.c_uint32 * (len(data) + 1))()
         _c.library.ts_tokenizer_encode(self._c, data, len(data), flags, ids, len(ids), ctypes.byref(count))
         return _numpy.frombuffer(ids, _numpy.uint32, count.value).copy() if numpy else ids[: count.value]
 
@@ -146,6 +146,11 @@ class Tokenizer(Handle):
 
     def __len__(self) -> int:
         return _c.library.ts_tokenizer_size(self._c)
+
+    @property
+    def begin_of_text(self) -> Optional[int]:
+        """The id that stories begin with: that of the beginning of text, else of the end of text."""
+        return _known(_c.library.ts_tokenizer_begin_of_text(self._c))
 
     @property
     def end_of_text(self) -> Optional[int]:

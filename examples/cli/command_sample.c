@@ -1,0 +1,177 @@
+/* sample */
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "cli.h"
+
+typedef struct sample_values {
+    cli_common common;
+    const char *model, *prompt;
+    size_t prompt_size;
+    char *input; /* what --prompt - read */
+    uint32_t count;
+    ts_model_options opening;
+    ts_sampler_options options;
+} sample_values;
+
+static void sample_defaults(void *values)
+{
+    sample_values *v = values;
+    v->prompt = "";
+    v->count = 1;
+    ts_model_options_init(&v->opening, sizeof v->opening);
+    ts_sampler_options_init(&v->options, sizeof v->options);
+}
+
+/* The prompt, from standard input for "-", whose white space at the end is no part of it: a word is told with the space before it. */
+static ts_status read_prompt(sample_values *v)
+{
+    size_t capacity = 0;
+    v->prompt_size = strlen(v->prompt);
+    if (strcmp(v->prompt, "-") != 0)
+        return TS_OK;
+    ssize_t size = getdelim(&v->input, &capacity, 0, stdin);
+    if (ferror(stdin) || (size < 0 && !feof(stdin)))
+        return cli_fail("--prompt -: standard input cannot be read: %s", strerror(errno));
+    v->prompt = size > 0 ? v->input : "";
+    v->prompt_size = strlen(v->prompt);
+    while (v->prompt_size > 0 && strchr(" \t\r\n", v->prompt[v->prompt_size - 1]) != NULL)
+        v->prompt_size--;
+    return TS_OK;
+}
+
+/* Writes a story as it comes. Nothing is written before it could be started. */
+static ts_status tell(ts_sampler *sampler, const sample_values *v, uint64_t seed, FILE *file, uint64_t *tokens)
+{
+    const char *text = v->prompt;
+    size_t size = v->prompt_size;
+    bool terminal = file == stdout && isatty(STDOUT_FILENO) == 1;
+    ts_status status = ts_sampler_start_seeded(sampler, text, size, seed);
+    *tokens = 0;
+    while (status == TS_OK && text != NULL && !ferror(file)) {
+        fwrite(text, 1, size, file);
+        if (terminal)
+            fflush(file);
+        status = ts_sampler_next(sampler, &text, &size);
+        *tokens += status == TS_OK && text != NULL;
+    }
+    return status;
+}
+
+static const char *finish_name(int32_t finish)
+{
+    static const char *const names[] = {"none", "end", "max_tokens", "context"};
+    return finish >= 0 && finish < (int32_t)CLI_COUNT_OF(names) ? names[finish] : names[0];
+}
+
+/* As JSON the story is kept until it is whole; the object begins with the first story, once that could be told. */
+static ts_status tell_record(ts_sampler *sampler, const sample_values *v, uint64_t seed, cli_output *o)
+{
+    char *text = NULL;
+    size_t size = 0;
+    uint64_t tokens = 0;
+    double start = cli_clock();
+    FILE *kept = open_memstream(&text, &size);
+    ts_status status = kept != NULL ? tell(sampler, v, seed, kept, &tokens) : TS_OK;
+    if (kept == NULL || (fclose(kept) != 0 && status == TS_OK))
+        status = cli_fail("there is no memory for a story");
+    if (status == TS_OK && !o->json) {
+        *o = cli_output_start(&v->common);
+        cli_text(o, "model", v->model);
+        cli_text_sized(o, "prompt", v->prompt, v->prompt_size);
+        cli_open(o, "stories", '[');
+    }
+    if (status == TS_OK) {
+        cli_open(o, NULL, '{');
+        cli_text_sized(o, "text", text, size);
+        cli_integer(o, "seed", seed);
+        cli_integer(o, "tokens", tokens);
+        cli_text(o, "finish", finish_name(ts_sampler_finish(sampler)));
+        cli_number(o, "tokens_per_second", (double)tokens / (cli_clock() - start), 0);
+        cli_close(o, '}');
+    }
+    free(text);
+    return status;
+}
+
+static ts_status tell_line(ts_sampler *sampler, const sample_values *v, uint64_t seed)
+{
+    uint64_t tokens;
+    double start = cli_clock();
+    ts_status status = tell(sampler, v, seed, stdout, &tokens);
+    if (status == TS_OK)
+        putchar('\n');
+    if (status == TS_OK && v->common.verbose)
+        fprintf(stderr, "seed %llu, %llu tokens, %.0f tokens/s, finish: %s\n", (unsigned long long)seed, (unsigned long long)tokens,
+                (double)tokens / (cli_clock() - start), finish_name(ts_sampler_finish(sampler)));
+    return status;
+}
+
+/* Several stories are divided by a line <|endoftext|>, so that the output is itself a file of stories. */
+static ts_status tell_all(ts_sampler *sampler, const sample_values *v)
+{
+    cli_output o = {0};
+    ts_status status = TS_OK;
+    for (uint32_t i = 0; i < v->count && status == TS_OK && !ferror(stdout); i++) {
+        if (i > 0 && !v->common.json)
+            printf("<|endoftext|>\n");
+        uint64_t seed = v->options.seed + i;
+        status = v->common.json ? tell_record(sampler, v, seed, &o) : tell_line(sampler, v, seed);
+    }
+    if (status == TS_OK && v->common.json) {
+        cli_close(&o, ']');
+        cli_output_end(&o);
+    }
+    return status;
+}
+
+static ts_status sample(void *values)
+{
+    sample_values *v = values;
+    ts_model *model = NULL;
+    ts_sampler *sampler = NULL;
+    if (v->options.ignore_end && v->options.max_tokens == 0)
+        return cli_usage("--ignore-end needs --tokens N, or the story would have no end");
+    if (!cli_given(&v->common, "--seed"))
+        v->options.seed = ((uint64_t)time(NULL) << 16 ^ (uint64_t)getpid()) & UINT64_C(0x1fffffffffffff); /* JSON readers have 53 bits */
+    if (v->options.max_tokens > 0)
+        v->options.context_full = TS_CONTEXT_FULL_SLIDE; /* so many were asked for */
+    ts_status status = read_prompt(v);
+    if (status == TS_OK)
+        status = ts_model_open(&model, v->common.runtime, v->model, &v->opening);
+    if (status == TS_OK)
+        status = ts_sampler_new(&sampler, model, &v->options);
+    if (status == TS_OK)
+        status = tell_all(sampler, v);
+    ts_sampler_free(sampler);
+    ts_model_free(model);
+    free(v->input);
+    return status;
+}
+
+/* clang-format off */
+#define OFFSET(member) offsetof(sample_values, member)
+static const cli_argument sample_arguments[] = {
+    {"--model", "MODEL", CLI_TEXT, CLI_REQUIRED, OFFSET(model), 0, 0, NULL, "the model that tells"},
+    {"--prompt", "P", CLI_TEXT, 0, OFFSET(prompt), 0, 0, NULL, "how the story begins; - reads it from standard input (default: the model begins)"},
+    {"--count", "N", CLI_UINT32, 0, OFFSET(count), 1, 0, NULL, "stories to tell, the i-th with seed S + i; divided by a line <|endoftext|>"},
+    {"--seed", "S", CLI_UINT64, CLI_QUIET, OFFSET(options.seed), 0, 0, NULL, "the same seed tells the same story (default: by the clock; --verbose says it)"},
+    {"--tokens", "N", CLI_UINT32, 0, OFFSET(options.max_tokens), 0, 0, NULL, "most tokens, even beyond the context; 0: until the story or the context ends"},
+    {"--temperature", "T", CLI_FLOAT, 0, OFFSET(options.temperature), 0, 100, NULL, "0: always the likeliest token"},
+    {"--top-k", "K", CLI_UINT32, 0, OFFSET(options.top_k), 0, 0, NULL, "draw among the K likeliest tokens; 0: all"},
+    {"--top-p", "P", CLI_FLOAT, CLI_ABOVE, OFFSET(options.top_p), 0, 1, NULL, "draw among the likeliest tokens that hold this share together; 1: all"},
+    {"--context", "N", CLI_UINT32, 0, OFFSET(options.context_length), 0, 1048576, NULL, "tokens to remember; 0: the model's context"},
+    {"--ignore-end", NULL, CLI_FLAG, 0, OFFSET(options.ignore_end), 0, 0, NULL, "never draw the end of the story"},
+    {"--map", NULL, CLI_FLAG, 0, OFFSET(opening.map), 0, 0, NULL, "map the model file instead of reading it"},
+};
+
+const cli_command cli_sample_commands[] = {
+    {"sample", NULL, "let a model tell stories",
+     "Standard output has the prompt and how it goes on, nothing else. The same model, prompt, options, seed and CPU level tell the same story, whatever\n"
+     "the number of threads.", sample_arguments, CLI_COUNT_OF(sample_arguments), sizeof(sample_values), sample_defaults, sample},
+    {0},
+};

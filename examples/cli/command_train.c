@@ -1,0 +1,263 @@
+/* train */
+#include <math.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "cli.h"
+
+typedef struct train_values {
+    cli_common common;
+    cli_paths text, valid;
+    const char *tokenizer, *run, *out;
+    uint32_t preset, resume;
+    double minutes;
+    ts_tokenizer_train_options vocabulary;
+    ts_architecture shape; /* what stays 0 is the preset's */
+    ts_trainer_options options;
+} train_values;
+
+static const char *schedule_name(size_t index)
+{
+    static const char *const names[] = {"cosine", "linear", "constant", "wsd"};
+    return index < CLI_COUNT_OF(names) ? names[index] : NULL;
+}
+
+static void train_defaults(void *values)
+{
+    train_values *v = values;
+    cli_choose("--preset", "laptop-1m", ts_architecture_preset_name, &v->preset);
+    ts_tokenizer_train_options_init(&v->vocabulary, sizeof v->vocabulary);
+    v->vocabulary.vocabulary_size = 0;
+    ts_trainer_options_init(&v->options, sizeof v->options);
+}
+
+/* ---- what goes in ---- */
+
+static bool is_shard(const char *path)
+{
+    size_t size = strlen(path);
+    return size >= 4 && (strcmp(path + size - 4, ".bin") == 0 || strcmp(path + size - 4, ".u16") == 0);
+}
+
+static ts_status check_paths(const char *option, const cli_paths *paths, bool shards)
+{
+    for (size_t i = 0; i < paths->count; i++) {
+        if (strcmp(paths->items[i], "-") == 0)
+            return cli_usage("%s is '-', expected a file: the text is read more than once", option);
+        if (!shards && is_shard(paths->items[i]))
+            return cli_usage("%s has %s, which is a token shard and needs the --tokenizer that it was made with", option, paths->items[i]);
+    }
+    return TS_OK;
+}
+
+/* A resumed run takes everything but data, folder, ends and intervals from its checkpoint. */
+static ts_status check_resume(const train_values *v)
+{
+    const cli_command *command = v->common.command;
+    if (!v->resume)
+        return TS_OK;
+    if (v->run == NULL)
+        return cli_usage("--resume needs --run DIR, the folder of the run to go on with");
+    for (size_t i = 0; i < command->argument_count; i++)
+        if ((command->arguments[i].flags & CLI_FIXED) && (v->common.given >> i & 1))
+            return cli_usage("%s is the checkpoint's and cannot stand beside --resume", command->arguments[i].name);
+    return TS_OK;
+}
+
+static ts_status check_values(train_values *v)
+{
+    CLI_TRY(check_paths("--text", &v->text, v->tokenizer != NULL || v->resume));
+    CLI_TRY(check_paths("--valid", &v->valid, v->tokenizer != NULL || v->resume));
+    CLI_TRY(check_resume(v));
+    if (v->run == NULL && v->out == NULL)
+        return cli_usage("nothing would be kept: expected --out MODEL.gguf, --run DIR or both");
+    if (v->tokenizer != NULL && cli_given(&v->common, "--size"))
+        return cli_usage("--size is of a tokenizer that is trained here and cannot stand beside --tokenizer");
+    v->options.text = v->text.items;
+    v->options.text_count = v->text.count;
+    v->options.valid = v->valid.count > 0 ? v->valid.items : NULL;
+    v->options.valid_count = v->valid.count;
+    v->options.run_directory = v->run;
+    v->options.max_seconds = v->minutes * 60;
+    return cli_check_out(&v->common, v->out, false);
+}
+
+/* The preset's shape with what the command line says otherwise; *vocabulary is the preset's, the network's is the tokenizer's. */
+static ts_status choose_shape(const train_values *v, ts_architecture *a, uint32_t *vocabulary)
+{
+    const ts_architecture *given = &v->shape;
+    const uint32_t wanted[] = {given->context_length, given->width, given->layers, given->heads, given->hidden, given->key_value_heads};
+    uint32_t *const members[] = {&a->context_length, &a->width, &a->layers, &a->heads, &a->hidden, &a->key_value_heads};
+    CLI_TRY(ts_architecture_init(a, sizeof *a));
+    CLI_TRY(ts_architecture_preset(a, ts_architecture_preset_name(v->preset)));
+    *vocabulary = a->vocabulary_size;
+    a->vocabulary_size = 0;
+    if (given->width != 0)
+        a->hidden = 0; /* the preset's belongs to its width */
+    if (given->heads != 0)
+        a->key_value_heads = 0; /* likewise */
+    for (size_t i = 0; i < CLI_COUNT_OF(members); i++)
+        if (wanted[i] != 0)
+            *members[i] = wanted[i];
+    return TS_OK;
+}
+
+static ts_status make_tokenizer(ts_tokenizer **out, const train_values *v, uint32_t size, cli_progress *progress)
+{
+    ts_tokenizer_train_options options = v->vocabulary;
+    if (v->tokenizer != NULL)
+        return ts_tokenizer_open(out, v->common.runtime, v->tokenizer);
+    if (options.vocabulary_size == 0)
+        options.vocabulary_size = size;
+    options.progress = cli_progress_tokenizer;
+    options.progress_user = progress;
+    ts_status status = ts_tokenizer_train_files(out, v->common.runtime, v->text.items, v->text.count, &options);
+    cli_progress_end(progress);
+    if (status == TS_OK && !v->common.quiet)
+        fprintf(stderr, "trained a tokenizer of %u tokens\n", ts_tokenizer_size(*out));
+    return status;
+}
+
+static ts_status begin(ts_trainer **out, const train_values *v, cli_progress *progress)
+{
+    ts_tokenizer *tokenizer = NULL;
+    ts_architecture architecture;
+    uint32_t vocabulary;
+    if (v->resume)
+        return ts_trainer_resume(out, v->common.runtime, v->run, &v->options);
+    CLI_TRY(choose_shape(v, &architecture, &vocabulary));
+    CLI_TRY(make_tokenizer(&tokenizer, v, vocabulary, progress));
+    ts_status status = ts_trainer_new(out, v->common.runtime, tokenizer, &architecture, &v->options);
+    ts_tokenizer_free(tokenizer);
+    return status;
+}
+
+/* ---- what comes out ---- */
+
+static int32_t tell(void *user, const ts_trainer_report *report)
+{
+    cli_progress *progress = user;
+    char steps[32] = "", left[64] = "", valid[64] = "", duration[40];
+    if (!cli_progress_due(progress))
+        return cli_interrupted();
+    if (report->total_steps > 0)
+        snprintf(steps, sizeof steps, " of %llu", (unsigned long long)report->total_steps);
+    if (isfinite(report->remaining_seconds))
+        snprintf(left, sizeof left, ", %s left", cli_duration(report->remaining_seconds, duration, sizeof duration));
+    if (isfinite(report->valid_bits_per_byte))
+        snprintf(valid, sizeof valid, ", valid %.3f bits/byte", report->valid_bits_per_byte);
+    cli_progress_line(progress, "step %llu%s: %.3f nats/token, %.3f bits/byte%s, %.0f tokens/s%s", (unsigned long long)report->step, steps, report->loss,
+                      report->bits_per_byte, valid, report->tokens_per_second, left);
+    return cli_interrupted();
+}
+
+static void print_result(const train_values *v, const ts_trainer_report *r, const char *path, uint64_t parameters, bool interrupted)
+{
+    cli_output o = cli_output_start(&v->common);
+    cli_text(&o, "model", path);
+    if (v->run != NULL)
+        cli_text(&o, "run", v->run);
+    cli_integer(&o, "parameters", parameters);
+    cli_integer(&o, "steps", r->step);
+    cli_integer(&o, "tokens", r->tokens);
+    cli_number(&o, "epochs", r->epoch, 2);
+    cli_number(&o, "seconds", r->seconds, 1);
+    cli_number(&o, "tokens_per_second", r->seconds > 0 ? (double)r->tokens / r->seconds : NAN, 0);
+    cli_number(&o, "nats_per_token", r->loss, 4);
+    cli_number(&o, "bits_per_byte", r->bits_per_byte, 4);
+    cli_number(&o, "valid_nats_per_token", r->valid_nats_per_token, 4);
+    cli_number(&o, "valid_bits_per_byte", r->valid_bits_per_byte, 4);
+    cli_integer(&o, "skipped_steps", r->skipped_steps);
+    cli_integer(&o, "memory_peak_bytes", ts_runtime_memory_peak(v->common.runtime));
+    cli_truth(&o, "interrupted", interrupted);
+    cli_output_end(&o);
+    if (interrupted && v->run != NULL && !v->common.quiet)
+        fprintf(stderr, "to go on: tinystories train --resume --run %s --text %s%s%s%s\n", v->run, v->text.items[0], v->text.count > 1 ? " ..." : "",
+                v->out != NULL ? " --out " : "", v->out != NULL ? v->out : "");
+}
+
+/* Writes the model, of an interrupted run as it is now, and says how the training went. Without --out it lies beside the checkpoint. */
+static ts_status finish(ts_trainer *trainer, const train_values *v, bool interrupted)
+{
+    char beside[4096];
+    const char *path = v->out;
+    ts_model *model = NULL;
+    ts_trainer_report report = {.struct_size = sizeof report};
+    if (path == NULL && snprintf(beside, sizeof beside, "%s/model.gguf", v->run) >= (int)sizeof beside)
+        return cli_fail("--run: the path is too long");
+    if (path == NULL)
+        path = beside;
+    CLI_TRY(ts_trainer_state(trainer, &report));
+    CLI_TRY(ts_trainer_snapshot(trainer, &model));
+    ts_status status = ts_model_save(model, path);
+    if (status == TS_OK)
+        print_result(v, &report, path, ts_model_parameters(model), interrupted);
+    ts_model_free(model);
+    return status;
+}
+
+static ts_status train(void *values)
+{
+    train_values *v = values;
+    ts_trainer *trainer = NULL;
+    cli_progress progress;
+    CLI_TRY(check_values(v));
+    cli_progress_start(&progress, &v->common, "training the tokenizer", "merges");
+    ts_status status = begin(&trainer, v, &progress);
+    if (status == TS_OK) {
+        status = ts_trainer_run(trainer, tell, &progress);
+        cli_progress_end(&progress);
+        bool interrupted = status == TS_ERROR_CANCELLED && cli_interrupted();
+        if (status == TS_OK || interrupted)
+            status = finish(trainer, v, interrupted);
+    }
+    ts_trainer_free(trainer);
+    return status;
+}
+
+/* clang-format off */
+#define OFFSET(member) offsetof(train_values, member)
+static const cli_argument train_arguments[] = {
+    {"--text", "TEXT", CLI_PATHS, CLI_REQUIRED, OFFSET(text), 0, 0, NULL, "files of stories, or token shards (.bin) made with --tokenizer"},
+    {"--valid", "TEXT", CLI_PATHS, 0, OFFSET(valid), 0, 0, NULL, "stories to validate with; without it a share of the text is held out"},
+    {"--out", "MODEL", CLI_TEXT, 0, OFFSET(out), 0, 0, NULL, "the model.gguf to write (default: model.gguf in the run folder)"},
+    {"--run", "DIR", CLI_TEXT, 0, OFFSET(run), 0, 0, NULL, "folder for checkpoint and log, made if missing; without it no run can be resumed"},
+    {"--resume", NULL, CLI_FLAG, 0, OFFSET(resume), 0, 0, NULL, "go on from the run folder's checkpoint, with the same text"},
+    {"--preset", "NAME", CLI_CHOICE, CLI_FIXED, OFFSET(preset), 0, 0, ts_architecture_preset_name, "shape of the network"},
+    {"--tokenizer", "T", CLI_TEXT, CLI_FIXED, OFFSET(tokenizer), 0, 0, NULL, "tokenizer to use; without it one is trained on the text"},
+    {"--size", "N", CLI_UINT32, CLI_QUIET | CLI_FIXED, OFFSET(vocabulary.vocabulary_size), 257, 1048576, NULL, "tokens of a new one (default: the preset's)"},
+    {"--minutes", "N", CLI_DOUBLE, CLI_ABOVE | CLI_QUIET, OFFSET(minutes), 0, 1e7, NULL, "stop after so many minutes of training"},
+    {"--steps", "N", CLI_UINT64, CLI_QUIET, OFFSET(options.max_steps), 1, 1e15, NULL, "or after so many steps"},
+    {"--tokens", "N", CLI_UINT64, CLI_QUIET, OFFSET(options.max_tokens), 1, 1e15, NULL, "or after so many tokens"},
+    {"--epochs", "N", CLI_DOUBLE, CLI_ABOVE | CLI_QUIET, OFFSET(options.max_epochs), 0, 1e9, NULL, "or after so many passes (default: 1 without another end)"},
+    {"--seed", "S", CLI_UINT64, CLI_FIXED, OFFSET(options.seed), 0, 0, NULL, "of the weights and the order of the data"},
+    {"--context", "N", CLI_UINT32, CLI_QUIET | CLI_FIXED, OFFSET(shape.context_length), 1, 1048576, NULL, "tokens of a sequence (default: the preset's)"},
+    {"--width", "N", CLI_UINT32, CLI_QUIET | CLI_FIXED, OFFSET(shape.width), 1, 65536, NULL, "width of the network (default: the preset's)"},
+    {"--layers", "N", CLI_UINT32, CLI_QUIET | CLI_FIXED, OFFSET(shape.layers), 1, 1024, NULL, "layers (default: the preset's)"},
+    {"--heads", "N", CLI_UINT32, CLI_QUIET | CLI_FIXED, OFFSET(shape.heads), 1, 65536, NULL, "attention heads (default: the preset's)"},
+    {"--kv-heads", "N", CLI_UINT32, CLI_QUIET | CLI_FIXED, OFFSET(shape.key_value_heads), 1, 65536, NULL, "heads for keys and values (default: the preset's)"},
+    {"--hidden", "N", CLI_UINT32, CLI_QUIET | CLI_FIXED, OFFSET(shape.hidden), 1, 1048576, NULL, "width inside the MLP (default: the preset's)"},
+    {"--learning-rate", "X", CLI_DOUBLE, CLI_FIXED, OFFSET(options.learning_rate), 0, 1e6, NULL, "at its peak; 0: chosen by width"},
+    {"--final-rate", "X", CLI_DOUBLE, CLI_FIXED, OFFSET(options.final_rate), 0, 1, NULL, "share of the peak that is left at the end"},
+    {"--warmup", "X", CLI_DOUBLE, CLI_FIXED, OFFSET(options.warmup), 0, 1, NULL, "share of the run in which the rate rises"},
+    {"--schedule", "NAME", CLI_CHOICE, CLI_FIXED, OFFSET(options.schedule), 0, 0, schedule_name, "how the rate falls"},
+    {"--beta1", "X", CLI_DOUBLE, CLI_FIXED, OFFSET(options.beta1), 0, 0.999999, NULL, "decay of AdamW's first moment"},
+    {"--beta2", "X", CLI_DOUBLE, CLI_FIXED, OFFSET(options.beta2), 0, 0.999999, NULL, "decay of AdamW's second moment"},
+    {"--epsilon", "X", CLI_DOUBLE, CLI_FIXED, OFFSET(options.epsilon), 0, 1, NULL, "of AdamW"},
+    {"--weight-decay", "X", CLI_DOUBLE, CLI_FIXED, OFFSET(options.weight_decay), 0, 100, NULL, "of matrices alone"},
+    {"--clip", "X", CLI_DOUBLE, CLI_FIXED, OFFSET(options.clip), 0, 1e9, NULL, "largest norm of the gradient; 0: none"},
+    {"--batch-tokens", "N", CLI_UINT32, CLI_FIXED, OFFSET(options.batch_tokens), 0, 1 << 30, NULL, "tokens of a step; 0: 8 sequences"},
+    {"--micro-batch", "N", CLI_UINT32, CLI_FIXED, OFFSET(options.micro_batch), 0, 65536, NULL, "sequences in memory at once; 0: 8"},
+    {"--valid-share", "X", CLI_DOUBLE, CLI_FIXED, OFFSET(options.valid_share), 0, 0.5, NULL, "share of the stories that is held out without --valid"},
+    {"--valid-interval", "N", CLI_UINT32, 0, OFFSET(options.valid_interval), 0, 0, NULL, "steps between validations; 0: at the end alone"},
+    {"--checkpoint-interval", "N", CLI_UINT32, 0, OFFSET(options.checkpoint_interval), 0, 0, NULL, "steps between checkpoints; 0: every minute"},
+    {"--log-interval", "N", CLI_UINT32, 0, OFFSET(options.log_interval), 1, 0, NULL, "steps between lines of the log; an interrupted run stops then"},
+};
+
+const cli_command cli_train_commands[] = {
+    {"train", NULL, "train a model on stories",
+     "Losses are of the last batch, in nats per token and bits per byte. SIGINT (Ctrl-C) and SIGTERM end the run in order: the model is written as it is, and\n"
+     "with --run a checkpoint from which --resume goes on. A run by steps, tokens or epochs gives the same model whether or not it was interrupted.",
+     train_arguments, CLI_COUNT_OF(train_arguments), sizeof(train_values), train_defaults, train},
+    {0},
+};

@@ -1,0 +1,144 @@
+/* Results as lines or as JSON. Numbers have a point in every language, for the program never calls setlocale. */
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "cli.h"
+
+/* A line's value stands behind its key, a heading stands alone. */
+static void print_key(cli_output *o, const char *key, bool line)
+{
+    if (o->json) {
+        fputs(o->more ? ", " : "", stdout);
+        if (key != NULL)
+            printf("\"%s\": ", key);
+    } else {
+        char label[40];
+        snprintf(label, sizeof label, "%*s%s", 2 * o->depth, "", key != NULL ? key : "");
+        for (char *at = label; *at != 0; at++)
+            *at = *at == '_' ? ' ' : *at;
+        printf("%-*s", line ? 30 : 0, label);
+    }
+    o->more = true;
+}
+
+static void end_line(const cli_output *o)
+{
+    if (!o->json)
+        putchar('\n');
+}
+
+cli_output cli_output_start(const cli_common *common)
+{
+    if (common->json)
+        putchar('{');
+    return (cli_output){.json = common->json != 0};
+}
+
+void cli_output_end(cli_output *o)
+{
+    if (o->json)
+        puts("}");
+}
+
+void cli_open(cli_output *o, const char *key, char bracket)
+{
+    print_key(o, key, false);
+    if (o->json)
+        putchar(bracket);
+    end_line(o);
+    o->more = false;
+    o->depth++;
+}
+
+void cli_close(cli_output *o, char bracket)
+{
+    if (o->json)
+        putchar(bracket);
+    o->more = true;
+    o->depth--;
+}
+
+/* The bytes of the UTF-8 character that `text` begins with, 0 if it begins with none (overlong forms and surrogates are none). */
+static size_t character_size(const unsigned char *text, size_t size)
+{
+    size_t n = text[0] < 0x80 ? 1 : text[0] < 0xc2 ? 0 : text[0] < 0xe0 ? 2 : text[0] < 0xf0 ? 3 : text[0] < 0xf5 ? 4 : 0;
+    if (n > size || (n > 1 && ((text[0] == 0xe0 && text[1] < 0xa0) || (text[0] == 0xed && text[1] > 0x9f) || (text[0] == 0xf0 && text[1] < 0x90) ||
+                               (text[0] == 0xf4 && text[1] > 0x8f))))
+        return 0;
+    for (size_t i = 1; i < n; i++)
+        if ((text[i] & 0xc0) != 0x80)
+            return 0;
+    return n;
+}
+
+static void print_string(const char *text, size_t size)
+{
+    putchar('"');
+    for (size_t i = 0; i < size;) {
+        unsigned char c = (unsigned char)text[i];
+        size_t n = character_size((const unsigned char *)text + i, size - i);
+        if (n == 0)
+            fputs("\\ufffd", stdout);
+        else if (c == '"' || c == '\\')
+            printf("\\%c", c);
+        else if (c == '\n')
+            fputs("\\n", stdout);
+        else if (c < 0x20 || c == 0x7f)
+            printf("\\u%04x", c);
+        else
+            fwrite(text + i, 1, n, stdout);
+        i += n > 0 ? n : 1;
+    }
+    putchar('"');
+}
+
+void cli_text_sized(cli_output *o, const char *key, const char *text, size_t size)
+{
+    print_key(o, key, true);
+    if (!o->json)
+        fwrite(text, 1, size, stdout);
+    else
+        print_string(text, size);
+    end_line(o);
+}
+
+void cli_text(cli_output *o, const char *key, const char *text)
+{
+    cli_text_sized(o, key, text, strlen(text));
+}
+
+/* For people with a comma every three digits. */
+void cli_integer(cli_output *o, const char *key, uint64_t value)
+{
+    char digits[24];
+    int count = snprintf(digits, sizeof digits, "%llu", (unsigned long long)value);
+    print_key(o, key, true);
+    for (int i = 0; i < count; i++)
+        printf("%s%c", !o->json && i > 0 && (count - i) % 3 == 0 ? "," : "", digits[i]);
+    end_line(o);
+}
+
+void cli_number(cli_output *o, const char *key, double value, int decimals)
+{
+    char digits[400];
+    if (!o->json && !isfinite(value))
+        return;
+    snprintf(digits, sizeof digits, "%.*f", decimals, value);
+    for (int precision = 15; o->json && precision <= 17; precision++) { /* the first that reads back as the same number */
+        snprintf(digits, sizeof digits, "%.*g", precision, value);
+        if (strtod(digits, NULL) == value)
+            break;
+    }
+    print_key(o, key, true);
+    fputs(isfinite(value) ? digits : "null", stdout);
+    end_line(o);
+}
+
+void cli_truth(cli_output *o, const char *key, bool value)
+{
+    print_key(o, key, true);
+    fputs(o->json ? (value ? "true" : "false") : (value ? "yes" : "no"), stdout);
+    end_line(o);
+}
