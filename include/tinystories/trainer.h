@@ -26,6 +26,12 @@ enum {
     TS_SCHEDULE_WSD = 3       /* warm-up, stable, decay: constant, then over the last fifth 1 - sqrt (Haegele et al. 2024) */
 };
 
+enum {
+    TS_PRECISION_AUTO = 0, /* BF16 at the CPU level AMX, where it is much faster; else F32 (without AMX some processors multiply bf16 slower than f32) */
+    TS_PRECISION_F32 = 1,
+    TS_PRECISION_BF16 = 2  /* the factors of matrix products are rounded to bf16; sums, weights, moments and everything else stay f32. CPU level AVX-512 BF16 or AMX */
+};
+
 typedef struct ts_trainer_options {
     size_t struct_size;
     /* data: files of stories (.txt, .jsonl, each also .gz) or token shards (.bin) made with the same tokenizer */
@@ -56,6 +62,8 @@ typedef struct ts_trainer_options {
     uint32_t valid_interval;   /* steps between validations in ts_trainer_run; 0 (the default): at the end alone */
     uint32_t checkpoint_interval; /* steps between checkpoints in ts_trainer_run; 0 (the default): at the end, and every 60 seconds */
     uint32_t log_interval;     /* steps between lines of the log and reports that are due; default 10 */
+    uint32_t precision;        /* TS_PRECISION_; a resumed run keeps its own unless another than AUTO is asked for. UNSUPPORTED: BF16 on a processor without it */
+    uint32_t reserved;         /* 0 */
 } ts_trainer_options;
 
 TS_API ts_status ts_trainer_options_init(ts_trainer_options *options, size_t struct_size);

@@ -151,8 +151,9 @@ void ts_inference_logits(ts_runtime *runtime, const ts_kernels *kernels, const t
 
 typedef struct ts_network ts_network;
 
-/* A network ready to train on micro batches of B sequences of T positions: all activations in one arena. `T` is at most the shape's. */
-ts_status ts_network_make(ts_network **out, ts_runtime *runtime, const ts_shape *shape, size_t B, size_t T);
+/* A network ready to train on micro batches of B sequences of T positions: all activations in one arena. `T` is at most the shape's. `bf16`: the precision
+ * of matrix products; UNSUPPORTED where the level has none. */
+ts_status ts_network_make(ts_network **out, ts_runtime *runtime, const ts_shape *shape, size_t B, size_t T, bool bf16);
 void ts_network_free(ts_network *network);
 
 /*

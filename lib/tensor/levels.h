@@ -8,6 +8,8 @@ extern const ts_kernels ts_kernels_reference;
 #if defined(__x86_64__)
 extern const ts_kernels ts_kernels_avx2;
 extern const ts_kernels ts_kernels_avx512;
+extern const ts_kernels ts_kernels_avx512_bf16;
+extern const ts_kernels ts_kernels_amx;
 #endif
 
 #endif

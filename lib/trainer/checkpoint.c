@@ -48,6 +48,7 @@ static const struct {
     FIELD(options.valid_interval),
     FIELD(options.checkpoint_interval),
     FIELD(options.log_interval),
+    FIELD(options.precision),
     FIELD(architecture.kind),
     FIELD(architecture.vocabulary_size),
     FIELD(architecture.context_length),
@@ -272,6 +273,7 @@ static ts_trainer_options merge_options(const ts_trainer_options *given, const t
     o.valid_interval = given->valid_interval ? given->valid_interval : kept->valid_interval;
     o.checkpoint_interval = given->checkpoint_interval ? given->checkpoint_interval : kept->checkpoint_interval;
     o.log_interval = given->log_interval ? given->log_interval : kept->log_interval;
+    o.precision = given->precision != TS_PRECISION_AUTO ? given->precision : kept->precision;
     return o;
 }
 

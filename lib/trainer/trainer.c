@@ -41,6 +41,8 @@ static ts_status check_options(const ts_trainer_options *o)
                            (int)ranges[i].most);
     if (o->schedule > TS_SCHEDULE_WSD)
         return ts_fail(TS_ERROR_INVALID_ARGUMENT, "ts_trainer_options.schedule is %u, expected 0 to 3", o->schedule);
+    if (o->precision > TS_PRECISION_BF16)
+        return ts_fail(TS_ERROR_INVALID_ARGUMENT, "ts_trainer_options.precision is %u, expected 0 (auto), 1 (f32) or 2 (bf16)", o->precision);
     if (o->log_interval == 0)
         return ts_fail(TS_ERROR_INVALID_ARGUMENT, "ts_trainer_options.log_interval is 0, expected at least 1");
     if (o->micro_batch > 65536 || o->batch_tokens > 1u << 30)
@@ -62,6 +64,8 @@ static void choose_open(ts_trainer *t)
     o->batch_tokens = (uint32_t)(t->micro * t->accumulation * t->shape.T);
     if (o->learning_rate == 0)
         o->learning_rate = ts_schedule_peak(t->shape.C);
+    if (o->precision == TS_PRECISION_AUTO)
+        o->precision = ts_runtime_cpu_level(t->runtime) >= TS_CPU_LEVEL_AMX ? TS_PRECISION_BF16 : TS_PRECISION_F32;
     if (o->max_steps == 0 && o->max_tokens == 0 && o->max_epochs == 0 && o->max_seconds == 0)
         o->max_epochs = 1;
 }
@@ -79,7 +83,7 @@ static ts_status allocate(ts_trainer *t)
     t->squares = ts_allocate_array(t->runtime, t->total / 65536 + 1, sizeof *t->squares);
     if (t->ids == NULL || t->targets == NULL || t->squares == NULL)
         return TS_ERROR_OUT_OF_MEMORY;
-    return ts_network_make(&t->network, t->runtime, &t->shape, t->micro, t->shape.T);
+    return ts_network_make(&t->network, t->runtime, &t->shape, t->micro, t->shape.T, t->options.precision == TS_PRECISION_BF16);
 }
 
 static ts_status fill(ts_trainer *t, const ts_tokenizer *tokenizer, const ts_trainer_options *options)

@@ -52,6 +52,7 @@ VALUE(TS_CPU_LEVEL_REFERENCE, 1);
 VALUE(TS_CPU_LEVEL_AVX2, 2);
 VALUE(TS_CPU_LEVEL_AVX512, 3);
 VALUE(TS_CPU_LEVEL_AVX512_BF16, 4);
+VALUE(TS_CPU_LEVEL_AMX, 5);
 VALUE(TS_LOG_WARNING, 1);
 VALUE(TS_LOG_INFO, 2);
 
@@ -229,7 +230,11 @@ VALUE(TS_SCHEDULE_CONSTANT, 2);
 VALUE(TS_SCHEDULE_WSD, 3);
 
 #if LP64
-SIZE(ts_trainer_options, 184);
+VALUE(TS_PRECISION_AUTO, 0);
+VALUE(TS_PRECISION_F32, 1);
+VALUE(TS_PRECISION_BF16, 2);
+
+SIZE(ts_trainer_options, 192);
 FIELD(ts_trainer_options, struct_size, size_t, 0, 8);
 FIELD(ts_trainer_options, text, const char *const *, 8, 8);
 FIELD(ts_trainer_options, text_count, size_t, 16, 8);
@@ -256,6 +261,8 @@ FIELD(ts_trainer_options, micro_batch, uint32_t, 168, 4);
 FIELD(ts_trainer_options, valid_interval, uint32_t, 172, 4);
 FIELD(ts_trainer_options, checkpoint_interval, uint32_t, 176, 4);
 FIELD(ts_trainer_options, log_interval, uint32_t, 180, 4);
+FIELD(ts_trainer_options, precision, uint32_t, 184, 4);
+FIELD(ts_trainer_options, reserved, uint32_t, 188, 4);
 
 SIZE(ts_trainer_report, 128);
 FIELD(ts_trainer_report, struct_size, size_t, 0, 8);

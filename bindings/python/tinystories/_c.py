@@ -38,6 +38,7 @@ TS_CPU_LEVEL_REFERENCE = 1
 TS_CPU_LEVEL_AVX2 = 2
 TS_CPU_LEVEL_AVX512 = 3
 TS_CPU_LEVEL_AVX512_BF16 = 4
+TS_CPU_LEVEL_AMX = 5
 
 TS_LOG_WARNING = 1
 TS_LOG_INFO = 2
@@ -174,7 +175,8 @@ class ts_trainer_options(Structure):
                 ("max_epochs", c_double), ("max_seconds", c_double), ("valid_share", c_double), ("learning_rate", c_double),
                 ("final_rate", c_double), ("warmup", c_double), ("beta1", c_double), ("beta2", c_double), ("epsilon", c_double),
                 ("weight_decay", c_double), ("clip", c_double), ("schedule", c_uint32), ("batch_tokens", c_uint32), ("micro_batch", c_uint32),
-                ("valid_interval", c_uint32), ("checkpoint_interval", c_uint32), ("log_interval", c_uint32)]
+                ("valid_interval", c_uint32), ("checkpoint_interval", c_uint32), ("log_interval", c_uint32), ("precision", c_uint32),
+                ("reserved", c_uint32)]
 
 
 class ts_trainer_report(Structure):
