@@ -137,6 +137,20 @@ TS_API uint64_t ts_sampler_seed(const ts_sampler *sampler);
 TS_API ts_status ts_sampler_alternatives(ts_sampler *sampler, uint32_t *token, float *log_probability, uint32_t *tokens, float *log_probabilities, size_t capacity,
                                          size_t *count);
 
+/* ---- required words ---- */
+
+/*
+ * The stories that are told from now on, the present one among them, shall hold these `count` words (at most 16, of 1 to 31 bytes, phrases too; count 0: none any
+ * more), compared without regard to the case of ASCII letters, as whole words: not followed by a letter or digit. The prompt counts. Each is told where the model finds it
+ * least surprising; the longer none has come the less that matters, so that all come within about `within` tokens (0: 160). A story does not end
+ * before its words have come, unless by max_tokens or the context. INVALID_ARGUMENT: too many or too long; the words are as before.
+ * A word of several tokens is read ahead where it may come, which costs about a token's time there.
+ */
+TS_API ts_status ts_sampler_require(ts_sampler *sampler, const char *const *words, size_t count, uint32_t within);
+
+/* The required words that have not come yet. */
+TS_API size_t ts_sampler_missing(const ts_sampler *sampler);
+
 /* ---- sessions ---- */
 
 /* Another sampler of the same model and options at the same point of the same story: both go on by themselves. */

@@ -7,6 +7,7 @@
 #define ROWS_AT_ONCE 32 /* of a prompt: enough to share each weight that is loaded, while the scratch memory stays small */
 #define LEAST_CONTEXT 2
 #define GREATEST_CONTEXT (1u << 20)
+#define USUAL_WITHIN 160 /* tokens in which required words come: stories of TinyStories have about 200 */
 #define MOST_STRINGS 65536 /* stop strings, banned words */
 
 /* ---- options ---- */
@@ -131,7 +132,7 @@ typedef struct piece {
     size_t count, size;
 } piece;
 
-enum { PIECES = 14 };
+enum { PIECES = 15 };
 
 static void list_pieces(const ts_model *model, const ts_sampler_options *o, const ts_word_bans *bans, ts_sampler *s, piece pieces[PIECES])
 {
@@ -150,6 +151,7 @@ static void list_pieces(const ts_model *model, const ts_sampler_options *o, cons
         {&s->text, text, 1},
         {&s->run_text, TS_RUN_TEXT + text, 1},
         {&s->options.stops, bytes_of(o->stops, o->stop_count), 1}, /* the strings' bytes; the pointers are in s->stops */
+        {&s->ahead, model->shape.V, sizeof(float)},
         {NULL, 0, 0},
     };
     memcpy(pieces, list, sizeof list);
@@ -420,6 +422,7 @@ static void copy_story(ts_sampler *to, const ts_sampler *from)
     to->drawn = from->drawn;
     to->finish = from->finish;
     to->started = from->started;
+    to->required = from->required;
 }
 
 /* A sampler of the same options. The banned words are in `bans`, the stop strings in `stops`: pointers to them are made for a moment. */
@@ -467,6 +470,31 @@ ts_status ts_sampler_cut(ts_sampler *sampler, size_t count, uint64_t seed)
         ts_telling_from(sampler, count, seed);
     ts_busy_leave(&sampler->busy);
     return status;
+}
+
+/* ---- required words ---- */
+
+static ts_status require(ts_sampler *sampler, const char *const *words, size_t count, uint32_t within)
+{
+    TS_TRY(ts_required_read(&sampler->required, sampler->model->tokenizer, words, count, within ? within : USUAL_WITHIN));
+    if (!sampler->started)
+        return TS_OK;
+    ts_telling_review(sampler);
+    sampler->required.since = sampler->told;
+    return TS_OK;
+}
+
+ts_status ts_sampler_require(ts_sampler *sampler, const char *const *words, size_t count, uint32_t within)
+{
+    TS_TRY(enter(sampler));
+    ts_status status = require(sampler, words, count, within);
+    ts_busy_leave(&sampler->busy);
+    return status;
+}
+
+size_t ts_sampler_missing(const ts_sampler *sampler)
+{
+    return sampler == NULL ? 0 : ts_required_missing(&sampler->required);
 }
 
 /* ---- what is told ---- */

@@ -330,6 +330,8 @@ FUNCTIONS = {
     "ts_sampler_alternatives": (ts_status, [_sampler, POINTER(c_uint32), POINTER(c_float), POINTER(c_uint32), POINTER(c_float), c_size_t, _size]),
     "ts_sampler_clone": (ts_status, [POINTER(_sampler), _sampler]),
     "ts_sampler_cut": (ts_status, [_sampler, c_size_t, c_uint64]),
+    "ts_sampler_require": (ts_status, [_sampler, POINTER(c_char_p), c_size_t, c_uint32]),
+    "ts_sampler_missing": (c_size_t, [_sampler]),
     "ts_sampler_run_for": (ts_status, [_sampler, c_uint64, POINTER(POINTER(c_char)), _size]),
     "ts_sampler_cancel": (None, [_sampler]),
     "ts_feature_name": (c_char_p, [c_uint32]),

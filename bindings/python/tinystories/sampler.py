@@ -109,6 +109,20 @@ class Sampler(Handle):
         """From any thread: the call in progress, or the next one, ends with CancelledError."""
         _c.library.ts_sampler_cancel(self._c)
 
+    def require(self, *words: Text, within: int = 0) -> "Sampler":
+        """The stories told from now on, the present one among them, shall hold these words (at most 16 of 1 to 31 bytes; none: no more), each where the
+        model finds it least surprising, in about `within` tokens (0: 160)."""
+        texts = [text_bytes(word) for word in words]
+        if any(b"\0" in text for text in texts):
+            raise ValueError("a required word has a NUL")
+        _c.library.ts_sampler_require(self._c, (ctypes.c_char_p * len(texts))(*texts), len(texts), integer(within, "within", ctypes.c_uint32))
+        return self
+
+    @property
+    def missing(self) -> int:
+        """The required words that have not come yet."""
+        return _c.library.ts_sampler_missing(self._c)
+
     # ---- sessions ----
 
     def clone(self) -> "Sampler":
