@@ -157,6 +157,21 @@ TS_API size_t ts_sampler_missing(const ts_sampler *sampler);
 TS_API ts_status ts_sampler_clone(ts_sampler **out, const ts_sampler *sampler);
 
 /*
+ * Writes the story's state, the options among it, to a small file (GGUF, replaced as a whole), or into memory (`capacity` bytes in, *size out, also for BUFFER_TOO_SMALL;
+ * capacity 0 asks for the size). Numbers are little-endian: a session goes from machine to machine with its model.
+ */
+TS_API ts_status ts_sampler_save(const ts_sampler *sampler, const char *path);
+TS_API ts_status ts_sampler_save_memory(const ts_sampler *sampler, void *buffer, size_t capacity, size_t *size);
+
+/*
+ * A sampler that goes on with a saved story exactly as the saved one would have. The tokens are read again by the first ts_sampler_next, which takes as long as
+ * a prompt. FORMAT: damaged (the file has a checksum), or no session. VERSION: of a later library. MISMATCH: saved with another model. `data` is not needed
+ * after the call.
+ */
+TS_API ts_status ts_sampler_load(ts_sampler **out, const ts_model *model, const char *path);
+TS_API ts_status ts_sampler_load_memory(ts_sampler **out, const ts_model *model, const void *data, size_t size);
+
+/*
  * Goes back to the first `count` tokens of the story (1: the end-of-text before it), as ts_sampler_tokens counts them, and goes on from there with the random
  * numbers of `seed`. INVALID_ARGUMENT: there is no story, or it has fewer tokens.
  */

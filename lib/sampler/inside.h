@@ -45,6 +45,7 @@ typedef struct ts_spelling {
 } ts_spelling;
 
 typedef struct ts_required_word {
+    char given[TS_MOST_REQUIRED + 1];
     char text[TS_MOST_REQUIRED + 1]; /* lower case */
     size_t size;
     bool told;
@@ -96,6 +97,11 @@ struct ts_sampler {
     int32_t finish;
     bool started;
 };
+
+/* ---- sampler.c ---- */
+
+/* Takes the sampler for a call; to be left with ts_busy_leave. */
+ts_status ts_sampler_enter(ts_sampler *sampler);
 
 /* ---- constraints.c ---- */
 

@@ -56,6 +56,7 @@ static ts_status read_word(ts_required_word *into, const ts_tokenizer *tokenizer
     char text[TS_MOST_REQUIRED + 1];
     memset(into, 0, sizeof *into);
     into->size = strlen(word);
+    memcpy(into->given, word, into->size);
     for (size_t i = 0; i < into->size; i++)
         into->text[i] = lower(word[i]);
     memcpy(text, word, into->size + 1);
