@@ -229,5 +229,7 @@ bool ts_required_next(ts_sampler *sampler, uint32_t *id)
     if (required->forced == required->forced_count)
         return false;
     *id = required->words[required->forced_word].spellings[required->forced_spelling].ids[required->forced++];
+    if (required->forced == required->forced_count)
+        required->forced = required->forced_count = 0;
     return true;
 }
