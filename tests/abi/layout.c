@@ -212,7 +212,7 @@ FIELD(ts_sampler_options, frequency_penalty, float, 52, 4);
 FIELD(ts_sampler_options, presence_penalty, float, 56, 4);
 FIELD(ts_sampler_options, penalty_window, uint32_t, 60, 4);
 FIELD(ts_sampler_options, no_repeat_ngram, uint32_t, 64, 4);
-FIELD(ts_sampler_options, reserved, uint32_t, 68, 4);
+FIELD(ts_sampler_options, beams, uint32_t, 68, 4);
 FIELD(ts_sampler_options, biases, const ts_token_bias *, 72, 8);
 FIELD(ts_sampler_options, bias_count, size_t, 80, 8);
 FIELD(ts_sampler_options, banned_words, const char *const *, 88, 8);

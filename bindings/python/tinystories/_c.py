@@ -198,7 +198,7 @@ class ts_sampler_options(Structure):
     _fields_ = [("struct_size", c_size_t), ("seed", c_uint64), ("temperature", c_float), ("top_p", c_float), ("top_k", c_uint32),
                 ("max_tokens", c_uint32), ("context_length", c_uint32), ("context_full", c_uint32), ("ignore_end", c_uint32), ("min_p", c_float),
                 ("repetition_penalty", c_float), ("frequency_penalty", c_float), ("presence_penalty", c_float), ("penalty_window", c_uint32),
-                ("no_repeat_ngram", c_uint32), ("reserved", c_uint32), ("biases", POINTER(ts_token_bias)), ("bias_count", c_size_t),
+                ("no_repeat_ngram", c_uint32), ("beams", c_uint32), ("biases", POINTER(ts_token_bias)), ("bias_count", c_size_t),
                 ("banned_words", POINTER(c_char_p)), ("banned_word_count", c_size_t), ("stops", POINTER(c_char_p)), ("stop_count", c_size_t),
                 ("steps", c_uint8 * 8)]
 
