@@ -230,6 +230,8 @@ VALUE(TS_SCHEDULE_CONSTANT, 2);
 VALUE(TS_SCHEDULE_WSD, 3);
 
 #if LP64
+VALUE(TS_OPTIMIZER_ADAMW, 0);
+VALUE(TS_OPTIMIZER_MUON, 1);
 VALUE(TS_PRECISION_AUTO, 0);
 VALUE(TS_PRECISION_F32, 1);
 VALUE(TS_PRECISION_BF16, 2);
@@ -262,7 +264,7 @@ FIELD(ts_trainer_options, valid_interval, uint32_t, 172, 4);
 FIELD(ts_trainer_options, checkpoint_interval, uint32_t, 176, 4);
 FIELD(ts_trainer_options, log_interval, uint32_t, 180, 4);
 FIELD(ts_trainer_options, precision, uint32_t, 184, 4);
-FIELD(ts_trainer_options, reserved, uint32_t, 188, 4);
+FIELD(ts_trainer_options, optimizer, uint32_t, 188, 4);
 
 SIZE(ts_trainer_report, 128);
 FIELD(ts_trainer_report, struct_size, size_t, 0, 8);
