@@ -17,6 +17,7 @@ static const ts_trainer_options defaults = {
     .weight_decay = 0.1,
     .clip = 1,
     .log_interval = 10,
+    .optimizer = TS_OPTIMIZER_MUON,
 };
 
 ts_status ts_trainer_options_init(ts_trainer_options *options, size_t struct_size)
