@@ -176,10 +176,13 @@ class ts_score(Structure):
                 ("tokens", c_uint64), ("bytes", c_uint64), ("stories", c_uint64)]
 
 
+ts_exchange = CFUNCTYPE(c_int32, c_void_p, c_int32, c_void_p, c_size_t, c_void_p, c_size_t)
+ts_broadcast = CFUNCTYPE(c_int32, c_void_p, c_void_p, c_size_t)
+
+
 class ts_communicator(Structure):
     _fields_ = [("struct_size", c_size_t), ("user", c_void_p), ("rank", c_int32), ("size", c_int32),
-                ("exchange", CFUNCTYPE(c_int32, c_void_p, c_int32, c_void_p, c_size_t, c_void_p, c_size_t)),
-                ("broadcast", CFUNCTYPE(c_int32, c_void_p, c_void_p, c_size_t))]
+                ("exchange", ts_exchange), ("broadcast", ts_broadcast)]
 
 
 class ts_trainer_options(Structure):
