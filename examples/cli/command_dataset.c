@@ -86,11 +86,18 @@ typedef struct chat_progress {
     ts_generator *generator;
 } chat_progress;
 
-/* The first story of the shard that is not before --first. */
-static uint64_t first_of(const generate_values *v)
+/* How many of the stories before index `end` belong to the shard, which has whole calls. */
+static uint64_t count_before(const generate_values *v, uint64_t end)
 {
-    uint64_t shards = v->options.shards;
-    return v->options.first + (v->options.shard + shards - v->options.first % shards) % shards;
+    uint64_t group = v->options.stories_a_call, calls = end / group, shard = v->options.shard, shards = v->options.shards;
+    return (calls > shard ? (calls - shard - 1) / shards + 1 : 0) * group + (calls % shards == shard ? end % group : 0);
+}
+
+/* A story of call number `i` of those that will be made. */
+static uint64_t story_of_call(const generate_values *v, uint64_t i)
+{
+    uint64_t group = v->options.stories_a_call, call = v->options.first / group, shards = v->options.shards;
+    return (call + (v->options.shard + shards - call % shards) % shards + i * shards) * group;
 }
 
 /* The running total stands in the line too; the generator answers that within its own callback. */
@@ -139,14 +146,14 @@ static ts_status write_stories(ts_generator *generator, const generate_values *v
 static ts_status show_plan(ts_generator *generator, const generate_values *v)
 {
     ts_chat_report report = {.struct_size = sizeof report};
-    uint64_t shown = v->count < PROMPTS_SHOWN ? v->count : PROMPTS_SHOWN;
+    uint64_t group = v->options.stories_a_call, calls = (v->count - 1) / group + 1, shown = calls < PROMPTS_SHOWN ? calls : PROMPTS_SHOWN;
     char *text = malloc(MOST_PROMPT);
     size_t size = 0;
     cli_output o = cli_output_start(&v->common);
     ts_status status = text != NULL ? ts_generator_estimate(generator, v->count, &report) : cli_fail("there is no memory");
     cli_open(&o, "prompts", '[');
     for (uint64_t i = 0; i < shown && status == TS_OK; i++) {
-        status = ts_generator_prompt(generator, first_of(v) + i * v->options.shards, text, MOST_PROMPT, &size);
+        status = ts_generator_prompt(generator, story_of_call(v, i), text, MOST_PROMPT, &size);
         if (status == TS_OK && o.json)
             cli_text_sized(&o, NULL, text, size);
         else if (status == TS_OK)
@@ -184,8 +191,7 @@ static ts_status choose_shard(generate_values *v)
     c->max_money /= shards;
     c->requests_per_minute /= shards;
     c->tokens_per_minute /= shards;
-    uint64_t before = first_of(v) - v->options.first; /* stories of the range that come before this shard's first */
-    v->count = v->count > before ? (v->count - before - 1) / shards + 1 : 0;
+    v->count = count_before(v, v->options.first + v->count) - count_before(v, v->options.first);
     return v->count > 0 ? TS_OK : cli_fail("--shard is '%s', but there are fewer stories than shards", v->shard);
 }
 
@@ -197,8 +203,10 @@ static ts_status choose_author(generate_values *v)
         return cli_chat_begin(&v->common, &v->chat, v->dry != 0);
     }
     CLI_TRY(cli_chat_refuse(&v->common, "--author embedded"));
-    if (v->dry || v->options.prompt != NULL)
-        return cli_usage("%s is for a chat service, but this is --author embedded", v->dry ? "--dry-run" : "--prompt");
+    static const char *const others[] = {"--dry-run", "--prompt", "--varied", "--stories-a-call"};
+    for (size_t i = 0; i < CLI_COUNT_OF(others); i++)
+        if (cli_given(&v->common, others[i]))
+            return cli_usage("%s is for a chat service, but this is --author embedded", others[i]);
     return TS_OK;
 }
 
@@ -239,6 +247,8 @@ static const cli_argument generate_arguments[] = {
     {"--shard", "i/N", CLI_TEXT, 0, OFFSET(shard), 0, 0, NULL, "only the stories whose index is i modulo N; bounds and paces are divided by N"},
     {"--author", "NAME", CLI_CHOICE, 0, OFFSET(options.author), 0, 0, author_name, "who writes; what follows is for chat"},
     {"--prompt", "FILE", CLI_TEXT, 0, OFFSET(options.prompt), 0, 0, NULL, "template of what the service is asked; its form is told in prompt.txt"},
+    {"--varied", NULL, CLI_FLAG, 0, OFFSET(options.varied), 0, 0, NULL, "draw a theme, a topic, a style, a narrator, a first word and a length too"},
+    {"--stories-a-call", "N", CLI_UINT32, 0, OFFSET(options.stories_a_call), 1, 64, NULL, "ask for several stories at a time"},
     {"--dry-run", NULL, CLI_FLAG, 0, OFFSET(dry), 0, 0, NULL, "send nothing: show prompts, and what it would cost at most"},
     CLI_CHAT_ARGUMENTS(generate_values, chat),
 };

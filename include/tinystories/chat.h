@@ -48,7 +48,7 @@ typedef struct ts_chat_options {
     double tokens_per_minute;
     uint64_t max_requests;  /* of the whole journal, retries counted; 0: no bound */
     uint64_t max_tokens;    /* of the whole journal; 0: no bound. What is in flight counts with all it may cost, so that the bound is never passed */
-    uint32_t reply_tokens;  /* a reply's bound, sent as max_completion_tokens; default 1024; 0: not sent */
+    uint32_t reply_tokens;  /* a reply's bound (a generator's: for each story), sent as max_completion_tokens; default 1024; 0: not sent */
     uint32_t old_names;     /* 1: send it as max_tokens, as older servers want it */
     uint32_t in_flight;     /* requests at a time, 1 to 1024; default 16 */
     uint32_t attempts;      /* for one request before the run stops, 1 to 1000; default 8 */

@@ -350,7 +350,7 @@ VALUE(TS_AUTHOR_EMBEDDED, 0);
 VALUE(TS_AUTHOR_CHAT, 1);
 
 #if LP64
-SIZE(ts_generator_options, 64);
+SIZE(ts_generator_options, 72);
 FIELD(ts_generator_options, struct_size, size_t, 0, 8);
 FIELD(ts_generator_options, seed, uint64_t, 8, 8);
 FIELD(ts_generator_options, first, uint64_t, 16, 8);
@@ -361,8 +361,10 @@ FIELD(ts_generator_options, chat, const ts_chat_options *, 40, 8);
 FIELD(ts_generator_options, prompt, const char *, 48, 8);
 FIELD(ts_generator_options, shard, uint32_t, 56, 4);
 FIELD(ts_generator_options, shards, uint32_t, 60, 4);
+FIELD(ts_generator_options, varied, uint32_t, 64, 4);
+FIELD(ts_generator_options, stories_a_call, uint32_t, 68, 4);
 
-SIZE(ts_story, 88);
+SIZE(ts_story, 96);
 FIELD(ts_story, struct_size, size_t, 0, 8);
 FIELD(ts_story, story, const char *, 8, 8);
 FIELD(ts_story, story_size, size_t, 16, 8);
@@ -372,6 +374,7 @@ FIELD(ts_story, source, const char *, 56, 8);
 FIELD(ts_story, seed, uint64_t, 64, 8);
 FIELD(ts_story, index, uint64_t, 72, 8);
 FIELD(ts_story, features, uint64_t, 80, 8);
+FIELD(ts_story, drawn, const char *, 88, 8);
 #endif
 
 /* ---- dataset.h ---- */

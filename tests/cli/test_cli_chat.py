@@ -115,6 +115,10 @@ class ChatCommandTest(unittest.TestCase):
         self.assertEqual(sorted(index for shard in range(3) for index in self.indices(f"s{shard}.jsonl")), list(range(20)))
         self.refused("max_requests", "--count", 20, "--shard", "1/2", "--journal", "bound", "--out", "x.txt", "--max-requests", 9)
         self.assertEqual(self.billed()["requests"], 24)
+        for shard in range(2):  # of calls of three stories, from the second of a call on
+            self.must("--count", 20, "--first", 4, "--seed", 3, "--shard", f"{shard}/2", "--stories-a-call", 3, "--varied", "--journal", f"k{shard}", "--out",
+                      f"t{shard}.jsonl")
+        self.assertEqual(sorted(index for shard in range(2) for index in self.indices(f"t{shard}.jsonl")), list(range(4, 24)))
         for wrong in ("3/3", "1", "1/0", "-1/3", "1/3x"):
             self.refused("--shard", "--count", 20, "--shard", wrong, "--journal", "j", "--out", "x.txt")
 

@@ -220,6 +220,61 @@ class ChatTest(unittest.TestCase):
         with self.assertRaises(TypeError):
             ts.Chat(modle="m")
 
+    def test_several_stories_a_call(self):
+        with ts.Generator(seed=3, chat=self.chat("one")) as generator:
+            generator.write(10, self.folder / "one.jsonl")
+        with ts.Generator(seed=3, chat=self.chat("four"), stories_a_call=4) as generator:
+            self.assertEqual(generator.estimate(10).requests, 3)
+            self.assertEqual(generator.estimate(10).completion_tokens, 3 * 4 * 1024)
+            self.assertEqual([generator.prompt(i) for i in (4, 5, 7)], [generator.prompt(6)] * 3)
+            generator.write(10, self.folder / "stories.jsonl")
+            self.assertEqual(generator.chat_report().requests, 3)
+            self.assertEqual(next(generator).index, 10)  # which was in the third call
+            self.assertEqual(generator.chat_report().requests, 3)
+        one, four = self.records("one.jsonl"), self.records()
+        self.assertEqual([record["index"] for record in four], list(range(10)))
+        for a, b in zip(one, four):
+            self.assertEqual(a["instruction"], b["instruction"])
+            for word in b["instruction"]["words"]:
+                self.assertIn(word, b["story"])
+            self.assertNotIn("+++", b["story"])
+        with ts.Generator(seed=3, chat=self.chat("surplus", faults="surplus"), stories_a_call=4) as generator:
+            generator.write(10, self.folder / "surplus.jsonl")
+        self.assertEqual(self.records("surplus.jsonl"), four)
+        with ts.Generator(seed=3, chat=self.chat("pieces", faults="pieces"), stories_a_call=4) as generator:  # the missing are passed over
+            generator.write(10, self.folder / "pieces.jsonl")
+        self.assertEqual([record["index"] for record in self.records("pieces.jsonl")], [0, 1, 2, 4, 5, 6, 8, 9, 10, 12])
+        self.assertEqual(self.records("pieces.jsonl")[:3], four[:3])
+        for wrong in (0, 65):
+            with self.assertRaises(ts.InvalidArgumentError):
+                ts.Generator(chat=self.chat("wrong"), stories_a_call=wrong)
+
+    def test_shards_take_whole_calls(self):
+        indices = []
+        for shard in range(3):
+            with ts.Generator(seed=3, chat=self.chat(f"journal{shard}"), shard=shard, shards=3, stories_a_call=4, first=2) as generator:
+                generator.write(8, self.folder / f"stories{shard}.jsonl")
+                self.assertEqual(generator.chat_report().requests, 3 if shard == 0 else 2)
+                indices.append([record["index"] for record in self.records(f"stories{shard}.jsonl")])
+                generator.seek(5)
+                indices[-1].append(next(generator).index)
+        self.assertEqual(indices, [[2, 3, 12, 13, 14, 15, 24, 25, 12], [4, 5, 6, 7, 16, 17, 18, 19, 5], [8, 9, 10, 11, 20, 21, 22, 23, 8]])
+
+    def test_what_varies_is_in_the_record(self):
+        with ts.Generator(seed=3, chat=self.chat(), varied=True) as generator:
+            generator.write(20, self.folder / "stories.jsonl")
+            generator.seek(0)
+            stories = [next(generator) for _ in range(20)]
+            prompts = [generator.prompt(i) for i in range(20)]
+        for record, story, prompt in zip(self.records(), stories, prompts):
+            self.assertEqual(set(record["drawn"]), {"length", "style", "topic", "theme", "narrator", "beginning"})
+            self.assertEqual(json.loads(story.json()), record)
+            for value in record["drawn"].values():
+                self.assertIn(value, prompt)
+        self.assertGreater(len({record["drawn"]["topic"] for record in self.records()}), 8)
+        with self.assertRaises(ts.MismatchError):
+            ts.Generator(seed=3, chat=self.chat())
+
     def test_progress_may_ask_for_the_report(self):
         seen = []
         with ts.Generator(chat=self.chat(delay=0.02, in_flight=2)) as generator:

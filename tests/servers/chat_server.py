@@ -43,7 +43,9 @@ LEDGERS = collections.defaultdict(Ledger)
 
 
 def story_of(prompt):
-    """A story that tells which prompt it was written for."""
+    """A story that tells which prompt it was written for; several, if several are asked for."""
+    if "\nStory 2. " in prompt:
+        return "\n+++++\n".join(story_of(part) for part in re.split(r"(?:^|\n)Story \d+\. ", prompt)[1:])
     words = re.findall(r'"([a-z \'-]+)"', prompt)[:3]
     return f"\n\nThere was a story of {', '.join(words)}.\n\nIts number was {hashlib.sha256(prompt.encode()).hexdigest()[:16]}. The end.\n"
 
@@ -198,6 +200,8 @@ FAULTS = {
     "filter400": plain(400, error("filtered", "invalid_request_error", "content_filter")),
     "length": success(lambda story: completion(story[:20], "length")),
     "marker": success(lambda story: completion("<|endoftext|>\n" + story + "<|endoftext|>\nAnother")),
+    "pieces": success(lambda story: completion("+++++\n" + "\n\n ++++++ \n+++\n".join(story.split("\n+++++\n")[:-1]))),  # the last one is missing
+    "surplus": success(lambda story: completion(story + "\n+++++\nAnother.\n<|endoftext|>\nAnd another.")),
     "long": success(lambda story: completion("word " * 200000)),
     "hostile": success(lambda story: completion('"quotes"\n\u2028\u2029\x01\x1b[31m</script>{"event":"result"} ' + story)),
     # H17: a service that repeats the key

@@ -233,12 +233,13 @@ class ts_chat_report(Structure):
 
 class ts_generator_options(Structure):
     _fields_ = [("struct_size", c_size_t), ("seed", c_uint64), ("first", c_uint64), ("vocabulary", c_char_p), ("author", c_uint32),
-                ("features", c_uint32), ("chat", POINTER(ts_chat_options)), ("prompt", c_char_p), ("shard", c_uint32), ("shards", c_uint32)]
+                ("features", c_uint32), ("chat", POINTER(ts_chat_options)), ("prompt", c_char_p), ("shard", c_uint32), ("shards", c_uint32),
+                ("varied", c_uint32), ("stories_a_call", c_uint32)]
 
 
 class ts_story(Structure):
     _fields_ = [("struct_size", c_size_t), ("story", c_char_p), ("story_size", c_size_t), ("words", c_char_p * 3), ("summary", c_char_p),
-                ("source", c_char_p), ("seed", c_uint64), ("index", c_uint64), ("features", c_uint64)]
+                ("source", c_char_p), ("seed", c_uint64), ("index", c_uint64), ("features", c_uint64), ("drawn", c_char_p)]
 
 
 ts_trainer_progress = CFUNCTYPE(c_int32, c_void_p, POINTER(ts_trainer_report))

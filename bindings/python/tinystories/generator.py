@@ -5,7 +5,8 @@ from __future__ import annotations
 import ctypes
 import dataclasses
 import enum
-from typing import Any, Callable, Iterator, List, Optional, Tuple, Union
+import json
+from typing import Any, Callable, Dict, Iterator, List, Optional, Tuple, Union
 
 from . import _c
 from ._handle import (Handle, Path, Progress, callback, fill, integer, interruptible, make, member, options_of, path_bytes, progress_callback, report_of,
@@ -120,7 +121,8 @@ class ChatReport:
 
 @dataclasses.dataclass(frozen=True)
 class Story:
-    """A story and how it came about. `words` are the drawn verb, noun and adjective, as in the vocabulary; paragraphs are divided by an empty line."""
+    """A story and how it came about. `words` are the drawn verb, noun and adjective, as in the vocabulary; paragraphs are divided by an empty line. `drawn`
+    is what else was drawn for a chat service's prompt: {"theme": "being brave", ...}."""
 
     story: str
     words: Tuple[str, str, str]
@@ -129,6 +131,7 @@ class Story:
     seed: int
     index: int
     features: Feature
+    drawn: Dict[str, str] = dataclasses.field(default_factory=dict)
 
     @property
     def feature_names(self) -> List[str]:
@@ -143,6 +146,7 @@ class Story:
         record.words = (ctypes.c_char_p * 3)(*(word.encode() for word in self.words))
         record.summary, record.source = self.summary.encode(), self.source.encode()
         record.seed, record.index, record.features = self.seed, self.index, int(self.features)
+        record.drawn = json.dumps(self.drawn).encode() if self.drawn else b""
         size, capacity = ctypes.c_size_t(), 2 * len(text) + 512
         while True:
             line = ctypes.create_string_buffer(capacity)
@@ -162,19 +166,21 @@ class Generator(Handle):
 
     seed: 0 to 2**64 - 1. first: index of the first story. vocabulary: path of a file that replaces the built-in words (FormatError names file, line and
     word). features: those that may be drawn; None: all. author: "embedded", or "chat", which is the default when `chat` is given: the Chat that writes.
-    prompt: path of a template for the chat author. shard, shards: only stories whose index is `shard` modulo `shards`.
+    prompt: path of a template for the chat author. shard, shards: only stories whose index is `shard` modulo `shards`. varied: the chat author draws a theme,
+    a topic, a style and more too. stories_a_call: that it asks for at a time.
     """
 
     def __init__(self, seed: int = 0, first: int = 0, vocabulary: Optional[Path] = None, features: Optional[int] = None, author: Any = None,
                  runtime: Optional[Runtime] = None, chat: Optional[Chat] = None, prompt: Optional[Path] = None, shard: int = 0,
-                 shards: int = 1) -> None:
+                 shards: int = 1, varied: bool = False, stories_a_call: int = 1) -> None:
         shared, options = runtime_pointer(runtime), options_of(_c.ts_generator_options, _c.library.ts_generator_options_init)
         if author is None:
             author = Author.EMBEDDED if chat is None else Author.CHAT
-        values = {"seed": seed, "first": first, "author": member(Author, author, "author"), "shard": shard, "shards": shards}
+        values = {"seed": seed, "first": first, "author": member(Author, author, "author"), "shard": shard, "shards": shards,
+                  "varied": int(varied), "stories_a_call": stories_a_call}
         if features is not None:
             values["features"] = features
-        fill(options, values, ("seed", "first", "author", "features", "shard", "shards"))
+        fill(options, values, ("seed", "first", "author", "features", "shard", "shards", "varied", "stories_a_call"))
         options.vocabulary = None if vocabulary is None else path_bytes(vocabulary)
         options.prompt = None if prompt is None else path_bytes(prompt)
         if chat is not None:
@@ -190,7 +196,8 @@ class Generator(Handle):
         pointer, story = self._c, report_of(_c.ts_story)
         _c.library.ts_generator_next(pointer, ctypes.byref(story))
         words = tuple(word.decode() for word in story.words)
-        return Story(story.story.decode(), words, story.summary.decode(), story.source.decode(), story.seed, story.index, Feature(story.features))
+        return Story(story.story.decode(), words, story.summary.decode(), story.source.decode(), story.seed, story.index, Feature(story.features),
+                     json.loads(story.drawn or b"{}"))
 
     def seek(self, index: int) -> None:
         """Goes to story `index`; the next one read is it."""
