@@ -78,6 +78,21 @@ typedef struct ts_chat_report {
     double reserved_money;        /* the part of it that is reserved */
 } ts_chat_report;
 
+/* What a call for batches did. */
+typedef struct ts_batch_report {
+    size_t struct_size;
+    uint64_t left;     /* stories that are still wanted after it; 0: ts_generator_write asks for nothing more */
+    uint64_t files;    /* written or submitted */
+    uint64_t requests; /* in them */
+    uint64_t results;  /* read that the journal did not have */
+    uint64_t known;    /* read that it had */
+    uint64_t failed;   /* requests that were not done (expired, refused): they will be asked again */
+    uint64_t foreign;  /* lines that are no results of this journal */
+    uint64_t waiting;  /* batches that the service is at work on */
+    uint64_t done;     /* requests of these that are done, as the service counts */
+    uint64_t total;    /* and of how many */
+} ts_batch_report;
+
 #ifdef __cplusplus
 }
 #endif

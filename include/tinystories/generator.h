@@ -114,6 +114,26 @@ TS_API ts_status ts_generator_estimate(ts_generator *generator, uint64_t count, 
 TS_API ts_status ts_generator_chat_report(ts_generator *generator, ts_chat_report *report);
 
 /*
+ * Batches: requests as files of lines of JSON in OpenAI's form, which a service works off within a day for less money, and `vllm run-batch` at home. A file has
+ * at most 50,000 requests and 200 MB. Results may come in any order, in parts and more than once. The prices of options.chat are to be those of batches.
+ *
+ * Step: one step of having the next `count` stories written by the service's files and batches endpoints. It collects what is there and submits what is
+ * missing, unless the service is still at work on batches of this journal (report.waiting): call it again, a minute later or on another day, until
+ * report.left is 0; then ts_generator_write has all it needs. Nothing but the journal must be kept between: what was submitted the service's own list tells.
+ * NETWORK: the service said no, or did nothing of a whole batch. LIMIT: a bound of options.chat.
+ */
+TS_API ts_status ts_generator_batch_step(ts_generator *generator, uint64_t count, ts_batch_report *report);
+
+/*
+ * The same by hand: writes the requests of the next `count` stories that the journal lacks into the file `path`, and beyond a file's bound into others whose
+ * names have .2, .3 ... before the ending. The journal counts them as sent from then on, of unknown outcome: writing them again means asking again.
+ */
+TS_API ts_status ts_generator_batch_write(ts_generator *generator, uint64_t count, const char *path, ts_batch_report *report);
+
+/* Reads a file of results, or of errors, into the journal. report.left tells what of the next `count` stories is missing then. */
+TS_API ts_status ts_generator_batch_read(ts_generator *generator, uint64_t count, const char *path, ts_batch_report *report);
+
+/*
  * One story as a line of JSON (no newline), as ts_generator_write writes it (`drawn` is put there as it is); NUL-terminated, capacity at least *size + 1, *size set also for
  * BUFFER_TOO_SMALL.
  */

@@ -191,25 +191,89 @@ static ts_status find_story(ts_chat_author *author, uint64_t index, const char *
     return TS_OK;
 }
 
+/* Stories of a range that were looked at, and how many of them can be used. */
+typedef struct tally {
+    uint64_t wanted, seen, usable;
+} tally;
+
+/* Looks at the stories of a range whose calls are answered, and lets it grow by those that cannot be used. */
+static ts_status extend(ts_chat_author *author, ts_story_range *range, tally *t)
+{
+    for (; t->seen < range->count; t->seen++) {
+        const char *story;
+        size_t size;
+        TS_TRY(find_story(author, ts_story_range_at(range, t->seen), &story, &size));
+        t->usable += size > 0;
+    }
+    if (t->usable < t->wanted && range->count - t->usable > t->usable + SPARE_STORIES)
+        return ts_fail(TS_ERROR_LIMIT, "%llu of %llu stories of the chat service cannot be used: they are cut off, filtered, empty or missing",
+                       (unsigned long long)(range->count - t->usable), (unsigned long long)range->count);
+    range->count += t->wanted - TS_MIN(t->usable, t->wanted);
+    return TS_OK;
+}
+
 ts_status ts_chat_author_ask(ts_chat_author *author, ts_story_range *range, ts_progress progress, void *progress_user)
 {
-    uint64_t wanted = range->count, seen = 0, usable = 0;
-    for (;;) {
+    tally t = {.wanted = range->count};
+    do {
         ts_chat_jobs jobs = jobs_of(author, range);
         TS_TRY(ts_chat_run(author->chat, &jobs, progress, progress_user));
-        for (; seen < range->count; seen++) {
-            const char *story;
-            size_t size;
-            TS_TRY(find_story(author, ts_story_range_at(range, seen), &story, &size));
-            usable += size > 0;
-        }
-        if (usable >= wanted)
+        TS_TRY(extend(author, range, &t));
+    } while (t.usable < t.wanted);
+    return TS_OK;
+}
+
+static uint64_t count_unanswered(const ts_chat_author *author, const ts_chat_jobs *jobs)
+{
+    uint64_t count = 0;
+    for (uint64_t i = 0; i < jobs->count; i++)
+        count += ts_chat_answer_of(author->chat, jobs->first + i * jobs->step) == TS_CHAT_NONE;
+    return count;
+}
+
+/* What is left of a range as far as it is answered: it grows by what cannot be used, until something in it is not answered. */
+static ts_status grow_answered(ts_chat_author *author, ts_story_range *range, tally *t, uint64_t *left)
+{
+    for (;;) {
+        ts_chat_jobs jobs = jobs_of(author, range);
+        *left = TS_MIN(count_unanswered(author, &jobs) * range->group, t->wanted);
+        if (*left > 0)
             return TS_OK;
-        if (range->count - usable > usable + SPARE_STORIES)
-            return ts_fail(TS_ERROR_LIMIT, "%llu of %llu stories of the chat service cannot be used: they are cut off, filtered, empty or missing",
-                           (unsigned long long)(range->count - usable), (unsigned long long)range->count);
-        range->count += wanted - usable;
+        TS_TRY(extend(author, range, t));
+        if (t->usable >= t->wanted)
+            return TS_OK;
     }
+}
+
+ts_status ts_chat_author_batch_step(ts_chat_author *author, const ts_story_range *range, ts_batch_report *report)
+{
+    ts_story_range own = *range;
+    tally t = {.wanted = range->count};
+    TS_TRY(grow_answered(author, &own, &t, &report->left));
+    while (report->left > 0 && report->waiting == 0) {
+        ts_chat_jobs jobs = jobs_of(author, &own);
+        TS_TRY(ts_chat_batch_step(author->chat, &jobs, report));
+        TS_TRY(grow_answered(author, &own, &t, &report->left));
+    }
+    return TS_OK;
+}
+
+ts_status ts_chat_author_batch_write(ts_chat_author *author, const ts_story_range *range, const char *path, ts_batch_report *report)
+{
+    ts_story_range own = *range;
+    tally t = {.wanted = range->count};
+    TS_TRY(grow_answered(author, &own, &t, &report->left));
+    ts_chat_jobs jobs = jobs_of(author, &own);
+    return report->left > 0 ? ts_chat_batch_write(author->chat, &jobs, path, report) : TS_OK;
+}
+
+ts_status ts_chat_author_batch_read(ts_chat_author *author, const ts_story_range *range, const char *path, ts_batch_report *report)
+{
+    ts_story_range own = *range;
+    tally t = {.wanted = range->count};
+    ts_chat_jobs jobs = jobs_of(author, range);
+    TS_TRY(ts_chat_batch_read(author->chat, &jobs, path, report));
+    return grow_answered(author, &own, &t, &report->left);
 }
 
 ts_status ts_chat_author_ask_one(ts_chat_author *author, uint64_t index)

@@ -30,6 +30,11 @@ uint64_t ts_story_range_at(const ts_story_range *range, uint64_t i);
  */
 ts_status ts_chat_author_ask(ts_chat_author *author, ts_story_range *range, ts_progress progress, void *progress_user);
 
+/* The same by batches, which end after any number of steps: report->left is 0 once the journal has what the range wants. Each adds to the report. */
+ts_status ts_chat_author_batch_step(ts_chat_author *author, const ts_story_range *range, ts_batch_report *report);
+ts_status ts_chat_author_batch_write(ts_chat_author *author, const ts_story_range *range, const char *path, ts_batch_report *report);
+ts_status ts_chat_author_batch_read(ts_chat_author *author, const ts_story_range *range, const char *path, ts_batch_report *report);
+
 /* Has the call made that brings one story, unless it is in the journal; whether it can be used does not matter. */
 ts_status ts_chat_author_ask_one(ts_chat_author *author, uint64_t index);
 

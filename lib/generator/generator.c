@@ -473,3 +473,42 @@ ts_status ts_generator_chat_report(ts_generator *generator, ts_chat_report *repo
         ts_busy_leave(&generator->busy);
     return status;
 }
+
+static ts_status finish_batch(ts_generator *generator, ts_status status, ts_batch_report *report, const ts_batch_report *own)
+{
+    if (status == TS_OK)
+        status = ts_report_write(report, own, sizeof *own, "ts_batch_report");
+    ts_busy_leave(&generator->busy);
+    return status;
+}
+
+ts_status ts_generator_batch_step(ts_generator *generator, uint64_t count, ts_batch_report *report)
+{
+    ts_batch_report own = {.struct_size = sizeof own};
+    TS_TRY(ts_report_check(report, "ts_batch_report"));
+    TS_TRY(enter_chat(generator, "ts_generator_batch_step"));
+    ts_story_range range = range_of(generator, count);
+    return finish_batch(generator, ts_chat_author_batch_step(generator->chat, &range, &own), report, &own);
+}
+
+ts_status ts_generator_batch_write(ts_generator *generator, uint64_t count, const char *path, ts_batch_report *report)
+{
+    ts_batch_report own = {.struct_size = sizeof own};
+    TS_TRY(ts_report_check(report, "ts_batch_report"));
+    if (!path || strcmp(path, "-") == 0)
+        return ts_fail(TS_ERROR_INVALID_ARGUMENT, "ts_generator_batch_write: the path is %s, expected a file", path ? "'-'" : "NULL");
+    TS_TRY(enter_chat(generator, "ts_generator_batch_write"));
+    ts_story_range range = range_of(generator, count);
+    return finish_batch(generator, ts_chat_author_batch_write(generator->chat, &range, path, &own), report, &own);
+}
+
+ts_status ts_generator_batch_read(ts_generator *generator, uint64_t count, const char *path, ts_batch_report *report)
+{
+    ts_batch_report own = {.struct_size = sizeof own};
+    TS_TRY(ts_report_check(report, "ts_batch_report"));
+    if (!path)
+        return ts_fail(TS_ERROR_INVALID_ARGUMENT, "ts_generator_batch_read: the path is NULL");
+    TS_TRY(enter_chat(generator, "ts_generator_batch_read"));
+    ts_story_range range = range_of(generator, count);
+    return finish_batch(generator, ts_chat_author_batch_read(generator->chat, &range, path, &own), report, &own);
+}

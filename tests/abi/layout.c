@@ -335,6 +335,19 @@ FIELD(ts_chat_report, reserved_tokens, uint64_t, 96, 8);
 FIELD(ts_chat_report, damaged_lines, uint64_t, 104, 8);
 FIELD(ts_chat_report, money, double, 112, 8);
 FIELD(ts_chat_report, reserved_money, double, 120, 8);
+
+SIZE(ts_batch_report, 88);
+FIELD(ts_batch_report, struct_size, size_t, 0, 8);
+FIELD(ts_batch_report, left, uint64_t, 8, 8);
+FIELD(ts_batch_report, files, uint64_t, 16, 8);
+FIELD(ts_batch_report, requests, uint64_t, 24, 8);
+FIELD(ts_batch_report, results, uint64_t, 32, 8);
+FIELD(ts_batch_report, known, uint64_t, 40, 8);
+FIELD(ts_batch_report, failed, uint64_t, 48, 8);
+FIELD(ts_batch_report, foreign, uint64_t, 56, 8);
+FIELD(ts_batch_report, waiting, uint64_t, 64, 8);
+FIELD(ts_batch_report, done, uint64_t, 72, 8);
+FIELD(ts_batch_report, total, uint64_t, 80, 8);
 #endif
 
 /* ---- generator.h ---- */

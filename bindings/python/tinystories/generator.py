@@ -120,6 +120,22 @@ class ChatReport:
 
 
 @dataclasses.dataclass(frozen=True)
+class BatchReport:
+    """What a call for batches did. The fields are those of ts_batch_report."""
+
+    left: int
+    files: int
+    requests: int
+    results: int
+    known: int
+    failed: int
+    foreign: int
+    waiting: int
+    done: int
+    total: int
+
+
+@dataclasses.dataclass(frozen=True)
 class Story:
     """A story and how it came about. `words` are the drawn verb, noun and adjective, as in the vocabulary; paragraphs are divided by an empty line. `drawn`
     is what else was drawn for a chat service's prompt: {"theme": "being brave", ...}."""
@@ -232,6 +248,24 @@ class Generator(Handle):
         report = report_of(_c.ts_chat_report)
         _c.library.ts_generator_chat_report(self._c, ctypes.byref(report))
         return ChatReport._of(report)
+
+    def batch_step(self, count: int) -> BatchReport:
+        """One step of having the next `count` stories written by the service's batch endpoints: collects what is there, submits what is missing. To be
+        called again, a minute later or on another day, until `left` is 0; then write() has all it needs."""
+        return self._batch(_c.library.ts_generator_batch_step, count)
+
+    def batch_write(self, count: int, path: Path) -> BatchReport:
+        """Writes what the next `count` stories lack as OpenAI batch files: `path`, and on with .2, .3 before the ending."""
+        return self._batch(_c.library.ts_generator_batch_write, count, path_bytes(path))
+
+    def batch_read(self, count: int, path: Path) -> BatchReport:
+        """Reads a file of results or errors; `left` tells what of the next `count` stories is missing then."""
+        return self._batch(_c.library.ts_generator_batch_read, count, path_bytes(path))
+
+    def _batch(self, call: Any, count: int, *path: bytes) -> BatchReport:
+        report = report_of(_c.ts_batch_report)
+        call(self._c, integer(count, "count", ctypes.c_uint64), *path, ctypes.byref(report))
+        return BatchReport(**{field.name: getattr(report, field.name) for field in dataclasses.fields(BatchReport)})
 
     def words(self, kind: Any = WordKind.ALL) -> List[str]:
         """The vocabulary: "verbs", "nouns", "adjectives", or "all" for every form of every word that a story may hold."""
