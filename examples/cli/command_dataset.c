@@ -20,7 +20,7 @@ typedef struct generate_values {
     const char *shard;
     uint32_t batch;
     const char *batch_write;
-    cli_paths batch_read;
+    cli_paths batch_read, merge;
     double poll;
     ts_generator_options options;
     cli_chat chat;
@@ -284,7 +284,7 @@ static ts_status choose_author(generate_values *v)
         return cli_chat_begin(&v->common, &v->chat, v->dry != 0);
     }
     CLI_TRY(cli_chat_refuse(&v->common, "--author embedded"));
-    static const char *const others[] = {"--dry-run", "--prompt", "--varied", "--stories-a-call", "--batch", "--batch-write", "--batch-read", "--poll"};
+    static const char *const others[] = {"--dry-run", "--prompt", "--varied", "--stories-a-call", "--batch", "--batch-write", "--batch-read", "--poll", "--merge"};
     for (size_t i = 0; i < CLI_COUNT_OF(others); i++)
         if (cli_given(&v->common, others[i]))
             return cli_usage("%s is for a chat service, but this is --author embedded", others[i]);
@@ -296,6 +296,13 @@ static ts_status run_generate(generate_values *v)
     ts_generator *generator = NULL;
     bool stream = strcmp(v->out, "-") == 0;
     CLI_TRY(ts_generator_new(&generator, v->common.runtime, &v->options));
+    ts_status merged = TS_OK;
+    for (size_t i = 0; i < v->merge.count && merged == TS_OK; i++)
+        merged = ts_generator_merge(generator, v->merge.items[i], NULL);
+    if (merged != TS_OK) {
+        ts_generator_free(generator);
+        return merged;
+    }
     bool files = v->batch_write != NULL || v->batch_read.count > 0;
     ts_status status = v->dry ? show_plan(generator, v) : v->batch ? run_batches(generator, v) : files ? run_batch_files(generator, v) : stream ? print_stories(generator, v) : write_stories(generator, v);
     ts_generator_free(generator);
@@ -332,6 +339,7 @@ static const cli_argument generate_arguments[] = {
     {"--prompt", "FILE", CLI_TEXT, 0, OFFSET(options.prompt), 0, 0, NULL, "template of what the service is asked; its form is told in prompt.txt"},
     {"--varied", NULL, CLI_FLAG, 0, OFFSET(options.varied), 0, 0, NULL, "draw a theme, a topic, a style, a narrator, a first word and a length too"},
     {"--stories-a-call", "N", CLI_UINT32, 0, OFFSET(options.stories_a_call), 1, 64, NULL, "ask for several stories at a time"},
+    {"--merge", "JOURNAL", CLI_PATHS, 0, OFFSET(merge), 0, 0, NULL, "first take the replies of other shards' journals into this one"},
     {"--batch", NULL, CLI_FLAG, 0, OFFSET(batch), 0, 0, NULL, "by the service's batch endpoints: submit, wait, collect; may be stopped and run again"},
     {"--poll", "SECONDS", CLI_DOUBLE, 0, OFFSET(poll), 0, 86400, NULL, "between two looks at the batches; 0: do not wait"},
     {"--batch-write", "FILE", CLI_TEXT, 0, OFFSET(batch_write), 0, 0, NULL, "write the requests as OpenAI batch files, and no stories"},

@@ -114,6 +114,12 @@ TS_API ts_status ts_generator_estimate(ts_generator *generator, uint64_t count, 
 TS_API ts_status ts_generator_chat_report(ts_generator *generator, ts_chat_report *report);
 
 /*
+ * Takes the replies of another shard's journal that this one lacks, with what they cost; *taken (may be NULL) becomes their number. What has no reply there
+ * stays there alone. A second time takes nothing. IO: there is no such journal; else what ts_generator_new says of journals.
+ */
+TS_API ts_status ts_generator_merge(ts_generator *generator, const char *journal, uint64_t *taken);
+
+/*
  * Batches: requests as files of lines of JSON in OpenAI's form, which a service works off within a day for less money, and `vllm run-batch` at home. A file has
  * at most 50,000 requests and 200 MB. Results may come in any order, in parts and more than once. The prices of options.chat are to be those of batches.
  *

@@ -51,6 +51,9 @@ ts_status ts_chat_batch_write(ts_chat *chat, const ts_chat_jobs *jobs, const cha
 ts_status ts_chat_batch_read(ts_chat *chat, const ts_chat_jobs *jobs, const char *path, ts_batch_report *report);
 ts_status ts_chat_batch_step(ts_chat *chat, const ts_chat_jobs *jobs, ts_batch_report *report);
 
+/* Takes the answers of another journal of the same configuration that this one lacks, with what they cost; *taken becomes their number. */
+ts_status ts_chat_merge(ts_chat *chat, const char *path, uint64_t *taken);
+
 ts_chat_answer ts_chat_answer_of(const ts_chat *chat, uint64_t job);
 /* Appends the text of a job that has one, without white space at its ends. */
 ts_status ts_chat_text(ts_chat *chat, uint64_t job, ts_bytes *text);

@@ -47,6 +47,12 @@ ts_status ts_chat_batch_step(ts_chat *chat, const ts_chat_jobs *jobs, ts_batch_r
     return absent();
 }
 
+ts_status ts_chat_merge(ts_chat *chat, const char *path, uint64_t *taken)
+{
+    (void)chat, (void)path, (void)taken;
+    return absent();
+}
+
 ts_chat_answer ts_chat_answer_of(const ts_chat *chat, uint64_t job)
 {
     (void)chat, (void)job;

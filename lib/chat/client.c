@@ -179,6 +179,11 @@ ts_status ts_chat_text(ts_chat *chat, uint64_t job, ts_bytes *text)
     return ts_bytes_add(text, trimmed, size);
 }
 
+ts_status ts_chat_merge(ts_chat *chat, const char *path, uint64_t *taken)
+{
+    return ts_journal_merge_from(&chat->journal, path, taken);
+}
+
 void ts_chat_totals(const ts_chat *chat, ts_chat_report *report)
 {
     *report = chat->journal.totals;

@@ -276,6 +276,11 @@ ts_status ts_chat_author_batch_read(ts_chat_author *author, const ts_story_range
     return grow_answered(author, &own, &t, &report->left);
 }
 
+ts_status ts_chat_author_merge(ts_chat_author *author, const char *path, uint64_t *taken)
+{
+    return ts_chat_merge(author->chat, path, taken);
+}
+
 ts_status ts_chat_author_ask_one(ts_chat_author *author, uint64_t index)
 {
     ts_story_range one = {.first = index, .count = 1, .step = 1, .group = author->group};

@@ -35,6 +35,8 @@ ts_status ts_chat_author_batch_step(ts_chat_author *author, const ts_story_range
 ts_status ts_chat_author_batch_write(ts_chat_author *author, const ts_story_range *range, const char *path, ts_batch_report *report);
 ts_status ts_chat_author_batch_read(ts_chat_author *author, const ts_story_range *range, const char *path, ts_batch_report *report);
 
+ts_status ts_chat_author_merge(ts_chat_author *author, const char *path, uint64_t *taken);
+
 /* Has the call made that brings one story, unless it is in the journal; whether it can be used does not matter. */
 ts_status ts_chat_author_ask_one(ts_chat_author *author, uint64_t index);
 

@@ -512,3 +512,16 @@ ts_status ts_generator_batch_read(ts_generator *generator, uint64_t count, const
     ts_story_range range = range_of(generator, count);
     return finish_batch(generator, ts_chat_author_batch_read(generator->chat, &range, path, &own), report, &own);
 }
+
+ts_status ts_generator_merge(ts_generator *generator, const char *journal, uint64_t *taken)
+{
+    uint64_t own = 0;
+    if (!journal)
+        return ts_fail(TS_ERROR_INVALID_ARGUMENT, "ts_generator_merge: the journal is NULL");
+    TS_TRY(enter_chat(generator, "ts_generator_merge"));
+    ts_status status = ts_chat_author_merge(generator->chat, journal, &own);
+    if (taken)
+        *taken = own;
+    ts_busy_leave(&generator->busy);
+    return status;
+}

@@ -113,6 +113,8 @@ class ChatCommandTest(unittest.TestCase):
             told = json.loads(self.must("--count", 20, "--seed", 3, "--shard", f"{shard}/3", "--journal", f"j{shard}", "--out", f"s{shard}.jsonl", "--json"))
             self.assertEqual(told["stories"], [7, 7, 6][shard])
         self.assertEqual(sorted(index for shard in range(3) for index in self.indices(f"s{shard}.jsonl")), list(range(20)))
+        self.must("--count", 20, "--seed", 3, "--journal", "all", "--merge", "j0", "j1", "j2", "--out", "all.jsonl")
+        self.assertEqual((self.indices("all.jsonl"), self.billed()["requests"]), (list(range(20)), 20))
         self.refused("max_requests", "--count", 20, "--shard", "1/2", "--journal", "bound", "--out", "x.txt", "--max-requests", 9)
         self.assertEqual(self.billed()["requests"], 24)
         for shard in range(2):  # of calls of three stories, from the second of a call on

@@ -141,6 +141,23 @@ class ChatTest(unittest.TestCase):
                 generator.write(5, self.folder / f"stories{shard}.jsonl")
         with ts.Generator(seed=3, chat=self.chat("whole")) as generator:
             generator.write(15, self.folder / "stories.jsonl")
+        with ts.Generator(seed=3, chat=self.chat("merged")) as generator:
+            requests = self.server.ledger(self.ledger)["requests"]
+            self.assertEqual([generator.merge(self.folder / f"journal{shard}") for shard in (0, 1, 2, 1)], [5, 5, 5, 0])
+            generator.write(15, self.folder / "merged.jsonl")
+            report = generator.chat_report()
+            self.assertEqual((report.answered, report.requests, report.prompt_tokens), (15, 15, 1500))
+            self.assertEqual(self.server.ledger(self.ledger)["requests"], requests)
+            self.assertEqual(self.records("merged.jsonl"), self.records())
+            with self.assertRaises(ts.InputOutputError):
+                generator.merge(self.folder / "missing")
+            self.assertFalse((self.folder / "missing").exists())
+            with self.assertRaises(ts.BusyError):
+                generator.merge(self.folder / "merged")
+            with ts.Generator(seed=4, chat=self.chat("another")) as other:
+                next(other)
+            with self.assertRaises(ts.MismatchError):
+                generator.merge(self.folder / "another")
         parts = [record for shard in range(3) for record in self.records(f"stories{shard}.jsonl")]
         self.assertEqual(sorted(parts, key=lambda record: record["index"]), self.records())
 

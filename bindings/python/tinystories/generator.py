@@ -249,6 +249,12 @@ class Generator(Handle):
         _c.library.ts_generator_chat_report(self._c, ctypes.byref(report))
         return ChatReport._of(report)
 
+    def merge(self, journal: Path) -> int:
+        """Takes the replies of another shard's journal that this one lacks; gives their number."""
+        taken = ctypes.c_uint64()
+        _c.library.ts_generator_merge(self._c, path_bytes(journal), ctypes.byref(taken))
+        return taken.value
+
     def batch_step(self, count: int) -> BatchReport:
         """One step of having the next `count` stories written by the service's batch endpoints: collects what is there, submits what is missing. To be
         called again, a minute later or on another day, until `left` is 0; then write() has all it needs."""
