@@ -36,6 +36,7 @@ typedef struct http {
     size_t authorization_size, key_size;
     CURLM *multi;
     slot *slots; /* options.slots, and one for calls */
+    int active;  /* slots in the multi handle */
     pid_t owner;
 } http;
 
@@ -263,6 +264,7 @@ static ts_status start_slot(slot *s, CURLcode code)
     if (added != CURLM_OK)
         return ts_fail(TS_ERROR_OUT_OF_MEMORY, "libcurl could not start a request: %s", code ? curl_easy_strerror(code) : curl_multi_strerror(added));
     s->active = true;
+    s->http->active++;
     return TS_OK;
 }
 
@@ -284,7 +286,7 @@ static ts_status http_wait(void *user, double seconds)
         return ts_fail(TS_ERROR_UNSUPPORTED, "a chat service that was opened in another process, before a fork, cannot be used");
     guard_pipes(&guard);
     CURLMcode code = curl_multi_perform(h->multi, &running);
-    if (code == CURLM_OK && seconds > 0)
+    if (code == CURLM_OK && seconds > 0 && running >= h->active) /* else something has ended already */
         code = curl_multi_poll(h->multi, NULL, 0, (int)(TS_MIN(seconds, LONGEST_POLL) * 1000) + 1, &events);
     if (code == CURLM_OK && events > 0)
         code = curl_multi_perform(h->multi, &running);
@@ -293,6 +295,15 @@ static ts_status http_wait(void *user, double seconds)
 }
 
 /* ---- replies ---- */
+
+/* Takes a slot's handle out of the multi handle, if it is in it. */
+static void leave(slot *s)
+{
+    if (s->active)
+        curl_multi_remove_handle(s->http->multi, s->easy);
+    s->http->active -= s->active;
+    s->active = false;
+}
 
 static ts_http_end end_of(const slot *s, CURLcode code)
 {
@@ -322,8 +333,7 @@ static bool http_take(void *user, ts_http_reply *reply)
         CURLcode code = message->data.result;
         if (message->msg != CURLMSG_DONE || curl_easy_getinfo(message->easy_handle, CURLINFO_PRIVATE, &s) != CURLE_OK)
             continue;
-        curl_multi_remove_handle(h->multi, s->easy);
-        s->active = false;
+        leave(s);
         *reply = (ts_http_reply){.slot = (size_t)(s - h->slots), .end = end_of(s, code), .events = s->events, .limits = s->limits};
         curl_easy_getinfo(s->easy, CURLINFO_RESPONSE_CODE, &reply->code);
         if (h->key) {
@@ -378,14 +388,12 @@ static ts_status http_call(void *user, const ts_http_request *request, ts_http_r
         status = http_wait(h, LONGEST_POLL);
         come = status == TS_OK && http_take(h, reply);
     }
-    if (s->active)
-        curl_multi_remove_handle(h->multi, s->easy);
+    leave(s);
     if (status == TS_OK && reply->end == TS_HTTP_REPLIED && takes_lines(s)) {
         status = give_lines(s, true);
         reply->body = "";
         reply->size = 0;
     }
-    s->active = false;
     s->request = NULL;
     curl_mime_free(s->form);
     s->form = NULL;
@@ -394,11 +402,7 @@ static ts_status http_call(void *user, const ts_http_request *request, ts_http_r
 
 static void http_cancel(void *user, size_t number)
 {
-    http *h = user;
-    slot *s = &h->slots[number];
-    if (s->active)
-        curl_multi_remove_handle(h->multi, s->easy);
-    s->active = false;
+    leave(&((http *)user)->slots[number]);
 }
 
 static double http_now(void *user)
