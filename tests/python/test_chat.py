@@ -469,7 +469,7 @@ class ChatTest(unittest.TestCase):
         return report, killed
 
     def test_kills_against_a_service_that_honours_keys(self):
-        report, killed = self.kill_again_and_again(20, 400, 8, "503,ok,reset,429,ok")
+        report, killed = self.kill_again_and_again(30, 400, 8, "503,ok,reset,429,ok")
         ledger = self.server.ledger(self.ledger)
         self.assertEqual(ledger["billed"], ledger["distinct"])
         self.assertEqual(ledger["billed"], 400)
