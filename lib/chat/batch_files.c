@@ -86,7 +86,7 @@ void ts_batch_part_free(ts_batch_part *part, ts_runtime *runtime)
 {
     ts_release(runtime, part->path);
     ts_release(runtime, part->jobs);
-    *part = (ts_batch_part){NULL};
+    *part = (ts_batch_part){.path = NULL};
 }
 
 ts_status ts_batch_part_note(const ts_batch_part *part, ts_chat *chat, const ts_chat_jobs *jobs, bool sent)
@@ -252,7 +252,7 @@ static ts_status number_path(ts_bytes *path, const char *whole, uint64_t number)
 ts_status ts_chat_batch_write(ts_chat *chat, const ts_chat_jobs *jobs, const char *path, ts_batch_report *report)
 {
     ts_bytes name = {.runtime = chat->runtime};
-    ts_batch_part part = {NULL};
+    ts_batch_part part = {.path = NULL};
     uint64_t next = 0;
     ts_status status = ts_chat_jobs_check(jobs);
     for (bool more = true; status == TS_OK && more;) {

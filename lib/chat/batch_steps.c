@@ -210,7 +210,7 @@ static ts_status create(const ts_batch_part *part, ts_chat *chat, const ts_chat_
 static ts_status submit(ts_chat *chat, const ts_chat_jobs *jobs, ts_batch_report *report, ts_bytes *url)
 {
     ts_bytes path = {.runtime = chat->runtime};
-    ts_batch_part part = {NULL};
+    ts_batch_part part = {.path = NULL};
     uint64_t next = 0;
     ts_status status = ts_bytes_format(&path, "%s.batch.jsonl", chat->journal_path);
     for (bool more = true; status == TS_OK && more;) {
@@ -266,7 +266,7 @@ static ts_status step(ts_chat *chat, const ts_chat_jobs *jobs, ts_batch_report *
 
 ts_status ts_chat_batch_step(ts_chat *chat, const ts_chat_jobs *jobs, ts_batch_report *report)
 {
-    batch_list list = {NULL, 0, 0};
+    batch_list list = {.all = NULL};
     ts_bytes url = {.runtime = chat->runtime};
     TS_TRY(ts_chat_jobs_check(jobs));
     if (count_left(chat, jobs) == 0)

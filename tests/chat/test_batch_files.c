@@ -277,10 +277,76 @@ static ts_status write_and_collect(ts_runtime *own, void *user)
     return status;
 }
 
+/* Another journal of the same configuration, with a result of job 4. */
+static void make_shard(const char *path)
+{
+    ts_chat *chat = fresh();
+    ts_batch_report report = {0};
+    char line[300];
+    assert_ok(ts_chat_batch_write(chat, &ten, in_work("requests.jsonl"), &report));
+    ts_batch_reader reader = {.chat = chat, .jobs = &ten, .use = TS_BATCH_ALL, .report = &report};
+    snprintf(line, sizeof line, "{\"custom_id\": \"%s-4\", \"response\": {\"status_code\": 200, \"body\": {\"choices\": [{\"finish_reason\": \"stop\", \"message\": "
+                                "{\"content\": \"A \\\"dog\\\".\"}}]}}}", endpoint.run);
+    assert_ok(ts_batch_read_line(&reader, line, strlen(line)));
+    assert_ok(ts_journal_sync(&chat->journal));
+    ts_chat_close(chat);
+    assert_int_equal(rename(in_work("journal"), path), 0);
+}
+
+static ts_status merge(ts_runtime *own, void *user)
+{
+    ts_chat *chat;
+    uint64_t taken = 0;
+    unlink(in_work("journal"));
+    TS_TRY(open_on(&chat, own));
+    ts_status status = ts_chat_merge(chat, user, &taken);
+    if (status == TS_OK) {
+        ts_bytes text = {.runtime = own};
+        ts_chat_report totals;
+        ts_chat_totals(chat, &totals);
+        assert_int_equal(taken, 1);
+        assert_int_equal(totals.unknown, 0); /* what has no result stays where it was sent */
+        assert_int_equal(totals.requests, 1);
+        status = ts_chat_text(chat, 4, &text);
+        assert_true(status != TS_OK || strcmp(text.data, "A \"dog\".") == 0);
+        ts_bytes_free(&text);
+    }
+    ts_chat_close(chat);
+    return status;
+}
+
+/* Whatever byte of the other journal is wrong, its results are taken or not, and nothing else happens. */
+static void damaged_journals_are_merged_as_far_as_they_go(void **state)
+{
+    (void)state;
+    char shard[300], part[300];
+    size_t size;
+    snprintf(shard, sizeof shard, "%s", in_work("shard"));
+    snprintf(part, sizeof part, "%s", in_work("part"));
+    make_shard(shard);
+    assert_ok(merge(runtime, shard));
+    char *file = read_file(shard, &size);
+    for (size_t at = 0; at < size; at += 13) {
+        ts_chat *chat = fresh();
+        uint64_t taken = 0;
+        file[at] ^= 4;
+        put_file("part", file, size);
+        file[at] ^= 4;
+        ts_status status = ts_chat_merge(chat, part, &taken);
+        assert_true(status == TS_OK ? taken <= 1 : status == TS_ERROR_FORMAT && taken == 0);
+        ts_chat_close(chat);
+    }
+    free(file);
+}
+
 static void memory_may_fail(void **state)
 {
     (void)state;
+    char shard[300];
     assert_true(sweep_memory_alone(write_and_collect, NULL) > 20);
+    snprintf(shard, sizeof shard, "%s", in_work("shard"));
+    make_shard(shard);
+    assert_true(sweep_memory_alone(merge, shard) > 10);
 }
 
 int main(void)
@@ -291,6 +357,7 @@ int main(void)
         cmocka_unit_test(what_results_say),
         cmocka_unit_test(a_service_may_answer_anything),
         cmocka_unit_test(refusals_take_the_intents_back),
+        cmocka_unit_test(damaged_journals_are_merged_as_far_as_they_go),
         cmocka_unit_test(memory_may_fail),
     };
     return cmocka_run_group_tests(tests, set_up, tear_down);
