@@ -106,6 +106,7 @@ ts_status cli_chat_failed(const char *reason, const cli_chat *chat, const ts_cha
         snprintf(money, sizeof money, ", %.6g of money", r->money);
     if (r->unknown > 0)
         snprintf(unknown, sizeof unknown, ", %llu requests of unknown outcome", (unsigned long long)r->unknown);
-    return cli_fail("%s; %s has %llu replies, %llu tokens%s%s: the same command goes on", reason, chat->options.journal, (unsigned long long)(r->answered + r->cut + r->filtered + r->invalid),
+    return cli_fail("%s; %s has %llu replies, %llu tokens%s%s: the same command goes on", reason, chat->options.journal,
+                    (unsigned long long)(r->answered + r->cut + r->filtered + r->invalid),
                     (unsigned long long)(r->prompt_tokens + r->completion_tokens), money, unknown);
 }

@@ -152,7 +152,8 @@ static ts_status write_stories(ts_generator *generator, const generate_values *v
 static ts_status show_plan(ts_generator *generator, const generate_values *v)
 {
     ts_chat_report report = {.struct_size = sizeof report};
-    uint64_t group = v->options.stories_a_call, calls = (v->count - 1) / group + 1, shown = calls < PROMPTS_SHOWN ? calls : PROMPTS_SHOWN;
+    uint64_t group = v->options.stories_a_call, calls = (v->count - 1) / group + 1;
+    uint64_t shown = calls < PROMPTS_SHOWN ? calls : PROMPTS_SHOWN;
     char *text = malloc(MOST_PROMPT);
     size_t size = 0;
     cli_output o = cli_output_start(&v->common);
@@ -304,7 +305,11 @@ static ts_status run_generate(generate_values *v)
         return merged;
     }
     bool files = v->batch_write != NULL || v->batch_read.count > 0;
-    ts_status status = v->dry ? show_plan(generator, v) : v->batch ? run_batches(generator, v) : files ? run_batch_files(generator, v) : stream ? print_stories(generator, v) : write_stories(generator, v);
+    ts_status status = v->dry     ? show_plan(generator, v)
+                       : v->batch ? run_batches(generator, v)
+                       : files    ? run_batch_files(generator, v)
+                       : stream   ? print_stories(generator, v)
+                                  : write_stories(generator, v);
     ts_generator_free(generator);
     return status;
 }
