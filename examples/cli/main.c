@@ -195,7 +195,7 @@ static ts_status run(int count, char **arguments)
 int main(int count, char **arguments)
 {
     ts_status status = run(count - 1, arguments + 1);
-    if (status == TS_ERROR_CANCELLED && cli_interrupted())
+    if (status == TS_ERROR_CANCELLED && cli_interrupted() > 0)
         cli_fail("interrupted, nothing was written");
     if ((fflush(stdout) != 0 || ferror(stdout)) && status == TS_OK)
         status = cli_fail("standard output cannot be written: %s", strerror(errno));

@@ -26,7 +26,7 @@ void ts_chat_stop(ts_chat *chat, ts_status status, const char *detail)
 static void stop_job(ts_chat *chat, const slot *s, const char *what)
 {
     char detail[TS_CHAT_DETAIL_SIZE];
-    snprintf(detail, sizeof detail, "story %llu: %s: %s", (unsigned long long)s->job, what, chat->completion.detail);
+    snprintf(detail, sizeof detail, "request %llu: %s: %s", (unsigned long long)s->job, what, chat->completion.detail);
     ts_chat_stop(chat, TS_ERROR_NETWORK, detail);
 }
 

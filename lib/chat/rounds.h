@@ -30,7 +30,7 @@ typedef struct slot {
 struct ts_chat {
     ts_runtime *runtime;
     ts_chat_options options;
-    char *model, *extra;
+    char *model, *extra, *base_url, *journal_path;
     ts_transport transport;
     ts_journal journal;
     ts_prices prices;
