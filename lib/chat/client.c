@@ -186,7 +186,7 @@ ts_status ts_chat_estimate(ts_chat *chat, const ts_chat_jobs *jobs, ts_chat_repo
     TS_TRY(check_jobs(jobs));
     for (uint64_t i = 0; i < jobs->count; i++) {
         uint64_t job = jobs->first + i * jobs->step;
-        if (ts_journal_job(&chat->journal, job).state == TS_JOB_DONE)
+        if (ts_journal_job(&chat->journal, job).state == TS_JOB_DONE || (jobs->wanted && !jobs->wanted(jobs->user, job)))
             continue;
         chat->prompt.size = 0;
         TS_TRY(jobs->prompt(jobs->user, job, &chat->prompt));

@@ -138,58 +138,24 @@ static bool has_headings(const char *text, size_t size)
     return false;
 }
 
-/* ---- the template's parts ---- */
+/* ---- the template ---- */
 
-typedef enum part_kind { PART_TEXT, PART_PLACEHOLDER, PART_OPEN, PART_CLOSE, PART_BAD } part_kind;
-
-/* The next part at `at`: text up to a brace or bracket (a doubled one is text), or what stands in braces. Gives the bytes that it takes. */
-static size_t next_part(const char *text, size_t size, size_t at, part_kind *kind, const char **content, size_t *length)
+static bool known_placeholder(void *user, const char *name, size_t size)
 {
-    char c = text[at];
-    *content = text + at;
-    *length = 1;
-    if (!strchr("{}[]", c) || c == 0) {
-        while (at + *length < size && (!strchr("{}[]", text[at + *length]) || text[at + *length] == 0))
-            ++*length;
-        *kind = PART_TEXT;
-        return *length;
-    }
-    if (at + 1 < size && text[at + 1] == c) {
-        *kind = PART_TEXT;
-        return 2;
-    }
-    const char *close = c == '{' ? memchr(text + at, '}', size - at) : NULL;
-    *kind = c == '[' ? PART_OPEN : c == ']' ? PART_CLOSE : close ? PART_PLACEHOLDER : PART_BAD;
-    if (!close)
-        return 1;
-    *content = text + at + 1;
-    *length = (size_t)(close - *content);
-    return *length + 2;
+    for (size_t i = 0; i < TS_COUNT_OF(word_names); i++)
+        if (is(name, size, word_names[i]))
+            return true;
+    return is(name, size, "features") || find_list(user, name, size) != NULL;
 }
 
-static ts_status check_template(const ts_prompt *prompt, const char *name)
+static ts_status check_template(ts_prompt *prompt, const char *name)
 {
-    const char *text = prompt->template, *content;
-    size_t depth = 0, length;
-    part_kind kind;
-    for (size_t at = 0; at < prompt->template_size;) {
-        at += next_part(text, prompt->template_size, at, &kind, &content, &length);
-        if (kind == PART_BAD || (kind == PART_OPEN && depth++ > 0) || (kind == PART_CLOSE && depth-- == 0))
-            return ts_fail(TS_ERROR_FORMAT, "%s: the prompt's brackets do not fit together near '%.20s'", name, content);
-        if (kind != PART_PLACEHOLDER || is(content, length, "features"))
-            continue;
-        bool known = find_list(prompt, content, length) != NULL;
-        for (size_t i = 0; i < TS_COUNT_OF(word_names); i++)
-            known = known || is(content, length, word_names[i]);
-        if (!known)
-            return ts_fail(TS_ERROR_FORMAT,
-                           "%s: the prompt has the placeholder {%.*s}, expected verb, noun, adjective, features or a list of the file", name,
-                           (int)TS_MIN(length, (size_t)60), content);
-    }
-    return depth == 0 ? TS_OK : ts_fail(TS_ERROR_FORMAT, "%s: the prompt's '[' is not closed", name);
+    ts_template_names names = {
+        .user = prompt, .known = known_placeholder, .expected = "verb, noun, adjective, features or a list of the file"};
+    return ts_template_check(prompt->template, prompt->template_size, name, &names);
 }
 
-static ts_status check_lists(const ts_prompt *prompt, const char *name)
+static ts_status check_lists(ts_prompt *prompt, const char *name)
 {
     for (size_t i = 0; i < prompt->list_count; i++)
         if (prompt->lists[i].count == 0)
@@ -197,8 +163,8 @@ static ts_status check_lists(const ts_prompt *prompt, const char *name)
                            prompt->lists[i].name);
     if (prompt->template_size == 0)
         return ts_fail(TS_ERROR_FORMAT, "%s: there is no prompt", name);
-    if (!ts_utf8_valid(prompt->template, prompt->template_size))
-        return ts_fail(TS_ERROR_FORMAT, "%s: the prompt is not UTF-8", name);
+    if (!ts_utf8_valid(prompt->template, prompt->template_size) || memchr(prompt->template, 0, prompt->template_size))
+        return ts_fail(TS_ERROR_FORMAT, "%s: the prompt is not UTF-8, or has a NUL in it", name);
     return check_template(prompt, name);
 }
 
@@ -245,15 +211,21 @@ static const ts_prompt_entry *draw_entry(const ts_prompt *prompt, const ts_promp
     return &prompt->entries[list->first + ts_random_below(&random, list->count)];
 }
 
-static ts_status add_features(const ts_prompt *prompt, const ts_drawn *drawn, uint64_t seed, uint64_t index, ts_bytes *out)
+typedef struct writing {
+    const ts_prompt *prompt;
+    const ts_drawn *drawn;
+    uint64_t seed, index;
+} writing;
+
+static ts_status add_features(const writing *w, ts_bytes *out)
 {
     const char *divider = "";
     for (uint32_t i = 0; i < TS_FEATURE_COUNT; i++) {
         const char *name = ts_feature_name(1u << i);
-        const ts_prompt_list *list = find_list(prompt, name, strlen(name));
-        if (!(drawn->features >> i & 1) || !list)
+        const ts_prompt_list *list = find_list(w->prompt, name, strlen(name));
+        if (!(w->drawn->features >> i & 1) || !list)
             continue;
-        const ts_prompt_entry *entry = draw_entry(prompt, list, seed, index);
+        const ts_prompt_entry *entry = draw_entry(w->prompt, list, w->seed, w->index);
         TS_TRY(ts_bytes_add(out, divider, strlen(divider)));
         TS_TRY(ts_bytes_add(out, entry->text, entry->size));
         divider = "; ";
@@ -261,40 +233,21 @@ static ts_status add_features(const ts_prompt *prompt, const ts_drawn *drawn, ui
     return TS_OK;
 }
 
-static ts_status add_placeholder(const ts_prompt *prompt, const ts_drawn *drawn, uint64_t seed, uint64_t index, const char *name, size_t size,
-                                 ts_bytes *out)
+static ts_status say_placeholder(void *user, const char *name, size_t size, ts_bytes *out)
 {
+    const writing *w = user;
     for (size_t i = 0; i < TS_COUNT_OF(word_names); i++)
         if (is(name, size, word_names[i]))
-            return ts_bytes_add(out, drawn->words[i]->base, strlen(drawn->words[i]->base));
+            return ts_bytes_add(out, w->drawn->words[i]->base, strlen(w->drawn->words[i]->base));
     if (is(name, size, "features"))
-        return add_features(prompt, drawn, seed, index, out);
-    const ts_prompt_entry *entry = draw_entry(prompt, find_list(prompt, name, size), seed, index);
+        return add_features(w, out);
+    const ts_prompt_entry *entry = draw_entry(w->prompt, find_list(w->prompt, name, size), w->seed, w->index);
     return ts_bytes_add(out, entry->text, entry->size);
 }
 
 ts_status ts_prompt_write(const ts_prompt *prompt, const ts_drawn *drawn, uint64_t seed, uint64_t index, ts_bytes *out)
 {
-    const char *content;
-    size_t length, opened = 0;
-    bool empty = false; /* something in these brackets has nothing to say */
-    part_kind kind;
-    for (size_t at = 0; at < prompt->template_size;) {
-        at += next_part(prompt->template, prompt->template_size, at, &kind, &content, &length);
-        size_t before = out->size;
-        if (kind == PART_TEXT)
-            TS_TRY(ts_bytes_add(out, content, length));
-        if (kind == PART_PLACEHOLDER)
-            TS_TRY(add_placeholder(prompt, drawn, seed, index, content, length, out));
-        empty = empty || (kind == PART_PLACEHOLDER && out->size == before);
-        if (kind == PART_OPEN)
-            opened = out->size;
-        if (kind == PART_CLOSE && empty)
-            out->size = opened;
-        if (kind == PART_OPEN || kind == PART_CLOSE)
-            empty = false;
-    }
-    while (out->size > 0 && strchr(" \t\r\n", out->data[out->size - 1])) /* before brackets that were left out */
-        out->size--;
-    return ts_bytes_add(out, "", 0); /* with a NUL behind what is left */
+    writing w = {prompt, drawn, seed, index};
+    ts_template_names names = {.user = &w, .say = say_placeholder};
+    return ts_template_write(prompt->template, prompt->template_size, &names, out);
 }
