@@ -6,6 +6,8 @@
 
 #include "cli.h"
 
+enum { PROMPTS_SHOWN = 3, MOST_PROMPT = 4 << 20 };
+
 /* ---- generate ---- */
 
 typedef struct generate_values {
@@ -13,8 +15,10 @@ typedef struct generate_values {
     uint64_t count;
     const char *out;
     cli_paths features;
-    uint32_t format;
+    uint32_t format, dry;
+    const char *shard;
     ts_generator_options options;
+    cli_chat chat;
 } generate_values;
 
 static const char *format_name(size_t index)
@@ -23,10 +27,17 @@ static const char *format_name(size_t index)
     return index < CLI_COUNT_OF(names) ? names[index] : NULL;
 }
 
+static const char *author_name(size_t index)
+{
+    static const char *const names[] = {"embedded", "chat"}; /* in the order of TS_AUTHOR_ */
+    return index < CLI_COUNT_OF(names) ? names[index] : NULL;
+}
+
 static void generate_defaults(void *values)
 {
     generate_values *v = values;
     v->count = 1000;
+    cli_chat_defaults(&v->chat);
     ts_generator_options_init(&v->options, sizeof v->options);
 }
 
@@ -70,35 +81,148 @@ static ts_status print_stories(ts_generator *generator, const generate_values *v
     return status;
 }
 
+typedef struct chat_progress {
+    cli_progress progress; /* first: it is one */
+    ts_generator *generator;
+} chat_progress;
+
+/* The first story of the shard that is not before --first. */
+static uint64_t first_of(const generate_values *v)
+{
+    uint64_t shards = v->options.shards;
+    return v->options.first + (v->options.shard + shards - v->options.first % shards) % shards;
+}
+
+/* The running total stands in the line too; the generator answers that within its own callback. */
+static int32_t tell_chat(void *user, uint64_t done, uint64_t total)
+{
+    chat_progress *c = user;
+    ts_chat_report report = {.struct_size = sizeof report};
+    if (!cli_progress_due(&c->progress) || ts_generator_chat_report(c->generator, &report) != TS_OK)
+        return cli_interrupted();
+    cli_progress_line(&c->progress, "asking: %llu of %llu stories, %llu requests, %llu tokens, money %.4g%s", (unsigned long long)done,
+                      (unsigned long long)total, (unsigned long long)report.requests,
+                      (unsigned long long)(report.prompt_tokens + report.completion_tokens), report.money,
+                      cli_interrupted() > 0 ? "; waiting for what is in flight" : "");
+    return cli_interrupted();
+}
+
 static ts_status write_stories(ts_generator *generator, const generate_values *v)
 {
-    cli_progress progress;
-    cli_progress_start(&progress, &v->common, "writing", "stories");
-    ts_status status = ts_generator_write(generator, v->count, v->out, cli_progress_tell, &progress);
-    cli_progress_end(&progress);
-    if (status != TS_OK)
+    chat_progress c = {.generator = generator};
+    ts_chat_report report = {.struct_size = sizeof report};
+    bool chat = v->options.author == TS_AUTHOR_CHAT;
+    (chat ? cli_chat_progress_start : cli_progress_start)(&c.progress, &v->common, "writing", "stories");
+    ts_status status = ts_generator_write(generator, v->count, v->out, chat ? tell_chat : cli_progress_tell, &c);
+    cli_progress_end(&c.progress);
+    if (status != TS_OK && !chat)
         return status;
+    if (chat) {
+        char detail[512];
+        snprintf(detail, sizeof detail, "%s", ts_error_detail());
+        CLI_TRY(ts_generator_chat_report(generator, &report));
+        if (status != TS_OK)
+            return cli_chat_failed(status == TS_ERROR_CANCELLED ? "interrupted" : detail, &v->chat, &report);
+    }
     cli_output o = cli_output_start(&v->common);
     cli_text(&o, "file", v->out);
     cli_integer(&o, "stories", v->count);
     cli_integer(&o, "seed", v->options.seed);
-    cli_number(&o, "seconds", cli_clock() - progress.started, 2);
+    cli_number(&o, "seconds", cli_clock() - c.progress.started, 2);
+    if (chat)
+        cli_chat_report(&o, &report);
     cli_output_end(&o);
     return TS_OK;
+}
+
+/* What would be asked first, and what it all would cost at most. */
+static ts_status show_plan(ts_generator *generator, const generate_values *v)
+{
+    ts_chat_report report = {.struct_size = sizeof report};
+    uint64_t shown = v->count < PROMPTS_SHOWN ? v->count : PROMPTS_SHOWN;
+    char *text = malloc(MOST_PROMPT);
+    size_t size = 0;
+    cli_output o = cli_output_start(&v->common);
+    ts_status status = text != NULL ? ts_generator_estimate(generator, v->count, &report) : cli_fail("there is no memory");
+    cli_open(&o, "prompts", '[');
+    for (uint64_t i = 0; i < shown && status == TS_OK; i++) {
+        status = ts_generator_prompt(generator, first_of(v) + i * v->options.shards, text, MOST_PROMPT, &size);
+        if (status == TS_OK && o.json)
+            cli_text_sized(&o, NULL, text, size);
+        else if (status == TS_OK)
+            printf("%.*s\n\n", (int)size, text);
+    }
+    cli_close(&o, ']');
+    if (status == TS_OK) {
+        cli_integer(&o, "requests", report.requests);
+        cli_integer(&o, "prompt_tokens", report.prompt_tokens);
+        cli_integer(&o, "most_completion_tokens", report.completion_tokens);
+        if (v->chat.options.prices != NULL)
+            cli_number(&o, "most_money", report.money, 6);
+        cli_output_end(&o);
+    }
+    free(text);
+    return status;
+}
+
+/* "i/N": the stories whose index is i modulo N. Bounds are those of all shards together, each of which takes an N-th. */
+static ts_status choose_shard(generate_values *v)
+{
+    ts_chat_options *c = &v->chat.options;
+    unsigned shard, shards;
+    char more;
+    if (v->shard == NULL)
+        return TS_OK;
+    if (sscanf(v->shard, "%9u/%9u%c", &shard, &shards, &more) != 2 || shards == 0 || shard >= shards)
+        return cli_fail("--shard is '%s', expected i/N with i from 0 to N - 1", v->shard);
+    if ((c->max_requests > 0 && c->max_requests < shards) || (c->max_tokens > 0 && c->max_tokens < shards))
+        return cli_fail("--max-requests or --max-tokens is less than one for each of %u shards", shards);
+    v->options.shard = shard;
+    v->options.shards = shards;
+    c->max_requests /= shards;
+    c->max_tokens /= shards;
+    c->max_money /= shards;
+    c->requests_per_minute /= shards;
+    c->tokens_per_minute /= shards;
+    uint64_t before = first_of(v) - v->options.first; /* stories of the range that come before this shard's first */
+    v->count = v->count > before ? (v->count - before - 1) / shards + 1 : 0;
+    return v->count > 0 ? TS_OK : cli_fail("--shard is '%s', but there are fewer stories than shards", v->shard);
+}
+
+static ts_status choose_author(generate_values *v)
+{
+    CLI_TRY(choose_shard(v));
+    if (v->options.author == TS_AUTHOR_CHAT) {
+        v->options.chat = &v->chat.options;
+        return cli_chat_begin(&v->common, &v->chat, v->dry != 0);
+    }
+    CLI_TRY(cli_chat_refuse(&v->common, &v->chat, "--author embedded"));
+    if (v->dry || v->options.prompt != NULL)
+        return cli_usage("%s is for a chat service, but this is --author embedded", v->dry ? "--dry-run" : "--prompt");
+    return TS_OK;
+}
+
+static ts_status run_generate(generate_values *v)
+{
+    ts_generator *generator = NULL;
+    bool stream = strcmp(v->out, "-") == 0;
+    CLI_TRY(ts_generator_new(&generator, v->common.runtime, &v->options));
+    ts_status status = v->dry ? show_plan(generator, v) : stream ? print_stories(generator, v) : write_stories(generator, v);
+    ts_generator_free(generator);
+    return status;
 }
 
 static ts_status generate(void *values)
 {
     generate_values *v = values;
-    ts_generator *generator = NULL;
-    bool stream = strcmp(v->out, "-") == 0;
-    if (!stream && cli_given(&v->common, "--format"))
+    if (cli_given(&v->common, "--format") && strcmp(v->out, "-") != 0)
         return cli_usage("--format is for --out -; a file's name tells its format");
-    CLI_TRY(cli_check_out(&v->common, v->out, true));
+    CLI_TRY(cli_check_out(&v->common, v->dry ? NULL : v->out, true));
     CLI_TRY(choose_features(v));
-    CLI_TRY(ts_generator_new(&generator, v->common.runtime, &v->options));
-    ts_status status = stream ? print_stories(generator, v) : write_stories(generator, v);
-    ts_generator_free(generator);
+    ts_status status = choose_author(v);
+    if (status == TS_OK)
+        status = run_generate(v);
+    cli_chat_end(&v->chat);
     return status;
 }
 
@@ -112,6 +236,11 @@ static const cli_argument generate_arguments[] = {
     {"--features", "NAME", CLI_PATHS, 0, OFFSET(features), 0, 0, feature_name, "features that may be drawn (default: all)"},
     {"--vocabulary", "FILE", CLI_TEXT, 0, OFFSET(options.vocabulary), 0, 0, NULL, "words to use instead of the built-in ones"},
     {"--format", "NAME", CLI_CHOICE, 0, OFFSET(format), 0, 0, format_name, "of standard output"},
+    {"--shard", "i/N", CLI_TEXT, 0, OFFSET(shard), 0, 0, NULL, "only the stories whose index is i modulo N; bounds and paces are divided by N"},
+    {"--author", "NAME", CLI_CHOICE, 0, OFFSET(options.author), 0, 0, author_name, "who writes; what follows is for chat"},
+    {"--prompt", "FILE", CLI_TEXT, 0, OFFSET(options.prompt), 0, 0, NULL, "template of what the service is asked; its form is told in prompt.txt"},
+    {"--dry-run", NULL, CLI_FLAG, 0, OFFSET(dry), 0, 0, NULL, "send nothing: show prompts, and what it would cost at most"},
+    CLI_CHAT_ARGUMENTS(generate_values, chat, ""),
 };
 #undef OFFSET
 /* clang-format on */
@@ -229,7 +358,7 @@ static const cli_argument stats_arguments[] = {
 #undef OFFSET
 
 const cli_command cli_dataset_commands[] = {
-    {"dataset", "generate", "write stories with the embedded author, which needs no network", NULL, generate_arguments, CLI_COUNT_OF(generate_arguments),
+    {"dataset", "generate", "write stories: with the embedded author, which needs no network, or a chat service", cli_chat_notes, generate_arguments, CLI_COUNT_OF(generate_arguments),
      sizeof(generate_values), generate_defaults, generate},
     {"dataset", "stats", "count stories and words, and how much of it is said twice",
      "A word is a run of letters and digits, with apostrophes between them; the case of ASCII letters is ignored. A 4-gram is four words in a row of a story.\n"

@@ -103,7 +103,7 @@ TS_API ts_status ts_generator_prompt(ts_generator *generator, uint64_t index, ch
 /* What the next `count` stories would cost at most, those that the journal has left out: requests, tokens and money of the report. Nothing is sent. */
 TS_API ts_status ts_generator_estimate(ts_generator *generator, uint64_t count, ts_chat_report *report);
 
-/* What the journal holds and has cost. */
+/* What the journal holds and has cost. May be called from the progress of this generator's own ts_generator_write, too. */
 TS_API ts_status ts_generator_chat_report(ts_generator *generator, ts_chat_report *report);
 
 /*

@@ -346,11 +346,31 @@ static ts_status write_answers(ts_generator *generator, ts_story_writer *writer,
     return status;
 }
 
+/* Progress may ask for the report of the generator that tells it: this thread has the handle. */
+static _Thread_local const ts_generator *telling;
+
+typedef struct listener {
+    const ts_generator *generator;
+    ts_progress progress;
+    void *user;
+} listener;
+
+static int32_t tell(void *user, uint64_t done, uint64_t total)
+{
+    const listener *l = user;
+    const ts_generator *outer = telling;
+    telling = l->generator;
+    int32_t answer = l->progress(l->user, done, total);
+    telling = outer;
+    return answer;
+}
+
 static ts_status write_by_chat(ts_generator *generator, uint64_t count, const char *path, ts_progress progress, void *user)
 {
     ts_story_range range = {.first = generator->next, .count = count, .step = generator->shards};
+    listener all = {generator, progress, user};
     ts_story_writer *writer;
-    TS_TRY(ts_chat_author_ask(generator->chat, &range, progress, user));
+    TS_TRY(ts_chat_author_ask(generator->chat, &range, progress ? tell : NULL, &all));
     TS_TRY(ts_story_writer_open(&writer, generator->runtime, path));
     ts_status status = write_answers(generator, writer, &range, count);
     if (status == TS_OK)
@@ -423,9 +443,12 @@ ts_status ts_generator_estimate(ts_generator *generator, uint64_t count, ts_chat
 ts_status ts_generator_chat_report(ts_generator *generator, ts_chat_report *report)
 {
     ts_chat_report own;
-    TS_TRY(enter_chat(generator, "ts_generator_chat_report"));
+    bool within = generator && telling == generator;
+    if (!within)
+        TS_TRY(enter_chat(generator, "ts_generator_chat_report"));
     ts_chat_author_report(generator->chat, &own);
     ts_status status = ts_report_write(report, &own, sizeof own, "ts_chat_report");
-    ts_busy_leave(&generator->busy);
+    if (!within)
+        ts_busy_leave(&generator->busy);
     return status;
 }

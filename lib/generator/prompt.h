@@ -4,15 +4,7 @@
 #ifndef TS_GENERATOR_PROMPT_H
 #define TS_GENERATOR_PROMPT_H
 
-#include "generator/word_list.h"
-
-/* What is drawn for story `index` of `seed`: the same words and features that the embedded author would use. */
-typedef struct ts_drawn {
-    const ts_entry *words[3]; /* verb, noun, adjective */
-    uint32_t features;        /* of those allowed */
-} ts_drawn;
-
-void ts_draw(ts_drawn *drawn, const ts_word_list *vocabulary, uint64_t seed, uint64_t index, uint32_t allowed);
+#include "generator/draw.h"
 
 /* A list of entries, borrowed from a template's text. */
 typedef struct ts_prompt_list {

@@ -12,10 +12,12 @@ import threading
 import time
 import traceback
 import unittest
-import urllib.request
 
 from fixture import ROOT
 import tinystories as ts
+
+sys.path.insert(0, str(ROOT / "tests" / "servers"))
+from local_chat import Server  # noqa: E402
 
 KEY = "SENTINEL-9f3a7c21d0b84e65"
 SECRETS = [KEY, KEY[:12], KEY[-12:], "Bearer S", "U0VOVElORUwt"]
@@ -32,24 +34,6 @@ chat = ts.Chat(base_url=url, model="m", journal=journal, read_key=sys.stdin.read
 with ts.Generator(seed=3, chat=chat) as generator:
     generator.write(int(count), out)
 """
-
-
-class Server:
-    def __init__(self):
-        self.process = subprocess.Popen([sys.executable, str(ROOT / "tests" / "servers" / "chat_server.py")], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
-        self.port = int(self.process.stdout.readline())
-
-    def url(self, **settings):
-        return f"http://127.0.0.1:{self.port}/" + ";".join(f"{name}={value}" for name, value in settings.items())
-
-    def ledger(self, name):
-        with urllib.request.urlopen(f"http://127.0.0.1:{self.port}/ledger/{name}") as reply:
-            return json.load(reply)
-
-    def close(self):
-        self.process.stdin.close()
-        self.process.wait()
-        self.process.stdout.close()
 
 
 @unittest.skipUnless(CHAT_BUILT, "built without chat services")
@@ -235,6 +219,28 @@ class ChatTest(unittest.TestCase):
             ts.Chat(model="a\0b")
         with self.assertRaises(TypeError):
             ts.Chat(modle="m")
+
+    def test_progress_may_ask_for_the_report(self):
+        seen = []
+        with ts.Generator(chat=self.chat(delay=0.02, in_flight=2)) as generator:
+            generator.write(8, self.folder / "stories.txt", progress=lambda done, total: seen.append((done, generator.chat_report().answered)) and None)
+            with self.assertRaises(ts.BusyError):
+                generator.write(20, self.folder / "stories.txt", progress=lambda done, total: generator.seek(0))
+        self.assertEqual(seen[-1], (8, 8))
+        self.assertTrue(all(done <= answered for done, answered in seen))
+
+    def test_the_example(self):
+        example = [sys.executable, str(ROOT / "bindings" / "python" / "examples" / "dataset.py"), str(self.folder / "ten.jsonl"), "3"]
+        environment = {**os.environ, "PYTHONPATH": str(ROOT / "bindings" / "python")}
+        environment.pop("TINYSTORIES_API_KEY", None)
+        for key, arguments, source in ((None, [], "embedded"), (KEY, ["m", self.server.url(ledger=self.ledger)], "m")):
+            told = subprocess.run(example + arguments, env={**environment, **({"TINYSTORIES_API_KEY": key} if key else {})}, capture_output=True,
+                                  encoding="utf-8", timeout=60)
+            self.assertEqual(told.returncode, 0, told.stderr)
+            self.assertTrue(told.stdout.startswith(f"by {source}\n"), told.stdout)
+            self.assertEqual([record["source"] for record in self.records("ten.jsonl")], [source] * 10)
+        self.assertEqual(self.server.ledger(self.ledger)["requests"], 10)
+        self.assert_no_secret(told.stdout, told.stderr)
 
     def test_generators_in_many_threads(self):
         problems = []
