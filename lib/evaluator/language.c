@@ -9,6 +9,7 @@
 #define DISCOUNT 0.75 /* of Kneser and Ney, all orders alike: the weight that is kept for what was not seen */
 #define EDGE UINT64_C(0x9e3779b97f4a7c15) /* the token before and behind a story */
 #define SURPRISE 8.0
+#define LEAST_DEVIATION 0.01 /* of small texts, whose stories held out are all alike */
 
 enum { HELD_OUT = 20, FEWEST_STORIES = 40, BEGINNING = 12, SURPRISES = sizeof(ts_surprise) / sizeof(double) };
 
@@ -188,7 +189,7 @@ ts_status ts_language_surprise(const ts_language *language, const ts_token_list 
     TS_TRY(raw_surprise(language, tokens, known, surprise));
     memcpy(values, surprise, sizeof values);
     for (size_t i = 0; i < SURPRISES; i++)
-        values[i] = language->deviation[i] > 0 ? (values[i] - language->mean[i]) / language->deviation[i] : 0;
+        values[i] = (values[i] - language->mean[i]) / language->deviation[i];
     memcpy(surprise, values, sizeof values);
     return TS_OK;
 }
@@ -249,7 +250,7 @@ static ts_status learn(ts_language *language, const char *const *paths, size_t c
     double held = (double)(language->stories / HELD_OUT);
     for (size_t i = 0; i < SURPRISES; i++) {
         language->mean[i] /= held;
-        language->deviation[i] = sqrt(fmax(squares[i] / held - language->mean[i] * language->mean[i], 0));
+        language->deviation[i] = fmax(sqrt(fmax(squares[i] / held - language->mean[i] * language->mean[i], 0)), LEAST_DEVIATION);
     }
     return TS_OK;
 }
