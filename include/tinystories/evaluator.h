@@ -155,14 +155,16 @@ TS_API ts_status ts_grades_read(const char *reply, size_t size, uint32_t axes, t
 /* A mean over the judgments that have the grade, with the interval of a bootstrap over prompts (completions of one prompt are not independent). */
 typedef struct ts_grade_mean {
     double mean;      /* NaN: none is given, see ts_evaluation.trusted */
-    double low, high; /* NaN with fewer than two prompts */
+    double low;       /* NaN with fewer than two prompts, as the high end */
+    double high;
     double deviation; /* standard deviation of single judgments; NaN with fewer than two */
     uint64_t count;   /* judgments with the grade */
 } ts_grade_mean;
 
 typedef struct ts_evaluation {
     size_t struct_size;
-    uint64_t records, prompts;
+    uint64_t records;
+    uint64_t prompts;
     uint64_t judgments;           /* records times repeats */
     uint64_t outcomes[9];         /* of the judgments, by TS_JUDGED_: their sum is `judgments` */
     uint64_t ages[7];             /* of the scored ones; ages[0]: none was given */
@@ -183,9 +185,11 @@ TS_API const char *ts_evaluator_model(const ts_evaluator *evaluator, size_t inde
 typedef struct ts_comparison {
     size_t struct_size;
     uint64_t prompts[4];           /* by TS_AXIS_: those where both have the grade */
-    uint64_t wins[4], losses[4];   /* prompts where left is better, worse; the others are ties */
+    uint64_t wins[4];              /* prompts where left is better */
+    uint64_t losses[4];            /* where it is worse; the others are ties */
     double difference[4];          /* NaN without prompts */
-    double low[4], high[4];        /* of a bootstrap over prompts; NaN with fewer than two */
+    double low[4];                 /* of a bootstrap over prompts; NaN with fewer than two, as the high end */
+    double high[4];
 } ts_comparison;
 
 TS_API ts_status ts_evaluator_compare(ts_evaluator *evaluator, const char *left, const char *right, ts_comparison *comparison);

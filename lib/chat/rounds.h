@@ -36,7 +36,7 @@ struct ts_chat {
     ts_prices prices;
     ts_limits limits;
     ts_completion completion; /* of the reply that is looked at */
-    ts_bytes prompt;
+    ts_bytes prompt, text; /* the prompt that is written, and the answer that is read */
     slot *slots;
     size_t in_flight;
     double tokens_in_flight;

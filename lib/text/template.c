@@ -47,7 +47,7 @@ ts_status ts_template_check(const char *text, size_t size, const char *name, con
 ts_status ts_template_write(const char *text, size_t size, const ts_template_names *names, ts_bytes *out)
 {
     const char *content;
-    size_t length, opened = 0;
+    size_t length, opened = 0, begin = out->size;
     bool empty = false; /* something in these brackets has nothing to say */
     part_kind kind;
     for (size_t at = 0; at < size;) {
@@ -65,7 +65,7 @@ ts_status ts_template_write(const char *text, size_t size, const ts_template_nam
         if (kind == PART_OPEN || kind == PART_CLOSE)
             empty = false;
     }
-    while (out->size > 0 && strchr(" \t\r\n", out->data[out->size - 1])) /* before brackets that were left out */
+    while (out->size > begin && strchr(" \t\r\n", out->data[out->size - 1])) /* before brackets that were left out */
         out->size--;
     return ts_bytes_add(out, "", 0); /* with a NUL behind what is left */
 }
