@@ -44,6 +44,21 @@ void ts_chat_close(ts_chat *chat);
  */
 ts_status ts_chat_run(ts_chat *chat, const ts_chat_jobs *jobs, ts_progress progress, void *progress_user);
 
+/* INVALID_ARGUMENT: a job is too large a number. */
+ts_status ts_chat_jobs_check(const ts_chat_jobs *jobs);
+
+/*
+ * Batches. Each call adds to *report; what it means tinystories/chat.h tells. Write: the requests of jobs without an answer into files `path`, and on with
+ * .2, .3 before the ending; each has its intent in the journal. Read: the results of a file into the journal. Step: by the service's endpoints, collects what
+ * is there and submits what is missing, unless the service is at work on a batch of this journal.
+ */
+ts_status ts_chat_batch_write(ts_chat *chat, const ts_chat_jobs *jobs, const char *path, ts_batch_report *report);
+ts_status ts_chat_batch_read(ts_chat *chat, const ts_chat_jobs *jobs, const char *path, ts_batch_report *report);
+ts_status ts_chat_batch_step(ts_chat *chat, const ts_chat_jobs *jobs, ts_batch_report *report);
+
+/* Takes the answers of another journal of the same configuration that this one lacks, with what they cost; *taken becomes their number. */
+ts_status ts_chat_merge(ts_chat *chat, const char *path, uint64_t *taken);
+
 ts_chat_answer ts_chat_answer_of(const ts_chat *chat, uint64_t job);
 /* Appends the text of a job that has one, without white space at its ends. */
 ts_status ts_chat_text(ts_chat *chat, uint64_t job, ts_bytes *text);

@@ -360,11 +360,29 @@ static ts_status read_success(ts_completion *out, ts_runtime *runtime, const ts_
     return status;
 }
 
-ts_status ts_completion_read(ts_completion *out, ts_runtime *runtime, const ts_http_reply *reply)
+static void empty(ts_completion *out)
 {
     ts_bytes text = out->text;
     text.size = 0;
     *out = (ts_completion){.text = text};
+}
+
+ts_status ts_completion_read_json(ts_completion *out, ts_runtime *runtime, long code, const ts_json *body)
+{
+    const ts_http_reply reply = {.code = code, .limits.should_retry = -1};
+    service_error error = {.message = ""};
+    empty(out);
+    if (code >= 200 && code < 300)
+        return read_document(out, runtime, &reply, body);
+    read_error(body, &error);
+    out->verdict = judge_error(code, &error, -1);
+    describe(out, code, &error);
+    return TS_OK;
+}
+
+ts_status ts_completion_read(ts_completion *out, ts_runtime *runtime, const ts_http_reply *reply)
+{
+    empty(out);
     if (reply->end != TS_HTTP_REPLIED) {
         snprintf(out->detail, sizeof out->detail, "%s", reply->detail);
         out->verdict = reply->end == TS_HTTP_UNSENT ? TS_VERDICT_RETRY : reply->end == TS_HTTP_UNKNOWN ? TS_VERDICT_DOUBT : TS_VERDICT_STOP;

@@ -44,6 +44,10 @@ typedef struct ts_completion {
 /* Reads a reply into a completion whose text.runtime is set; the text is emptied first. Only memory can fail. */
 ts_status ts_completion_read(ts_completion *completion, ts_runtime *runtime, const ts_http_reply *reply);
 
+/* The same of a reply that is a document already, or part of one: with what status code it came, and its body. */
+typedef struct ts_json ts_json;
+ts_status ts_completion_read_json(ts_completion *completion, ts_runtime *runtime, long code, const ts_json *body);
+
 /* ---- events.c: server-sent events ---- */
 
 /* Takes the next event's data (lines joined by newlines) out of a stream; false at its end. An event that the end cuts off is none. */

@@ -11,7 +11,9 @@ enum { MOST_TEMPLATE = 1 << 20 };
 
 /* ---- reading ---- */
 
-static const char *const word_names[3] = {"verb", "noun", "adjective"};
+static const char *const word_names[TS_DRAWN_COUNT] = {"verb", "noun", "adjective"};
+static const char *const template_names[TS_TEMPLATE_COUNT] = {"prompt", "varied", "several"};
+static const char *const frame_names[] = {"count", "divider", "stories"}; /* placeholders of the template "several" */
 
 static bool is(const char *name, size_t size, const char *other)
 {
@@ -33,6 +35,8 @@ static ts_status fail_line(const char *name, size_t line, const char *what)
 
 static ts_status begin_list(ts_prompt *prompt, const char *name, size_t size)
 {
+    if (prompt->list_count == TS_PROMPT_MOST_LISTS)
+        return ts_fail(TS_ERROR_FORMAT, "a template has more than %d lists", TS_PROMPT_MOST_LISTS);
     TS_TRY(ts_reserve(prompt->runtime, &prompt->lists, &prompt->list_capacity, prompt->list_count + 1, sizeof *prompt->lists));
     prompt->lists[prompt->list_count++] = (ts_prompt_list){.name = name, .name_size = size, .first = prompt->entry_count};
     return TS_OK;
@@ -46,57 +50,84 @@ static ts_status add_entry(ts_prompt *prompt, const char *text, size_t size)
     return TS_OK;
 }
 
-/* The prompt goes from its line to the next "= " or the end, trimmed. */
-static void take_template(ts_prompt *prompt, const char *text, size_t size)
+/* A template goes from its line to the next "= " or the end, trimmed. That of an earlier file stays. */
+static void take_template(ts_prompt_entry *template, const char *text, size_t size)
 {
+    if (template->text)
+        return;
     ts_trim(&text, &size);
-    prompt->template = text;
-    prompt->template_size = size;
+    *template = (ts_prompt_entry){text, size};
 }
 
-/* Reads a file's lists and prompt. What an earlier file gave already is passed over; what one file gives twice is a mistake. */
+/* The number of a name, `count` if it is none of these. */
+static size_t find_name(const char *const *names, size_t count, const char *name, size_t size)
+{
+    size_t i = 0;
+    while (i < count && !is(name, size, names[i]))
+        i++;
+    return i;
+}
+
+/* A file while its lines are read. */
+typedef struct sections {
+    ts_prompt *prompt;
+    const char *name;
+    size_t number, known;         /* of the line; lists of an earlier file, which are passed over */
+    size_t open;                  /* the template that is read, TS_TEMPLATE_COUNT: none */
+    const char *start;            /* of its text */
+    bool begun, skip;             /* there was a heading; what stands below it is not wanted */
+    bool seen[TS_TEMPLATE_COUNT]; /* in this file */
+} sections;
+
+static void close_template(sections *s, const char *end)
+{
+    if (s->open < TS_TEMPLATE_COUNT)
+        take_template(&s->prompt->templates[s->open], s->start, (size_t)(end - s->start));
+    s->open = TS_TEMPLATE_COUNT;
+}
+
+static ts_status read_heading(sections *s, const char *name, size_t size, const char *next)
+{
+    size_t template = find_name(template_names, TS_TEMPLATE_COUNT, name, size);
+    const ts_prompt_list *before = find_list(s->prompt, name, size);
+    if ((before && before >= s->prompt->lists + s->known) || (template < TS_TEMPLATE_COUNT && s->seen[template]))
+        return fail_line(s->name, s->number, "this heading is there twice");
+    s->begun = true;
+    s->skip = before != NULL;
+    if (template == TS_TEMPLATE_COUNT)
+        return before ? TS_OK : begin_list(s->prompt, name, size);
+    s->seen[template] = true;
+    s->open = template;
+    s->start = next;
+    return TS_OK;
+}
+
+/* Reads a file's lists and templates. What an earlier file gave already is passed over; what one file gives twice is a mistake. */
 static ts_status read_sections(ts_prompt *prompt, const char *text, size_t size, const char *name)
 {
-    size_t number = 0, known = prompt->list_count;
-    const char *end = text + size, *template = NULL;
-    bool begun = false, skip = true, prompted = false; /* there was a heading; its list is not wanted; there was a prompt */
+    sections s = {.prompt = prompt, .name = name, .known = prompt->list_count, .open = TS_TEMPLATE_COUNT};
+    const char *end = text + size;
     for (const char *line = text, *next; line < end; line = next) {
         const char *newline = memchr(line, '\n', (size_t)(end - line)), *content = line;
         size_t length = (size_t)((newline ? newline : end) - line);
         next = newline ? newline + 1 : end;
-        number++;
+        s.number++;
         ts_trim(&content, &length);
-        bool heading = length > 2 && content == line && content[0] == '=' && content[1] == ' ';
-        if (template && heading) {
-            take_template(prompt, template, (size_t)(line - template));
-            template = NULL;
-        }
-        if (template || length == 0 || line[0] == '#')
+        if (length > 2 && content == line && content[0] == '=' && content[1] == ' ') {
+            close_template(&s, line);
+            content += 2;
+            length -= 2;
+            ts_trim(&content, &length);
+            TS_TRY(read_heading(&s, content, length, next));
+        } else if (s.open < TS_TEMPLATE_COUNT || length == 0 || line[0] == '#') {
             continue;
-        if (!heading && !skip) {
+        } else if (!s.begun) {
+            return fail_line(name, s.number, "text before the first heading '= name'");
+        } else if (!s.skip) {
             TS_TRY(add_entry(prompt, content, length));
-            continue;
         }
-        if (!heading && begun)
-            continue;
-        if (!heading)
-            return fail_line(name, number, "text before the first heading '= name'");
-        begun = true;
-        content += 2;
-        length -= 2;
-        ts_trim(&content, &length);
-        const ts_prompt_list *before = find_list(prompt, content, length);
-        if ((before && before >= prompt->lists + known) || (is(content, length, "prompt") && prompted))
-            return fail_line(name, number, "this heading is there twice");
-        prompted = prompted || is(content, length, "prompt");
-        skip = before != NULL || is(content, length, "prompt");
-        if (is(content, length, "prompt") && !prompt->template)
-            template = next;
-        else if (!skip)
-            TS_TRY(begin_list(prompt, content, length));
     }
-    if (template)
-        take_template(prompt, template, (size_t)(end - template));
+    close_template(&s, end);
     return TS_OK;
 }
 
@@ -113,34 +144,51 @@ static bool has_headings(const char *text, size_t size)
     return false;
 }
 
-/* ---- the template ---- */
+/* ---- the templates ---- */
+
+/* What a placeholder may be called: a drawn word, the features, a list; or what frames several stories. */
+static bool is_known(const ts_prompt *prompt, size_t template, const char *name, size_t size)
+{
+    if (template == TS_TEMPLATE_SEVERAL)
+        return find_name(frame_names, TS_COUNT_OF(frame_names), name, size) < TS_COUNT_OF(frame_names);
+    return is(name, size, "features") || find_name(word_names, TS_COUNT_OF(word_names), name, size) < TS_COUNT_OF(word_names) ||
+           find_list(prompt, name, size) != NULL;
+}
+
+typedef struct checking {
+    const ts_prompt *prompt;
+    size_t template;
+} checking;
 
 static bool known_placeholder(void *user, const char *name, size_t size)
 {
-    for (size_t i = 0; i < TS_COUNT_OF(word_names); i++)
-        if (is(name, size, word_names[i]))
-            return true;
-    return is(name, size, "features") || find_list(user, name, size) != NULL;
+    const checking *c = user;
+    return is_known(c->prompt, c->template, name, size);
 }
 
-static ts_status check_template(ts_prompt *prompt, const char *name)
+static ts_status check_template(const ts_prompt *prompt, size_t number, const char *name)
 {
-    ts_template_names names = {
-        .user = prompt, .known = known_placeholder, .expected = "verb, noun, adjective, features or a list of the file"};
-    return ts_template_check(prompt->template, prompt->template_size, name, &names);
+    const ts_prompt_entry *template = &prompt->templates[number];
+    const char *what = template_names[number];
+    checking c = {prompt, number};
+    ts_template_names names = {.user = &c, .known = known_placeholder, .what = what};
+    names.expected = number == TS_TEMPLATE_SEVERAL ? "count, divider or stories" : "verb, noun, adjective, features or a list of the file";
+    if (template->size == 0)
+        return ts_fail(TS_ERROR_FORMAT, "%s: there is no %s", name, what);
+    if (!ts_utf8_valid(template->text, template->size) || memchr(template->text, 0, template->size))
+        return ts_fail(TS_ERROR_FORMAT, "%s: the %s is not UTF-8, or has a NUL in it", name, what);
+    return ts_template_check(template->text, template->size, name, &names);
 }
 
-static ts_status check_lists(ts_prompt *prompt, const char *name)
+static ts_status check_lists(const ts_prompt *prompt, const char *name)
 {
     for (size_t i = 0; i < prompt->list_count; i++)
         if (prompt->lists[i].count == 0)
             return ts_fail(TS_ERROR_FORMAT, "%s: the list '%.*s' is empty", name, (int)TS_MIN(prompt->lists[i].name_size, (size_t)60),
                            prompt->lists[i].name);
-    if (prompt->template_size == 0)
-        return ts_fail(TS_ERROR_FORMAT, "%s: there is no prompt", name);
-    if (!ts_utf8_valid(prompt->template, prompt->template_size) || memchr(prompt->template, 0, prompt->template_size))
-        return ts_fail(TS_ERROR_FORMAT, "%s: the prompt is not UTF-8, or has a NUL in it", name);
-    return check_template(prompt, name);
+    for (size_t i = 0; i < TS_TEMPLATE_COUNT; i++)
+        TS_TRY(check_template(prompt, i, name));
+    return TS_OK;
 }
 
 static ts_status read_own(ts_prompt *prompt, const char *path)
@@ -150,7 +198,7 @@ static ts_status read_own(ts_prompt *prompt, const char *path)
     prompt->fingerprint = ts_hash(prompt->text, size, 0);
     if (has_headings(prompt->text, size))
         return read_sections(prompt, prompt->text, size, path);
-    take_template(prompt, prompt->text, size);
+    take_template(&prompt->templates[TS_TEMPLATE_PAPER], prompt->text, size);
     return TS_OK;
 }
 
@@ -179,28 +227,21 @@ void ts_prompt_free(ts_prompt *prompt)
 
 /* ---- writing ---- */
 
-/* An entry of a list: number `use` of the template's draws from it. */
-static const ts_prompt_entry *draw_entry(const ts_prompt *prompt, const ts_prompt_list *list, uint64_t seed, uint64_t index)
+static const ts_prompt_entry *draw_entry(const ts_prompt *prompt, const ts_prompt_list *list, const ts_asked *asked)
 {
-    ts_random random = {seed, index, FIRST_OF_LISTS + ((uint64_t)(list - prompt->lists) << 8)};
+    ts_random random = {asked->seed, asked->index, FIRST_OF_LISTS + ((uint64_t)(list - prompt->lists) << 8)};
     return &prompt->entries[list->first + ts_random_below(&random, list->count)];
 }
 
-typedef struct writing {
-    const ts_prompt *prompt;
-    const ts_drawn *drawn;
-    uint64_t seed, index;
-} writing;
-
-static ts_status add_features(const writing *w, ts_bytes *out)
+static ts_status add_features(const ts_prompt *prompt, const ts_asked *asked, ts_bytes *out)
 {
     const char *divider = "";
     for (uint32_t i = 0; i < TS_FEATURE_COUNT; i++) {
         const char *name = ts_feature_name(1u << i);
-        const ts_prompt_list *list = find_list(w->prompt, name, strlen(name));
-        if (!(w->drawn->features >> i & 1) || !list)
+        const ts_prompt_list *list = find_list(prompt, name, strlen(name));
+        if (!(asked->drawn->features >> i & 1) || !list)
             continue;
-        const ts_prompt_entry *entry = draw_entry(w->prompt, list, w->seed, w->index);
+        const ts_prompt_entry *entry = draw_entry(prompt, list, asked);
         TS_TRY(ts_bytes_add(out, divider, strlen(divider)));
         TS_TRY(ts_bytes_add(out, entry->text, entry->size));
         divider = "; ";
@@ -208,21 +249,97 @@ static ts_status add_features(const writing *w, ts_bytes *out)
     return TS_OK;
 }
 
-static ts_status say_placeholder(void *user, const char *name, size_t size, ts_bytes *out)
+/* The prompts of several stories, numbered. */
+static ts_status add_stories(const ts_prompt *prompt, const ts_asked *asked, size_t count, ts_bytes *out)
 {
-    const writing *w = user;
-    for (size_t i = 0; i < TS_COUNT_OF(word_names); i++)
-        if (is(name, size, word_names[i]))
-            return ts_bytes_add(out, w->drawn->words[i]->base, strlen(w->drawn->words[i]->base));
+    for (size_t i = 0; i < count; i++) {
+        TS_TRY(ts_bytes_format(out, "%sStory %zu. ", i > 0 ? "\n\n" : "", i + 1));
+        TS_TRY(ts_prompt_write(prompt, &asked[i], out));
+    }
+    return TS_OK;
+}
+
+typedef struct filling {
+    const ts_prompt *prompt;
+    const ts_asked *asked;
+    size_t count; /* 0: the template is of one story's prompt, else the frame of so many */
+} filling;
+
+/* `count` 0: the placeholder is of one story's prompt, else of the frame of so many. */
+static ts_status add_placeholder(const ts_prompt *prompt, const ts_asked *asked, size_t count, const char *name, size_t size, ts_bytes *out)
+{
+    size_t word = find_name(word_names, TS_COUNT_OF(word_names), name, size);
+    if (count > 0 && is(name, size, "count"))
+        return ts_bytes_format(out, "%zu", count);
+    if (count > 0 && is(name, size, "divider"))
+        return ts_bytes_format(out, "%s", TS_PROMPT_DIVIDER);
+    if (count > 0)
+        return add_stories(prompt, asked, count, out);
+    if (word < TS_COUNT_OF(word_names))
+        return ts_bytes_format(out, "%s", asked->drawn->words[word]->base);
     if (is(name, size, "features"))
-        return add_features(w, out);
-    const ts_prompt_entry *entry = draw_entry(w->prompt, find_list(w->prompt, name, size), w->seed, w->index);
+        return add_features(prompt, asked, out);
+    const ts_prompt_entry *entry = draw_entry(prompt, find_list(prompt, name, size), asked);
     return ts_bytes_add(out, entry->text, entry->size);
 }
 
-ts_status ts_prompt_write(const ts_prompt *prompt, const ts_drawn *drawn, uint64_t seed, uint64_t index, ts_bytes *out)
+static ts_status say_placeholder(void *user, const char *name, size_t size, ts_bytes *out)
 {
-    writing w = {prompt, drawn, seed, index};
-    ts_template_names names = {.user = &w, .say = say_placeholder};
-    return ts_template_write(prompt->template, prompt->template_size, &names, out);
+    const filling *f = user;
+    return add_placeholder(f->prompt, f->asked, f->count, name, size, out);
+}
+
+static ts_status fill_template(const ts_prompt *prompt, size_t number, const ts_asked *asked, size_t count, ts_bytes *out)
+{
+    filling f = {prompt, asked, count};
+    ts_template_names names = {.user = &f, .say = say_placeholder};
+    return ts_template_write(prompt->templates[number].text, prompt->templates[number].size, &names, out);
+}
+
+ts_status ts_prompt_write(const ts_prompt *prompt, const ts_asked *asked, ts_bytes *out)
+{
+    return fill_template(prompt, asked->template, asked, 0, out);
+}
+
+ts_status ts_prompt_write_several(const ts_prompt *prompt, const ts_asked *asked, size_t count, ts_bytes *out)
+{
+    return fill_template(prompt, TS_TEMPLATE_SEVERAL, asked, count, out);
+}
+
+typedef struct describing {
+    const ts_prompt *prompt;
+    const ts_asked *asked;
+    ts_bytes *out;
+    const char *comma;
+    uint64_t told[TS_PROMPT_MOST_LISTS / 64];
+} describing;
+
+/* Tells a list's entry to the description, and nothing to the prompt. */
+static ts_status describe_placeholder(void *user, const char *name, size_t size, ts_bytes *prompt)
+{
+    describing *d = user;
+    const ts_prompt_list *list = find_list(d->prompt, name, size);
+    size_t number = list ? (size_t)(list - d->prompt->lists) : 0;
+    (void)prompt;
+    if (!list || (d->told[number / 64] >> number % 64 & 1))
+        return TS_OK;
+    d->told[number / 64] |= UINT64_C(1) << number % 64;
+    const ts_prompt_entry *entry = draw_entry(d->prompt, list, d->asked);
+    TS_TRY(ts_bytes_format(d->out, "%s", d->comma));
+    TS_TRY(ts_json_string(d->out, list->name, list->name_size));
+    TS_TRY(ts_bytes_add(d->out, ": ", 2));
+    d->comma = ", ";
+    return ts_json_string(d->out, entry->text, entry->size);
+}
+
+ts_status ts_prompt_describe(const ts_prompt *prompt, const ts_asked *asked, ts_bytes *out)
+{
+    const ts_prompt_entry *template = &prompt->templates[asked->template];
+    describing d = {.prompt = prompt, .asked = asked, .out = out, .comma = ""};
+    ts_template_names names = {.user = &d, .say = describe_placeholder};
+    ts_bytes rest = {.runtime = prompt->runtime}; /* the text between, which nobody wants */
+    TS_TRY(ts_bytes_add(out, "{", 1));
+    ts_status status = ts_template_write(template->text, template->size, &names, &rest);
+    ts_bytes_free(&rest);
+    return status == TS_OK ? ts_bytes_add(out, "}", 1) : status;
 }

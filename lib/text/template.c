@@ -36,12 +36,12 @@ ts_status ts_template_check(const char *text, size_t size, const char *name, con
     for (size_t at = 0; at < size;) {
         at += next_part(text, size, at, &kind, &content, &length);
         if (kind == PART_BAD || (kind == PART_OPEN && depth++ > 0) || (kind == PART_CLOSE && depth-- == 0))
-            return ts_fail(TS_ERROR_FORMAT, "%s: the prompt's brackets do not fit together near '%.20s'", name, content);
+            return ts_fail(TS_ERROR_FORMAT, "%s: the %s's brackets do not fit together near '%.20s'", name, names->what, content);
         if (kind == PART_PLACEHOLDER && !names->known(names->user, content, length))
-            return ts_fail(TS_ERROR_FORMAT, "%s: the prompt has the placeholder {%.*s}, expected %s", name, (int)TS_MIN(length, (size_t)60), content,
+            return ts_fail(TS_ERROR_FORMAT, "%s: the %s has the placeholder {%.*s}, expected %s", name, names->what, (int)TS_MIN(length, (size_t)60), content,
                            names->expected);
     }
-    return depth == 0 ? TS_OK : ts_fail(TS_ERROR_FORMAT, "%s: the prompt's '[' is not closed", name);
+    return depth == 0 ? TS_OK : ts_fail(TS_ERROR_FORMAT, "%s: the %s's '[' is not closed", name, names->what);
 }
 
 ts_status ts_template_write(const char *text, size_t size, const ts_template_names *names, ts_bytes *out)

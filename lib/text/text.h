@@ -65,7 +65,8 @@ typedef struct ts_template_names {
     void *user;
     bool (*known)(void *user, const char *name, size_t size);
     ts_status (*say)(void *user, const char *name, size_t size, ts_bytes *out); /* appends what stands for a placeholder */
-    const char *expected;                                                      /* the known names, for error details */
+    const char *what;                                                          /* what error details call the template: "prompt" */
+    const char *expected;                                                      /* and the known names */
 } ts_template_names;
 
 /* FORMAT, with `name` for the file: brackets that do not fit together, brackets within brackets, an unknown placeholder. */

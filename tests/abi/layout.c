@@ -337,6 +337,19 @@ FIELD(ts_chat_report, reserved_tokens, uint64_t, 96, 8);
 FIELD(ts_chat_report, damaged_lines, uint64_t, 104, 8);
 FIELD(ts_chat_report, money, double, 112, 8);
 FIELD(ts_chat_report, reserved_money, double, 120, 8);
+
+SIZE(ts_batch_report, 88);
+FIELD(ts_batch_report, struct_size, size_t, 0, 8);
+FIELD(ts_batch_report, left, uint64_t, 8, 8);
+FIELD(ts_batch_report, files, uint64_t, 16, 8);
+FIELD(ts_batch_report, requests, uint64_t, 24, 8);
+FIELD(ts_batch_report, results, uint64_t, 32, 8);
+FIELD(ts_batch_report, known, uint64_t, 40, 8);
+FIELD(ts_batch_report, failed, uint64_t, 48, 8);
+FIELD(ts_batch_report, foreign, uint64_t, 56, 8);
+FIELD(ts_batch_report, waiting, uint64_t, 64, 8);
+FIELD(ts_batch_report, done, uint64_t, 72, 8);
+FIELD(ts_batch_report, total, uint64_t, 80, 8);
 #endif
 
 /* ---- generator.h ---- */
@@ -352,7 +365,7 @@ VALUE(TS_AUTHOR_EMBEDDED, 0);
 VALUE(TS_AUTHOR_CHAT, 1);
 
 #if LP64
-SIZE(ts_generator_options, 64);
+SIZE(ts_generator_options, 72);
 FIELD(ts_generator_options, struct_size, size_t, 0, 8);
 FIELD(ts_generator_options, seed, uint64_t, 8, 8);
 FIELD(ts_generator_options, first, uint64_t, 16, 8);
@@ -363,8 +376,10 @@ FIELD(ts_generator_options, chat, const ts_chat_options *, 40, 8);
 FIELD(ts_generator_options, prompt, const char *, 48, 8);
 FIELD(ts_generator_options, shard, uint32_t, 56, 4);
 FIELD(ts_generator_options, shards, uint32_t, 60, 4);
+FIELD(ts_generator_options, varied, uint32_t, 64, 4);
+FIELD(ts_generator_options, stories_a_call, uint32_t, 68, 4);
 
-SIZE(ts_story, 88);
+SIZE(ts_story, 96);
 FIELD(ts_story, struct_size, size_t, 0, 8);
 FIELD(ts_story, story, const char *, 8, 8);
 FIELD(ts_story, story_size, size_t, 16, 8);
@@ -374,6 +389,7 @@ FIELD(ts_story, source, const char *, 56, 8);
 FIELD(ts_story, seed, uint64_t, 64, 8);
 FIELD(ts_story, index, uint64_t, 72, 8);
 FIELD(ts_story, features, uint64_t, 80, 8);
+FIELD(ts_story, drawn, const char *, 88, 8);
 #endif
 
 /* ---- dataset.h ---- */

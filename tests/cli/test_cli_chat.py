@@ -113,10 +113,45 @@ class ChatCommandTest(unittest.TestCase):
             told = json.loads(self.must("--count", 20, "--seed", 3, "--shard", f"{shard}/3", "--journal", f"j{shard}", "--out", f"s{shard}.jsonl", "--json"))
             self.assertEqual(told["stories"], [7, 7, 6][shard])
         self.assertEqual(sorted(index for shard in range(3) for index in self.indices(f"s{shard}.jsonl")), list(range(20)))
+        self.must("--count", 20, "--seed", 3, "--journal", "all", "--merge", "j0", "j1", "j2", "--out", "all.jsonl")
+        self.assertEqual((self.indices("all.jsonl"), self.billed()["requests"]), (list(range(20)), 20))
         self.refused("max_requests", "--count", 20, "--shard", "1/2", "--journal", "bound", "--out", "x.txt", "--max-requests", 9)
         self.assertEqual(self.billed()["requests"], 24)
+        for shard in range(2):  # of calls of three stories, from the second of a call on
+            self.must("--count", 20, "--first", 4, "--seed", 3, "--shard", f"{shard}/2", "--stories-a-call", 3, "--varied", "--journal", f"k{shard}", "--out",
+                      f"t{shard}.jsonl")
+        self.assertEqual(sorted(index for shard in range(2) for index in self.indices(f"t{shard}.jsonl")), list(range(4, 24)))
         for wrong in ("3/3", "1", "1/0", "-1/3", "1/3x"):
             self.refused("--shard", "--count", 20, "--shard", wrong, "--journal", "j", "--out", "x.txt")
+
+    def test_batches(self):
+        common = ["--count", 12, "--seed", 3]
+        self.must(*common, "--journal", "online", "--out", "online.jsonl")
+        billed = self.billed()["billed"]
+        batch = [*common, "--journal", "journal", "--out", "a.jsonl", "--batch"]
+        url = self.url(polls=1, batches="half,ok")
+        told = json.loads(self.must(*batch, "--poll", 0, "--json", url=url))
+        self.assertEqual((told["left"], told["requests"], told["waiting"]), (12, 12, 1))
+        self.assertFalse((self.folder / "a.jsonl").exists())
+        self.must(*batch, "--poll", 0.05, url=url)
+        self.assertEqual((self.folder / "a.jsonl").read_bytes(), (self.folder / "online.jsonl").read_bytes())
+        self.assertEqual(self.billed()["billed"] - billed, 12)
+        self.assertEqual(sorted(path.name for path in self.folder.iterdir()), ["a.jsonl", "journal", "online", "online.jsonl"])
+
+    def test_batch_files(self):
+        common = ["--count", 12, "--seed", 3, "--journal", "journal", "--out", "a.jsonl", "--json"]
+        told = json.loads(self.must(*common, "--batch-write", "requests.jsonl"))
+        self.assertEqual((told["requests"], told["files"]), (12, 1))
+        for half in range(2):
+            with open(self.folder / "requests.jsonl", encoding="utf-8") as requests, open(self.folder / f"{half}.jsonl", "w", encoding="utf-8") as results:
+                for line in list(requests)[half::2]:
+                    body = {"choices": [{"index": 0, "finish_reason": "stop", "message": {"content": "A story."}}]}
+                    print(json.dumps({"custom_id": json.loads(line)["custom_id"], "response": {"status_code": 200, "body": body}}), file=results)
+        told = json.loads(self.must(*common, "--batch-read", "1.jsonl"))
+        self.assertEqual((told["left"], told["results"]), (6, 6))
+        self.must(*common, "--batch-read", "0.jsonl", "1.jsonl")
+        self.assertEqual(self.indices("a.jsonl"), list(range(12)))
+        self.assertEqual(self.billed()["requests"], 0)
 
     def test_wrong_calls(self):
         for names, arguments in (("--journal", ["--out", "x.txt"]), ("--base-url", ["--author", "embedded", "--out", "x.txt"])):

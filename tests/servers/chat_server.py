@@ -12,6 +12,9 @@ What to do stands in the path of a request: /SETTINGS/chat/completions, SETTINGS
     limit=N           more than N requests in flight are answered 429
     bad=PERCENT       of the conversations that ask for grades so many get a reply that is none; which, the conversation and BAD_GRADES decide
     once=1            only when they are asked for the first time
+    batches=A,B,...   what comes of the first, second, ... batch of a ledger, the last one stays: ok (the default), half (expires with half of it done),
+                      failed (refused as a whole), bad (all requests fail with 500), lost (its creation is not answered), echo (its results repeat the key)
+    polls=N           how often the list must be asked for before a batch ends (default 0)
 """
 import asyncio
 import collections
@@ -35,6 +38,7 @@ class Ledger:
         self.replies = {}
         self.requests = self.in_flight = self.most_in_flight = self.connections = 0
         self.authorized = collections.Counter()
+        self.files, self.batches = {}, []
 
     def report(self):
         return {"requests": self.requests, "billed": sum(self.billed.values()), "distinct": len(self.billed),
@@ -47,7 +51,9 @@ LEDGERS = collections.defaultdict(Ledger)
 
 
 def story_of(prompt):
-    """A story that tells which prompt it was written for."""
+    """A story that tells which prompt it was written for; several, if several are asked for."""
+    if "\nStory 2. " in prompt:
+        return "\n+++++\n".join(story_of(part) for part in re.split(r"(?:^|\n)Story \d+\. ", prompt)[1:])
     words = re.findall(r'"([a-z \'-]+)"', prompt)[:3]
     return f"\n\nThere was a story of {', '.join(words)}.\n\nIts number was {hashlib.sha256(prompt.encode()).hexdigest()[:16]}. The end.\n"
 
@@ -228,6 +234,8 @@ FAULTS = {
     "filter400": plain(400, error("filtered", "invalid_request_error", "content_filter")),
     "length": success(lambda story: completion(story[:20], "length")),
     "marker": success(lambda story: completion("<|endoftext|>\n" + story + "<|endoftext|>\nAnother")),
+    "pieces": success(lambda story: completion("+++++\n" + "\n\n ++++++ \n+++\n".join(story.split("\n+++++\n")[:-1]))),  # the last one is missing
+    "surplus": success(lambda story: completion(story + "\n+++++\nAnother.\n<|endoftext|>\nAnd another.")),
     "long": success(lambda story: completion("word " * 200000)),
     "hostile": success(lambda story: completion('"quotes"\n\u2028\u2029\x01\x1b[31m</script>{"event":"result"} ' + story)),
     # H17: a service that repeats the key
@@ -260,6 +268,68 @@ def choose(request, ledger):
     return FAULTS[script[min(attempt, len(script) - 1)]](request, text)
 
 
+def run_batch(request, ledger, batch, how):
+    """Does the work of a batch: its output and error files, in no order."""
+    lines = [json.loads(line) for line in ledger.files[batch["input_file_id"]].splitlines()]
+    assert len({line["custom_id"] for line in lines}) == len(lines), "a custom_id is there twice"
+    done, undone = lines[::2] if how == "half" else lines, lines[1::2] if how == "half" else []
+    if how in ("failed", "bad"):
+        done, undone = [], lines
+    output, errors = [], []
+    for line in done:
+        ledger.billed[line["custom_id"]] += 1
+        story = story_of(line["body"]["messages"][0]["content"])
+        if how == "echo":
+            story += request.headers.get("authorization", "")
+        output.append(json.dumps({"id": "b", "custom_id": line["custom_id"], "response": {"status_code": 200, "request_id": "r", "body": completion(story)},
+                                  "error": None}))
+    for line in undone:
+        response = {"status_code": 500, "request_id": "r", "body": error("it went wrong")} if how == "bad" else None
+        errors.append(json.dumps({"id": "b", "custom_id": line["custom_id"], "response": response, "error": {"code": "batch_expired", "message": "too late"}}))
+    batch["request_counts"] = {"total": len(lines), "completed": len(done), "failed": 0}
+    batch["status"] = {"half": "expired", "failed": "failed"}.get(how, "completed")
+    for kind, written in (("output", output), ("error", errors if how != "failed" else [])):
+        if written:
+            written.sort(key=lambda line: hashlib.sha256(line.encode()).digest())
+            batch[kind + "_file_id"] = f"file-{kind}-{batch['id']}"
+            ledger.files[batch[kind + "_file_id"]] = "\n".join(written) + ("\n" if len(written) % 2 else "")
+
+
+def batch_request(request, ledger, path):
+    """The files and batches endpoints."""
+    def scripted(number):
+        script = request.settings.get("batches", "ok").split(",")
+        return script[min(number, len(script) - 1)]
+    if (request.method, path) == ("POST", "files"):
+        boundary = re.search(r"boundary=(\S+)", request.headers["content-type"]).group(1)
+        parts = [part.partition(b"\r\n\r\n") for part in request.body.split(b"--" + boundary.encode())]
+        purpose = [body.strip() for head, _, body in parts if b'name="purpose"' in head]
+        assert purpose == [b"batch"], purpose
+        name = f"file-{len(ledger.files)}"
+        ledger.files[name] = next(body for head, _, body in parts if b'name="file"' in head).decode().strip()
+        return Fault(whole(200, {"id": name, "object": "file", "purpose": "batch"}))
+    if (request.method, path) == ("POST", "batches"):
+        wanted = json.loads(request.body)
+        batch = {"id": f"batch_{len(ledger.batches)}", "object": "batch", "status": "validating", "polls": int(request.settings.get("polls", 0)),
+                 "input_file_id": wanted["input_file_id"], "output_file_id": None, "error_file_id": None, "metadata": wanted["metadata"]}
+        how = scripted(len(ledger.batches))
+        ledger.batches.append(batch)
+        return Fault(b"", reset=True) if how == "lost" else Fault(whole(200, batch))
+    if request.method == "GET" and path.startswith("batches"):
+        for number, batch in enumerate(ledger.batches):
+            batch["polls"] -= 1
+            if batch["polls"] < 0 and batch["status"] == "validating":
+                run_batch(request, ledger, batch, scripted(number))
+        query = dict(pair.split("=") for pair in path.partition("?")[2].split("&"))
+        newest = ledger.batches[::-1] + [{"id": "batch_other", "metadata": None, "status": "completed"}]
+        start = next((i + 1 for i, batch in enumerate(newest) if batch["id"] == query.get("after")), 0)
+        return Fault(whole(200, {"object": "list", "data": newest[start:start + 2], "has_more": start + 2 < len(newest)}))
+    match = re.fullmatch(r"files/([^/]+)/content", path)
+    if request.method == "GET" and match and match.group(1) in ledger.files:
+        return Fault(whole(200, ledger.files[match.group(1)].encode()))
+    return Fault(whole(404, error("no such thing")))
+
+
 async def answer(request, writer):
     """Answers one request; False closes the connection."""
     if request.path.startswith("/ledger/"):
@@ -277,7 +347,12 @@ async def answer(request, writer):
 
 
 async def misbehave(request, ledger, writer):
-    fault = choose(request, ledger)
+    path = request.path.split("/", 2)[2]
+    if not path.endswith("chat/completions"):
+        fault = batch_request(request, ledger, path)
+        fault.billed = False
+    else:
+        fault = choose(request, ledger)
     if ledger.in_flight > int(request.settings.get("limit", 1 << 30)):
         fault = FAULTS["429"](request, "")
     if fault.billed and (request.settings.get("honour", "1") == "0" or not ledger.billed[request.key]):

@@ -264,14 +264,20 @@ class ts_chat_report(Structure):
                 ("damaged_lines", c_uint64), ("money", c_double), ("reserved_money", c_double)]
 
 
+class ts_batch_report(Structure):
+    _fields_ = [("struct_size", c_size_t), ("left", c_uint64), ("files", c_uint64), ("requests", c_uint64), ("results", c_uint64), ("known", c_uint64),
+                ("failed", c_uint64), ("foreign", c_uint64), ("waiting", c_uint64), ("done", c_uint64), ("total", c_uint64)]
+
+
 class ts_generator_options(Structure):
     _fields_ = [("struct_size", c_size_t), ("seed", c_uint64), ("first", c_uint64), ("vocabulary", c_char_p), ("author", c_uint32),
-                ("features", c_uint32), ("chat", POINTER(ts_chat_options)), ("prompt", c_char_p), ("shard", c_uint32), ("shards", c_uint32)]
+                ("features", c_uint32), ("chat", POINTER(ts_chat_options)), ("prompt", c_char_p), ("shard", c_uint32), ("shards", c_uint32),
+                ("varied", c_uint32), ("stories_a_call", c_uint32)]
 
 
 class ts_story(Structure):
     _fields_ = [("struct_size", c_size_t), ("story", c_char_p), ("story_size", c_size_t), ("words", c_char_p * 3), ("summary", c_char_p),
-                ("source", c_char_p), ("seed", c_uint64), ("index", c_uint64), ("features", c_uint64)]
+                ("source", c_char_p), ("seed", c_uint64), ("index", c_uint64), ("features", c_uint64), ("drawn", c_char_p)]
 
 
 class ts_record(Structure):
@@ -410,6 +416,10 @@ FUNCTIONS = {
     "ts_generator_prompt": (ts_status, [_generator, c_uint64, POINTER(c_char), c_size_t, _size]),
     "ts_generator_estimate": (ts_status, [_generator, c_uint64, POINTER(ts_chat_report)]),
     "ts_generator_chat_report": (ts_status, [_generator, POINTER(ts_chat_report)]),
+    "ts_generator_merge": (ts_status, [_generator, c_char_p, POINTER(c_uint64)]),
+    "ts_generator_batch_step": (ts_status, [_generator, c_uint64, POINTER(ts_batch_report)]),
+    "ts_generator_batch_write": (ts_status, [_generator, c_uint64, c_char_p, POINTER(ts_batch_report)]),
+    "ts_generator_batch_read": (ts_status, [_generator, c_uint64, c_char_p, POINTER(ts_batch_report)]),
     "ts_story_json": (ts_status, [POINTER(ts_story), POINTER(c_char), c_size_t, _size]),
     "ts_generator_words": (_strings, [_generator, c_uint32, _size]),
     "ts_dataset_options_init": (ts_status, [POINTER(ts_dataset_options), c_size_t]),
