@@ -4,8 +4,8 @@
 #include "chat/chat.h"
 
 /*
- * Job numbers: (repeat * records + record) * TURNS + turn, turn 0 being the assessment and 1, 2, ... the asks for grades. More repeats and more asks leave the
- * numbers of those before as they are.
+ * Job numbers: (repeat * records + record) * TURNS + turn, turn 0 being the assessment and 1, 2, ... the asks for grades. More repeats and more asks
+ * leave the numbers of those before as they are.
  */
 enum { TURNS = 8 };
 
@@ -180,7 +180,8 @@ static ts_status add_text(ts_chat_judge *judge, uint64_t job, ts_bytes *out)
     return out && ts_chat_answer_of(judge->chat, job) == TS_CHAT_TEXT ? ts_chat_text(judge->chat, job, out) : TS_OK;
 }
 
-ts_status ts_chat_judge_judgment(ts_chat_judge *judge, uint64_t record, uint32_t repeat, ts_kept_judgment *judgment, ts_bytes *assessment, ts_bytes *reply)
+ts_status ts_chat_judge_judgment(ts_chat_judge *judge, uint64_t record, uint32_t repeat, ts_kept_judgment *judgment, ts_bytes *assessment,
+                                 ts_bytes *reply)
 {
     const ts_evaluator *e = judge->evaluator;
     uint64_t job = ((uint64_t)repeat * e->count + record) * TURNS;

@@ -46,7 +46,8 @@ const char *ts_chat_judge_model(const ts_chat_judge *judge);
 ts_status ts_chat_judge_run(ts_chat_judge *judge, ts_progress progress, void *progress_user);
 
 /* A judgment as the journal has it, and its texts, appended to bytes that are not NULL. */
-ts_status ts_chat_judge_judgment(ts_chat_judge *judge, uint64_t record, uint32_t repeat, ts_kept_judgment *judgment, ts_bytes *assessment, ts_bytes *reply);
+ts_status ts_chat_judge_judgment(ts_chat_judge *judge, uint64_t record, uint32_t repeat, ts_kept_judgment *judgment, ts_bytes *assessment,
+                                 ts_bytes *reply);
 
 ts_status ts_chat_judge_prompt(ts_chat_judge *judge, uint64_t record, uint32_t turn, ts_bytes *out);
 ts_status ts_chat_judge_estimate(ts_chat_judge *judge, ts_chat_report *report);

@@ -6,9 +6,9 @@
 #include <math.h>
 
 /*
- * What the graded stories could not show, set by hand and calibrated on nothing. They have no prompts: a completion gains two grades of consistency from none to all of its
- * prompt's names and longer words coming again, around the third that usually do. And hardly anything in them is said over and over: what repeats itself
- * more than they do loses grades in proportion, on every axis.
+ * What the graded stories could not show, set by hand and calibrated on nothing. They have no prompts: a completion gains two grades of consistency
+ * from none to all of its prompt's names and longer words coming again, around the third that usually do. And hardly anything in them is said over
+ * and over: what repeats itself more than they do loses grades in proportion, on every axis.
  */
 static const double carried_grades = 2, carried_usual = 1.0 / 3, repetition_grades = 8;
 

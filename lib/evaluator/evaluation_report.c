@@ -165,12 +165,13 @@ static ts_status add_judge(report *r)
     TS_TRY(add_string(r, "judge_model", ts_chat_judge_model(e->chat)));
     if (ts_chat_judge_is_open(e->chat)) {
         TS_TRY(ts_chat_judge_report(e->chat, &cost));
-        TS_TRY(ts_bytes_format(&r->bytes,
-                               ", \"cost\": {\"requests\": %llu, \"retries\": %llu, \"unknown\": %llu, \"possibly_paid_twice\": %llu, \"prompt_tokens\": %llu, "
-                               "\"completion_tokens\": %llu, \"estimated_tokens\": %llu, ",
-                               (unsigned long long)cost.requests, (unsigned long long)cost.retries, (unsigned long long)cost.unknown,
-                               (unsigned long long)cost.possibly_paid_twice, (unsigned long long)cost.prompt_tokens,
-                               (unsigned long long)cost.completion_tokens, (unsigned long long)cost.estimated_tokens));
+        TS_TRY(ts_bytes_format(
+            &r->bytes,
+            ", \"cost\": {\"requests\": %llu, \"retries\": %llu, \"unknown\": %llu, \"possibly_paid_twice\": %llu, \"prompt_tokens\": %llu, "
+            "\"completion_tokens\": %llu, \"estimated_tokens\": %llu, ",
+            (unsigned long long)cost.requests, (unsigned long long)cost.retries, (unsigned long long)cost.unknown,
+            (unsigned long long)cost.possibly_paid_twice, (unsigned long long)cost.prompt_tokens, (unsigned long long)cost.completion_tokens,
+            (unsigned long long)cost.estimated_tokens));
         TS_TRY(add_number(r, "money", cost.money));
         TS_TRY(add(r, "}"));
     }

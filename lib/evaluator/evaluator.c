@@ -7,7 +7,8 @@
 enum { MOST_REPEATS = 1000, MOST_ASKS = 7, LEAST_RESAMPLES = 100, MOST_RESAMPLES = 1000000 };
 
 static const char *const judge_names[] = {"embedded", "chat"};
-static const char *const outcome_names[TS_JUDGED_COUNT] = {"pending", "scored", "no_assessment", "no_reply", "missing", "range", "twice", "form", "empty"};
+static const char *const outcome_names[TS_JUDGED_COUNT] = {"pending", "scored", "no_assessment", "no_reply", "missing",
+                                                           "range",   "twice",  "form",          "empty"};
 
 const char *ts_judge_name(uint32_t judge)
 {
@@ -150,8 +151,7 @@ static ts_status leave(ts_evaluator *e, ts_status status)
 
 static ts_status check_index(const ts_evaluator *e, uint64_t index)
 {
-    return index < e->count ? TS_OK
-                            : ts_fail(TS_ERROR_INVALID_ARGUMENT, "there is no record %llu of %zu", (unsigned long long)index, e->count);
+    return index < e->count ? TS_OK : ts_fail(TS_ERROR_INVALID_ARGUMENT, "there is no record %llu of %zu", (unsigned long long)index, e->count);
 }
 
 static ts_status chat_alone(const ts_evaluator *e)
@@ -297,8 +297,8 @@ ts_status ts_evaluator_measures(ts_evaluator *evaluator, uint64_t index, double 
 {
     TS_TRY(enter(evaluator, "ts_evaluator_measures", measures));
     ts_status status = check_index(evaluator, index);
-    return leave(evaluator, status ? status
-                                   : ts_measure_record(evaluator->runtime, evaluator->language, &evaluator->records[index].fields, measures));
+    return leave(evaluator,
+                 status ? status : ts_measure_record(evaluator->runtime, evaluator->language, &evaluator->records[index].fields, measures));
 }
 
 /* ---- results ---- */

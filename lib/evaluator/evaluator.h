@@ -39,8 +39,8 @@ struct ts_evaluator {
     ts_kept_judgment *judgments; /* of record i in repeat r: r * count + i; NULL before the first run */
     size_t judged;               /* records that `judgments` is for */
     ts_language *language;
-    ts_chat_judge *chat;          /* NULL: the embedded judge */
-    ts_bytes assessment, reply;   /* of the judgment that was read last */
+    ts_chat_judge *chat;        /* NULL: the embedded judge */
+    ts_bytes assessment, reply; /* of the judgment that was read last */
 };
 
 /* Judgments of each record. */

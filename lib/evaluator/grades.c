@@ -1,6 +1,6 @@
 /*
- * Grades read out of a reply, strictly: it is nothing but grades and an age ("Grammar: 8/10, Creativity: 7/10, ..."), or one JSON object. Whoever quotes or tells anything
- * besides is asked again, so that no digit of a story that the judge repeats can become a grade.
+ * Grades read out of a reply, strictly: it is nothing but grades and an age ("Grammar: 8/10, Creativity: 7/10, ..."), or one JSON object. Whoever
+ * quotes or tells anything besides is asked again, so that no digit of a story that the judge repeats can become a grade.
  */
 #include "evaluator/evaluator.h"
 

@@ -6,15 +6,15 @@
 #include <math.h>
 #include <stdlib.h>
 
-#define DISCOUNT 0.75 /* of Kneser and Ney, all orders alike: the weight that is kept for what was not seen */
+#define DISCOUNT 0.75                     /* of Kneser and Ney, all orders alike: the weight that is kept for what was not seen */
 #define EDGE UINT64_C(0x9e3779b97f4a7c15) /* the token before and behind a story */
 #define SURPRISE 8.0
 #define LEAST_DEVIATION 0.01 /* of small texts, whose stories held out are all alike */
 
 enum { HELD_OUT = 20, FEWEST_STORIES = 40, BEGINNING = 12, SURPRISES = sizeof(ts_surprise) / sizeof(double) };
 
-/* Tokens in a row. As the end of a longer row it counts the kinds of tokens before it (`before`; of three its occurrences), as a beginning the sum (`sum`) and
- * the kinds (`kinds`) of what follows. */
+/* Tokens in a row. As the end of a longer row it counts the kinds of tokens before it (`before`; of three its occurrences), as a beginning the sum
+ * (`sum`) and the kinds (`kinds`) of what follows. */
 typedef struct gram {
     uint64_t key;
     uint32_t before, sum, kinds;

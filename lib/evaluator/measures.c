@@ -29,12 +29,12 @@ static const char *const measure_names[] = {
     "followed",     /* share of what an instruction asks for that rules find in it; 1 without an instruction */
     "asked",        /* 1: there is an instruction */
     "missed_ending" /* 1: a bad ending is asked for, and no sad word is in the last third */,
-    "loss",         /* the n-gram model's mean loss of a token, as deviations from the mean of its own text; so are the next five */
-    "beginning",    /* the same of the first 12 tokens */
-    "worst",        /* of the tenth that is the least likely */
-    "surprises",    /* share of tokens of more than 8 nats */
-    "unknown",      /* share of tokens that its text has not */
-    "novelty",      /* share of three tokens in a row that its text has not */
+    "loss",      /* the n-gram model's mean loss of a token, as deviations from the mean of its own text; so are the next five */
+    "beginning", /* the same of the first 12 tokens */
+    "worst",     /* of the tenth that is the least likely */
+    "surprises", /* share of tokens of more than 8 nats */
+    "unknown",   /* share of tokens that its text has not */
+    "novelty",   /* share of three tokens in a row that its text has not */
 };
 _Static_assert(TS_COUNT_OF(measure_names) == TS_MEASURE_COUNT && TS_MEASURE_NOVELTY + 1 == TS_MEASURE_COUNT, "a name each");
 
@@ -329,8 +329,8 @@ static bool mentions_any(const measuring *m, size_t from, const char *const *wor
 
 static bool ends_badly(const measuring *m)
 {
-    static const char *const sad[] = {"sad", "cried", "cry", "tears", "lost", "hurt", "died", "dead", "gone", "scared", "afraid", "sorry", "broke", "broken",
-                                      "alone", "lonely", "never", "angry", "upset", "regret", "wished"};
+    static const char *const sad[] = {"sad",   "cried", "cry",    "tears", "lost",   "hurt",  "died",  "dead",  "gone",   "scared", "afraid",
+                                      "sorry", "broke", "broken", "alone", "lonely", "never", "angry", "upset", "regret", "wished"};
     return mentions_any(m, m->count - (m->count - m->known) / 3, sad, TS_COUNT_OF(sad));
 }
 
@@ -352,7 +352,8 @@ static void check_features(const measuring *m, const char *features, size_t *ask
 {
     static const char *const lesson[] = {"learned", "learnt", "lesson", "moral", "remember", "important", "always"},
                              *const turn[] = {"suddenly", "surprise", "surprised", "unexpected", "unexpectedly", "turned", "realized"},
-                             *const quarrel[] = {"argue", "argued", "fight", "fought", "angry", "mad", "quarrel", "wanted", "refused", "yelled", "upset"};
+                             *const quarrel[] = {"argue",   "argued", "fight",   "fought", "angry", "mad",
+                                                 "quarrel", "wanted", "refused", "yelled", "upset"};
     const struct {
         const char *name;
         bool there;

@@ -49,7 +49,7 @@ ts_status ts_measure_record(ts_runtime *runtime, const ts_language *language, co
 /* ---- a text as words and marks ---- */
 
 typedef struct ts_token {
-    uint64_t hash;   /* the same for ASCII capitals and small letters */
+    uint64_t hash;    /* the same for ASCII capitals and small letters */
     const char *text; /* borrowed */
     uint32_t size;
     bool word, capital; /* letters or digits; begins with an ASCII capital */
@@ -78,8 +78,8 @@ typedef struct ts_surprise {
     double novelty;   /* share of three tokens in a row that the text has not */
 } ts_surprise;
 
-/* Learns from files of stories. Every 20th story is held out; of those the mean and the deviation of each surprise are kept, and surprises given in these
- * units. INVALID_ARGUMENT: fewer than 40 stories. */
+/* Learns from files of stories. Every 20th story is held out; of those the mean and the deviation of each surprise are kept, and surprises given in
+ * these units. INVALID_ARGUMENT: fewer than 40 stories. */
 ts_status ts_language_learn(ts_language **out, ts_runtime *runtime, const char *const *paths, size_t count);
 void ts_language_free(ts_language *language);
 

@@ -193,7 +193,9 @@ static ts_status read_line(ts_evaluator *e, const char *text, size_t size, const
     ts_json_free(document);
     ts_bytes_free(&joined[0]);
     ts_bytes_free(&joined[1]);
-    return status == TS_OK || status == TS_ERROR_OUT_OF_MEMORY ? status : ts_fail_context(status == TS_ERROR_INVALID_ARGUMENT ? TS_ERROR_FORMAT : status, where);
+    return status == TS_OK || status == TS_ERROR_OUT_OF_MEMORY
+               ? status
+               : ts_fail_context(status == TS_ERROR_INVALID_ARGUMENT ? TS_ERROR_FORMAT : status, where);
 }
 
 /* Takes whole lines off the front of `bytes`; at the end of the file what is left is a line too. */

@@ -38,8 +38,8 @@ ts_status ts_template_check(const char *text, size_t size, const char *name, con
         if (kind == PART_BAD || (kind == PART_OPEN && depth++ > 0) || (kind == PART_CLOSE && depth-- == 0))
             return ts_fail(TS_ERROR_FORMAT, "%s: the %s's brackets do not fit together near '%.20s'", name, names->what, content);
         if (kind == PART_PLACEHOLDER && !names->known(names->user, content, length))
-            return ts_fail(TS_ERROR_FORMAT, "%s: the %s has the placeholder {%.*s}, expected %s", name, names->what, (int)TS_MIN(length, (size_t)60), content,
-                           names->expected);
+            return ts_fail(TS_ERROR_FORMAT, "%s: the %s has the placeholder {%.*s}, expected %s", name, names->what, (int)TS_MIN(length, (size_t)60),
+                           content, names->expected);
     }
     return depth == 0 ? TS_OK : ts_fail(TS_ERROR_FORMAT, "%s: the %s's '[' is not closed", name, names->what);
 }

@@ -548,6 +548,53 @@ static void memory_may_fail_anywhere(void **state)
     remove_file("p.yaml");
 }
 
+/* The chat judge as far as it goes without sending: templates, the journal, the messages of both turns, the report. */
+static ts_status chat_attempt(ts_runtime *own, void *user)
+{
+    const char *const *paths = user;
+    ts_evaluator *e = NULL;
+    ts_evaluator_options options;
+    ts_chat_options chat;
+    ts_chat_report cost = {.struct_size = sizeof cost};
+    char text[1 << 13];
+    size_t size;
+    ts_evaluator_options_init(&options, sizeof options);
+    ts_chat_options_init(&chat, sizeof chat);
+    chat.base_url = "http://127.0.0.1:9/v1";
+    chat.model = "m";
+    chat.journal = paths[0];
+    chat.reply_tokens = 8;
+    options.judge = TS_JUDGE_CHAT;
+    options.chat = &chat;
+    options.templates = paths[1];
+    options.repeats = 2;
+    options.resamples = 100;
+    ts_status status = ts_evaluator_new(&e, own, &options);
+    status = status ? status : ts_evaluator_add_file(e, paths[2]);
+    status = status ? status : ts_evaluator_estimate(e, &cost);
+    if (status == TS_OK)
+        assert_int_equal(cost.requests, 8);
+    status = status ? status : ts_evaluator_prompt(e, 0, 1, text, sizeof text, &size);
+    status = status ? status : ts_evaluator_write(e, paths[3]);
+    ts_evaluator_free(e);
+    return status;
+}
+
+static void memory_may_fail_in_the_chat_judge(void **state)
+{
+    (void)state;
+    ts_chat_options chat;
+    static const char records[] = "{\"prompt\": \"a\", \"completion\": \"b\"}\n{\"completion\": \"c\", \"words\": \"d\"}\n";
+    if (ts_chat_options_init(&chat, sizeof chat) == TS_ERROR_UNSUPPORTED)
+        skip();
+    const char *paths[4] = {in_work("journal"), put_file("judge", "= grade\nGrade {completion}", 26), put_file("r.jsonl", records, sizeof records - 1),
+                            in_work("out.json")};
+    assert_true(sweep_memory_alone(chat_attempt, paths) > 20);
+    remove_file("judge");
+    remove_file("r.jsonl");
+    remove_file("out.json");
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -566,6 +613,7 @@ int main(void)
         cmocka_unit_test(the_report_is_json),
         cmocka_unit_test(wrong_calls),
         cmocka_unit_test(memory_may_fail_anywhere),
+        cmocka_unit_test(memory_may_fail_in_the_chat_judge),
     };
     return cmocka_run_group_tests(tests, set_up, tear_down);
 }
