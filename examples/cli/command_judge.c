@@ -77,11 +77,14 @@ static ts_status tell_one(telling *t, const char *prompt, size_t size, uint64_t 
     ts_record record = {.struct_size = sizeof record, .prompt = prompt, .prompt_size = size, .completion = completion, .completion_size = length, .model = t->name};
     if (status == TS_OK)
         status = ts_evaluator_add(t->evaluator, &record);
+    ts_record kept_record = {.struct_size = sizeof kept_record}; /* what is no text in it was replaced */
+    if (status == TS_OK)
+        status = ts_evaluator_record(t->evaluator, ts_evaluator_count(t->evaluator) - 1, &kept_record);
     if (status == TS_OK && t->save != NULL) {
         fputc('{', t->save);
         save_string(t->save, "model", t->name);
         save_string((fputs(", ", t->save), t->save), "prompt", prompt);
-        save_string((fputs(", ", t->save), t->save), "completion", completion);
+        save_string((fputs(", ", t->save), t->save), "completion", kept_record.completion);
         fputs("}\n", t->save);
     }
     free(completion);

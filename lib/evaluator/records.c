@@ -20,6 +20,30 @@ static void strings_of(const ts_record *record, const char *strings[STRINGS], si
     }
 }
 
+/* Copies what a model wrote, with U+FFFD for bytes that are no UTF-8 and for NULs; `out` NULL: counts alone. Gives the size. */
+static size_t clean(char *out, const char *text, size_t size)
+{
+    size_t written = 0;
+    while (size > 0) {
+        uint32_t code;
+        char instead[4];
+        size_t length = ts_utf8_decode(text, size, &code), put = length;
+        const char *from = text;
+        if (code == TS_UTF8_INVALID || code == 0) {
+            put = ts_utf8_encode(0xfffd, instead);
+            from = instead;
+        }
+        if (out)
+            memcpy(out + written, from, put);
+        written += put;
+        text += length;
+        size -= length;
+    }
+    return written;
+}
+
+enum { COMPLETION = 1 };
+
 static ts_status check_strings(const char *const strings[STRINGS], const size_t sizes[STRINGS], size_t *total)
 {
     static const char *const names[STRINGS] = {"prompt", "completion", "model", "words", "sentence", "features", "summary"};
@@ -27,9 +51,9 @@ static ts_status check_strings(const char *const strings[STRINGS], const size_t 
     for (size_t i = 0; i < STRINGS; i++) {
         if (!strings[i] && sizes[i] > 0)
             return ts_fail(TS_ERROR_INVALID_ARGUMENT, "the record's %s is NULL, but has %zu bytes", names[i], sizes[i]);
-        if (sizes[i] > MOST_RECORD || (*total += sizes[i] + 1) > MOST_RECORD)
+        if (sizes[i] > MOST_RECORD || (*total += (i == COMPLETION ? clean(NULL, strings[i], sizes[i]) : sizes[i]) + 1) > MOST_RECORD)
             return ts_fail(TS_ERROR_LIMIT, "the record has more than %d bytes", MOST_RECORD);
-        if (sizes[i] > 0 && (!ts_utf8_valid(strings[i], sizes[i]) || memchr(strings[i], 0, sizes[i])))
+        if (i != COMPLETION && sizes[i] > 0 && (!ts_utf8_valid(strings[i], sizes[i]) || memchr(strings[i], 0, sizes[i])))
             return ts_fail(TS_ERROR_INVALID_ARGUMENT, "the record's %s is not UTF-8, or has a NUL in it", names[i]);
     }
     return TS_OK;
@@ -63,19 +87,21 @@ static uint32_t count_words(const char *text, size_t size)
 }
 
 /* Copies the strings into one block; what was NULL stays NULL but for prompt, completion and model. */
-static void copy_strings(ts_kept_record *kept, const char *const strings[STRINGS], const size_t sizes[STRINGS])
+static void copy_strings(ts_kept_record *kept, const char *const strings[STRINGS], size_t sizes[STRINGS])
 {
     const char *copies[STRINGS];
     char *at = kept->memory;
     for (size_t i = 0; i < STRINGS; i++) {
-        if (sizes[i] > 0)
+        if (i == COMPLETION)
+            sizes[i] = clean(at, strings[i], sizes[i]);
+        else if (sizes[i] > 0)
             memcpy(at, strings[i], sizes[i]);
         at[sizes[i]] = 0;
         copies[i] = sizes[i] > 0 || i < 3 ? at : NULL;
+        kept->hash = ts_hash(at, sizes[i] + 1, kept->hash);
+        if (i != COMPLETION && i != 2)
+            kept->group = ts_hash(at, sizes[i] + 1, kept->group);
         at += sizes[i] + 1;
-        kept->hash = ts_hash(at - sizes[i] - 1, sizes[i] + 1, kept->hash);
-        if (i != 1 && i != 2)
-            kept->group = ts_hash(at - sizes[i] - 1, sizes[i] + 1, kept->group);
     }
     kept->fields = (ts_record){.struct_size = sizeof kept->fields,
                                .prompt = copies[0],

@@ -106,9 +106,14 @@ static void mistakes_in_records_are_told(void **state)
         ts_evaluator_free(e);
     }
     ts_evaluator *e = make_with(NULL);
-    ts_record bad = record_of("", "\xff", "m"), nul = {.struct_size = sizeof nul, .completion = "a\0b", .completion_size = 3};
+    ts_record bad = record_of("\xff", "good", "m"), nul = {.struct_size = sizeof nul, .prompt = "a\0b", .prompt_size = 3};
     assert_status(ts_evaluator_add(e, &bad), TS_ERROR_INVALID_ARGUMENT);
     assert_status(ts_evaluator_add(e, &nul), TS_ERROR_INVALID_ARGUMENT);
+    ts_record any = {.struct_size = sizeof any, .completion = "a\0b\xff\xc3", .completion_size = 5}, kept = {.struct_size = sizeof kept}; /* a model may write anything */
+    assert_ok(ts_evaluator_add(e, &any));
+    assert_ok(ts_evaluator_record(e, 0, &kept));
+    assert_string_equal(kept.completion, "a\xef\xbf\xbd" "b\xef\xbf\xbd\xef\xbf\xbd");
+    assert_int_equal(kept.completion_size, 11);
     assert_status(ts_evaluator_add_file(e, in_work("none.jsonl")), TS_ERROR_IO);
     ts_evaluator_free(e);
     remove_file("bad.jsonl");
