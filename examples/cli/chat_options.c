@@ -13,22 +13,20 @@ const char cli_chat_notes[] =
     "will do too. Without a key none is sent. Every reply is in the journal before it is used: after an interruption of any kind the same command goes\n"
     "on, and nothing is paid for twice that the journal has. The first Ctrl-C lets what is in flight come in, the second gives it up.";
 
-typedef struct only_chat {
-    cli_chat chat;
-} only_chat;
-
-static const cli_argument rows[] = {CLI_CHAT_ARGUMENTS(only_chat, chat)};
-
 void cli_chat_defaults(cli_chat *chat)
 {
     ts_chat_options_init(&chat->options, sizeof chat->options);
 }
 
-ts_status cli_chat_refuse(const cli_common *common, const char *author)
+ts_status cli_chat_refuse(const cli_common *common, const cli_chat *chat, const char *author)
 {
-    for (size_t i = 0; i < CLI_COUNT_OF(rows); i++)
-        if (cli_given(common, rows[i].name))
-            return cli_usage("%s is for a chat service, but this is %s", rows[i].name, author);
+    const cli_command *command = common->command;
+    size_t begin = (size_t)((const char *)chat - (const char *)common);
+    for (size_t i = 0; i < command->argument_count; i++) {
+        const cli_argument *argument = &command->arguments[i];
+        if (argument->offset >= begin && argument->offset < begin + sizeof *chat && cli_given(common, argument->name))
+            return cli_usage("%s is for a chat service, but this is %s", argument->name, author);
+    }
     return TS_OK;
 }
 

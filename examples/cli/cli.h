@@ -108,7 +108,7 @@ void cli_nearest_consider(cli_nearest *nearest, const char *given, const char *n
 
 /* Tables of commands, one a noun; each ends with a row whose noun is NULL. */
 extern const cli_command cli_dataset_commands[], cli_tokenizer_commands[], cli_model_commands[], cli_train_commands[], cli_sample_commands[],
-    cli_evaluate_commands[], cli_bench_commands[];
+    cli_evaluate_commands[], cli_judge_commands[], cli_bench_commands[];
 
 /* ---- main.c ---- */
 
@@ -176,11 +176,11 @@ typedef struct cli_chat {
     char folder[64], scratch[80]; /* of a dry run without a journal */
 } cli_chat;
 
-/* Rows of a command's table; `chat` is the cli_chat in the values struct `values`. */
+/* Rows of a command's table; `chat` is the cli_chat in the values struct `values`, `prefix` stands before the names that the command has for something else too. */
 /* clang-format off */
-#define CLI_CHAT_ARGUMENTS(values, chat)                                                                                                                       \
+#define CLI_CHAT_ARGUMENTS(values, chat, prefix)                                                                                                                     \
     {"--base-url", "URL", CLI_TEXT, 0, offsetof(values, chat.options.base_url), 0, 0, NULL, "of the service (default https://api.openai.com/v1)"},             \
-    {"--model", "NAME", CLI_TEXT, 0, offsetof(values, chat.options.model), 0, 0, NULL, "the service's name for the model to ask"},                             \
+    {"--" prefix "model", "NAME", CLI_TEXT, 0, offsetof(values, chat.options.model), 0, 0, NULL, "the service's name for the model to ask"},                             \
     {"--journal", "FILE", CLI_TEXT, 0, offsetof(values, chat.options.journal), 0, 0, NULL, "keeps every reply; with it a run that was stopped goes on"},       \
     {"--key-file", "FILE", CLI_TEXT, 0, offsetof(values, chat.options.key_file), 0, 0, NULL, "file whose only line is the key (default: the environment's)"},  \
     {"--ca-file", "FILE", CLI_TEXT, 0, offsetof(values, chat.options.ca_file), 0, 0, NULL, "PEM file of the only certificates to trust"},                      \
@@ -194,8 +194,8 @@ typedef struct cli_chat {
     {"--tokens-per-minute", "N", CLI_DOUBLE, CLI_QUIET, offsetof(values, chat.options.tokens_per_minute), 0, 1e12, NULL, "at first; then as the service says"}, \
     {"--in-flight", "N", CLI_UINT32, 0, offsetof(values, chat.options.in_flight), 1, 1024, NULL, "requests at a time"},                                        \
     {"--attempts", "N", CLI_UINT32, 0, offsetof(values, chat.options.attempts), 1, 1000, NULL, "for one request before the run stops"},                        \
-    {"--temperature", "T", CLI_DOUBLE, CLI_QUIET, offsetof(values, chat.options.temperature), 0, 100, NULL, "of the model (default: not sent)"},               \
-    {"--top-p", "P", CLI_DOUBLE, CLI_QUIET, offsetof(values, chat.options.top_p), 0, 1, NULL, "of the model (default: not sent)"},                             \
+    {"--" prefix "temperature", "T", CLI_DOUBLE, CLI_QUIET, offsetof(values, chat.options.temperature), 0, 100, NULL, "of the model (default: not sent)"},               \
+    {"--" prefix "top-p", "P", CLI_DOUBLE, CLI_QUIET, offsetof(values, chat.options.top_p), 0, 1, NULL, "of the model (default: not sent)"},                             \
     {"--reply-tokens", "N", CLI_UINT32, 0, offsetof(values, chat.options.reply_tokens), 0, 1 << 20, NULL, "tokens that a reply may have; 0: no bound is sent"}, \
     {"--old-names", NULL, CLI_FLAG, 0, offsetof(values, chat.options.old_names), 0, 0, NULL, "send that as max_tokens, as older servers want it"},             \
     {"--stream", NULL, CLI_FLAG, 0, offsetof(values, chat.options.stream), 0, 0, NULL, "ask for a stream of events"},                                          \
@@ -208,8 +208,8 @@ extern const char cli_chat_notes[];
 
 void cli_chat_defaults(cli_chat *chat);
 
-/* Refuses options of the chat service that were given where `author` (an option and its value, "--author embedded") uses none. */
-ts_status cli_chat_refuse(const cli_common *common, const char *author);
+/* Refuses options of the chat service that were given where `author` (an option and its value, "--author embedded") uses none. `chat` is in the values of the command. */
+ts_status cli_chat_refuse(const cli_common *common, const cli_chat *chat, const char *author);
 
 /* Completes and checks the options before use: the key of the environment; for a dry run without a journal a scratch one. cli_chat_end always follows. */
 ts_status cli_chat_begin(const cli_common *common, cli_chat *chat, bool dry);

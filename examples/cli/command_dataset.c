@@ -284,7 +284,7 @@ static ts_status choose_author(generate_values *v)
         v->options.chat = &v->chat.options;
         return cli_chat_begin(&v->common, &v->chat, v->dry != 0);
     }
-    CLI_TRY(cli_chat_refuse(&v->common, "--author embedded"));
+    CLI_TRY(cli_chat_refuse(&v->common, &v->chat, "--author embedded"));
     static const char *const others[] = {"--dry-run", "--prompt", "--varied", "--stories-a-call", "--batch", "--batch-write", "--batch-read", "--poll", "--merge"};
     for (size_t i = 0; i < CLI_COUNT_OF(others); i++)
         if (cli_given(&v->common, others[i]))
@@ -350,7 +350,7 @@ static const cli_argument generate_arguments[] = {
     {"--batch-write", "FILE", CLI_TEXT, 0, OFFSET(batch_write), 0, 0, NULL, "write the requests as OpenAI batch files, and no stories"},
     {"--batch-read", "FILE", CLI_PATHS, 0, OFFSET(batch_read), 0, 0, NULL, "read results of such files; the stories are written if none is missing"},
     {"--dry-run", NULL, CLI_FLAG, 0, OFFSET(dry), 0, 0, NULL, "send nothing: show prompts, and what it would cost at most"},
-    CLI_CHAT_ARGUMENTS(generate_values, chat),
+    CLI_CHAT_ARGUMENTS(generate_values, chat, ""),
 };
 #undef OFFSET
 /* clang-format on */

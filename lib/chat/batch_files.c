@@ -24,7 +24,8 @@ static ts_status add_line(ts_bytes *line, ts_chat *chat, const ts_chat_jobs *job
     TS_TRY(jobs->prompt(jobs->user, job, &chat->prompt));
     ts_journal_key(&chat->journal, job, key);
     TS_TRY(ts_bytes_format(line, "{\"custom_id\": \"%s\", \"method\": \"POST\", \"url\": \"/v1/chat/completions\", \"body\": ", key));
-    TS_TRY(ts_completion_write(line, &options, chat->prompt.data, chat->prompt.size, ts_random_at(chat->journal.configuration, 0, job)));
+    TS_TRY(ts_completion_write(line, &options, chat->prompt.data, chat->prompt.size, jobs->members,
+                               ts_random_at(chat->journal.configuration, 0, job)));
     return ts_bytes_add(line, "}\n", 2);
 }
 
@@ -43,7 +44,7 @@ static ts_status fill(ts_batch_part *part, ts_writer *writer, ts_bytes *line, ts
     ts_chat_report sum = chat->journal.totals;
     for (; *next < jobs->count && part->job_count < MOST_LINES; ++*next) {
         uint64_t job = jobs->first + *next * jobs->step;
-        if (ts_journal_job(&chat->journal, job).state == TS_JOB_DONE)
+        if (!ts_chat_needs(chat, jobs, job))
             continue;
         TS_TRY(add_line(line, chat, jobs, job));
         if (writer->written + line->size > MOST_FILE && part->job_count > 0)

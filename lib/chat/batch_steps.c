@@ -242,7 +242,7 @@ static uint64_t count_left(const ts_chat *chat, const ts_chat_jobs *jobs)
 {
     uint64_t left = 0;
     for (uint64_t i = 0; i < jobs->count; i++)
-        left += ts_journal_job(&chat->journal, jobs->first + i * jobs->step).state != TS_JOB_DONE;
+        left += ts_chat_needs(chat, jobs, jobs->first + i * jobs->step);
     return left;
 }
 

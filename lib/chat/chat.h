@@ -18,11 +18,16 @@ typedef enum ts_chat_answer {
     TS_CHAT_UNUSABLE /* cut, filtered, refused or not to be read: it will not be asked again */
 } ts_chat_answer;
 
-/* Jobs first, first + step, ...: `count` of them, all below 2^53. */
+/*
+ * Jobs first, first + step, ...: `count` of them, all below 2^53. A prompt is one message of the user's; NULs in it divide a conversation, whose messages
+ * are the user's and the assistant's in turn. `members` are further members of the requests' JSON (", \"name\": value"), or NULL.
+ */
 typedef struct ts_chat_jobs {
     uint64_t first, count, step;
     void *user;
     ts_status (*prompt)(void *user, uint64_t job, ts_bytes *prompt); /* appends the prompt, always the same one for a job */
+    bool (*wanted)(void *user, uint64_t job);                        /* NULL: all are; others count as answered and are not asked */
+    const char *members;
 } ts_chat_jobs;
 
 /*

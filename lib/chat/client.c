@@ -54,7 +54,7 @@ ts_status ts_chat_open_on(ts_chat **out, ts_runtime *runtime, const ts_chat_opti
         transport->free(transport->user);
         return TS_ERROR_OUT_OF_MEMORY;
     }
-    chat->runtime = chat->prompt.runtime = chat->completion.text.runtime = chat->journal.runtime = runtime;
+    chat->runtime = chat->prompt.runtime = chat->text.runtime = chat->completion.text.runtime = chat->journal.runtime = runtime;
     chat->journal.lock = chat->journal.file = -1;
     chat->transport = *transport;
     ts_status status = ts_chat_options_check(&chat->options, runtime, options);
@@ -104,6 +104,7 @@ void ts_chat_close(ts_chat *chat)
     chat->transport.free(chat->transport.user);
     ts_journal_close(&chat->journal);
     ts_bytes_free(&chat->prompt);
+    ts_bytes_free(&chat->text);
     ts_bytes_free(&chat->completion.text);
     ts_release(runtime, chat->slots);
     ts_release(runtime, chat->model);
@@ -171,10 +172,10 @@ ts_chat_answer ts_chat_answer_of(const ts_chat *chat, uint64_t number)
 
 ts_status ts_chat_text(ts_chat *chat, uint64_t job, ts_bytes *text)
 {
-    chat->prompt.size = 0;
-    TS_TRY(ts_journal_text(&chat->journal, job, &chat->prompt));
-    const char *trimmed = chat->prompt.size ? chat->prompt.data : "";
-    size_t size = chat->prompt.size;
+    chat->text.size = 0; /* not chat->prompt: a prompt may hold the answer to another one */
+    TS_TRY(ts_journal_text(&chat->journal, job, &chat->text));
+    const char *trimmed = chat->text.size ? chat->text.data : "";
+    size_t size = chat->text.size;
     ts_trim(&trimmed, &size);
     return ts_bytes_add(text, trimmed, size);
 }
@@ -195,7 +196,7 @@ ts_status ts_chat_estimate(ts_chat *chat, const ts_chat_jobs *jobs, ts_chat_repo
     TS_TRY(ts_chat_jobs_check(jobs));
     for (uint64_t i = 0; i < jobs->count; i++) {
         uint64_t job = jobs->first + i * jobs->step;
-        if (ts_journal_job(&chat->journal, job).state == TS_JOB_DONE)
+        if (!ts_chat_needs(chat, jobs, job))
             continue;
         chat->prompt.size = 0;
         TS_TRY(jobs->prompt(jobs->user, job, &chat->prompt));

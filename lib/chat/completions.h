@@ -10,8 +10,11 @@
 
 /* ---- request ---- */
 
-/* Appends the body of a request; `seed` is sent if options->send_seed. extra was checked by ts_completion_check_extra. */
-ts_status ts_completion_write(ts_bytes *body, const ts_chat_options *options, const char *prompt, size_t size, uint64_t seed);
+/*
+ * Appends the body of a request; `prompt` and `members` (may be NULL) as in ts_chat_jobs; `seed` is sent if options->send_seed. extra was checked by
+ * ts_completion_check_extra.
+ */
+ts_status ts_completion_write(ts_bytes *body, const ts_chat_options *options, const char *prompt, size_t size, const char *members, uint64_t seed);
 
 /* INVALID_ARGUMENT: extra is no JSON object, or holds a member that the library writes itself. */
 ts_status ts_completion_check_extra(ts_runtime *runtime, const ts_chat_options *options);

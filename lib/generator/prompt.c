@@ -144,34 +144,7 @@ static bool has_headings(const char *text, size_t size)
     return false;
 }
 
-/* ---- the template's parts ---- */
-
-typedef enum part_kind { PART_TEXT, PART_PLACEHOLDER, PART_OPEN, PART_CLOSE, PART_BAD } part_kind;
-
-/* The next part at `at`: text up to a brace or bracket (a doubled one is text), or what stands in braces. Gives the bytes that it takes. */
-static size_t next_part(const char *text, size_t size, size_t at, part_kind *kind, const char **content, size_t *length)
-{
-    char c = text[at];
-    *content = text + at;
-    *length = 1;
-    if (!strchr("{}[]", c) || c == 0) {
-        while (at + *length < size && (!strchr("{}[]", text[at + *length]) || text[at + *length] == 0))
-            ++*length;
-        *kind = PART_TEXT;
-        return *length;
-    }
-    if (at + 1 < size && text[at + 1] == c) {
-        *kind = PART_TEXT;
-        return 2;
-    }
-    const char *close = c == '{' ? memchr(text + at, '}', size - at) : NULL;
-    *kind = c == '[' ? PART_OPEN : c == ']' ? PART_CLOSE : close ? PART_PLACEHOLDER : PART_BAD;
-    if (!close)
-        return 1;
-    *content = text + at + 1;
-    *length = (size_t)(close - *content);
-    return *length + 2;
-}
+/* ---- the templates ---- */
 
 /* What a placeholder may be called: a drawn word, the features, a list; or what frames several stories. */
 static bool is_known(const ts_prompt *prompt, size_t template, const char *name, size_t size)
@@ -182,25 +155,29 @@ static bool is_known(const ts_prompt *prompt, size_t template, const char *name,
            find_list(prompt, name, size) != NULL;
 }
 
+typedef struct checking {
+    const ts_prompt *prompt;
+    size_t template;
+} checking;
+
+static bool known_placeholder(void *user, const char *name, size_t size)
+{
+    const checking *c = user;
+    return is_known(c->prompt, c->template, name, size);
+}
+
 static ts_status check_template(const ts_prompt *prompt, size_t number, const char *name)
 {
     const ts_prompt_entry *template = &prompt->templates[number];
-    const char *content, *what = template_names[number];
-    size_t depth = 0, length;
-    part_kind kind;
+    const char *what = template_names[number];
+    checking c = {prompt, number};
+    ts_template_names names = {.user = &c, .known = known_placeholder, .what = what};
+    names.expected = number == TS_TEMPLATE_SEVERAL ? "count, divider or stories" : "verb, noun, adjective, features or a list of the file";
     if (template->size == 0)
         return ts_fail(TS_ERROR_FORMAT, "%s: there is no %s", name, what);
-    if (!ts_utf8_valid(template->text, template->size))
-        return ts_fail(TS_ERROR_FORMAT, "%s: the %s is not UTF-8", name, what);
-    for (size_t at = 0; at < template->size;) {
-        at += next_part(template->text, template->size, at, &kind, &content, &length);
-        if (kind == PART_BAD || (kind == PART_OPEN && depth++ > 0) || (kind == PART_CLOSE && depth-- == 0))
-            return ts_fail(TS_ERROR_FORMAT, "%s: the %s's brackets do not fit together near '%.20s'", name, what, content);
-        if (kind == PART_PLACEHOLDER && !is_known(prompt, number, content, length))
-            return ts_fail(TS_ERROR_FORMAT, "%s: the %s has the placeholder {%.*s}, expected %s", name, what, (int)TS_MIN(length, (size_t)60), content,
-                           number == TS_TEMPLATE_SEVERAL ? "count, divider or stories" : "verb, noun, adjective, features or a list of the file");
-    }
-    return depth == 0 ? TS_OK : ts_fail(TS_ERROR_FORMAT, "%s: the %s's '[' is not closed", name, what);
+    if (!ts_utf8_valid(template->text, template->size) || memchr(template->text, 0, template->size))
+        return ts_fail(TS_ERROR_FORMAT, "%s: the %s is not UTF-8, or has a NUL in it", name, what);
+    return ts_template_check(template->text, template->size, name, &names);
 }
 
 static ts_status check_lists(const ts_prompt *prompt, const char *name)
@@ -282,6 +259,12 @@ static ts_status add_stories(const ts_prompt *prompt, const ts_asked *asked, siz
     return TS_OK;
 }
 
+typedef struct filling {
+    const ts_prompt *prompt;
+    const ts_asked *asked;
+    size_t count; /* 0: the template is of one story's prompt, else the frame of so many */
+} filling;
+
 /* `count` 0: the placeholder is of one story's prompt, else of the frame of so many. */
 static ts_status add_placeholder(const ts_prompt *prompt, const ts_asked *asked, size_t count, const char *name, size_t size, ts_bytes *out)
 {
@@ -300,31 +283,17 @@ static ts_status add_placeholder(const ts_prompt *prompt, const ts_asked *asked,
     return ts_bytes_add(out, entry->text, entry->size);
 }
 
+static ts_status say_placeholder(void *user, const char *name, size_t size, ts_bytes *out)
+{
+    const filling *f = user;
+    return add_placeholder(f->prompt, f->asked, f->count, name, size, out);
+}
+
 static ts_status fill_template(const ts_prompt *prompt, size_t number, const ts_asked *asked, size_t count, ts_bytes *out)
 {
-    const ts_prompt_entry *template = &prompt->templates[number];
-    const char *content;
-    size_t length, first = out->size, opened = first;
-    bool empty = false; /* something in these brackets has nothing to say */
-    part_kind kind;
-    for (size_t at = 0; at < template->size;) {
-        at += next_part(template->text, template->size, at, &kind, &content, &length);
-        size_t before = out->size;
-        if (kind == PART_TEXT)
-            TS_TRY(ts_bytes_add(out, content, length));
-        if (kind == PART_PLACEHOLDER)
-            TS_TRY(add_placeholder(prompt, asked, count, content, length, out));
-        empty = empty || (kind == PART_PLACEHOLDER && out->size == before);
-        if (kind == PART_OPEN)
-            opened = out->size;
-        if (kind == PART_CLOSE && empty)
-            out->size = opened;
-        if (kind == PART_OPEN || kind == PART_CLOSE)
-            empty = false;
-    }
-    while (out->size > first && strchr(" \t\r\n", out->data[out->size - 1])) /* before brackets that were left out */
-        out->size--;
-    return ts_bytes_add(out, "", 0); /* with a NUL behind what is left */
+    filling f = {prompt, asked, count};
+    ts_template_names names = {.user = &f, .say = say_placeholder};
+    return ts_template_write(prompt->templates[number].text, prompt->templates[number].size, &names, out);
 }
 
 ts_status ts_prompt_write(const ts_prompt *prompt, const ts_asked *asked, ts_bytes *out)
@@ -337,27 +306,40 @@ ts_status ts_prompt_write_several(const ts_prompt *prompt, const ts_asked *asked
     return fill_template(prompt, TS_TEMPLATE_SEVERAL, asked, count, out);
 }
 
+typedef struct describing {
+    const ts_prompt *prompt;
+    const ts_asked *asked;
+    ts_bytes *out;
+    const char *comma;
+    uint64_t told[TS_PROMPT_MOST_LISTS / 64];
+} describing;
+
+/* Tells a list's entry to the description, and nothing to the prompt. */
+static ts_status describe_placeholder(void *user, const char *name, size_t size, ts_bytes *prompt)
+{
+    describing *d = user;
+    const ts_prompt_list *list = find_list(d->prompt, name, size);
+    size_t number = list ? (size_t)(list - d->prompt->lists) : 0;
+    (void)prompt;
+    if (!list || (d->told[number / 64] >> number % 64 & 1))
+        return TS_OK;
+    d->told[number / 64] |= UINT64_C(1) << number % 64;
+    const ts_prompt_entry *entry = draw_entry(d->prompt, list, d->asked);
+    TS_TRY(ts_bytes_format(d->out, "%s", d->comma));
+    TS_TRY(ts_json_string(d->out, list->name, list->name_size));
+    TS_TRY(ts_bytes_add(d->out, ": ", 2));
+    d->comma = ", ";
+    return ts_json_string(d->out, entry->text, entry->size);
+}
+
 ts_status ts_prompt_describe(const ts_prompt *prompt, const ts_asked *asked, ts_bytes *out)
 {
     const ts_prompt_entry *template = &prompt->templates[asked->template];
-    const char *content, *comma = "";
-    uint64_t told[TS_PROMPT_MOST_LISTS / 64] = {0};
-    size_t length;
-    part_kind kind;
+    describing d = {.prompt = prompt, .asked = asked, .out = out, .comma = ""};
+    ts_template_names names = {.user = &d, .say = describe_placeholder};
+    ts_bytes rest = {.runtime = prompt->runtime}; /* the text between, which nobody wants */
     TS_TRY(ts_bytes_add(out, "{", 1));
-    for (size_t at = 0; at < template->size;) {
-        at += next_part(template->text, template->size, at, &kind, &content, &length);
-        const ts_prompt_list *list = kind == PART_PLACEHOLDER ? find_list(prompt, content, length) : NULL;
-        size_t number = list ? (size_t)(list - prompt->lists) : 0;
-        if (!list || (told[number / 64] >> number % 64 & 1))
-            continue;
-        told[number / 64] |= UINT64_C(1) << number % 64;
-        const ts_prompt_entry *entry = draw_entry(prompt, list, asked);
-        TS_TRY(ts_bytes_format(out, "%s", comma));
-        TS_TRY(ts_json_string(out, list->name, list->name_size));
-        TS_TRY(ts_bytes_add(out, ": ", 2));
-        TS_TRY(ts_json_string(out, entry->text, entry->size));
-        comma = ", ";
-    }
-    return ts_bytes_add(out, "}", 1);
+    ts_status status = ts_template_write(template->text, template->size, &names, &rest);
+    ts_bytes_free(&rest);
+    return status == TS_OK ? ts_bytes_add(out, "}", 1) : status;
 }

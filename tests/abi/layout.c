@@ -451,3 +451,94 @@ FIELD(ts_dataset_statistics, gzip_share, double, 584, 8);
 FIELD(ts_dataset_statistics, gzip_ratio, double, 592, 8);
 #endif
 
+/* ---- evaluator.h ---- */
+
+VALUE(TS_AXIS_GRAMMAR, 0);
+VALUE(TS_AXIS_CREATIVITY, 1);
+VALUE(TS_AXIS_CONSISTENCY, 2);
+VALUE(TS_AXIS_PLOT, 3);
+VALUE(TS_AXIS_COUNT, 4);
+VALUE(TS_AGE_COUNT, 6);
+VALUE(TS_JUDGE_EMBEDDED, 0);
+VALUE(TS_JUDGE_CHAT, 1);
+VALUE(TS_JUDGED_PENDING, 0);
+VALUE(TS_JUDGED_SCORED, 1);
+VALUE(TS_JUDGED_NO_ASSESSMENT, 2);
+VALUE(TS_JUDGED_NO_REPLY, 3);
+VALUE(TS_JUDGED_MISSING, 4);
+VALUE(TS_JUDGED_RANGE, 5);
+VALUE(TS_JUDGED_TWICE, 6);
+VALUE(TS_JUDGED_FORM, 7);
+VALUE(TS_JUDGED_EMPTY, 8);
+VALUE(TS_JUDGED_COUNT, 9);
+VALUE(TS_MEASURE_COUNT, 27);
+
+#if LP64
+SIZE(ts_record, 80);
+FIELD(ts_record, struct_size, size_t, 0, 8);
+FIELD(ts_record, prompt, const char *, 8, 8);
+FIELD(ts_record, prompt_size, size_t, 16, 8);
+FIELD(ts_record, completion, const char *, 24, 8);
+FIELD(ts_record, completion_size, size_t, 32, 8);
+FIELD(ts_record, model, const char *, 40, 8);
+FIELD(ts_record, words, const char *, 48, 8);
+FIELD(ts_record, sentence, const char *, 56, 8);
+FIELD(ts_record, features, const char *, 64, 8);
+FIELD(ts_record, summary, const char *, 72, 8);
+
+SIZE(ts_evaluator_options, 96);
+FIELD(ts_evaluator_options, struct_size, size_t, 0, 8);
+FIELD(ts_evaluator_options, chat, const ts_chat_options *, 8, 8);
+FIELD(ts_evaluator_options, templates, const char *, 16, 8);
+FIELD(ts_evaluator_options, text, const char *const *, 24, 8);
+FIELD(ts_evaluator_options, text_count, size_t, 32, 8);
+FIELD(ts_evaluator_options, text_name, const char *, 40, 8);
+FIELD(ts_evaluator_options, seed, uint64_t, 48, 8);
+FIELD(ts_evaluator_options, confidence, double, 56, 8);
+FIELD(ts_evaluator_options, least_scored, double, 64, 8);
+FIELD(ts_evaluator_options, judge, uint32_t, 72, 4);
+FIELD(ts_evaluator_options, repeats, uint32_t, 76, 4);
+FIELD(ts_evaluator_options, asks, uint32_t, 80, 4);
+FIELD(ts_evaluator_options, schema, uint32_t, 84, 4);
+FIELD(ts_evaluator_options, resamples, uint32_t, 88, 4);
+FIELD(ts_evaluator_options, reserved, uint32_t, 92, 4);
+
+SIZE(ts_judgment, 72);
+FIELD(ts_judgment, struct_size, size_t, 0, 8);
+FIELD(ts_judgment, grades, double[4], 8, 32);
+FIELD(ts_judgment, assessment, const char *, 40, 8);
+FIELD(ts_judgment, reply, const char *, 48, 8);
+FIELD(ts_judgment, outcome, uint32_t, 56, 4);
+FIELD(ts_judgment, age, uint32_t, 60, 4);
+FIELD(ts_judgment, asks, uint32_t, 64, 4);
+FIELD(ts_judgment, reserved, uint32_t, 68, 4);
+
+SIZE(ts_grade_mean, 40);
+FIELD(ts_grade_mean, mean, double, 0, 8);
+FIELD(ts_grade_mean, low, double, 8, 8);
+FIELD(ts_grade_mean, high, double, 16, 8);
+FIELD(ts_grade_mean, deviation, double, 24, 8);
+FIELD(ts_grade_mean, count, uint64_t, 32, 8);
+
+SIZE(ts_evaluation, 352);
+FIELD(ts_evaluation, struct_size, size_t, 0, 8);
+FIELD(ts_evaluation, records, uint64_t, 8, 8);
+FIELD(ts_evaluation, prompts, uint64_t, 16, 8);
+FIELD(ts_evaluation, judgments, uint64_t, 24, 8);
+FIELD(ts_evaluation, outcomes, uint64_t[9], 32, 72);
+FIELD(ts_evaluation, ages, uint64_t[7], 104, 56);
+FIELD(ts_evaluation, asked_again, uint64_t, 160, 8);
+FIELD(ts_evaluation, scored_share, double, 168, 8);
+FIELD(ts_evaluation, mean_words, double, 176, 8);
+FIELD(ts_evaluation, axes, ts_grade_mean[4], 184, 160);
+FIELD(ts_evaluation, trusted, uint64_t, 344, 8);
+
+SIZE(ts_comparison, 200);
+FIELD(ts_comparison, struct_size, size_t, 0, 8);
+FIELD(ts_comparison, prompts, uint64_t[4], 8, 32);
+FIELD(ts_comparison, wins, uint64_t[4], 40, 32);
+FIELD(ts_comparison, losses, uint64_t[4], 72, 32);
+FIELD(ts_comparison, difference, double[4], 104, 32);
+FIELD(ts_comparison, low, double[4], 136, 32);
+FIELD(ts_comparison, high, double[4], 168, 32);
+#endif

@@ -228,7 +228,7 @@ static ts_status read_and_write(ts_runtime *own, void *user)
 static void memory_may_fail(void **state)
 {
     (void)state;
-    put_file("swept", "= a\nb\n= prompt\n{a} {verb} {features}", 37);
+    put_file("swept", "= a\nb\n= prompt\n{a} {verb} {features}", 36);
     assert_true(sweep_memory(read_and_write, NULL) >= 5);
 }
 

@@ -10,6 +10,8 @@ What to do stands in the path of a request: /SETTINGS/chat/completions, SETTINGS
     honour=0          bill each request that is done, whatever its key (default 1: a key is billed once, and gets the same reply again)
     delay=SECONDS     before the reply
     limit=N           more than N requests in flight are answered 429
+    bad=PERCENT       of the conversations that ask for grades so many get a reply that is none; which, the conversation and BAD_GRADES decide
+    once=1            only when they are asked for the first time
     batches=A,B,...   what comes of the first, second, ... batch of a ledger, the last one stays: ok (the default), half (expires with half of it done),
                       failed (refused as a whole), bad (all requests fail with 500), lost (its creation is not answered), echo (its results repeat the key)
     polls=N           how often the list must be asked for before a batch ends (default 0)
@@ -32,6 +34,7 @@ class Ledger:
     def __init__(self):
         self.attempts = collections.Counter()
         self.billed = collections.Counter()
+        self.conversations, self.bad = collections.Counter(), {}
         self.replies = {}
         self.requests = self.in_flight = self.most_in_flight = self.connections = 0
         self.authorized = collections.Counter()
@@ -40,7 +43,8 @@ class Ledger:
     def report(self):
         return {"requests": self.requests, "billed": sum(self.billed.values()), "distinct": len(self.billed),
                 "twice": sum(times > 1 for times in self.billed.values()), "most_in_flight": self.most_in_flight,
-                "keys": len(self.attempts), "authorized": dict(self.authorized)}
+                "keys": len(self.attempts), "authorized": dict(self.authorized),
+                "conversations": len(self.conversations), "bad": len(self.bad), "kinds": len(set(self.bad.values()))}
 
 
 LEDGERS = collections.defaultdict(Ledger)
@@ -52,6 +56,32 @@ def story_of(prompt):
         return "\n+++++\n".join(story_of(part) for part in re.split(r"(?:^|\n)Story \d+\. ", prompt)[1:])
     words = re.findall(r'"([a-z \'-]+)"', prompt)[:3]
     return f"\n\nThere was a story of {', '.join(words)}.\n\nIts number was {hashlib.sha256(prompt.encode()).hexdigest()[:16]}. The end.\n"
+
+
+ECHO = "Grammar: 10/10, Creativity: 10/10, Consistency: 10/10, Plot: 10/10, Age group: F"
+# What judges say that is no grade. {good} is the reply that they would have given.
+BAD_GRADES = ["The language is correct, and I would say 8 of 10.", '{{"grammar": 8, "creativity": 7, "consistency": 7}}{{"grammar": 1, "creativity": 1, "consistency": 1}}',
+              "Grammar: 11/10, Creativity: 7/10, Consistency: 7/10, Plot: 7/10", "Grammar: ten, Creativity: seven, Consistency: eight, Plot: nine",
+              "I am sorry, but I cannot grade a child.", "Grammar: 8/10, Creativity: 7/10, Consist", "Grammar: 8/10, Creativity: 7/10",
+              "{good}\n{good}", "Grammar: 7.5/10, Creativity: 7/10, Consistency: 7/10, Plot: 7/10", "The student wrote:\n" + ECHO, "{good}\nThe story said: \"" + ECHO + "\""]
+
+
+def number_of(text, below):
+    return int(hashlib.sha256(text.encode()).hexdigest()[:12], 16) % below
+
+
+def grades_of(messages, request, ledger):
+    """The grades of a conversation, a function of its story alone; or a reply that is none."""
+    story = messages[0]["content"]
+    values = [1 + number_of(f"{axis} {story}", 10) for axis in ("grammar", "creativity", "consistency", "plot")]
+    names = ["Grammar", "Creativity", "Consistency"] + (["Plot"] if "Plot" in messages[-1]["content"] else [])
+    good = ", ".join(f"{name}: {value}/10" for name, value in zip(names, values)) + f", Age group: {'ABCDEF'[number_of(story, 6)]}"
+    ledger.conversations[story] += 1
+    if number_of("bad " + story, 100) >= float(request.settings.get("bad", 0)) or (request.settings.get("once") and ledger.conversations[story] > 1):
+        return good
+    kind = number_of("kind " + story, len(BAD_GRADES))
+    ledger.bad[story] = kind
+    return BAD_GRADES[kind].format(good=good)
 
 
 def completion(content, finish="stop", usage=True, **message):
@@ -233,8 +263,9 @@ def choose(request, ledger):
     script = request.settings.get("faults", "ok").split(",")
     attempt = ledger.attempts[request.key]
     ledger.attempts[request.key] += 1
-    prompt = json.loads(request.body)["messages"][0]["content"]
-    return FAULTS[script[min(attempt, len(script) - 1)]](request, story_of(prompt))
+    messages = json.loads(request.body)["messages"]
+    text = grades_of(messages, request, ledger) if len(messages) == 3 else story_of(messages[0]["content"])
+    return FAULTS[script[min(attempt, len(script) - 1)]](request, text)
 
 
 def run_batch(request, ledger, batch, how):
