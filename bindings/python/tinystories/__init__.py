@@ -15,6 +15,7 @@ Text is str (UTF-8) or bytes. Arrays are numpy's where numpy is installed, else 
 
 from .errors import *  # noqa: F401,F403
 from .errors import __all__ as _errors
+from . import analysis
 from .dataset import dataset_stats
 from .generator import Author, Chat, ChatReport, Feature, Generator, Story, WordKind
 from .model import Architecture, ArchitectureKind, Model, ModelFormat, ModelType, Score
@@ -26,4 +27,4 @@ from .trainer import Report, Schedule, Trainer
 __version__ = version()
 __all__ = [*_errors, "Alternatives", "Architecture", "ArchitectureKind", "Author", "Chat", "ChatReport", "ContextFull", "CpuLevel", "Feature", "Finish", "Generator", "LogLevel", "Model",
            "ModelFormat", "ModelType", "Report", "Runtime", "Sampler", "Schedule", "Score", "ShardReport", "Step", "Story", "Tokenizer", "Trainer", "WordKind",
-           "dataset_stats", "version"]
+           "analysis", "dataset_stats", "version"]
