@@ -90,7 +90,14 @@ static ts_status make_runtime(cli_common *common)
     if (level != NULL && *level != 0) {
         CLI_TRY(cli_choose("TINYSTORIES_CPU", level, level_name, &index));
         options.cpu_level = (int32_t)index + TS_CPU_LEVEL_REFERENCE;
+        return ts_runtime_new(&common->runtime, &options);
     }
+    /* The process is ours, so the permission that AMX takes is ours to ask for. */
+    options.cpu_level = TS_CPU_LEVEL_AMX;
+    ts_status status = ts_runtime_new(&common->runtime, &options);
+    if (status != TS_ERROR_UNSUPPORTED)
+        return status;
+    options.cpu_level = TS_CPU_LEVEL_BEST;
     return ts_runtime_new(&common->runtime, &options);
 }
 
@@ -110,7 +117,7 @@ static void print_help(void)
     printf("\n'--help' behind a command tells its options, 'tinystories --version' the version.\n\n"
            "TEXT is a .txt or .jsonl file, each also as .gz; '-' is standard input or output where a file makes sense. A .txt file is divided into\n"
            "stories at every <|endoftext|>; a line of .jsonl is an object with a field 'story' or 'text'.\n"
-           "The environment variable TINYSTORIES_CPU (reference, avx2, avx512, avx512_bf16) forces a CPU level.\n");
+           "The environment variable TINYSTORIES_CPU (reference, avx2, avx512, avx512_bf16, amx) forces a CPU level.\n");
 }
 
 static ts_status run_command(const cli_command *command, int count, char **arguments)

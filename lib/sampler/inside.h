@@ -15,6 +15,9 @@
 enum {
     TS_MOST_WORD = 63,  /* bytes of a banned word */
     TS_MOST_STOP = 255, /* of a stop string */
+    TS_MOST_REQUIRED = 31, /* of a required word */
+    TS_MOST_REQUIRED_WORDS = 16,
+    TS_SPELLINGS = 4, /* after a space and not, as given and with a capital */
     TS_RUN_TEXT = 4096  /* that ts_sampler_run_for gives at most, but for its last token */
 };
 
@@ -36,6 +39,29 @@ typedef struct ts_word_bans {
     char *words; /* the words, each with its NUL */
 } ts_word_bans;
 
+/* How a word is told: its tokens; none if it cannot be told so. */
+typedef struct ts_spelling {
+    uint32_t count, ids[TS_MOST_REQUIRED + 1];
+} ts_spelling;
+
+typedef struct ts_required_word {
+    char given[TS_MOST_REQUIRED + 1];
+    char text[TS_MOST_REQUIRED + 1]; /* lower case */
+    size_t size;
+    bool told;
+    bool at_end; /* the story ends with it: told unless it grows */
+    ts_spelling spellings[TS_SPELLINGS];
+} ts_required_word;
+
+typedef struct ts_required {
+    size_t count;
+    uint64_t since; /* tokens told when the last of the words came */
+    uint32_t within;
+    uint32_t forced, forced_count; /* tokens told and in all of the word that is being told */
+    uint8_t forced_word, forced_spelling;
+    ts_required_word words[TS_MOST_REQUIRED_WORDS];
+} ts_required;
+
 typedef struct ts_stop {
     const char *text;
     size_t size;
@@ -55,6 +81,8 @@ struct ts_sampler {
     size_t token_count;
     uint16_t *counts; /* of each token in the penalties' window; all 0 between draws. NULL: no penalties */
     ts_word_bans bans;
+    ts_required required;
+    float *ahead; /* (V), of a word that is read ahead */
     char tail[TS_MOST_WORD + 1]; /* the story's last bytes, lower case: the newest at tail[tail_size - 1] */
     size_t tail_size;
     ts_stop *stops;
@@ -70,6 +98,11 @@ struct ts_sampler {
     bool started;
 };
 
+/* ---- sampler.c ---- */
+
+/* Takes the sampler for a call; to be left with ts_busy_leave. */
+ts_status ts_sampler_enter(ts_sampler *sampler);
+
 /* ---- constraints.c ---- */
 
 /* Finds how many entries the banned words make with this vocabulary, or fills them: `bans` with arrays of that size, or NULLs and counts alone. */
@@ -82,11 +115,25 @@ void ts_penalize(ts_sampler *sampler);
 /* The story goes on with these bytes: what bans look back at. */
 void ts_tail_add(ts_sampler *sampler, const char *bytes, size_t size);
 
+/* ---- required.c ---- */
+
+ts_status ts_required_read(ts_required *required, const ts_tokenizer *tokenizer, const char *const *words, size_t count, uint32_t within);
+/* A story begins: no word was told. */
+void ts_required_begin(ts_required *required);
+/* The tail has grown by a token. */
+void ts_required_note(ts_sampler *sampler);
+size_t ts_required_missing(const ts_required *required);
+/* The next token, if a required word is to be told now. The logits are those after the story's last token. */
+bool ts_required_next(ts_sampler *sampler, uint32_t *id);
+void ts_required_constrain(ts_sampler *sampler);
+
 /* ---- telling.c ---- */
 
 ts_status ts_telling_start(ts_sampler *sampler, const char *prompt, size_t size, uint64_t seed);
 ts_status ts_telling_next(ts_sampler *sampler, const char **text, size_t *size);
 /* Begins to tell after the first `count` tokens, which are in place. */
 void ts_telling_from(ts_sampler *sampler, size_t count, uint64_t seed);
+/* Looks through the whole story again, for bans and required words. */
+void ts_telling_review(ts_sampler *sampler);
 
 #endif

@@ -30,6 +30,17 @@ static ts_status read_tokens(ts_sampler *sampler)
     return TS_OK;
 }
 
+void ts_telling_review(ts_sampler *sampler)
+{
+    sampler->tail_size = 0;
+    ts_required_begin(&sampler->required);
+    for (size_t i = 1; i < sampler->token_count; i++) {
+        size_t size;
+        const char *bytes = ts_tokenizer_token(sampler->model->tokenizer, sampler->tokens[i], &size);
+        ts_tail_add(sampler, bytes, size);
+    }
+}
+
 void ts_telling_from(ts_sampler *sampler, size_t count, uint64_t seed)
 {
     const ts_tokenizer *tokenizer = sampler->model->tokenizer;
@@ -39,15 +50,11 @@ void ts_telling_from(ts_sampler *sampler, size_t count, uint64_t seed)
     sampler->stream = (ts_decode_stream){.count = 0};
     sampler->finish = TS_FINISH_NONE;
     sampler->drawn = TS_TOKENIZER_NONE;
-    sampler->held_size = sampler->tail_size = 0;
+    sampler->held_size = 0;
     sampler->seed = seed;
     sampler->told = 0;
     sampler->started = true;
-    for (size_t i = 1; i < count; i++) {
-        size_t size;
-        const char *bytes = ts_tokenizer_token(tokenizer, sampler->tokens[i], &size);
-        ts_tail_add(sampler, bytes, size);
-    }
+    ts_telling_review(sampler);
     if (count == 1) { /* so that the space which SentencePiece puts before a text is taken off */
         size_t size;
         ts_tokenizer_decode_next(tokenizer, &sampler->stream, sampler->tokens[0], sampler->text, sampler->text_capacity, &size);
@@ -107,6 +114,8 @@ static ts_status draw(ts_sampler *sampler, uint32_t *id)
     const ts_sampler_options *o = &sampler->options;
     ts_candidates *candidates = &sampler->candidates;
     /* The network may have more rows than there are tokens; those have no text and are never drawn. */
+    if (ts_required_next(sampler, id))
+        return TS_OK;
     TS_TRY(ts_candidates_fill(candidates, sampler->logits, candidates->capacity));
     ts_constrain(sampler);
     *id = TS_TOKENIZER_NONE;

@@ -59,6 +59,10 @@ TS_MODEL_TYPE_F32 = 0
 TS_MODEL_TYPE_F16 = 1
 TS_MODEL_TYPE_BF16 = 2
 
+TS_PRECISION_AUTO = 0
+TS_PRECISION_F32 = 1
+TS_PRECISION_BF16 = 2
+
 TS_SCHEDULE_COSINE = 0
 TS_SCHEDULE_LINEAR = 1
 TS_SCHEDULE_CONSTANT = 2
@@ -393,6 +397,12 @@ FUNCTIONS = {
     "ts_sampler_alternatives": (ts_status, [_sampler, POINTER(c_uint32), POINTER(c_float), POINTER(c_uint32), POINTER(c_float), c_size_t, _size]),
     "ts_sampler_clone": (ts_status, [POINTER(_sampler), _sampler]),
     "ts_sampler_cut": (ts_status, [_sampler, c_size_t, c_uint64]),
+    "ts_sampler_require": (ts_status, [_sampler, POINTER(c_char_p), c_size_t, c_uint32]),
+    "ts_sampler_missing": (c_size_t, [_sampler]),
+    "ts_sampler_save": (ts_status, [_sampler, c_char_p]),
+    "ts_sampler_save_memory": (ts_status, [_sampler, c_void_p, c_size_t, _size]),
+    "ts_sampler_load": (ts_status, [POINTER(_sampler), _model, c_char_p]),
+    "ts_sampler_load_memory": (ts_status, [POINTER(_sampler), _model, c_void_p, c_size_t]),
     "ts_sampler_run_for": (ts_status, [_sampler, c_uint64, POINTER(POINTER(c_char)), _size]),
     "ts_sampler_cancel": (None, [_sampler]),
     "ts_feature_name": (c_char_p, [c_uint32]),

@@ -21,6 +21,14 @@ class Schedule(enum.IntEnum):
     WSD = _c.TS_SCHEDULE_WSD  # warm-up, stable, decay over the last fifth
 
 
+class Precision(enum.IntEnum):
+    """Of matrix products; sums, weights and everything else are f32."""
+
+    AUTO = _c.TS_PRECISION_AUTO  # BF16 at the CPU level AMX, else F32
+    F32 = _c.TS_PRECISION_F32
+    BF16 = _c.TS_PRECISION_BF16
+
+
 @dataclasses.dataclass(frozen=True)
 class Report:
     """How a training stands. total_steps is 0 when the run ends by time; loss is in nats per token of the last step's batch; valid_... are NaN before
@@ -58,7 +66,7 @@ class Trainer(Handle):
     Options, all with defaults: seed; max_steps, max_tokens, max_epochs, max_seconds (whichever comes first; all 0: one epoch); valid_share (0 to
     0.5; 0.02); learning_rate (0: by width), final_rate (0.05), warmup (0.03, share of the run), schedule ("cosine", "linear", "constant", "wsd");
     beta1, beta2, epsilon, weight_decay, clip; batch_tokens (a step; 0: 8 sequences), micro_batch (sequences in memory at once); valid_interval,
-    checkpoint_interval, log_interval (steps, for run()).
+    checkpoint_interval, log_interval (steps, for run()); precision ("auto", "f32", "bf16").
 
     InvalidArgumentError names the option. MismatchError: a shard of another tokenizer. LimitError: less text than one context. BusyError: another
     trainer has the run folder.
@@ -140,6 +148,8 @@ def _options(text: Paths, valid: Optional[Paths], run_directory: Optional[Path],
     options = options_of(_c.ts_trainer_options, _c.library.ts_trainer_options_init)
     if "schedule" in values:
         values = {**values, "schedule": member(Schedule, values["schedule"], "schedule")}
+    if "precision" in values:
+        values = {**values, "precision": member(Precision, values["precision"], "precision")}
     fill(options, values, _OPTIONS)
     texts = path_array(text)
     options.text, options.text_count = texts, len(texts)
