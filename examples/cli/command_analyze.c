@@ -37,22 +37,27 @@ static void print_token(cli_output *o, const char *key, const ts_model *model, u
 /* ---- a prompt: who is for the next token, and what heads look at ---- */
 
 typedef struct prompt_ids {
-    uint32_t *ids;
+    uint32_t *ids; /* NULL: there is no prompt */
     size_t count;
+    ts_architecture shape;
 } prompt_ids;
 
-/* The token that stories begin with, then the prompt's. */
+/* The token that stories begin with, then the prompt's, which must fit into the context. */
 static ts_status encode_prompt(const ts_model *model, const char *prompt, prompt_ids *p)
 {
     const ts_tokenizer *tokenizer = ts_model_tokenizer(model);
     uint32_t begin = ts_tokenizer_begin_of_text(tokenizer);
     size_t skip = begin != TS_TOKENIZER_NONE, size = strlen(prompt);
+    p->shape.struct_size = sizeof p->shape;
+    CLI_TRY(ts_model_architecture(model, &p->shape));
     p->ids = malloc((size + 2) * sizeof *p->ids); /* a token has a byte at least, and some tokenizers put a space before the first */
     if (p->ids == NULL)
         return cli_fail("there is no memory for a prompt of %zu bytes", size);
     p->ids[0] = begin;
     CLI_TRY(ts_tokenizer_encode(tokenizer, prompt, size, 0, p->ids + skip, size + 2 - skip, &p->count));
     p->count += skip;
+    if (p->count == 0 || p->count > p->shape.context_length)
+        return cli_fail("--prompt has %zu tokens, expected 1 to %u, the model's context", p->count, p->shape.context_length);
     return TS_OK;
 }
 
@@ -92,8 +97,9 @@ static ts_status print_maps(cli_output *o, const ts_model *model, const prompt_i
 }
 
 /* The likeliest token after the prompt. */
-static ts_status likeliest(const ts_model *model, const prompt_ids *p, uint32_t V, uint32_t *token)
+static ts_status likeliest(const ts_model *model, const prompt_ids *p, uint32_t *token)
 {
+    uint32_t V = p->shape.vocabulary_size;
     float *logits = malloc(p->count * V * sizeof *logits);
     if (logits == NULL)
         return cli_fail("there is no memory for the logits");
@@ -130,13 +136,14 @@ static void print_largest(cli_output *o, const char *key, const char *what, floa
     cli_close(o, ']');
 }
 
-static ts_status print_attribution(cli_output *o, const ts_model *model, const ts_architecture *a, const prompt_ids *p)
+static ts_status print_attribution(cli_output *o, const ts_model *model, const prompt_ids *p)
 {
+    const ts_architecture *a = &p->shape;
     size_t head_count = (size_t)a->layers * a->heads, neuron_count = (size_t)a->layers * a->hidden;
     float *heads = malloc(head_count * sizeof *heads), *neurons = malloc(neuron_count * sizeof *neurons);
     ts_attribution of = {.struct_size = sizeof of};
     uint32_t token = 0;
-    ts_status status = heads == NULL || neurons == NULL ? cli_fail("there is no memory for the attribution") : likeliest(model, p, a->vocabulary_size, &token);
+    ts_status status = heads == NULL || neurons == NULL ? cli_fail("there is no memory for the attribution") : likeliest(model, p, &token);
     if (status == TS_OK)
         status = ts_model_attribute(model, p->ids, p->count, token, &of, heads, head_count, neurons, neuron_count);
     if (status == TS_OK) {
@@ -153,22 +160,6 @@ static ts_status print_attribution(cli_output *o, const ts_model *model, const t
     }
     free(heads);
     free(neurons);
-    return status;
-}
-
-static ts_status print_prompt(cli_output *o, const ts_model *model, const char *prompt)
-{
-    prompt_ids p = {NULL, 0};
-    ts_architecture a = {.struct_size = sizeof a};
-    CLI_TRY(ts_model_architecture(model, &a));
-    ts_status status = encode_prompt(model, prompt, &p);
-    if (status == TS_OK && p.count > a.context_length)
-        status = cli_fail("--prompt has %zu tokens, expected at most %u, the model's context", p.count, a.context_length);
-    if (status == TS_OK)
-        status = print_attribution(o, model, &a, &p);
-    if (status == TS_OK && o->json)
-        status = print_maps(o, model, &p);
-    free(p.ids);
     return status;
 }
 
@@ -220,7 +211,7 @@ static void print_head(cli_output *o, const ts_head *h)
     cli_close(o, '}');
 }
 
-static ts_status print_heads(const analyze_values *v, const ts_model *model, const ts_heads *heads)
+static ts_status print_heads(const analyze_values *v, const ts_model *model, const ts_heads *heads, const prompt_ids *p)
 {
     cli_output o = cli_output_start(&v->common);
     cli_text(&o, "model", v->model);
@@ -238,27 +229,39 @@ static ts_status print_heads(const analyze_values *v, const ts_model *model, con
             print_head_line(&h);
     }
     cli_close(&o, ']');
-    if (v->prompt != NULL)
-        CLI_TRY(print_prompt(&o, model, v->prompt));
+    if (p->ids != NULL)
+        CLI_TRY(print_attribution(&o, model, p));
+    if (p->ids != NULL && o.json)
+        CLI_TRY(print_maps(&o, model, p));
     cli_output_end(&o);
     return TS_OK;
 }
 
-static ts_status heads(void *values)
+static ts_status read_heads(analyze_values *v, const ts_model *model, const prompt_ids *p)
 {
-    analyze_values *v = values;
-    ts_model *model = NULL;
     ts_heads *measured = NULL;
     cli_progress progress;
-    CLI_TRY(ts_model_open(&model, v->common.runtime, v->model, NULL));
     cli_progress_start(&progress, &v->common, "reading", "tokens");
     v->options.progress = cli_progress_tell;
     v->options.progress_user = &progress;
     ts_status status = ts_heads_new(&measured, model, v->text.items, v->text.count, &v->options);
     cli_progress_end(&progress);
     if (status == TS_OK)
-        status = print_heads(v, model, measured);
+        status = print_heads(v, model, measured, p);
     ts_heads_free(measured);
+    return status;
+}
+
+static ts_status heads(void *values)
+{
+    analyze_values *v = values;
+    ts_model *model = NULL;
+    prompt_ids p = {.ids = NULL};
+    CLI_TRY(ts_model_open(&model, v->common.runtime, v->model, NULL));
+    ts_status status = v->prompt != NULL ? encode_prompt(model, v->prompt, &p) : TS_OK;
+    if (status == TS_OK)
+        status = read_heads(v, model, &p);
+    free(p.ids);
     ts_model_free(model);
     return status;
 }
@@ -306,7 +309,7 @@ static ts_status print_neuron(cli_output *o, const ts_model *model, const ts_neu
     ts_neuron n = {.struct_size = sizeof n};
     char heading[64];
     CLI_TRY(ts_neurons_get(neurons, index, &n));
-    snprintf(heading, sizeof heading, "layer %u, neuron %u, active at %.1f %% of the tokens", n.layer, n.neuron,
+    snprintf(heading, sizeof heading, "layer %u, neuron %u, %.0f %% active", n.layer, n.neuron,
              100 * (double)n.active / (double)ts_neurons_tokens(neurons));
     cli_open(o, o->json ? NULL : heading, '{');
     if (o->json) {

@@ -132,7 +132,7 @@ class ReportTest(unittest.TestCase):
     @unittest.skipUnless(DRAWING, "skipped: no matplotlib and Jinja2")
     def test_every_kind_has_its_section(self):
         page, text = self.page(self.make_run())
-        for wanted in ("Stories", "Grades", "Diversity", "Heads", "Neurons", "Data", "Other results", "Loss on texts", "grammar 7 · age B", "layer 0, neuron 3", "looks at the token before"):
+        for wanted in ("Stories", "Grades", "Diversity", "Heads", "Neurons", "Data", "Other results", "Loss on texts", "grammar 7 · age B", "layer 0, neuron 3", "looks most at the token before, 0.10 of its attention"):
             self.assertIn(wanted, page.text)
         self.assertIn("built-in rules", page.text)
         self.assertGreaterEqual(page.elements.count("img"), 8)

@@ -114,7 +114,7 @@ def grades(models: Sequence[Dict[str, Any]]) -> Optional[Markup]:
         axes.set_ylim(0, 10.3)
         axes.set_ylabel("grade of 10")
         if len(named) > 1:
-            axes.legend(frameon=False)
+            axes.legend(frameon=False, loc="upper center", bbox_to_anchor=(0.5, -0.1), ncols=min(len(named), 3))
         return _image(figure, "grades by model with their intervals")
 
 
@@ -212,7 +212,7 @@ def telling_heads(data: Dict[str, Any]) -> List[tuple]:
         if left:
             chosen.append((why, max(left, key=lambda one: score(one) or 0)))
 
-    choose("looks at the token before", lambda one: _number(one.get("previous")), heads)
+    choose("looks most at the token before", lambda one: _number(one.get("previous")), heads)
     choose("looks at what followed the same token", lambda one: _number(one.get("induction")), [one for one in heads if "induction" in one.get("kinds", [])])
     choose("goes by distance", lambda one: _number(one.get("distance")), [one for one in heads if "distance" in one.get("kinds", [])])
     choose("goes by meaning", lambda one: -(_number(one.get("distance")) or 0), [one for one in heads if "semantic" in one.get("kinds", [])])

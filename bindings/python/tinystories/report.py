@@ -241,7 +241,7 @@ def flat(data: Any, prefix: str = "") -> List[tuple]:
 
 def plain(value: Any) -> str:
     """A value for people."""
-    if value is None:
+    if value is None or type(value).__name__ == "ChainableUndefined":
         return "–"
     if isinstance(value, bool):
         return "yes" if value else "no"
@@ -254,7 +254,7 @@ def plain(value: Any) -> str:
 
 def duration(seconds: Any) -> str:
     value = number(seconds)
-    if value is None:
+    if value is None or type(value).__name__ == "ChainableUndefined":
         return "–"
     minutes, rest = divmod(int(value), 60)
     return f"{minutes} min {rest} s" if minutes else f"{rest} s"
@@ -278,6 +278,8 @@ SECTIONS = (
     ("data", "Data", ""),
     ("other", "Other results", ""),
 )
+
+LOSSES = ("bits_per_byte", "nats_per_token", "perplexity", "tokens", "bytes", "stories")
 
 
 def _curves(runs: List[Run], plots: Any) -> List[Any]:
@@ -306,9 +308,9 @@ def make_page(runs: List[Run], title: str, problems: List[str]) -> str:
             problems.append(f"{run.name}, {result.name}: not as {result.kind}: {error}")  # files come from anywhere; one must not take the page
             return macros.other(result.data)
 
-    summaries = [summary(run) for run in runs]
+    summaries = [summary(run) for run in runs if run.log or run.model]
     page = environment.get_template("report_page.html").render(
-        title=title, runs=runs, summaries=summaries, problems=problems, sections=SECTIONS, draw=draw, curves=_curves(runs, _plots),
+        title=title, losses=LOSSES, summaries=summaries, problems=problems, sections=SECTIONS, draw=draw, curves=_curves(runs, _plots),
         entries=lambda kind: [(run, result) for run in runs for result in run.of(kind)],
         scaling=_plots.scaling(summaries, "parameters", "loss", "parameters", "bits per byte"))
     return re.sub("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f\ud800-\udfff]", "\ufffd", page)
