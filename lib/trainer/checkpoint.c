@@ -50,6 +50,7 @@ static const struct {
     FIELD(options.log_interval),
     FIELD(options.precision),
     FIELD(options.optimizer),
+    FIELD(options.keep_best),
     FIELD(architecture.kind),
     FIELD(architecture.vocabulary_size),
     FIELD(architecture.context_length),
@@ -73,6 +74,7 @@ static const struct {
     FIELD(state.learning_rate),
     FIELD(state.valid_nats_per_token),
     FIELD(state.valid_bits_per_byte),
+    FIELD(state.best_bits_per_byte),
     FIELD(data_hash),
 };
 

@@ -40,6 +40,25 @@ static ts_status tell_validating(void *user)
     return tell(user, false);
 }
 
+/* A model that cannot be kept is logged and does not end the run. */
+static void keep_best(ts_trainer *t, double bits_per_byte)
+{
+    ts_model *model = NULL;
+    if (!(bits_per_byte < t->state.best_bits_per_byte))
+        return;
+    t->state.best_bits_per_byte = bits_per_byte;
+    if (!t->options.keep_best || t->run_directory == NULL)
+        return;
+    char *path = ts_path_join(t->runtime, t->run_directory, TS_BEST_NAME);
+    ts_status status = path ? ts_model_from_parameters(&model, t->runtime, t->tokenizer, &t->architecture, t->parameters) : TS_ERROR_OUT_OF_MEMORY;
+    if (status == TS_OK)
+        status = ts_model_save(model, path);
+    if (status != TS_OK)
+        ts_log(t->runtime, TS_LOG_WARNING, "no %s at step %llu: %s", TS_BEST_NAME, (unsigned long long)t->state.step, ts_error_detail());
+    ts_model_free(model);
+    ts_release(t->runtime, path);
+}
+
 static ts_status validate(run *r)
 {
     ts_score score;
@@ -47,6 +66,7 @@ static ts_status validate(run *r)
         return TS_OK;
     TS_TRY(ts_trainer_validate_within(r->trainer, &score, tell_validating, r));
     ts_trainer_note(r->trainer, "valid");
+    keep_best(r->trainer, score.bits_per_byte);
     return TS_OK;
 }
 

@@ -17,6 +17,7 @@ static const ts_trainer_options defaults = {
     .weight_decay = 0.1,
     .clip = 1,
     .log_interval = 10,
+    .optimizer = TS_OPTIMIZER_MUON,
 };
 
 ts_status ts_trainer_options_init(ts_trainer_options *options, size_t struct_size)
@@ -45,6 +46,8 @@ static ts_status check_options(const ts_trainer_options *o)
         return ts_fail(TS_ERROR_INVALID_ARGUMENT, "ts_trainer_options.precision is %u, expected 0 (auto), 1 (f32) or 2 (bf16)", o->precision);
     if (o->optimizer > TS_OPTIMIZER_MUON)
         return ts_fail(TS_ERROR_INVALID_ARGUMENT, "ts_trainer_options.optimizer is %u, expected 0 (adamw) or 1 (muon)", o->optimizer);
+    if (o->keep_best > 1 || o->reserved != 0)
+        return ts_fail(TS_ERROR_INVALID_ARGUMENT, "ts_trainer_options: keep_best is %u, expected 0 or 1, reserved %u, expected 0", o->keep_best, o->reserved);
     if (o->log_interval == 0)
         return ts_fail(TS_ERROR_INVALID_ARGUMENT, "ts_trainer_options.log_interval is 0, expected at least 1");
     if (o->micro_batch > 65536 || o->batch_tokens > 1u << 30)
@@ -113,8 +116,10 @@ ts_status ts_trainer_make(ts_trainer **out, ts_runtime *runtime, const ts_tokeni
     t->options = *options;
     t->options.text = t->options.valid = NULL;
     t->options.run_directory = NULL;
+    t->options.initial = NULL;
     t->kernels = ts_kernels_at(ts_runtime_cpu_level(runtime));
     t->state.valid_nats_per_token = t->state.valid_bits_per_byte = NAN;
+    t->state.best_bits_per_byte = INFINITY;
     ts_shape_of(&t->shape, &t->architecture);
     ts_status status = ts_runtime_acquire(&t->runtime, runtime);
     if (status == TS_OK)
@@ -127,20 +132,62 @@ ts_status ts_trainer_make(ts_trainer **out, ts_runtime *runtime, const ts_tokeni
     return TS_OK;
 }
 
+/* ---- beginning with a model ---- */
+
+/* The tokenizer and the shape where they are left open, and whether they are the model's where not. */
+static ts_status check_initial(const ts_model *model, const ts_tokenizer **tokenizer, ts_architecture *shape, bool given)
+{
+    const ts_architecture *a = &model->architecture;
+    if (*tokenizer == NULL)
+        *tokenizer = model->tokenizer;
+    if (ts_tokenizer_fingerprint(*tokenizer) != ts_tokenizer_fingerprint(model->tokenizer))
+        return ts_fail(TS_ERROR_MISMATCH, "ts_trainer_options.initial is a model with another tokenizer than the one given");
+    if (!given)
+        *shape = *a;
+    const struct {
+        const char *name;
+        uint32_t wanted, there;
+    } pairs[] = {
+        {"kind", (uint32_t)shape->kind, (uint32_t)a->kind},          {"vocabulary_size", shape->vocabulary_size, a->vocabulary_size},
+        {"width", shape->width, a->width},                           {"layers", shape->layers, a->layers},
+        {"heads", shape->heads, a->heads},                           {"key_value_heads", shape->key_value_heads, a->key_value_heads},
+        {"hidden", shape->hidden, a->hidden},                        {"window", shape->window, a->window},
+        {"untied_head", shape->untied_head, a->untied_head},         {"context_length", shape->context_length, a->context_length},
+    };
+    for (size_t i = 0; i < TS_COUNT_OF(pairs); i++)
+        if (pairs[i].wanted != pairs[i].there && (i + 1 < TS_COUNT_OF(pairs) || model->shape.switches->learned_positions))
+            return ts_fail(TS_ERROR_MISMATCH, "architecture.%s is %u, but the initial model's is %u", pairs[i].name, pairs[i].wanted, pairs[i].there);
+    return TS_OK;
+}
+
+static void copy_weights(ts_trainer *t, const ts_model *model)
+{
+    for (size_t i = 0; i < t->table_count; i++) {
+        const ts_parameter *p = &t->table[i];
+        memcpy(t->parameters + p->offset, model->weights.all[p->layer][p->slot], p->rows * p->columns * sizeof(float));
+    }
+}
+
 ts_status ts_trainer_new(ts_trainer **out, ts_runtime *runtime, const ts_tokenizer *tokenizer, const ts_architecture *architecture,
                          const ts_trainer_options *options)
 {
     ts_trainer_options o = defaults;
     ts_architecture a;
     ts_trainer *t = NULL;
-    if (out == NULL || tokenizer == NULL)
-        return ts_fail(TS_ERROR_INVALID_ARGUMENT, "ts_trainer_new: a pointer is NULL");
     TS_TRY(ts_options_read(&o, sizeof o, options, "ts_trainer_options"));
-    TS_TRY(ts_architecture_read(&a, architecture, tokenizer));
+    if (out == NULL || (tokenizer == NULL && o.initial == NULL))
+        return ts_fail(TS_ERROR_INVALID_ARGUMENT, "ts_trainer_new: a pointer is NULL");
+    if (architecture != NULL || o.initial == NULL)
+        TS_TRY(ts_architecture_read(&a, architecture, tokenizer ? tokenizer : o.initial->tokenizer));
+    if (o.initial != NULL)
+        TS_TRY(check_initial(o.initial, &tokenizer, &a, architecture != NULL));
     TS_TRY(ts_runtime_acquire(&runtime, runtime));
     ts_status status = ts_trainer_make(&t, runtime, tokenizer, &a, &o);
     if (status == TS_OK) {
-        ts_parameters_initialize(t->table, t->table_count, &t->shape, t->parameters, o.seed);
+        if (o.initial != NULL)
+            copy_weights(t, o.initial);
+        else
+            ts_parameters_initialize(t->table, t->table_count, &t->shape, t->parameters, o.seed);
         if (o.run_directory != NULL)
             status = ts_trainer_take_folder(t, o.run_directory, 0, false);
         if (status != TS_OK)

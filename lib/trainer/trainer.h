@@ -55,6 +55,7 @@ typedef struct ts_trainer_progress_state {
     double seconds;
     double loss, gradient_norm, learning_rate;
     double valid_nats_per_token, valid_bits_per_byte;
+    double best_bits_per_byte; /* of all validations */
 } ts_trainer_progress_state;
 
 typedef struct ts_muon ts_muon;
@@ -115,6 +116,7 @@ void ts_muon_step(ts_muon *muon, float *parameters, float *momentum, const float
 
 #define TS_CHECKPOINT_NAME "checkpoint.safetensors"
 #define TS_LOG_NAME "log.jsonl"
+#define TS_BEST_NAME "best.gguf"
 
 /* Joins folder and name; release with ts_release. NULL: no memory. */
 char *ts_path_join(ts_runtime *runtime, const char *folder, const char *name);

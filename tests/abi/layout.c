@@ -236,7 +236,7 @@ VALUE(TS_PRECISION_AUTO, 0);
 VALUE(TS_PRECISION_F32, 1);
 VALUE(TS_PRECISION_BF16, 2);
 
-SIZE(ts_trainer_options, 192);
+SIZE(ts_trainer_options, 208);
 FIELD(ts_trainer_options, struct_size, size_t, 0, 8);
 FIELD(ts_trainer_options, text, const char *const *, 8, 8);
 FIELD(ts_trainer_options, text_count, size_t, 16, 8);
@@ -265,6 +265,9 @@ FIELD(ts_trainer_options, checkpoint_interval, uint32_t, 176, 4);
 FIELD(ts_trainer_options, log_interval, uint32_t, 180, 4);
 FIELD(ts_trainer_options, precision, uint32_t, 184, 4);
 FIELD(ts_trainer_options, optimizer, uint32_t, 188, 4);
+FIELD(ts_trainer_options, initial, const ts_model *, 192, 8);
+FIELD(ts_trainer_options, keep_best, uint32_t, 200, 4);
+FIELD(ts_trainer_options, reserved, uint32_t, 204, 4);
 
 SIZE(ts_trainer_report, 128);
 FIELD(ts_trainer_report, struct_size, size_t, 0, 8);
