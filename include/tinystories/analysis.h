@@ -96,8 +96,8 @@ enum {
 
 /*
  * A head over a corpus, which is read in windows of T tokens; before each story's first stands the token that stories begin with. A score is the mean of
- * attention weights over the queries that it speaks of (of a window those from position 2 on), chance what even attention would have there. A head bears the name of a score when
- * (score - chance) / (1 - chance) reaches options->threshold.
+ * attention weights over the queries that it speaks of (of a window those from position 2 on), chance what even attention would have there. A head bears
+ * the name of a score when (score - chance) / (1 - chance) reaches options->threshold.
  *
  * Induction and duplicate tokens are tried on sequences that tell the head nothing else: 16 times up to 64 tokens of the corpus, all different
  * and shuffled, said twice in a row.

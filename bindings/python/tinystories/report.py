@@ -112,8 +112,8 @@ def read_run(path: pathlib.Path, problems: List[str]) -> Run:
     for file in sorted(path.glob("*.json")):
         if not file.name.startswith(("tokenizer", "config", "generation_config", "special_tokens", "model.safetensors.index")):
             _add_json(run, file, problems)
-    models = sorted(path.glob("*.gguf"))
-    run.model = next((model for model in models if model.stem == "model"), models[0] if models else None)
+    models = sorted(path.glob("*.gguf"), key=lambda model: (model.stem != "best", model.stem != "model", model.name))
+    run.model = models[0] if models else None
     return run
 
 
