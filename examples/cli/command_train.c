@@ -281,6 +281,7 @@ static const cli_argument train_arguments[] = {
     {"--micro-batch", "N", CLI_UINT32, CLI_FIXED, OFFSET(options.micro_batch), 0, 65536, NULL, "sequences in memory at once; 0: 8"},
     {"--optimizer", "NAME", CLI_CHOICE, CLI_FIXED, OFFSET(options.optimizer), 0, 0, optimizer_name, "muon: for the matrices within layers, AdamW for the rest"},
     {"--precision", "NAME", CLI_CHOICE, CLI_FIXED, OFFSET(options.precision), 0, 0, precision_name, "of matrix products; auto: bf16 where the processor has AMX"},
+    {"--slices", "N", CLI_UINT32, CLI_FIXED, OFFSET(options.slices), 0, 256, NULL, "parts of a batch, a power of two, whose gradients are added pairwise; 0: one"},
     {"--valid-share", "X", CLI_DOUBLE, CLI_FIXED, OFFSET(options.valid_share), 0, 0.5, NULL, "share of the stories that is held out without --valid"},
     {"--valid-interval", "N", CLI_UINT32, 0, OFFSET(options.valid_interval), 0, 0, NULL, "steps between validations; 0: at the end alone"},
     {"--checkpoint-interval", "N", CLI_UINT32, 0, OFFSET(options.checkpoint_interval), 0, 0, NULL, "steps between checkpoints; 0: every minute"},

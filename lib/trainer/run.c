@@ -30,7 +30,9 @@ static ts_status tell(run *r, bool due)
     ts_trainer_report report;
     ts_trainer_fill_report(r->trainer, &report);
     report.due = due;
-    if (r->progress != NULL && r->progress(r->user, &report) != 0)
+    int32_t stop = r->progress != NULL && r->progress(r->user, &report) != 0;
+    TS_TRY(ts_slices_agree(r->trainer, &stop, sizeof stop));
+    if (stop)
         return ts_fail(TS_ERROR_CANCELLED, "the training was stopped at step %llu", (unsigned long long)r->trainer->state.step);
     return TS_OK;
 }
@@ -85,6 +87,7 @@ static ts_status between_steps(run *r)
     if (status == TS_OK && (o->checkpoint_interval > 0 ? t->state.step % o->checkpoint_interval == 0 : start - r->saved_at >= CHECKPOINT_SECONDS))
         checkpoint(r);
     t->state.seconds += ts_clock() - start;
+    TS_TRY(ts_slices_agree(t, &t->state.seconds, sizeof t->state.seconds)); /* all see the same end */
     return status == TS_OK ? tell(r, log || valid) : status;
 }
 

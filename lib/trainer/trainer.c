@@ -46,8 +46,8 @@ static ts_status check_options(const ts_trainer_options *o)
         return ts_fail(TS_ERROR_INVALID_ARGUMENT, "ts_trainer_options.precision is %u, expected 0 (auto), 1 (f32) or 2 (bf16)", o->precision);
     if (o->optimizer > TS_OPTIMIZER_MUON)
         return ts_fail(TS_ERROR_INVALID_ARGUMENT, "ts_trainer_options.optimizer is %u, expected 0 (adamw) or 1 (muon)", o->optimizer);
-    if (o->keep_best > 1 || o->reserved != 0)
-        return ts_fail(TS_ERROR_INVALID_ARGUMENT, "ts_trainer_options: keep_best is %u, expected 0 or 1, reserved %u, expected 0", o->keep_best, o->reserved);
+    if (o->keep_best > 1)
+        return ts_fail(TS_ERROR_INVALID_ARGUMENT, "ts_trainer_options.keep_best is %u, expected 0 or 1", o->keep_best);
     if (o->log_interval == 0)
         return ts_fail(TS_ERROR_INVALID_ARGUMENT, "ts_trainer_options.log_interval is 0, expected at least 1");
     if (o->micro_batch > 65536 || o->batch_tokens > 1u << 30)
@@ -63,10 +63,12 @@ static void choose_open(ts_trainer *t)
 {
     ts_trainer_options *o = &t->options;
     size_t sequences = o->batch_tokens ? (o->batch_tokens + t->shape.T - 1) / t->shape.T : SEQUENCES;
+    sequences = (sequences + t->slices - 1) / t->slices; /* of a slice */
     t->micro = TS_MIN(o->micro_batch ? o->micro_batch : SEQUENCES, sequences);
     t->accumulation = (sequences + t->micro - 1) / t->micro;
+    o->slices = (uint32_t)t->slices;
     o->micro_batch = (uint32_t)t->micro;
-    o->batch_tokens = (uint32_t)(t->micro * t->accumulation * t->shape.T);
+    o->batch_tokens = (uint32_t)(t->micro * t->accumulation * t->slices * t->shape.T);
     if (o->learning_rate == 0)
         o->learning_rate = ts_schedule_peak(t->shape.C);
     if (o->precision == TS_PRECISION_AUTO)
@@ -83,6 +85,7 @@ static ts_status allocate(ts_trainer *t)
             return TS_ERROR_OUT_OF_MEMORY;
     TS_TRY(ts_weights_make(&t->weights, t->runtime, &t->shape, t->table, t->table_count, t->parameters));
     TS_TRY(ts_weights_make(&t->gradient_weights, t->runtime, &t->shape, t->table, t->table_count, t->gradients));
+    TS_TRY(ts_slices_make(t));
     t->ids = ts_allocate_array(t->runtime, t->micro * t->shape.T, sizeof *t->ids);
     t->targets = ts_allocate_array(t->runtime, t->micro * t->shape.T, sizeof *t->targets);
     t->squares = ts_allocate_array(t->runtime, t->total / 65536 + 1, sizeof *t->squares);
@@ -100,6 +103,7 @@ static ts_status fill(ts_trainer *t, const ts_tokenizer *tokenizer, const ts_tra
         return ts_fail(TS_ERROR_INVALID_ARGUMENT, "the tokenizer has no end of text, which divides the stories");
     TS_TRY(ts_parameters_make(t->runtime, &t->shape, &t->table, &t->table_count, &t->total));
     TS_TRY(ts_batches_make(&t->batches, t->runtime, tokenizer, options, t->shape.T));
+    TS_TRY(ts_slices_check(t, options->communicator));
     choose_open(t);
     return allocate(t);
 }
@@ -117,6 +121,7 @@ ts_status ts_trainer_make(ts_trainer **out, ts_runtime *runtime, const ts_tokeni
     t->options.text = t->options.valid = NULL;
     t->options.run_directory = NULL;
     t->options.initial = NULL;
+    t->options.communicator = NULL;
     t->kernels = ts_kernels_at(ts_runtime_cpu_level(runtime));
     t->state.valid_nats_per_token = t->state.valid_bits_per_byte = NAN;
     t->state.best_bits_per_byte = INFINITY;
@@ -188,7 +193,7 @@ ts_status ts_trainer_new(ts_trainer **out, ts_runtime *runtime, const ts_tokeniz
             copy_weights(t, o.initial);
         else
             ts_parameters_initialize(t->table, t->table_count, &t->shape, t->parameters, o.seed);
-        if (o.run_directory != NULL)
+        if (o.run_directory != NULL && t->rank == 0)
             status = ts_trainer_take_folder(t, o.run_directory, 0, false);
         if (status != TS_OK)
             ts_trainer_free(t);
@@ -208,6 +213,7 @@ void ts_trainer_free(ts_trainer *t)
     ts_trainer_leave_folder(t);
     ts_network_free(t->network);
     ts_muon_free(t->muon);
+    ts_slices_free(t);
     ts_batches_free(&t->batches);
     for (size_t i = 0; i < TS_COUNT_OF(arrays); i++)
         ts_release(runtime, arrays[i]);
@@ -221,7 +227,7 @@ void ts_trainer_free(ts_trainer *t)
 double ts_trainer_fraction(const ts_trainer *t, uint64_t step)
 {
     const ts_trainer_options *o = &t->options;
-    double sequences = (double)step * (double)(t->micro * t->accumulation), share = 0;
+    double sequences = (double)step * (double)(t->micro * t->accumulation * t->slices), share = 0;
     if (o->max_steps > 0)
         share = TS_MAX(share, (double)step / (double)o->max_steps);
     if (o->max_tokens > 0)
@@ -237,7 +243,7 @@ double ts_trainer_fraction(const ts_trainer *t, uint64_t step)
 static uint64_t total_steps(const ts_trainer *t)
 {
     const ts_trainer_options *o = &t->options;
-    double batch = (double)(t->micro * t->accumulation), least = 0;
+    double batch = (double)(t->micro * t->accumulation * t->slices), least = 0;
     const double steps[] = {(double)o->max_steps, ceil((double)o->max_tokens / (batch * (double)t->shape.T)),
                             ceil(o->max_epochs * (double)t->batches.windows / batch)};
     for (size_t i = 0; i < TS_COUNT_OF(steps); i++)
@@ -256,7 +262,7 @@ void ts_trainer_fill_report(const ts_trainer *t, ts_trainer_report *report)
         .total_steps = total_steps(t),
         .tokens = s->tokens,
         .skipped_steps = s->skipped,
-        .epoch = (double)s->step * (double)(t->micro * t->accumulation) / (double)t->batches.windows,
+        .epoch = (double)s->step * (double)(t->micro * t->accumulation * t->slices) / (double)t->batches.windows,
         .loss = s->loss,
         .bits_per_byte = s->loss / bytes / 0.69314718055994531,
         .gradient_norm = s->gradient_norm,
@@ -285,23 +291,6 @@ int32_t ts_trainer_done(const ts_trainer *trainer)
 
 /* ---- a step ---- */
 
-/* The gradient of the mean loss over the whole batch; gives that loss. */
-static double gradient(ts_trainer *t)
-{
-    size_t T = t->shape.T, batch = t->micro * t->accumulation;
-    double sum = 0;
-    memset(t->gradients, 0, t->total * sizeof(float));
-    for (size_t part = 0; part < t->accumulation; part++) {
-        double loss;
-        size_t counted;
-        for (size_t i = 0; i < t->micro; i++)
-            ts_batches_sequence(&t->batches, t->state.step * batch + part * t->micro + i, t->ids + i * T, t->targets + i * T);
-        ts_network_step(t->network, &t->weights, &t->gradient_weights, t->ids, t->targets, 1 / (float)(batch * T), &loss, &counted);
-        sum += loss;
-    }
-    return sum / (double)(batch * T);
-}
-
 /* Notes a step that changed nothing. */
 static ts_status skip(ts_trainer *t)
 {
@@ -316,8 +305,10 @@ static ts_status skip(ts_trainer *t)
 ts_status ts_trainer_step_within(ts_trainer *t)
 {
     double start = ts_clock(), rate = ts_schedule_rate(&t->options, ts_trainer_fraction(t, t->state.step + 1));
-    double loss = gradient(t), norm = ts_gradient_norm(t), clip = t->options.clip;
+    double loss, clip = t->options.clip;
     ts_status status = TS_OK;
+    TS_TRY(ts_slices_gradient(t, &loss));
+    double norm = ts_gradient_norm(t);
     if (isfinite(loss) && isfinite(norm)) {
         ts_optimizer_step(t, clip > 0 && norm > clip ? clip / norm : 1, rate);
         t->state.skipped_in_a_row = 0;
@@ -331,6 +322,7 @@ ts_status ts_trainer_step_within(ts_trainer *t)
     t->state.tokens += t->options.batch_tokens;
     double seconds = ts_clock() - start;
     t->state.seconds += seconds;
+    TS_TRY(ts_slices_agree(t, &t->state.seconds, sizeof t->state.seconds)); /* the schedule may go by it */
     t->recent_seconds = 0.95 * t->recent_seconds + seconds;
     t->recent_tokens = 0.95 * t->recent_tokens + (double)t->options.batch_tokens;
     return status;

@@ -46,6 +46,8 @@ double ts_schedule_rate(const ts_trainer_options *options, double progress);
 /* The peak for a width when the options leave it open: found on TinyStories for widths 64 to 512 with AdamW. */
 double ts_schedule_peak(size_t width);
 
+#define TS_SLICE_LEVELS 8 /* up to 256 slices */
+
 /* ---- the handle ---- */
 
 /* What changes with the steps and is saved. */
@@ -75,7 +77,13 @@ struct ts_trainer {
     ts_network *network;
     ts_batches batches;
     uint32_t *ids, *targets;     /* (micro batch, T) */
-    size_t micro, accumulation;  /* sequences at once; micro batches a step */
+    size_t micro, accumulation;  /* sequences at once; micro batches of a slice */
+    size_t slices, rank, ranks;
+    ts_communicator communicator;
+    float *partial[TS_SLICE_LEVELS]; /* gradients that wait to be added */
+    ts_weights partial_weights[TS_SLICE_LEVELS];
+    size_t partial_count;
+    float *received;             /* half a gradient of another rank */
     ts_muon *muon;               /* NULL: AdamW for all */
     double *squares;             /* of pieces of the gradient */
     ts_trainer_progress_state state;
@@ -96,6 +104,17 @@ ts_status ts_trainer_step_within(ts_trainer *trainer);
 /* `between` (may be NULL) is called after each story and may end it. */
 ts_status ts_trainer_validate_within(ts_trainer *trainer, ts_score *score, ts_status (*between)(void *user), void *user);
 ts_status ts_trainer_save_within(ts_trainer *trainer, const char *path);
+
+/* ---- slices.c: the gradient of a batch, over any number of ranks ---- */
+
+/* Reads options.slices and the communicator (NULL: one rank). */
+ts_status ts_slices_check(ts_trainer *trainer, const ts_communicator *communicator);
+ts_status ts_slices_make(ts_trainer *trainer);
+void ts_slices_free(ts_trainer *trainer);
+/* The gradient of the mean loss over the whole batch, the same on every rank, and that loss. */
+ts_status ts_slices_gradient(ts_trainer *trainer, double *loss);
+/* What rank 0 has becomes everybody's. */
+ts_status ts_slices_agree(const ts_trainer *trainer, void *data, size_t size);
 
 /* ---- optimizer.c ---- */
 

@@ -205,6 +205,12 @@ class ts_score(Structure):
                 ("tokens", c_uint64), ("bytes", c_uint64), ("stories", c_uint64)]
 
 
+class ts_communicator(Structure):
+    _fields_ = [("struct_size", c_size_t), ("user", c_void_p), ("rank", c_int32), ("size", c_int32),
+                ("exchange", CFUNCTYPE(c_int32, c_void_p, c_int32, c_void_p, c_size_t, c_void_p, c_size_t)),
+                ("broadcast", CFUNCTYPE(c_int32, c_void_p, c_void_p, c_size_t))]
+
+
 class ts_trainer_options(Structure):
     _fields_ = [("struct_size", c_size_t), ("text", POINTER(c_char_p)), ("text_count", c_size_t), ("valid", POINTER(c_char_p)),
                 ("valid_count", c_size_t), ("run_directory", c_char_p), ("seed", c_uint64), ("max_steps", c_uint64), ("max_tokens", c_uint64),
@@ -212,7 +218,7 @@ class ts_trainer_options(Structure):
                 ("final_rate", c_double), ("warmup", c_double), ("beta1", c_double), ("beta2", c_double), ("epsilon", c_double),
                 ("weight_decay", c_double), ("clip", c_double), ("schedule", c_uint32), ("batch_tokens", c_uint32), ("micro_batch", c_uint32),
                 ("valid_interval", c_uint32), ("checkpoint_interval", c_uint32), ("log_interval", c_uint32), ("precision", c_uint32),
-                ("optimizer", c_uint32), ("initial", POINTER(ts_model)), ("keep_best", c_uint32), ("reserved", c_uint32)]
+                ("optimizer", c_uint32), ("initial", POINTER(ts_model)), ("keep_best", c_uint32), ("slices", c_uint32), ("communicator", POINTER(ts_communicator))]
 
 
 class ts_trainer_report(Structure):
