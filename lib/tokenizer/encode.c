@@ -156,6 +156,14 @@ static ts_status encode_long(const ts_tokenizer *t, const char *word, size_t siz
     return status;
 }
 
+ts_status ts_encode_word(const ts_tokenizer *tokenizer, const char *word, size_t size, ts_ids *out)
+{
+    if (size > SHORT_WORD)
+        return encode_long(tokenizer, word, size, out);
+    encode_short(tokenizer, word, size, out);
+    return TS_OK;
+}
+
 /* ---- text ---- */
 
 static ts_status encode_plain(const ts_tokenizer *t, const char *text, size_t size, ts_ids *out)

@@ -139,15 +139,32 @@ static ts_status index_specials(ts_tokenizer *t)
     return TS_OK;
 }
 
-static ts_status index_merges(ts_tokenizer *t, const char *name)
+ts_status ts_merges_make_room(ts_tokenizer *t, uint32_t count)
 {
-    const ts_vocabulary *v = &t->vocabulary;
-    t->merge_bits = ts_table_bits(v->merge_count);
+    ts_release(t->runtime, t->merges);
+    t->merge_bits = ts_table_bits(count);
     t->merges = ts_allocate_array(t->runtime, (size_t)1 << t->merge_bits, sizeof *t->merges);
     if (t->merges == NULL)
         return TS_ERROR_OUT_OF_MEMORY;
     memset(t->merges, 0xff, sizeof *t->merges << t->merge_bits);
+    return TS_OK;
+}
+
+void ts_merge_learn(ts_tokenizer *t, ts_merge merge)
+{
     uint32_t mask = (1u << t->merge_bits) - 1;
+    if (ts_merge_find(t, merge.left, merge.right) != NULL)
+        return; /* the first one counts, as it has the better rank */
+    uint32_t at = ts_pair_hash(merge.left, merge.right, t->merge_bits);
+    while (t->merges[at].left != TS_TOKENIZER_NONE)
+        at = (at + 1) & mask;
+    t->merges[at] = merge;
+}
+
+static ts_status index_merges(ts_tokenizer *t, const char *name)
+{
+    const ts_vocabulary *v = &t->vocabulary;
+    TS_TRY(ts_merges_make_room(t, v->merge_count));
     for (uint32_t rank = 0; rank < v->merge_count; rank++) {
         uint32_t left = v->merges[rank][0], right = v->merges[rank][1];
         char joined[2 * TS_TOKENIZER_MAX_TOKEN];
@@ -161,12 +178,7 @@ static ts_status index_merges(ts_tokenizer *t, const char *name)
         if (result == TS_TOKENIZER_NONE || v->kinds[result])
             return ts_fail(TS_ERROR_FORMAT, "%s: merge %u gives \"%.*s\", which is no token", name, rank, (int)TS_MIN(left_size + right_size, 100),
                            joined);
-        if (ts_merge_find(t, left, right) != NULL)
-            continue; /* the first one counts, as it has the better rank */
-        uint32_t at = ts_pair_hash(left, right, t->merge_bits);
-        while (t->merges[at].left != TS_TOKENIZER_NONE)
-            at = (at + 1) & mask;
-        t->merges[at] = (ts_merge){left, right, rank, result};
+        ts_merge_learn(t, (ts_merge){left, right, rank, result});
     }
     return TS_OK;
 }

@@ -84,6 +84,15 @@ struct ts_tokenizer {
  * details. */
 ts_status ts_tokenizer_make(ts_tokenizer **out, ts_vocabulary *vocabulary, const char *name);
 
+/* Room for `count` merges in a tokenizer that has none, which is not shared yet; and one of them, noted after those of better ranks. */
+ts_status ts_merges_make_room(ts_tokenizer *tokenizer, uint32_t count);
+void ts_merge_learn(ts_tokenizer *tokenizer, ts_merge merge);
+
+static inline bool ts_tokenizer_is_byte_level(const ts_tokenizer *tokenizer)
+{
+    return !tokenizer->vocabulary.sentencepiece;
+}
+
 static inline uint32_t ts_pair_hash(uint32_t left, uint32_t right, uint32_t bits)
 {
     return (uint32_t)(((uint64_t)left * 0x9e3779b97f4a7c15u ^ (uint64_t)right * 0xd1b54a32d192ed03u) >> (64 - bits));
@@ -144,6 +153,8 @@ ts_status ts_marks_put(ts_bytes *into, const char *bytes, size_t size);
 
 /* ---- others ---- */
 
+/* encode.c: what a word's bytes become by the merges alone */
+ts_status ts_encode_word(const ts_tokenizer *tokenizer, const char *word, size_t size, ts_ids *out);
 /* encode.c: fills tokenizer->whole, when everything else is there. */
 ts_status ts_tokenizer_index_whole(ts_tokenizer *tokenizer);
 /* The bits of a table with room for `count` entries and as many empty places. */
@@ -160,5 +171,12 @@ ts_status ts_tokenizer_read_json(ts_tokenizer **out, ts_runtime *runtime, const 
 ts_status ts_tokenizer_read_llama2c(ts_tokenizer **out, ts_source *source);
 
 ts_status ts_tokenizer_read_pair(ts_tokenizer **out, ts_runtime *runtime, const char *vocabulary_path, const char *merges_path);
+/* tokenizer_pair.c: vocab.json and merges.txt in a folder that is there. UNSUPPORTED: another kind of tokenizer, or other special tokens. */
+ts_status ts_tokenizer_write_pair(const ts_tokenizer *tokenizer, const char *folder);
+
+/* tokenizer_tiktoken.c; whether a text begins like a rank file, reading one, and its text, added to `text` */
+bool ts_tiktoken_begins(const char *text, size_t size);
+ts_status ts_tokenizer_read_tiktoken(ts_tokenizer **out, ts_runtime *runtime, const char *text, size_t size, const char *name);
+ts_status ts_tokenizer_to_tiktoken(const ts_tokenizer *tokenizer, ts_bytes *text);
 
 #endif
