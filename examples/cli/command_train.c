@@ -22,6 +22,12 @@ static const char *schedule_name(size_t index)
     return index < CLI_COUNT_OF(names) ? names[index] : NULL;
 }
 
+static const char *optimizer_name(size_t index)
+{
+    static const char *const names[] = {"adamw", "muon"};
+    return index < CLI_COUNT_OF(names) ? names[index] : NULL;
+}
+
 static const char *precision_name(size_t index)
 {
     static const char *const names[] = {"auto", "f32", "bf16"};
@@ -254,6 +260,7 @@ static const cli_argument train_arguments[] = {
     {"--clip", "X", CLI_DOUBLE, CLI_FIXED, OFFSET(options.clip), 0, 1e9, NULL, "largest norm of the gradient; 0: none"},
     {"--batch-tokens", "N", CLI_UINT32, CLI_FIXED, OFFSET(options.batch_tokens), 0, 1 << 30, NULL, "tokens of a step; 0: 8 sequences"},
     {"--micro-batch", "N", CLI_UINT32, CLI_FIXED, OFFSET(options.micro_batch), 0, 65536, NULL, "sequences in memory at once; 0: 8"},
+    {"--optimizer", "NAME", CLI_CHOICE, CLI_FIXED, OFFSET(options.optimizer), 0, 0, optimizer_name, "muon: for the matrices within layers, AdamW for the rest"},
     {"--precision", "NAME", CLI_CHOICE, CLI_FIXED, OFFSET(options.precision), 0, 0, precision_name, "of matrix products; auto: bf16 where the processor has AMX"},
     {"--valid-share", "X", CLI_DOUBLE, CLI_FIXED, OFFSET(options.valid_share), 0, 0.5, NULL, "share of the stories that is held out without --valid"},
     {"--valid-interval", "N", CLI_UINT32, 0, OFFSET(options.valid_interval), 0, 0, NULL, "steps between validations; 0: at the end alone"},

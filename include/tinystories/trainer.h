@@ -27,6 +27,11 @@ enum {
 };
 
 enum {
+    TS_OPTIMIZER_ADAMW = 0, /* decoupled weight decay on matrices alone (Loshchilov & Hutter 2019) */
+    TS_OPTIMIZER_MUON = 1   /* Muon (Jordan et al. 2024) for the matrices within layers, AdamW for embeddings, head, norms and biases */
+};
+
+enum {
     TS_PRECISION_AUTO = 0, /* BF16 at the CPU level AMX, where it is much faster; else F32 (without AMX some processors multiply bf16 slower than f32) */
     TS_PRECISION_F32 = 1,
     TS_PRECISION_BF16 = 2  /* the factors of matrix products are rounded to bf16; sums, weights, moments and everything else stay f32. CPU level AVX-512 BF16 or AMX */
@@ -47,7 +52,7 @@ typedef struct ts_trainer_options {
     double max_epochs;
     double max_seconds;        /* of training steps, and validation and checkpoints between them */
     double valid_share;        /* of the stories, for valid = NULL: 0 to 0.5; default 0.02, 0: no validation */
-    /* optimizer: AdamW, decoupled weight decay on matrices alone (Loshchilov & Hutter 2019) */
+    /* optimizer; betas and epsilon are AdamW's */
     double learning_rate;      /* at the peak; 0 (the default): chosen by width */
     double final_rate;         /* share of the peak that is left at the end; default 0.05 */
     double warmup;             /* share of the run; default 0.03 */
@@ -63,7 +68,7 @@ typedef struct ts_trainer_options {
     uint32_t checkpoint_interval; /* steps between checkpoints in ts_trainer_run; 0 (the default): at the end, and every 60 seconds */
     uint32_t log_interval;     /* steps between lines of the log and reports that are due; default 10 */
     uint32_t precision;        /* TS_PRECISION_; a resumed run keeps its own unless another than AUTO is asked for. UNSUPPORTED: BF16 on a processor without it */
-    uint32_t reserved;         /* 0 */
+    uint32_t optimizer;        /* TS_OPTIMIZER_; default ADAMW */
 } ts_trainer_options;
 
 TS_API ts_status ts_trainer_options_init(ts_trainer_options *options, size_t struct_size);

@@ -49,6 +49,7 @@ static const struct {
     FIELD(options.checkpoint_interval),
     FIELD(options.log_interval),
     FIELD(options.precision),
+    FIELD(options.optimizer),
     FIELD(architecture.kind),
     FIELD(architecture.vocabulary_size),
     FIELD(architecture.context_length),

@@ -43,6 +43,8 @@ static ts_status check_options(const ts_trainer_options *o)
         return ts_fail(TS_ERROR_INVALID_ARGUMENT, "ts_trainer_options.schedule is %u, expected 0 to 3", o->schedule);
     if (o->precision > TS_PRECISION_BF16)
         return ts_fail(TS_ERROR_INVALID_ARGUMENT, "ts_trainer_options.precision is %u, expected 0 (auto), 1 (f32) or 2 (bf16)", o->precision);
+    if (o->optimizer > TS_OPTIMIZER_MUON)
+        return ts_fail(TS_ERROR_INVALID_ARGUMENT, "ts_trainer_options.optimizer is %u, expected 0 (adamw) or 1 (muon)", o->optimizer);
     if (o->log_interval == 0)
         return ts_fail(TS_ERROR_INVALID_ARGUMENT, "ts_trainer_options.log_interval is 0, expected at least 1");
     if (o->micro_batch > 65536 || o->batch_tokens > 1u << 30)
@@ -83,6 +85,8 @@ static ts_status allocate(ts_trainer *t)
     t->squares = ts_allocate_array(t->runtime, t->total / 65536 + 1, sizeof *t->squares);
     if (t->ids == NULL || t->targets == NULL || t->squares == NULL)
         return TS_ERROR_OUT_OF_MEMORY;
+    if (t->options.optimizer == TS_OPTIMIZER_MUON)
+        TS_TRY(ts_muon_make(&t->muon, t->runtime, t->kernels, &t->shape, t->table, t->table_count, t->options.precision == TS_PRECISION_BF16));
     return ts_network_make(&t->network, t->runtime, &t->shape, t->micro, t->shape.T, t->options.precision == TS_PRECISION_BF16);
 }
 
@@ -156,6 +160,7 @@ void ts_trainer_free(ts_trainer *t)
     void *const arrays[] = {t->parameters, t->gradients, t->first, t->second, t->weights.all, t->gradient_weights.all, t->ids, t->targets, t->squares, t->table};
     ts_trainer_leave_folder(t);
     ts_network_free(t->network);
+    ts_muon_free(t->muon);
     ts_batches_free(&t->batches);
     for (size_t i = 0; i < TS_COUNT_OF(arrays); i++)
         ts_release(runtime, arrays[i]);
@@ -267,7 +272,7 @@ ts_status ts_trainer_step_within(ts_trainer *t)
     double loss = gradient(t), norm = ts_gradient_norm(t), clip = t->options.clip;
     ts_status status = TS_OK;
     if (isfinite(loss) && isfinite(norm)) {
-        ts_adamw(t, clip > 0 && norm > clip ? clip / norm : 1, rate);
+        ts_optimizer_step(t, clip > 0 && norm > clip ? clip / norm : 1, rate);
         t->state.skipped_in_a_row = 0;
     } else {
         status = skip(t);

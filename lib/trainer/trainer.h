@@ -57,6 +57,8 @@ typedef struct ts_trainer_progress_state {
     double valid_nats_per_token, valid_bits_per_byte;
 } ts_trainer_progress_state;
 
+typedef struct ts_muon ts_muon;
+
 struct ts_trainer {
     ts_runtime *runtime;
     ts_busy busy;
@@ -73,6 +75,7 @@ struct ts_trainer {
     ts_batches batches;
     uint32_t *ids, *targets;     /* (micro batch, T) */
     size_t micro, accumulation;  /* sequences at once; micro batches a step */
+    ts_muon *muon;               /* NULL: AdamW for all */
     double *squares;             /* of pieces of the gradient */
     ts_trainer_progress_state state;
     double recent_seconds;       /* of the last steps, and their tokens */
@@ -97,8 +100,16 @@ ts_status ts_trainer_save_within(ts_trainer *trainer, const char *path);
 
 /* The global norm of the gradient, summed in fixed pieces. */
 double ts_gradient_norm(const ts_trainer *trainer);
-/* One step of AdamW; `clip` multiplies the gradient. */
-void ts_adamw(ts_trainer *trainer, double clip, double rate);
+/* One step of the options' optimizer; `clip` multiplies the gradient. */
+void ts_optimizer_step(ts_trainer *trainer, double clip, double rate);
+
+/* ---- muon.c ---- */
+
+/* Whether Muon takes this parameter: the matrices within layers. AdamW takes the rest. */
+bool ts_muon_takes(const ts_parameter *parameter);
+ts_status ts_muon_make(ts_muon **out, ts_runtime *runtime, const ts_kernels *kernels, const ts_shape *shape, const ts_parameter *table, size_t table_count, bool bf16);
+void ts_muon_free(ts_muon *muon);
+void ts_muon_step(ts_muon *muon, float *parameters, float *momentum, const float *gradients, double clip, double rate, double beta, double decay);
 
 /* ---- folder.c: run folders and their logs ---- */
 

@@ -95,6 +95,7 @@ static void test_learns(void **state)
     (void)state;
     for (int32_t kind = 1; kind <= 3; kind++) {
         ts_trainer_options o = small_options(150);
+        o.optimizer = kind == 3 ? TS_OPTIMIZER_MUON : TS_OPTIMIZER_ADAMW;
         ts_trainer *t = make_trainer(NULL, kind, &o);
         ts_score before = {.struct_size = sizeof before}, after = {.struct_size = sizeof after};
         assert_int_equal(ts_trainer_validate(t, &before), TS_OK);
@@ -240,6 +241,7 @@ static void test_resume_same_bits(void **state)
     const uint64_t steps = 21;
     ts_trainer_options o = small_options(steps);
     for (int32_t kind = 1; kind <= 3; kind++) {
+        o.optimizer = kind == 2 ? TS_OPTIMIZER_MUON : TS_OPTIMIZER_ADAMW;
         ts_trainer *straight = make_trainer(NULL, kind, &o), *stopped = make_trainer(NULL, kind, &o);
         assert_int_equal(ts_trainer_run(straight, NULL, NULL), TS_OK);
         const char *path = in_work("resume.safetensors");
@@ -266,6 +268,7 @@ static void test_threads_same_bits(void **state)
     for (int32_t kind = 1; kind <= 3; kind++) {
         ts_architecture shape = small_shape(kind);
         shape.width = 96;
+        o.optimizer = kind == 1 ? TS_OPTIMIZER_MUON : TS_OPTIMIZER_ADAMW;
         ts_trainer *runs[3];
         ts_score scores[3];
         for (uint32_t i = 0; i < 3; i++) {
@@ -590,6 +593,7 @@ static ts_status train_once(ts_runtime *runtime, void *user)
     ts_architecture shape = small_shape(TS_ARCHITECTURE_LLAMA);
     ts_trainer_options o = small_options(2);
     ts_trainer *t;
+    o.optimizer = TS_OPTIMIZER_MUON;
     (void)user;
     TS_TRY(ts_trainer_new(&t, runtime, tokenizer, &shape, &o));
     ts_status status = ts_trainer_step(t, NULL);

@@ -59,6 +59,9 @@ TS_MODEL_TYPE_F32 = 0
 TS_MODEL_TYPE_F16 = 1
 TS_MODEL_TYPE_BF16 = 2
 
+TS_OPTIMIZER_ADAMW = 0
+TS_OPTIMIZER_MUON = 1
+
 TS_PRECISION_AUTO = 0
 TS_PRECISION_F32 = 1
 TS_PRECISION_BF16 = 2
@@ -180,7 +183,7 @@ class ts_trainer_options(Structure):
                 ("final_rate", c_double), ("warmup", c_double), ("beta1", c_double), ("beta2", c_double), ("epsilon", c_double),
                 ("weight_decay", c_double), ("clip", c_double), ("schedule", c_uint32), ("batch_tokens", c_uint32), ("micro_batch", c_uint32),
                 ("valid_interval", c_uint32), ("checkpoint_interval", c_uint32), ("log_interval", c_uint32), ("precision", c_uint32),
-                ("reserved", c_uint32)]
+                ("optimizer", c_uint32)]
 
 
 class ts_trainer_report(Structure):
@@ -198,7 +201,7 @@ class ts_sampler_options(Structure):
     _fields_ = [("struct_size", c_size_t), ("seed", c_uint64), ("temperature", c_float), ("top_p", c_float), ("top_k", c_uint32),
                 ("max_tokens", c_uint32), ("context_length", c_uint32), ("context_full", c_uint32), ("ignore_end", c_uint32), ("min_p", c_float),
                 ("repetition_penalty", c_float), ("frequency_penalty", c_float), ("presence_penalty", c_float), ("penalty_window", c_uint32),
-                ("no_repeat_ngram", c_uint32), ("reserved", c_uint32), ("biases", POINTER(ts_token_bias)), ("bias_count", c_size_t),
+                ("no_repeat_ngram", c_uint32), ("beams", c_uint32), ("biases", POINTER(ts_token_bias)), ("bias_count", c_size_t),
                 ("banned_words", POINTER(c_char_p)), ("banned_word_count", c_size_t), ("stops", POINTER(c_char_p)), ("stop_count", c_size_t),
                 ("steps", c_uint8 * 8)]
 

@@ -21,6 +21,11 @@ class Schedule(enum.IntEnum):
     WSD = _c.TS_SCHEDULE_WSD  # warm-up, stable, decay over the last fifth
 
 
+class Optimizer(enum.IntEnum):
+    ADAMW = _c.TS_OPTIMIZER_ADAMW
+    MUON = _c.TS_OPTIMIZER_MUON  # for the matrices within layers, AdamW for the rest
+
+
 class Precision(enum.IntEnum):
     """Of matrix products; sums, weights and everything else are f32."""
 
@@ -66,7 +71,7 @@ class Trainer(Handle):
     Options, all with defaults: seed; max_steps, max_tokens, max_epochs, max_seconds (whichever comes first; all 0: one epoch); valid_share (0 to
     0.5; 0.02); learning_rate (0: by width), final_rate (0.05), warmup (0.03, share of the run), schedule ("cosine", "linear", "constant", "wsd");
     beta1, beta2, epsilon, weight_decay, clip; batch_tokens (a step; 0: 8 sequences), micro_batch (sequences in memory at once); valid_interval,
-    checkpoint_interval, log_interval (steps, for run()); precision ("auto", "f32", "bf16").
+    checkpoint_interval, log_interval (steps, for run()); precision ("auto", "f32", "bf16"); optimizer ("adamw", "muon").
 
     InvalidArgumentError names the option. MismatchError: a shard of another tokenizer. LimitError: less text than one context. BusyError: another
     trainer has the run folder.
@@ -148,6 +153,8 @@ def _options(text: Paths, valid: Optional[Paths], run_directory: Optional[Path],
     options = options_of(_c.ts_trainer_options, _c.library.ts_trainer_options_init)
     if "schedule" in values:
         values = {**values, "schedule": member(Schedule, values["schedule"], "schedule")}
+    if "optimizer" in values:
+        values = {**values, "optimizer": member(Optimizer, values["optimizer"], "optimizer")}
     if "precision" in values:
         values = {**values, "precision": member(Precision, values["precision"], "precision")}
     fill(options, values, _OPTIONS)
