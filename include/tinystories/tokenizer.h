@@ -26,8 +26,8 @@ typedef struct ts_tokenizer ts_tokenizer;
 /*
  * Opens a tokenizer: a Hugging Face tokenizer.json with a byte-level BPE, or with a SentencePiece BPE as converters write it (byte_fallback); a folder
  * that holds tokenizer.json, or vocab.json (encoder.json) and merges.txt (vocab.bpe); a GGUF model file, whose tokenizer is taken; a tokenizer.bin of
- * llama2.c (SentencePiece); or a rank file of tiktoken, `base64 rank` a line, whose ranks go from 0 without a hole (r50k_base.tiktoken does, which is
- * GPT-2's): it names no special tokens, `<|endoftext|>` is taken to be the id behind all ranks as it is there.
+ * llama2.c (SentencePiece); or a rank file of tiktoken, `base64 rank` a line, whose ranks go up from 0 (as those of r50k_base.tiktoken do,
+ * which is GPT-2's): it names no special tokens, `<|endoftext|>` is the one id that has no line, else the id behind all ranks.
  * IO: cannot be read. FORMAT: damaged. UNSUPPORTED: a kind of tokenizer that is neither, named in the detail; ranks for words
  * by another rule than GPT-2's; or JSON in a build without it. LIMIT: more than 2^20 tokens, a token above 4 KiB, a file above 64 MiB.
  */
@@ -42,7 +42,8 @@ TS_API void ts_tokenizer_free(ts_tokenizer *tokenizer);
  * Writes a tokenizer in the format that the path says; what the format cannot hold is UNSUPPORTED, named in the detail:
  *   a folder that is there: vocab.json and merges.txt, for a byte-level BPE whose only special token, if any, is `<|endoftext|>`;
  *   NAME.bin: a tokenizer.bin of llama2.c, for SentencePiece alone;
- *   NAME.tiktoken: a rank file of tiktoken, for a byte-level BPE whose ids come in the order of merges, with `<|endoftext|>` behind all others;
+ *   NAME.tiktoken: a rank file of tiktoken, for a byte-level BPE whose ids come in the order of merges, with one special token,
+ *   `<|endoftext|>`;
  *   any other name: a tokenizer.json that Hugging Face tokenizers reads. Scores become an order of merges there: tokens of equal scores are ordered by id.
  * Every file is replaced as a whole: after a failure the old one is still there.
  */

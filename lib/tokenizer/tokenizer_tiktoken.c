@@ -1,7 +1,8 @@
 /*
  * Rank files as tiktoken reads them: a token a line, its bytes in base64, a space and its rank, which is its id. Merges are not in the file: a token is
  * the join of the two that its own bytes become by the ranks before it. Neither is the rule of words: what is known here is GPT-2's, and a file with a
- * token that this rule would cut in two was made for another.
+ * token that this rule would cut in two was made for another. Special tokens are not in it either: the end of text is the id without a line, or the
+ * one behind all ranks.
  */
 #include "text/text.h"
 #include "tokenizer/vocabulary.h"
@@ -66,6 +67,18 @@ bool ts_tiktoken_begins(const char *text, size_t size)
     return size >= 6 && decode(text, 4, bytes) == 1 && text[4] == ' ' && text[5] >= '0' && text[5] <= '9'; /* the first one is a byte */
 }
 
+/* The one id that has no line is the end of text. */
+static ts_status fill_hole(ts_vocabulary *v, uint64_t rank, const char *name)
+{
+    if (rank == (uint64_t)v->count + 1 && v->end_of_text == TS_TOKENIZER_NONE) {
+        v->end_of_text = v->count;
+        return ts_vocabulary_token(v, marker, sizeof marker - 1, TS_TOKEN_SPECIAL);
+    }
+    return rank == v->count ? TS_OK
+                            : ts_fail(TS_ERROR_FORMAT, "%s: the rank of token %u is %llu, expected %u: ids go up without a hole but one", name,
+                                      v->count, (unsigned long long)rank, v->count);
+}
+
 static ts_status add_line(ts_vocabulary *v, const char *line, size_t size, const char *name)
 {
     char bytes[LONGEST / 4 * 3];
@@ -76,15 +89,15 @@ static ts_status add_line(ts_vocabulary *v, const char *line, size_t size, const
         return ts_fail(TS_ERROR_LIMIT, "%s: token %u has %zu characters in base64, expected at most %d", name, v->count, length, LONGEST);
     ptrdiff_t count = decode(line, length, bytes);
     if (space == NULL || count <= 0)
-        return ts_fail(TS_ERROR_FORMAT, "%s: line %u is no token in base64, a space and a rank", name, v->count + 1);
+        return ts_fail(TS_ERROR_FORMAT, "%s: token %u is no base64, a space and a rank", name, v->count);
     for (const char *at = space + 1; at < line + size; at++) {
         if (*at < '0' || *at > '9' || at > space + 10)
-            return ts_fail(TS_ERROR_FORMAT, "%s: the rank on line %u is no whole number", name, v->count + 1);
+            return ts_fail(TS_ERROR_FORMAT, "%s: the rank of token %u is no whole number", name, v->count);
         rank = 10 * rank + (uint64_t)(*at - '0');
     }
-    if (rank != v->count || space + 1 == line + size)
-        return ts_fail(TS_ERROR_FORMAT, "%s: the rank on line %u is %llu, expected %u: ids go from 0 without a hole", name, v->count + 1,
-                       (unsigned long long)rank, v->count);
+    if (space + 1 == line + size)
+        return ts_fail(TS_ERROR_FORMAT, "%s: token %u has no rank", name, v->count);
+    TS_TRY(fill_hole(v, rank, name));
     if (ts_utf8_valid(bytes, (size_t)count) && ts_word(bytes, (size_t)count) != (size_t)count)
         return ts_fail(TS_ERROR_UNSUPPORTED, "%s: token %u, \"%.*s\", is no word or part of one by GPT-2's rule: the file is for another rule", name,
                        v->count, (int)TS_MIN(count, 100), bytes);
@@ -103,7 +116,7 @@ static ts_status add_lines(ts_vocabulary *v, const char *text, size_t size, cons
             TS_TRY(add_line(v, text, length, name));
         text = stop + 1;
     }
-    return ts_vocabulary_token(v, marker, sizeof marker - 1, TS_TOKEN_SPECIAL); /* which GPT-2 has behind all ranks */
+    return fill_hole(v, (uint64_t)v->count + (v->end_of_text == TS_TOKENIZER_NONE), name); /* GPT-2 has it behind all ranks */
 }
 
 /* `index` knows the tokens and learns their merges one after another. */
@@ -177,6 +190,6 @@ ts_status ts_tokenizer_to_tiktoken(const ts_tokenizer *tokenizer, ts_bytes *text
     if (status == TS_ERROR_OUT_OF_MEMORY || same)
         return status;
     return ts_fail(TS_ERROR_UNSUPPORTED, "a rank file cannot say all of this tokenizer: it takes ids in the order of merges, each token joined of what is "
-                                         "before it, and one special token, %s, behind all others",
+                                         "before it, and one special token, %s",
                    marker);
 }
