@@ -314,6 +314,7 @@ ts_status ts_tokenizer_read_json(ts_tokenizer **out, ts_runtime *runtime, const 
 {
     ts_json *root;
     ts_vocabulary vocabulary;
+    TS_TRY(ts_json_expected(name));
     TS_TRY(ts_json_parse(&root, runtime, text, size, MAX_FILE, name));
     ts_vocabulary_init(&vocabulary, runtime);
     ts_status status = read_model(&vocabulary, root, name);
@@ -367,6 +368,7 @@ ts_status ts_tokenizer_read_pair(ts_tokenizer **out, ts_runtime *runtime, const 
     ts_json *root = NULL;
     ts_tokenizer *index = NULL;
     ts_vocabulary vocabulary;
+    TS_TRY(ts_json_expected(vocabulary_path));
     ts_vocabulary_init(&vocabulary, runtime);
     ts_status status = ts_file_read(runtime, vocabulary_path, MAX_FILE, &text, &size);
     if (status == TS_OK)
