@@ -223,8 +223,11 @@ ts_status ts_tokenizer_encode(const ts_tokenizer *tokenizer, const char *text, s
     while (size > 0) {
         size_t plain = size;
         uint32_t special = flags & TS_ENCODE_SPECIALS ? first_special(tokenizer, text, size, &plain) : TS_TOKENIZER_NONE;
-        TS_TRY(tokenizer->vocabulary.sentencepiece ? ts_sentencepiece_encode(tokenizer, text, plain, begins, &out)
-                                                   : encode_plain(tokenizer, text, plain, &out));
+        if (tokenizer->vocabulary.wordpiece)
+            ts_wordpiece_encode(tokenizer, text, plain, &out);
+        else
+            TS_TRY(tokenizer->vocabulary.sentencepiece ? ts_sentencepiece_encode(tokenizer, text, plain, begins, &out)
+                                                       : encode_plain(tokenizer, text, plain, &out));
         begins = special != TS_TOKENIZER_NONE && special == tokenizer->begin_of_text;
         if (special != TS_TOKENIZER_NONE) {
             size_t length;

@@ -22,6 +22,8 @@ typedef struct ts_vocabulary {
     float *scores;       /* SentencePiece: the better one is joined first; else NULL */
     uint32_t count;
     bool sentencepiece;    /* characters are joined, by the scores of what they become unless there are merges; else bytes by the ranks of merges */
+    bool wordpiece;        /* words become the longest tokens that they begin with */
+    uint32_t unknown;      /* WordPiece: the special token of a word that no tokens make */
     uint32_t (*merges)[2]; /* in the order of rank: left and right */
     uint32_t merge_count;
     uint32_t end_of_text;   /* TS_TOKENIZER_NONE: the special token `<|endoftext|>`, if there is one */
@@ -90,7 +92,7 @@ void ts_merge_learn(ts_tokenizer *tokenizer, ts_merge merge);
 
 static inline bool ts_tokenizer_is_byte_level(const ts_tokenizer *tokenizer)
 {
-    return !tokenizer->vocabulary.sentencepiece;
+    return !tokenizer->vocabulary.sentencepiece && !tokenizer->vocabulary.wordpiece;
 }
 
 static inline uint32_t ts_pair_hash(uint32_t left, uint32_t right, uint32_t bits)
@@ -150,6 +152,20 @@ int ts_byte_token(const char *text, size_t size);
  * it. */
 void ts_marks_take(const char *text, size_t *size, char *into);
 ts_status ts_marks_put(ts_bytes *into, const char *bytes, size_t size);
+
+/* ---- wordpiece.c ---- */
+
+/* Encodes text in which there are no special tokens. */
+void ts_wordpiece_encode(const ts_tokenizer *tokenizer, const char *text, size_t size, ts_ids *out);
+/* Whether a token is written right behind what is before it, though a word begins with it. */
+bool ts_wordpiece_is_tight(const char *bytes, size_t size);
+/* Appends a normal token as files write it, "word" or "##ing"; and that text. UNSUPPORTED: not ASCII. */
+ts_status ts_wordpiece_add(ts_vocabulary *vocabulary, const char *text, size_t size, const char *name);
+ts_status ts_wordpiece_text(ts_bytes *text, const ts_vocabulary *vocabulary, uint32_t id);
+
+/* tokenizer_json_words.c: WordPiece in tokenizer.json. UNSUPPORTED names what else it asks for. */
+ts_status ts_words_check_json(const ts_json *root, const char *name);
+ts_status ts_words_write_json(ts_bytes *json, const ts_tokenizer *tokenizer);
 
 /* ---- others ---- */
 

@@ -322,7 +322,15 @@ static void add_folders(void)
 
 static void add_tokenizers(void)
 {
-    ts_tokenizer *tokenizer = fixture_tokenizer(NULL);
+    ts_tokenizer *tokenizer = fixture_tokenizer(NULL), *words;
+    add("tokenizer.json, WordPiece", TS_GOLDEN "/wordpiece/tokenizer.json", 0, true, false, tokenizer_in_memory, passes_json);
+    assert_ok(ts_tokenizer_open(&words, NULL, TS_GOLDEN "/wordpiece/tokenizer.json"));
+    ts_architecture a = fixture_architecture(TS_ARCHITECTURE_LLAMA);
+    ts_model *model = fixture_model_of(NULL, words, &a, 3);
+    assert_ok(ts_model_save(model, in_work("words.gguf")));
+    add("gguf llama, WordPiece", in_work("words.gguf"), 12000, false, false, model_in_memory, passes_gguf);
+    ts_model_free(model);
+    ts_tokenizer_free(words);
     assert_ok(ts_tokenizer_save(tokenizer, in_work("t.json")));
     add("tokenizer.json", in_work("t.json"), 0, true, false, tokenizer_in_memory, passes_json);
     assert_ok(ts_tokenizer_save(tokenizer, in_work("t.tiktoken")));
