@@ -31,6 +31,11 @@ typedef enum ts_class { TS_CLASS_OTHER, TS_CLASS_LETTER, TS_CLASS_NUMBER, TS_CLA
 /* TS_CLASS_OTHER for TS_UTF8_INVALID. */
 ts_class ts_unicode_class(uint32_t code);
 
+/* \p{M}, joiners and alphabetic symbols: with letters, numbers and "_" what regular expressions call \w. */
+bool ts_unicode_is_mark(uint32_t code);
+/* \p{P}, and all of ASCII's signs. */
+bool ts_unicode_is_punctuation(uint32_t code);
+
 /* ---- words.c ---- */
 
 /* Takes ASCII white space off both ends: *text and *size become those of the rest. */

@@ -75,8 +75,8 @@ class CommandLineTest(unittest.TestCase):
 
 
 COMMANDS = (["dataset", "generate"], ["dataset", "stats"], ["tokenizer", "train"], ["tokenizer", "prune"], ["tokenizer", "encode"], ["tokenizer", "decode"],
-            ["model", "inspect"], ["train"], ["sample"], ["evaluate", "loss"], ["analyze", "heads"], ["analyze", "neurons"], ["bench"],
-            ["report"])
+            ["tokenizer", "convert"], ["model", "inspect"], ["model", "convert"], ["train"], ["sample"], ["evaluate", "loss"], ["analyze", "heads"],
+            ["analyze", "neurons"], ["bench"], ["report"])
 
 
 class HelpTest(CommandLineTest):
