@@ -159,7 +159,7 @@ static void print_instruct(const instruct_values *v, const ts_instruct_report *r
     cli_integer(&o, "entries", r->entries);
     cli_integer(&o, "held_out", r->held_out);
     cli_integer(&o, "without", r->without);
-    cli_open(&o, "with", '{');
+    cli_open(&o, "combinations", '{');
     for (uint32_t drawn = 1; drawn <= TS_INSTRUCT_ALL; drawn++) {
         char name[40] = "";
         if (drawn == TS_INSTRUCT_ALL)
@@ -169,7 +169,7 @@ static void print_instruct(const instruct_values *v, const ts_instruct_report *r
                 size_t used = strlen(name);
                 snprintf(name + used, sizeof name - used, "%s%s", used > 0 ? "+" : "", field_name(i));
             }
-        cli_integer(&o, name, r->with[drawn]);
+        cli_integer(&o, name, r->combinations[drawn]);
     }
     cli_close(&o, '}');
     cli_output_end(&o);

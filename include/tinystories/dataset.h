@@ -266,7 +266,7 @@ typedef struct ts_instruct_report {
     uint64_t entries;     /* that were written */
     uint64_t held_out;
     uint64_t without;     /* stories that none of the fields can be had of, which are left out */
-    uint64_t with[16];    /* entries, held out ones too, by the sum of their TS_INSTRUCT_ bits */
+    uint64_t combinations[16]; /* entries, held out ones too, by the sum of their TS_INSTRUCT_ bits */
 } ts_instruct_report;
 
 /*

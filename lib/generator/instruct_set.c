@@ -130,7 +130,7 @@ static ts_status make_entry(making *m, const char *text, size_t size)
     bool held = hold_out != 0 && (drawn & hold_out) == hold_out;
     ts_story_writer *writer = held ? m->held_out : m->out;
     r->without += drawn == 0;
-    r->with[drawn] += drawn != 0;
+    r->combinations[drawn] += drawn != 0;
     r->held_out += held;
     r->entries += drawn != 0 && !held;
     if (drawn == 0 || writer == NULL)

@@ -174,13 +174,28 @@ static void weigh(counts *all, weighed *s, size_t at, size_t count)
         s->weight *= 0.1;
 }
 
-/* The heaviest sentence that is not `but`. */
-static size_t heaviest(const weighed *sentences, size_t count, size_t but)
+/* Whether a sentence speaks of someone or something that only the one before it names. */
+static bool points_back(const weighed *s)
 {
-    size_t best = but == 0 && count > 1 ? 1 : 0;
-    for (size_t i = 0; i < count; i++)
-        if (i != but && sentences[i].weight > sentences[best].weight)
+    static const char *const words[] = {"He ", "She ", "They ", "It ", "But ", "So", "Then", "After", "His ", "Her ", "Their ", "This "};
+    for (size_t i = 0; i < TS_COUNT_OF(words); i++)
+        if (s->size > strlen(words[i]) && memcmp(s->text, words[i], strlen(words[i])) == 0)
+            return true;
+    return false;
+}
+
+/* The heaviest of the sentences [begin, end); `first` weighs those less that point back. */
+static size_t heaviest(const weighed *sentences, size_t begin, size_t end, bool first)
+{
+    size_t best = begin;
+    double most = -1;
+    for (size_t i = begin; i < end; i++) {
+        double weight = sentences[i].weight * (first && points_back(&sentences[i]) ? 0.3 : 1);
+        if (weight > most) {
+            most = weight;
             best = i;
+        }
+    }
     return best;
 }
 
@@ -212,14 +227,9 @@ ts_status ts_summarize(ts_bytes *summary, const char *story, size_t size)
         weigh(&all, &sentences[i], i, count);
     if (count == 0)
         return TS_OK;
-    size_t first = heaviest(sentences, count, count), second = heaviest(sentences, count, first);
-    if (second == first || sentences[first].size + sentences[second].size > SUMMARY_BYTES || sentences[second].words < LEAST_WORDS)
+    size_t first = heaviest(sentences, 0, (count + 1) / 2, true), second = heaviest(sentences, first + 1, count, false);
+    if (second >= count || sentences[first].size + sentences[second].size > SUMMARY_BYTES || sentences[second].words < LEAST_WORDS)
         return add_on_one_line(summary, sentences[first].text, sentences[first].size);
-    if (second < first) {
-        size_t swapped = first;
-        first = second;
-        second = swapped;
-    }
     TS_TRY(add_on_one_line(summary, sentences[first].text, sentences[first].size));
     TS_TRY(ts_bytes_add(summary, " ", 1));
     return add_on_one_line(summary, sentences[second].text, sentences[second].size);

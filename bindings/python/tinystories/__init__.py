@@ -15,7 +15,7 @@ Text is str (UTF-8) or bytes. Arrays are numpy's where numpy is installed, else 
 
 from .errors import *  # noqa: F401,F403
 from .errors import __all__ as _errors
-from .dataset import dataset_stats
+from .dataset import CleanStep, Instruct, InstructField, clean_story, dataset_clean, dataset_instruct, dataset_stats
 from .generator import Author, Chat, ChatReport, Feature, Generator, Story, WordKind
 from .model import Architecture, ArchitectureKind, Model, ModelFormat, ModelType, Score
 from .runtime import CpuLevel, LogLevel, Runtime, version
@@ -24,6 +24,6 @@ from .tokenizer import ShardReport, Tokenizer
 from .trainer import Precision, Report, Schedule, Trainer
 
 __version__ = version()
-__all__ = [*_errors, "Alternatives", "Architecture", "ArchitectureKind", "Author", "Chat", "ChatReport", "ContextFull", "CpuLevel", "Feature", "Finish", "Generator", "LogLevel", "Model",
+__all__ = [*_errors, "Alternatives", "Architecture", "ArchitectureKind", "Author", "Chat", "ChatReport", "CleanStep", "ContextFull", "CpuLevel", "Feature", "Finish", "Generator", "Instruct", "InstructField", "LogLevel", "Model",
            "ModelFormat", "ModelType", "Precision", "Report", "Runtime", "Sampler", "Schedule", "Score", "ShardReport", "Step", "Story", "Tokenizer", "Trainer", "WordKind",
-           "dataset_stats", "version"]
+           "clean_story", "dataset_clean", "dataset_instruct", "dataset_stats", "version"]
