@@ -109,9 +109,9 @@ class Planted:
                             reason = None
                     if reason is None:
                         self.kept.append(digest(kept))
-                        if len(recent) < 20000:
+                        if len(kept) > 400 and len(recent) < 20000:
                             recent.append(kept)
-                        else:
+                        elif len(kept) > 400:
                             recent[draw.randrange(20000)] = kept
                     else:
                         self.truth[index] = reason
@@ -126,10 +126,9 @@ class Planted:
             return earlier, None
         if reason in ("near_duplicate", "near_overlap"):
             source = earlier if reason == "near_duplicate" else draw.choice(valid)
-            while True:
-                near = edited(source, 0.9)
-                if jaccard(source, near) >= 0.85:
-                    return near, None
+            near = edited(source, 0.9)
+            assert jaccard(source, near) >= THRESHOLD + 0.02
+            return near, None
         if reason == "control":
             other = edited(earlier, 0.62)
             assert jaccard(earlier, other) < THRESHOLD - 0.03
