@@ -74,7 +74,8 @@ class CommandLineTest(unittest.TestCase):
             return file.read()
 
 
-COMMANDS = (["dataset", "generate"], ["dataset", "stats"], ["tokenizer", "train"], ["tokenizer", "prune"], ["tokenizer", "encode"], ["tokenizer", "decode"],
+COMMANDS = (["dataset", "generate"], ["dataset", "stats"], ["dataset", "clean"], ["dataset", "instruct"], ["tokenizer", "train"], ["tokenizer", "prune"],
+            ["tokenizer", "encode"], ["tokenizer", "decode"],
             ["model", "inspect"], ["train"], ["sample"], ["evaluate", "loss"], ["bench"])
 
 
