@@ -71,7 +71,8 @@ typedef struct ts_sampler_options {
     float presence_penalty;  /* taken off once if it is there at all; -100 to 100; default 0 */
     uint32_t penalty_window; /* the last tokens that penalties look at, the prompt's among them; 0: all in the context; default 64 */
     uint32_t no_repeat_ngram; /* no run of so many tokens comes twice in the context; 0 (the default): no matter; at least 2 */
-    uint32_t reserved;       /* 0 */
+    uint32_t beams;          /* above 1, to 1,024: the story is found by beam search, nothing is drawn. The first ts_sampler_next finds all of it. Constraints apply, steps don't;
+                                the context is not slid. Each beam holds a cache of its own. 0 (the default), 1: none. The paper's authors used 5 */
     /* Copied when the sampler is made. */
     const ts_token_bias *biases;
     size_t bias_count;

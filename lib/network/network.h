@@ -140,6 +140,8 @@ void ts_inference_take(const ts_shape *shape, size_t rows, size_t capacity, size
  */
 void ts_inference_rows(ts_runtime *runtime, const ts_kernels *kernels, const ts_shape *shape, const ts_weights *weights, const uint32_t *ids, size_t count,
                        ts_cache *cache, ts_scratch *scratch);
+/* Makes one cache, whose capacity is at least what the other holds, hold the same. */
+void ts_cache_copy(const ts_shape *shape, ts_cache *to, const ts_cache *from);
 /* logits (count, V) of normed rows */
 void ts_inference_logits(ts_runtime *runtime, const ts_kernels *kernels, const ts_shape *shape, const ts_weights *weights, const float *norm, size_t count,
                          float *logits);

@@ -8,6 +8,7 @@
 #define LEAST_CONTEXT 2
 #define GREATEST_CONTEXT (1u << 20)
 #define USUAL_WITHIN 160 /* tokens in which required words come: stories of TinyStories have about 200 */
+#define MOST_BEAMS 1024
 #define MOST_STRINGS 65536 /* stop strings, banned words */
 
 /* ---- options ---- */
@@ -89,8 +90,8 @@ static ts_status read_options(ts_sampler_options *into, const ts_model *model, c
         return ts_fail(TS_ERROR_INVALID_ARGUMENT, "options.ignore_end is %u, expected 0 or 1", into->ignore_end);
     if (into->no_repeat_ngram == 1)
         return ts_fail(TS_ERROR_INVALID_ARGUMENT, "options.no_repeat_ngram is 1, expected 0 or at least 2");
-    if (into->reserved != 0)
-        return ts_fail(TS_ERROR_INVALID_ARGUMENT, "options.reserved is %u, expected 0", into->reserved);
+    if (into->beams > MOST_BEAMS)
+        return ts_fail(TS_ERROR_INVALID_ARGUMENT, "options.beams is %u, expected 0 to %d", into->beams, MOST_BEAMS);
     TS_TRY(check_steps(into));
     TS_TRY(check_biases(into, model));
     TS_TRY(check_strings(into->banned_words, into->banned_word_count, TS_MOST_WORD, "banned_words"));
@@ -165,7 +166,7 @@ static ts_status plan(const ts_model *model, const ts_sampler_options *o, const 
     list_pieces(model, o, bans, &nowhere, pieces);
     *total = 0;
     bool fits = ts_arena_plan(total, 1, sizeof(ts_sampler)) && ts_inference_plan(&model->shape, rows, positions, workers, total) &&
-                ts_candidates_plan(ts_tokenizer_size(model->tokenizer), total);
+                ts_candidates_plan(ts_tokenizer_size(model->tokenizer), total) && ts_beams_plan(&model->shape, o->beams, positions, total);
     for (size_t i = 0; i < PIECES; i++)
         fits = fits && (pieces[i].count == 0 || ts_arena_plan(total, pieces[i].count, pieces[i].size));
     return fits ? TS_OK : ts_fail(TS_ERROR_LIMIT, "a sampler with a context of %u is too large", o->context_length);
@@ -224,6 +225,7 @@ ts_status ts_sampler_new(ts_sampler **out, const ts_model *model, const ts_sampl
     piece pieces[PIECES];
     ts_inference_take(&model->shape, rows, positions, workers, &arena, &s->cache, &s->scratch);
     ts_candidates_take(&s->candidates, ts_tokenizer_size(model->tokenizer), &arena);
+    ts_beams_take(&s->beams, &model->shape, read.beams, positions, &arena);
     s->options = read;
     list_pieces(model, &read, &bans, s, pieces);
     for (size_t i = 0; i < PIECES; i++) {
@@ -400,6 +402,8 @@ ts_status ts_sampler_alternatives(ts_sampler *sampler, uint32_t *token, float *l
 
 static ts_status require(ts_sampler *sampler, const char *const *words, size_t count, uint32_t within)
 {
+    if (count > 0 && sampler->options.beams > 1)
+        return ts_fail(TS_ERROR_INVALID_ARGUMENT, "words are required of a sampler with %u beams, whose stories nothing is drawn for", sampler->options.beams);
     TS_TRY(ts_required_read(&sampler->required, sampler->model->tokenizer, words, count, within ? within : USUAL_WITHIN));
     if (!sampler->started)
         return TS_OK;

@@ -13,12 +13,7 @@
 static void copy_story(ts_sampler *to, const ts_sampler *from)
 {
     const ts_shape *shape = &from->model->shape;
-    size_t layer = from->cache.capacity * shape->kv, used = from->cache.used * shape->kv * sizeof(float);
-    for (size_t i = 0; i < shape->L; i++) {
-        memcpy(to->cache.keys + i * layer, from->cache.keys + i * layer, used);
-        memcpy(to->cache.values + i * layer, from->cache.values + i * layer, used);
-    }
-    to->cache.used = from->cache.used;
+    ts_cache_copy(shape, &to->cache, &from->cache);
     memcpy(to->tokens, from->tokens, from->token_count * sizeof *to->tokens);
     memcpy(to->logits, from->logits, shape->V * sizeof(float));
     memcpy(to->tail, from->tail, sizeof to->tail);
@@ -34,6 +29,15 @@ static void copy_story(ts_sampler *to, const ts_sampler *from)
     to->finish = from->finish;
     to->started = from->started;
     to->required = from->required;
+    to->beams.found = from->beams.found;
+    if (from->beams.found) {
+        const ts_beam *found = &from->beams.finished[0];
+        ts_beam *into = &to->beams.finished[0];
+        into->count = found->count;
+        into->why = found->why;
+        memcpy(into->tokens, found->tokens, found->count * sizeof *found->tokens);
+        to->beams.finished_count = from->beams.finished_count;
+    }
 }
 
 /* A sampler of the same options. The banned words are in `bans`, the stop strings in `stops`: pointers to them are made for a moment. */
@@ -113,6 +117,7 @@ static const scalar option_scalars[] = {
     OPTION(presence_penalty, REAL),
     OPTION(penalty_window, UNSIGNED),
     OPTION(no_repeat_ngram, UNSIGNED),
+    OPTION(beams, UNSIGNED),
 };
 
 /* What a story is besides its text. */
@@ -195,6 +200,7 @@ static void add_pairs(const ts_sampler *s, ts_gguf_writer *gguf)
 {
     static const char architecture[] = "tinystories-session";
     const ts_sampler_options *o = &s->options;
+    const ts_beam *found = s->beams.found && s->beams.finished_count > 0 ? &s->beams.finished[0] : NULL;
     story state = story_of(s);
     int32_t steps[sizeof o->steps];
     for (size_t i = 0; i < sizeof o->steps; i++)
@@ -211,6 +217,8 @@ static void add_pairs(const ts_sampler *s, ts_gguf_writer *gguf)
     add_strings(gguf, "session.options.stops", o->stop_count ? s->stops[0].text : NULL, o->stop_count);
     add_scalars(gguf, story_scalars, TS_COUNT_OF(story_scalars), &state);
     ts_gguf_add_i32s(gguf, "session.story.tokens", (const int32_t *)s->tokens, s->started ? s->token_count : 0);
+    ts_gguf_add_i32s(gguf, "session.story.found", found ? (const int32_t *)found->tokens : NULL, found ? found->count : 0);
+    ts_gguf_add_u32(gguf, "session.story.found_finish", found ? (uint32_t)found->why : 0);
     ts_gguf_add_string(gguf, "session.story.held", s->held, s->held_size);
     ts_gguf_add_string(gguf, "session.story.tail", s->tail, s->tail_size);
     ts_gguf_add_string(gguf, "session.story.unfinished", (const char *)s->stream.bytes, s->stream.count);
@@ -383,6 +391,30 @@ static ts_status get_tokens(const loading *l, ts_sampler *s)
     return TS_OK;
 }
 
+/* The story that beams found, which begins with the tokens told so far. */
+static ts_status get_found(const loading *l, ts_sampler *s)
+{
+    const int32_t *tokens;
+    size_t count;
+    uint32_t why;
+    TS_TRY(ts_gguf_get_i32s(l->gguf, "session.story.found", &tokens, &count));
+    TS_TRY(ts_gguf_get_u32(l->gguf, "session.story.found_finish", &why));
+    if (count == 0)
+        return TS_OK;
+    if (s->options.beams < 2 || count < s->token_count || count > s->options.context_length || why > TS_FINISH_FORBIDDEN ||
+        memcmp(tokens, s->tokens, s->token_count * sizeof *tokens) != 0)
+        return ts_fail(TS_ERROR_FORMAT, "%s: session.story.found has %zu tokens that don't go on with the story's %zu", l->source->name, count, s->token_count);
+    for (size_t i = 0; i < count; i++)
+        if ((uint32_t)tokens[i] >= s->candidates.capacity)
+            return ts_fail(TS_ERROR_FORMAT, "%s: session.story.found[%zu] is %d", l->source->name, i, (int)tokens[i]);
+    memcpy(s->beams.finished[0].tokens, tokens, count * sizeof *tokens);
+    s->beams.finished[0].count = count;
+    s->beams.finished[0].why = (int32_t)why;
+    s->beams.finished_count = 1;
+    s->beams.found = true;
+    return TS_OK;
+}
+
 /* A string of at most `capacity` bytes. */
 static ts_status get_bytes(const loading *l, const char *key, void *into, size_t capacity, size_t *size)
 {
@@ -420,6 +452,7 @@ static ts_status get_story(const loading *l, ts_sampler *s)
 {
     size_t unfinished;
     TS_TRY(get_tokens(l, s));
+    TS_TRY(get_found(l, s));
     TS_TRY(get_bytes(l, "session.story.held", s->held, s->held ? TS_MOST_STOP : 0, &s->held_size));
     TS_TRY(get_bytes(l, "session.story.tail", s->tail, sizeof s->tail, &s->tail_size));
     TS_TRY(get_bytes(l, "session.story.unfinished", s->stream.bytes, sizeof s->stream.bytes - 1, &unfinished));

@@ -21,9 +21,10 @@ from .model import Architecture, ArchitectureKind, Model, ModelFormat, ModelType
 from .runtime import CpuLevel, LogLevel, Runtime, version
 from .sampler import Alternatives, ContextFull, Finish, Sampler, Step
 from .tokenizer import ShardReport, Tokenizer
-from .trainer import Precision, Report, Schedule, Trainer
+from .trainer import Optimizer, Precision, Report, Schedule, Trainer
 
 __version__ = version()
-__all__ = [*_errors, "Alternatives", "Architecture", "ArchitectureKind", "Author", "Chat", "ChatReport", "CleanStep", "ContextFull", "CpuLevel", "Feature", "Finish", "Generator", "Instruct", "InstructField", "LogLevel", "Model",
-           "ModelFormat", "ModelType", "Precision", "Report", "Runtime", "Sampler", "Schedule", "Score", "ShardReport", "Step", "Story", "Tokenizer", "Trainer", "WordKind",
-           "clean_story", "dataset_clean", "dataset_instruct", "dataset_stats", "version"]
+__all__ = [*_errors, "Alternatives", "Architecture", "ArchitectureKind", "Author", "Chat", "ChatReport", "CleanStep", "ContextFull", "CpuLevel", "Feature", "Finish",
+           "Generator", "Instruct", "InstructField", "LogLevel", "Model", "ModelFormat", "ModelType", "Optimizer", "Precision", "Report", "Runtime", "Sampler",
+           "Schedule", "Score", "ShardReport", "Step", "Story", "Tokenizer", "Trainer", "WordKind", "clean_story", "dataset_clean", "dataset_instruct",
+           "dataset_stats", "version"]

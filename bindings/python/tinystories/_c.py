@@ -59,6 +59,9 @@ TS_MODEL_TYPE_F32 = 0
 TS_MODEL_TYPE_F16 = 1
 TS_MODEL_TYPE_BF16 = 2
 
+TS_OPTIMIZER_ADAMW = 0
+TS_OPTIMIZER_MUON = 1
+
 TS_PRECISION_AUTO = 0
 TS_PRECISION_F32 = 1
 TS_PRECISION_BF16 = 2
@@ -198,6 +201,12 @@ class ts_score(Structure):
                 ("tokens", c_uint64), ("bytes", c_uint64), ("stories", c_uint64)]
 
 
+class ts_communicator(Structure):
+    _fields_ = [("struct_size", c_size_t), ("user", c_void_p), ("rank", c_int32), ("size", c_int32),
+                ("exchange", CFUNCTYPE(c_int32, c_void_p, c_int32, c_void_p, c_size_t, c_void_p, c_size_t)),
+                ("broadcast", CFUNCTYPE(c_int32, c_void_p, c_void_p, c_size_t))]
+
+
 class ts_trainer_options(Structure):
     _fields_ = [("struct_size", c_size_t), ("text", POINTER(c_char_p)), ("text_count", c_size_t), ("valid", POINTER(c_char_p)),
                 ("valid_count", c_size_t), ("run_directory", c_char_p), ("seed", c_uint64), ("max_steps", c_uint64), ("max_tokens", c_uint64),
@@ -205,7 +214,7 @@ class ts_trainer_options(Structure):
                 ("final_rate", c_double), ("warmup", c_double), ("beta1", c_double), ("beta2", c_double), ("epsilon", c_double),
                 ("weight_decay", c_double), ("clip", c_double), ("schedule", c_uint32), ("batch_tokens", c_uint32), ("micro_batch", c_uint32),
                 ("valid_interval", c_uint32), ("checkpoint_interval", c_uint32), ("log_interval", c_uint32), ("precision", c_uint32),
-                ("reserved", c_uint32)]
+                ("optimizer", c_uint32), ("initial", POINTER(ts_model)), ("keep_best", c_uint32), ("slices", c_uint32), ("communicator", POINTER(ts_communicator))]
 
 
 class ts_trainer_report(Structure):
@@ -223,7 +232,7 @@ class ts_sampler_options(Structure):
     _fields_ = [("struct_size", c_size_t), ("seed", c_uint64), ("temperature", c_float), ("top_p", c_float), ("top_k", c_uint32),
                 ("max_tokens", c_uint32), ("context_length", c_uint32), ("context_full", c_uint32), ("ignore_end", c_uint32), ("min_p", c_float),
                 ("repetition_penalty", c_float), ("frequency_penalty", c_float), ("presence_penalty", c_float), ("penalty_window", c_uint32),
-                ("no_repeat_ngram", c_uint32), ("reserved", c_uint32), ("biases", POINTER(ts_token_bias)), ("bias_count", c_size_t),
+                ("no_repeat_ngram", c_uint32), ("beams", c_uint32), ("biases", POINTER(ts_token_bias)), ("bias_count", c_size_t),
                 ("banned_words", POINTER(c_char_p)), ("banned_word_count", c_size_t), ("stops", POINTER(c_char_p)), ("stop_count", c_size_t),
                 ("steps", c_uint8 * 8)]
 
