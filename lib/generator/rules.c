@@ -74,7 +74,7 @@ uint32_t ts_rules_judge(const ts_clean_options *o, const char *story, size_t siz
     memset(kinds + 0x7f, CHARACTER, sizeof kinds - 0x7f);
     kinds['\n'] = 0;
     if (!(o->steps & TS_CLEAN_SPACES)) /* then they are as the user wants them */
-        memset(kinds + '\t', 0, '\r' - '\t' + 1);
+        memset(&kinds['\t'], 0, '\r' - '\t' + 1);
     for (const char *c = o->symbols; *c != 0; c++)
         kinds[(unsigned char)*c] |= SYMBOL;
     for (size_t i = 0; i < size; i++)

@@ -216,6 +216,18 @@ static bool is_space(char c)
     return c == ' ' || (c >= '\t' && c <= '\r');
 }
 
+/* How much of a text that begins with no white space is in order: nearly always most of it. */
+static size_t ordered_run(const char *text, size_t size)
+{
+    size_t at = 0;
+    for (; at + 1 < size; at++) {
+        unsigned char c = (unsigned char)text[at];
+        if (c <= ' ' && ((c != ' ' && c != '\n') || (unsigned char)text[at + 1] <= ' '))
+            return at;
+    }
+    return at + (size > 0 && (unsigned char)text[at] > ' ');
+}
+
 /* Single spaces, none at a line's ends, one newline or an empty line between lines; in place, for it never grows. */
 static void order_spaces(ts_cleaning *cleaning)
 {
@@ -223,7 +235,11 @@ static void order_spaces(ts_cleaning *cleaning)
     size_t size = cleaning->text.size, out = 0;
     for (size_t at = 0; at < size;) {
         if (!is_space(text[at])) {
-            text[out++] = text[at++];
+            size_t run = TS_MAX(ordered_run(text + at, size - at), (size_t)1);
+            if (out != at)
+                memmove(text + out, text + at, run);
+            out += run;
+            at += run;
             continue;
         }
         size_t newlines = 0, begin = at;

@@ -13,6 +13,7 @@ import json
 import pathlib
 import random
 import re
+import resource
 import subprocess
 import sys
 
@@ -166,8 +167,10 @@ def stories_of(path):
 
 
 def run(cli, *arguments):
+    before = resource.getrusage(resource.RUSAGE_CHILDREN)
     done = subprocess.run([cli, "dataset", "clean", *map(str, arguments), "--json", "--quiet"], capture_output=True, check=True)
-    report = json.loads(done.stdout)
+    after, report = resource.getrusage(resource.RUSAGE_CHILDREN), json.loads(done.stdout)
+    report["processor"] = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
     return report, report["seconds"]
 
 
@@ -180,11 +183,13 @@ def main():
     print(f"{planted.stories} stories, {planted.bytes} bytes, {len(planted.truth)} to be dropped, {planted.mojibake} with mojibake", flush=True)
     source, out, dropped = folder / "planted.txt", folder / "cleaned.txt", folder / "dropped.jsonl"
     for threads in (1, 2):
-        seconds = sorted(run(cli, "--in", source, "--out", out, "--threads", threads)[1] for _ in range(3))
-        print(f"cleaning with exact duplicates, {threads} threads: {planted.bytes / seconds[1] / 1e6:.0f} MB/s", flush=True)
+        runs = sorted((run(cli, "--in", source, "--out", out, "--threads", threads) for _ in range(3)), key=lambda one: one[1])
+        print(f"cleaning with exact duplicates, {threads} threads: {planted.bytes / runs[1][1] / 1e6:.0f} MB/s, "
+              f"{planted.bytes / runs[1][0]['processor'] / 1e6:.0f} MB a second of processor time", flush=True)
     report, seconds = run(cli, "--in", source, "--out", out, "--near-duplicates", "--against", folder / "planted-valid.txt", "--exclude-prompts",
                           folder / "planted-prompts.txt", "--dropped", dropped, "--threads", 2)
-    print(f"with near duplicates, validation text and prompts: {planted.bytes / seconds / 1e6:.0f} MB/s, {report['memory_peak'] / 1e6:.0f} MB of memory, "
+    print(f"with near duplicates, validation text and prompts: {planted.bytes / seconds / 1e6:.0f} MB/s, "
+          f"{planted.bytes / report['processor'] / 1e6:.0f} MB a second of processor time, {report['memory_peak'] / 1e6:.0f} MB of memory, "
           f"{report['candidates']} pairs compared, {report['kept']} kept")
     found = {}
     with open(dropped, encoding="utf-8") as lines:
