@@ -171,7 +171,8 @@ typedef struct ts_clean_report {
 /*
  * Mends the stories of files, drops what the rules say and what is there already, and writes the others to `out` in their order: .txt or .jsonl, each also
  * with .gz, "-" as .txt to standard output; the file is replaced as a whole. A .jsonl gets the records that stories come from with their other fields.
- * `report` may be NULL. Works with all threads of the runtime; the same files give the same bytes for any number of them.
+ * `report` may be NULL. Works with all threads of the runtime; the same files give the same bytes for any number of them. An entry of TinyStories-Instruct is
+ * mended as any text is, which takes the space behind its "Story:"; ts_dataset_instruct gives it back.
  *
  * Stories are the same when their mended bytes are, by 64 bits of a hash. They are nearly the same when the Jaccard similarity of their sets of shingles
  * (shingle_words words in a row, compared as ts_dataset_stats does) is at least options.jaccard: MinHash with 16 bands of 5 proposes the pairs (0.998 of
