@@ -359,8 +359,14 @@ static const cli_argument generate_arguments[] = {
 
 typedef struct stats_values {
     cli_common common;
-    cli_paths files, against;
+    cli_paths files, against, word_lists;
+    ts_dataset_options options;
 } stats_values;
+
+static void stats_defaults(void *values)
+{
+    ts_dataset_options_init(&((stats_values *)values)->options, sizeof(ts_dataset_options));
+}
 
 /* As lines a bar for every length between the shortest and the longest stories, at most 16 of them. */
 static void print_histogram(cli_output *o, const ts_dataset_statistics *s)
@@ -395,6 +401,43 @@ static void print_features(cli_output *o, const ts_dataset_statistics *s)
         cli_integer(o, ts_feature_name(1u << i), s->features[i]);
     cli_integer(o, "other", s->other_features);
     cli_close(o, '}');
+}
+
+static void print_openings(cli_output *o, const ts_dataset_statistics *s)
+{
+    cli_integer(o, "distinct_openings", s->distinct_openings);
+    cli_number(o, "opening_share", s->opening_share, 4);
+    cli_open(o, "openings", o->json ? '[' : '{');
+    for (size_t i = 0; i < TS_DATASET_OPENINGS && s->opening_stories[i] > 0; i++) {
+        if (!o->json) {
+            printf("  %12llu %s\n", (unsigned long long)s->opening_stories[i], s->openings[i]);
+            continue;
+        }
+        cli_open(o, NULL, '{');
+        cli_text(o, "text", s->openings[i]);
+        cli_integer(o, "stories", s->opening_stories[i]);
+        cli_close(o, '}');
+    }
+    cli_close(o, o->json ? ']' : '}');
+}
+
+static void print_readability(cli_output *o, const ts_dataset_statistics *s)
+{
+    cli_integer(o, "sentences", s->sentences);
+    cli_integer(o, "syllables", s->syllables);
+    cli_number(o, "words_per_sentence", s->words_per_sentence, 2);
+    cli_number(o, "syllables_per_word", s->syllables_per_word, 3);
+    cli_number(o, "flesch_reading_ease", s->flesch_reading_ease, 1);
+    cli_number(o, "flesch_kincaid_grade", s->flesch_kincaid_grade, 2);
+}
+
+static void print_lists(cli_output *o, const ts_dataset_statistics *s)
+{
+    cli_integer(o, "list_words", s->list_words);
+    cli_integer(o, "list_words_used", s->list_words_used);
+    cli_integer(o, "listed_words", s->listed_words);
+    cli_number(o, "listed_share", s->listed_share, 4);
+    cli_number(o, "list_share_used", s->list_share_used, 4);
 }
 
 static void print_statistics(const stats_values *v, const ts_dataset_statistics *s)
@@ -434,6 +477,10 @@ static void print_statistics(const stats_values *v, const ts_dataset_statistics 
         cli_integer(&o, "against_gzip_bytes", s->against_gzip_bytes);
     }
     cli_number(&o, "gzip_ratio", s->gzip_ratio, 4);
+    print_readability(&o, s);
+    print_openings(&o, s);
+    if (o.json || v->word_lists.count > 0)
+        print_lists(&o, s);
     cli_output_end(&o);
 }
 
@@ -441,14 +488,15 @@ static ts_status stats(void *values)
 {
     stats_values *v = values;
     cli_progress progress;
-    ts_dataset_options options;
+    ts_dataset_options options = v->options;
     ts_dataset_statistics statistics = {.struct_size = sizeof statistics};
-    CLI_TRY(ts_dataset_options_init(&options, sizeof options));
     for (size_t i = 0; i < v->against.count; i++)
         if (strcmp(v->against.items[i], "-") == 0)
             return cli_usage("--against is '-', expected files: they are read twice");
     options.against = v->against.count > 0 ? v->against.items : NULL;
     options.against_count = v->against.count;
+    options.word_lists = v->word_lists.count > 0 ? v->word_lists.items : NULL;
+    options.word_list_count = v->word_lists.count;
     options.progress = cli_progress_tell;
     options.progress_user = &progress;
     cli_progress_start(&progress, &v->common, "counting", "bytes");
@@ -462,8 +510,10 @@ static ts_status stats(void *values)
 /* clang-format off */
 #define OFFSET(member) offsetof(stats_values, member)
 static const cli_argument stats_arguments[] = {
-    {"FILE", NULL, CLI_PATHS, CLI_REQUIRED, OFFSET(files), 0, 0, NULL, "files of stories (.txt, .jsonl, .gz); - for standard input"},
+    {"FILE", NULL, CLI_PATHS, CLI_REQUIRED, OFFSET(files), 0, 0, NULL, "files of stories (.txt, .jsonl, .json, .gz, .tar, .tgz); - for standard input"},
     {"--against", "TEXT", CLI_PATHS, 0, OFFSET(against), 0, 0, NULL, "stories to compare with: how well either text compresses, at equal bytes"},
+    {"--word-list", "FILE", CLI_PATHS, 0, OFFSET(word_lists), 0, 0, NULL, "words to count: how many of them the stories use, and how much of the text they are"},
+    {"--opening", "N", CLI_UINT32, 0, OFFSET(options.opening_words), 1, 16, NULL, "words of an opening phrase"},
 };
 #undef OFFSET
 
@@ -473,7 +523,8 @@ const cli_command cli_dataset_commands[] = {
     {"dataset", "stats", "count stories and words, and how much of it is said twice",
      "A word is a run of letters and digits, with apostrophes between them; the case of ASCII letters is ignored. A 4-gram is four words in a row of a story.\n"
      "once_share: of the kinds of 4-grams those that occur once. once_occurrence_share: the same of their occurrences.\n"
-     "gzip_share: the compressed text over the text. gzip_ratio: below 1 the text repeats itself more than the one it is compared with.", stats_arguments,
-     CLI_COUNT_OF(stats_arguments), sizeof(stats_values), NULL, stats},
+     "gzip_share: the compressed text over the text. gzip_ratio: below 1 the text repeats itself more than the one it is compared with.\n"
+     "flesch_reading_ease: the higher, the easier; flesch_kincaid_grade: years at school. opening_share: of the stories, that begin in the most frequent way.",
+     stats_arguments, CLI_COUNT_OF(stats_arguments), sizeof(stats_values), stats_defaults, stats},
     {0},
 };

@@ -15,9 +15,9 @@
 
 #include "cli.h"
 
-static const cli_command *const nouns[] = {cli_dataset_commands,  cli_tokenizer_commands, cli_train_commands, cli_sample_commands,
-                                           cli_evaluate_commands, cli_judge_commands,     cli_model_commands, cli_analyze_commands,
-                                           cli_bench_commands,    cli_report_commands};
+static const cli_command *const nouns[] = {cli_dataset_commands,  cli_clean_commands,   cli_tokenizer_commands, cli_train_commands,
+                                           cli_sample_commands,   cli_evaluate_commands, cli_judge_commands,     cli_model_commands,
+                                           cli_analyze_commands,  cli_bench_commands,    cli_report_commands};
 
 /* ---- failures ---- */
 
@@ -115,8 +115,9 @@ static void print_help(void)
     for (size_t i = 0; i < CLI_COUNT_OF(nouns); i++)
         print_commands(nouns[i]);
     printf("\n'--help' behind a command tells its options, 'tinystories --version' the version.\n\n"
-           "TEXT is a .txt or .jsonl file, each also as .gz; '-' is standard input or output where a file makes sense. A .txt file is divided into\n"
-           "stories at every <|endoftext|>; a line of .jsonl is an object with a field 'story' or 'text'.\n"
+           "TEXT is a .txt, .jsonl or .json file, each also as .gz, or a .tar, .tar.gz or .tgz of them; '-' is standard input or output where a file\n"
+           "makes sense. A .txt file is divided into stories at every <|endoftext|>; a line of .jsonl and an element of the array in a .json is an\n"
+           "object with a field 'story' or 'text'.\n"
            "The environment variable TINYSTORIES_CPU (reference, avx2, avx512, avx512_bf16, amx) forces a CPU level.\n");
 }
 
@@ -171,6 +172,7 @@ static ts_status fail_command(int count, char **arguments)
 
 static ts_status run(int count, char **arguments)
 {
+    bool helped = false; /* several tables may be of one noun */
     if (count == 0)
         return cli_usage("a command is missing; see 'tinystories --help'");
     for (size_t i = 0; i < CLI_COUNT_OF(nouns); i++) {
@@ -181,9 +183,11 @@ static ts_status run(int count, char **arguments)
                 return run_command(c, count - (c->verb ? 2 : 1), arguments + (c->verb ? 2 : 1));
         if (count > 1 && asks_help(arguments[1])) {
             print_commands(nouns[i]);
-            return TS_OK;
+            helped = true;
         }
     }
+    if (helped)
+        return TS_OK;
     if (strcmp(arguments[0], "--version") == 0)
         printf("tinystories %s\n", ts_version());
     else if (asks_help(arguments[0]))

@@ -289,6 +289,23 @@ void ts_writer_abandon(ts_writer *writer);
 /* Removes the temporaries that killed processes left behind when they wrote `path`. Only for who knows (by a lock) that nobody is writing it now. */
 void ts_writer_sweep(ts_runtime *runtime, const char *path);
 
+/* A file without a name, for what does not fit into memory: appended to, read at random, gone when it is closed or the process dies. Zero-initialized it may
+ * be closed. */
+typedef struct ts_spill {
+    ts_runtime *runtime;
+    int file;
+    uint64_t size; /* bytes that were added */
+    size_t used;   /* of them that are in the buffer still */
+    unsigned char *buffer;
+    char folder[256]; /* for error details */
+} ts_spill;
+
+ts_status ts_spill_open(ts_spill *spill, ts_runtime *runtime, const char *folder);
+ts_status ts_spill_add(ts_spill *spill, const void *data, size_t size);
+/* Exactly `size` bytes at `offset`, all of which must have been added. */
+ts_status ts_spill_read(ts_spill *spill, uint64_t offset, void *buffer, size_t size);
+void ts_spill_close(ts_spill *spill);
+
 /* An append-only file of whole lines (a log): each call is one write of line + newline. */
 ts_status ts_append_open(ts_runtime *runtime, const char *path, int *file);
 ts_status ts_append_line(ts_runtime *runtime, int file, const char *line, size_t size);

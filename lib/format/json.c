@@ -352,3 +352,59 @@ ts_status ts_json_check_unique(const ts_json *object, ts_runtime *runtime, const
     ts_release(runtime, keys);
     return status;
 }
+
+/* ---- writing: as deep as the parser allows ---- */
+
+static ts_status write_member(ts_bytes *bytes, const ts_json *member)
+{
+    TS_TRY(ts_json_string(bytes, ts_json_key(member), strlen(ts_json_key(member))));
+    TS_TRY(ts_bytes_add(bytes, ": ", 2));
+    return ts_json_write(bytes, member);
+}
+
+static ts_status write_children(ts_bytes *bytes, const ts_json *value, bool object)
+{
+    TS_TRY(ts_bytes_add(bytes, object ? "{" : "[", 1));
+    for (const ts_json *child = ts_json_first(value); child != NULL; child = ts_json_next(child)) {
+        if (child != ts_json_first(value))
+            TS_TRY(ts_bytes_add(bytes, ", ", 2));
+        TS_TRY(object ? write_member(bytes, child) : ts_json_write(bytes, child));
+    }
+    return ts_bytes_add(bytes, object ? "}" : "]", 1);
+}
+
+ts_status ts_json_write(ts_bytes *bytes, const ts_json *value)
+{
+    double number = 0;
+    bool truth = false;
+    char text[TS_DOUBLE_SIZE];
+    switch (ts_json_kind_of(value)) {
+    case TS_JSON_ARRAY:
+    case TS_JSON_OBJECT:
+        return write_children(bytes, value, ts_json_kind_of(value) == TS_JSON_OBJECT);
+    case TS_JSON_STRING:
+        return ts_json_string(bytes, ts_json_text(value), strlen(ts_json_text(value)));
+    case TS_JSON_NUMBER:
+        ts_json_double(value, &number);
+        ts_format_double(text, number);
+        return ts_bytes_add(bytes, text, strlen(text));
+    case TS_JSON_BOOL:
+        ts_json_bool(value, &truth);
+        return ts_bytes_format(bytes, "%s", truth ? "true" : "false");
+    default:
+        return ts_bytes_format(bytes, "null");
+    }
+}
+
+ts_status ts_json_write_others(ts_bytes *bytes, const ts_json *object)
+{
+    if (ts_json_kind_of(object) != TS_JSON_OBJECT)
+        return TS_OK;
+    for (const ts_json *member = ts_json_first(object); member != NULL; member = ts_json_next(member)) {
+        if (strcmp(ts_json_key(member), "story") == 0 || strcmp(ts_json_key(member), "text") == 0)
+            continue;
+        TS_TRY(ts_bytes_add(bytes, ", ", 2));
+        TS_TRY(write_member(bytes, member));
+    }
+    return TS_OK;
+}

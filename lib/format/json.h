@@ -62,4 +62,9 @@ bool ts_json_bool(const ts_json *value, bool *out);
 /* FORMAT, naming the key: an object with the same key twice. n log n. */
 ts_status ts_json_check_unique(const ts_json *object, ts_runtime *runtime, const char *name);
 
+/* Appends a value as it is written in a line. Numbers are those that a double holds. */
+ts_status ts_json_write(ts_bytes *bytes, const ts_json *value);
+/* The members of an object, each with ", " before it, but those that are called `story` and `text`. Nothing for what is no object. */
+ts_status ts_json_write_others(ts_bytes *bytes, const ts_json *object);
+
 #endif

@@ -5,7 +5,14 @@
 
 #include "format/gzip.h"
 #include "format/json.h"
+#include "format/tar.h"
 #include "text/text.h"
+
+/* How stories stand in a file. */
+typedef enum layout { LAYOUT_TEXT, LAYOUT_LINES, LAYOUT_ARRAY } layout;
+
+/* Where in an array of JSON the next byte is. */
+typedef enum place { BEFORE_ARRAY, AT_FIRST, BEHIND_ELEMENT, BEHIND_COMMA, BEHIND_ARRAY } place;
 
 enum { READ_SIZE = 1 << 16, MARKER_SIZE = sizeof TS_STORIES_MARKER - 1 };
 
@@ -14,24 +21,39 @@ struct ts_stories {
     char **paths;
     size_t path_count, path_index; /* path_index: of the file that is open, or that is opened next */
     ts_gzip_reader *file;          /* NULL between two files */
-    bool file_end, jsonl;
-    uint64_t line;            /* of .jsonl, from 1 */
+    ts_tar *archive;               /* of the file, if it is one */
+    const char *member;            /* of the archive, the one that is read; NULL: none */
+    bool file_end;
+    layout layout;
+    place place;              /* of LAYOUT_ARRAY */
+    uint64_t line;            /* of LAYOUT_LINES, or the element of LAYOUT_ARRAY, from 1 */
     uint64_t position, total; /* of the files before, of all */
     char *buffer;             /* [begin, end) was read and not given out; up to `scanned` there is no delimiter */
     size_t capacity, begin, scanned, end;
-    ts_json *json;    /* the line that `rest` belongs to */
-    const char *rest; /* of its text; NULL: go on to the next line */
+    ts_json *json;    /* the line or element that `rest` belongs to */
+    const char *rest; /* of its text; NULL: go on to the next one */
     size_t rest_size;
     ts_status status;
     char detail[512];
 };
 
-bool ts_path_is_jsonl(const char *path)
+/* Whether a path ends so, or so and with .gz behind it. */
+static bool has_ending(const char *path, const char *ending)
 {
-    size_t size = strlen(path);
+    size_t size = strlen(path), ending_size = strlen(ending);
     if (size >= 3 && strcmp(path + size - 3, ".gz") == 0)
         size -= 3;
-    return size >= 6 && memcmp(path + size - 6, ".jsonl", 6) == 0;
+    return size >= ending_size && memcmp(path + size - ending_size, ending, ending_size) == 0;
+}
+
+bool ts_path_is_jsonl(const char *path)
+{
+    return has_ending(path, ".jsonl");
+}
+
+static layout layout_of(const char *path)
+{
+    return ts_path_is_jsonl(path) ? LAYOUT_LINES : has_ending(path, ".json") ? LAYOUT_ARRAY : LAYOUT_TEXT;
 }
 
 bool ts_path_is_shard(const char *path)
@@ -119,6 +141,7 @@ void ts_stories_close(ts_stories *stories)
     for (size_t i = 0; i < stories->path_count; i++)
         ts_release(stories->runtime, stories->paths[i]);
     ts_release(stories->runtime, stories->paths);
+    ts_tar_close(stories->archive);
     ts_gzip_close(stories->file);
     ts_json_free(stories->json);
     ts_release(stories->runtime, stories->buffer);
@@ -138,17 +161,20 @@ static ts_status read_more(ts_stories *stories)
         return ts_fail(TS_ERROR_LIMIT, "%s: a story or line has more than %d bytes", ts_gzip_name(stories->file), TS_STORIES_MAX_STORY);
     TS_TRY(ts_reserve(stories->runtime, &stories->buffer, &stories->capacity, stories->end + READ_SIZE, 1));
     size_t count;
-    TS_TRY(ts_gzip_read(stories->file, stories->buffer + stories->end, READ_SIZE, &count));
+    if (stories->archive != NULL)
+        TS_TRY(ts_tar_read(stories->archive, stories->buffer + stories->end, READ_SIZE, &count));
+    else
+        TS_TRY(ts_gzip_read(stories->file, stories->buffer + stories->end, READ_SIZE, &count));
     stories->end += count;
     stories->file_end = count == 0;
     return TS_OK;
 }
 
-static ts_status open_next_file(ts_stories *stories)
+/* Begins to read a file, or a member of an archive. */
+static ts_status start_reading(ts_stories *stories, layout of)
 {
-    const char *path = stories->paths[stories->path_index];
-    TS_TRY(ts_gzip_open(&stories->file, stories->runtime, path));
-    stories->jsonl = ts_path_is_jsonl(path);
+    stories->layout = of;
+    stories->place = BEFORE_ARRAY;
     stories->line = 0;
     stories->file_end = false;
     stories->begin = stories->scanned = stories->end = 0;
@@ -159,12 +185,52 @@ static ts_status open_next_file(ts_stories *stories)
     return TS_OK;
 }
 
-static void close_file(ts_stories *stories)
+/* Whether a member of an archive holds stories, by its name: no hidden file. */
+static bool is_member(const char *name)
 {
+    const char *slash = strrchr(name, '/');
+    if ((slash != NULL ? slash[1] : name[0]) == '.')
+        return false;
+    return layout_of(name) != LAYOUT_TEXT || (strlen(name) >= 4 && strcmp(name + strlen(name) - 4, ".txt") == 0);
+}
+
+/* Goes to the next member of an archive; stories->member is NULL at the end. */
+static ts_status next_member(ts_stories *stories)
+{
+    bool none = stories->member == NULL;
+    do
+        TS_TRY(ts_tar_next(stories->archive, &stories->member));
+    while (stories->member != NULL && !is_member(stories->member));
+    if (stories->member != NULL)
+        return start_reading(stories, layout_of(stories->member));
+    return none ? ts_fail(TS_ERROR_FORMAT, "%s: the archive holds no .json, .jsonl or .txt", ts_gzip_name(stories->file)) : TS_OK;
+}
+
+static ts_status open_next_file(ts_stories *stories)
+{
+    const char *path = stories->paths[stories->path_index];
+    TS_TRY(ts_gzip_open(&stories->file, stories->runtime, path));
+    if (!ts_path_is_tar(path))
+        return start_reading(stories, layout_of(path));
+    stories->member = NULL;
+    TS_TRY(ts_tar_open(&stories->archive, stories->runtime, stories->file));
+    return next_member(stories);
+}
+
+/* Leaves what was read to its end: for the archive's next member if there is one, else for the next file. */
+static ts_status close_file(ts_stories *stories)
+{
+    if (stories->archive != NULL)
+        TS_TRY(next_member(stories));
+    if (stories->archive != NULL && stories->member != NULL)
+        return TS_OK;
     stories->position += ts_gzip_position(stories->file);
+    ts_tar_close(stories->archive);
     ts_gzip_close(stories->file);
+    stories->archive = NULL;
     stories->file = NULL;
     stories->path_index++;
+    return TS_OK;
 }
 
 /* ---- pieces of a file ---- */
@@ -220,17 +286,26 @@ static void divide_rest(ts_stories *stories, const char **text, size_t *size)
     stories->rest_size -= marker != NULL ? *size + MARKER_SIZE : *size;
 }
 
-/* Parses a line and lets `rest` be its text. */
-static ts_status parse_line(ts_stories *stories, const char *line, size_t size)
+/* What details call the place: the file, the archive's member, the line or element; 512 bytes. */
+static void name_place(const ts_stories *stories, char *name)
 {
-    char name[320];
-    snprintf(name, sizeof name, "%s: line %llu", ts_gzip_name(stories->file), (unsigned long long)stories->line);
+    snprintf(name, 512, "%s%s%.100s: %s %llu", ts_gzip_name(stories->file), stories->archive != NULL ? ": " : "",
+             stories->archive != NULL ? stories->member : "", stories->layout == LAYOUT_LINES ? "line" : "element", (unsigned long long)stories->line);
+}
+
+/* Parses a line or an element and lets `rest` be its text. */
+static ts_status parse_record(ts_stories *stories, const char *record, size_t size)
+{
+    char name[512];
+    name_place(stories, name);
     ts_json_free(stories->json);
     stories->json = NULL;
-    TS_TRY(ts_json_parse(&stories->json, stories->runtime, line, size, 0, name));
+    TS_TRY(ts_json_parse(&stories->json, stories->runtime, record, size, 0, name));
     const char *text = ts_json_text(ts_json_get(stories->json, "story"));
     if (text == NULL)
         text = ts_json_text(ts_json_get(stories->json, "text"));
+    if (text == NULL && stories->layout == LAYOUT_ARRAY)
+        text = ts_json_text(stories->json);
     if (text == NULL)
         return ts_fail(TS_ERROR_FORMAT, "%s: is no object with a string 'story' or 'text'", name);
     stories->rest = text;
@@ -238,16 +313,98 @@ static ts_status parse_line(ts_stories *stories, const char *line, size_t size)
     return TS_OK;
 }
 
-/* The next piece of the .jsonl that is open; *text is NULL when nothing is left. */
-static ts_status next_of_lines(ts_stories *stories, const char **text, size_t *size)
+/* ---- arrays of JSON: element by element, for a whole one may have hundreds of megabytes ---- */
+
+static ts_status fail_array(const ts_stories *stories, const char *problem)
+{
+    char name[512];
+    name_place(stories, name);
+    return ts_fail(TS_ERROR_FORMAT, "%s: %s", name, problem);
+}
+
+/* The first byte that is no white space, not taken; 0 at the end. */
+static ts_status peek(ts_stories *stories, char *c)
+{
+    *c = 0;
+    for (;;) {
+        while (stories->begin < stories->end && is_space(stories->buffer[stories->begin]))
+            stories->begin++;
+        stories->scanned = stories->begin;
+        if (stories->begin < stories->end) {
+            *c = stories->buffer[stories->begin];
+            return *c != 0 ? TS_OK : fail_array(stories, "a NUL in an array of JSON");
+        }
+        if (stories->file_end)
+            return TS_OK;
+        TS_TRY(read_more(stories));
+    }
+}
+
+/* Finds the end of the element that begins at `begin`: brackets are counted outside strings, the rest is the parser's to check. */
+static ts_status take_element(ts_stories *stories, const char **text, size_t *size)
+{
+    size_t depth = 0;
+    bool string = false, escaped = false;
+    for (;;) {
+        for (; stories->scanned < stories->end; stories->scanned++) {
+            char c = stories->buffer[stories->scanned];
+            if (string) {
+                string = escaped || c != '"';
+                escaped = !escaped && c == '\\';
+            } else {
+                string = c == '"';
+                depth += c == '{' || c == '[';
+                depth -= c == '}' || c == ']';
+            }
+            if (!string && depth == 0) {
+                *text = stories->buffer + stories->begin;
+                *size = ++stories->scanned - stories->begin;
+                stories->begin = stories->scanned;
+                return TS_OK;
+            }
+        }
+        if (stories->file_end)
+            return fail_array(stories, "is cut off");
+        TS_TRY(read_more(stories));
+    }
+}
+
+/* The next element of the array; *text is NULL behind the last. */
+static ts_status next_element(ts_stories *stories, const char **text, size_t *size)
+{
+    for (;;) {
+        char c;
+        TS_TRY(peek(stories, &c));
+        *text = NULL;
+        if (c == 0)
+            return stories->place == BEHIND_ARRAY ? TS_OK : fail_array(stories, "the array of JSON is cut off");
+        if ((stories->place == AT_FIRST || stories->place == BEHIND_COMMA) && (c == '{' || c == '"')) {
+            stories->place = BEHIND_ELEMENT;
+            stories->line++;
+            return take_element(stories, text, size);
+        }
+        if (stories->place == BEFORE_ARRAY && c == '[')
+            stories->place = AT_FIRST;
+        else if ((stories->place == AT_FIRST || stories->place == BEHIND_ELEMENT) && c == ']')
+            stories->place = BEHIND_ARRAY;
+        else if (stories->place == BEHIND_ELEMENT && c == ',')
+            stories->place = BEHIND_COMMA;
+        else
+            return fail_array(stories, "is no array of JSON objects or strings");
+        stories->begin++;
+    }
+}
+
+/* The next piece of the lines or the array that is open; *text is NULL when nothing is left. */
+static ts_status next_of_records(ts_stories *stories, const char **text, size_t *size)
 {
     while (stories->rest == NULL) {
-        TS_TRY(next_line(stories, text, size));
+        TS_TRY(stories->layout == LAYOUT_LINES ? next_line(stories, text, size) : next_element(stories, text, size));
         if (*text == NULL)
             return TS_OK;
         ts_trim(text, size);
         if (*size > 0)
-            TS_TRY(parse_line(stories, *text, *size));
+            TS_TRY(parse_record(stories, *text, *size));
     }
     divide_rest(stories, text, size);
     return TS_OK;
@@ -260,9 +417,9 @@ static ts_status find_next(ts_stories *stories, const char **text, size_t *size)
     while (stories->file != NULL || stories->path_index < stories->path_count) {
         if (stories->file == NULL)
             TS_TRY(open_next_file(stories));
-        TS_TRY(stories->jsonl ? next_of_lines(stories, text, size) : next_marked(stories, text, size));
+        TS_TRY(stories->layout == LAYOUT_TEXT ? next_marked(stories, text, size) : next_of_records(stories, text, size));
         if (*text == NULL) {
-            close_file(stories);
+            TS_TRY(close_file(stories));
             continue;
         }
         ts_trim(text, size);
@@ -294,7 +451,7 @@ ts_status ts_stories_next(ts_stories *stories, const char **text, size_t *size)
 
 const ts_json *ts_stories_record(const ts_stories *stories)
 {
-    return stories->jsonl ? stories->json : NULL;
+    return stories->layout != LAYOUT_TEXT ? stories->json : NULL;
 }
 
 int32_t ts_stories_pull(void *user, const char **text, size_t *size)

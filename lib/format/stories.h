@@ -1,10 +1,11 @@
 /*
- * Files of stories: .txt, .jsonl, each also with .gz; "-" is standard input (as .txt).
+ * Files of stories: .txt, .jsonl, .json (an array), each also with .gz; archives of them (.tar, .tar.gz, .tgz); "-" is standard input (as .txt).
  *
  * Text is divided into stories at every `<|endoftext|>`, wherever it stands; each story is trimmed of ASCII white space (space, \t, \n, \v, \f, \r)
  * and empty ones are dropped. A .txt file without a marker is one story. A line of .jsonl is an object whose string field `story` or else `text` is
- * divided in the same way; lines of nothing but white space are skipped. The end of a file always ends a story. A byte order mark at a file's start
- * is dropped.
+ * divided in the same way; lines of nothing but white space are skipped. A .json is one array of such objects, or of strings, as the shards of the original
+ * release are; it is read element by element. Of an archive the members that are called .txt, .jsonl or .json are read in their order, unless they are
+ * hidden. The end of a file always ends a story. A byte order mark at a file's start is dropped.
  */
 #ifndef TS_STORIES_H
 #define TS_STORIES_H
@@ -14,7 +15,7 @@
 #define TS_STORIES_MARKER "<|endoftext|>"
 
 enum {
-    TS_STORIES_MAX_STORY = 64 << 20 /* bytes of one story, and of one line of .jsonl */
+    TS_STORIES_MAX_STORY = 64 << 20 /* bytes of one story, and of one line of .jsonl or element of .json */
 };
 
 /* ---- reading ---- */
@@ -33,7 +34,7 @@ void ts_stories_close(ts_stories *stories);
 ts_status ts_stories_next(ts_stories *stories, const char **text, size_t *size);
 
 struct ts_json;
-/* The object of the .jsonl line that the story came from, borrowed until the next call; NULL for a story of a text. */
+/* The object that the story came from, of .jsonl and .json, borrowed until the next call; NULL for a story of a text. */
 const struct ts_json *ts_stories_record(const ts_stories *stories);
 
 /* The same as a ts_next_text, `user` being the ts_stories: nonzero after a failure. */

@@ -3,6 +3,7 @@
 
 #include "base/base.h"
 #include "format/format.h"
+#include "generator/openings.h"
 #include "text/text.h"
 
 #include <math.h>
@@ -12,7 +13,7 @@
 _Static_assert(TS_DATASET_BINS == TS_COUNT_OF(((ts_dataset_statistics *)0)->histogram), "the header says how many bins there are");
 _Static_assert(TS_FEATURE_COUNT == TS_COUNT_OF(((ts_dataset_statistics *)0)->features), "the header says how many features there are");
 
-static const ts_dataset_options defaults = {.struct_size = sizeof defaults};
+static const ts_dataset_options defaults = {.struct_size = sizeof defaults, .opening_words = 4};
 
 ts_status ts_dataset_options_init(ts_dataset_options *options, size_t struct_size)
 {
@@ -31,6 +32,8 @@ typedef struct counting {
     ts_stories *stories, *against;
     uint64_t total, base, told; /* bytes of all passes, of those that are done, and that progress was told of */
     ts_tally texts, words, fourgrams;
+    ts_openings openings;
+    ts_listed listed;
     uint32_t *lengths; /* words of each story */
     size_t length_capacity;
     measure whole, compared;
@@ -129,10 +132,21 @@ static ts_status count_words(counting *c, const char *text, size_t size, uint32_
         memmove(recent, recent + 1, sizeof recent - sizeof recent[0]);
         recent[3] = ts_plain_word_hash(word, word_size);
         TS_TRY(ts_tally_add(&c->words, recent[3]));
+        c->result.syllables += ts_syllables(word, word_size);
+        c->result.listed_words += ts_listed_use(&c->listed, recent[3]);
         if (++*length >= 4)
             TS_TRY(ts_tally_add(&c->fourgrams, ts_hash(recent, sizeof recent, 0)));
     }
     return TS_OK;
+}
+
+/* Sentences that have a word: a line of stars is none. */
+static void count_sentences(ts_dataset_statistics *s, const char *text, size_t size)
+{
+    const char *sentence, *word;
+    size_t sentence_size, word_size;
+    while (ts_sentence(&text, &size, &sentence, &sentence_size))
+        s->sentences += ts_plain_word(&sentence, &sentence_size, &word, &word_size);
 }
 
 static ts_status count_story(counting *c, const char *text, size_t size)
@@ -141,6 +155,8 @@ static ts_status count_story(counting *c, const char *text, size_t size)
     uint32_t length;
     TS_TRY(ts_tally_add(&c->texts, ts_hash(text, size, 0)));
     TS_TRY(count_words(c, text, size, &length));
+    count_sentences(s, text, size);
+    TS_TRY(ts_openings_add(&c->openings, text, size, c->options->opening_words));
     TS_TRY(ts_reserve(c->runtime, &c->lengths, &c->length_capacity, (size_t)s->stories + 1, sizeof *c->lengths));
     c->lengths[s->stories++] = length;
     s->histogram[TS_MIN(length / TS_DATASET_BIN_WORDS, TS_DATASET_BINS - 1)]++;
@@ -274,6 +290,16 @@ static void finish(counting *c)
     s->dialogue_share = share_of(s->dialogue_stories, s->stories);
     s->gzip_share = share_of(s->gzip_bytes, s->text_bytes);
     s->gzip_ratio = share_of(s->compared_gzip_bytes, s->against_gzip_bytes);
+    s->words_per_sentence = share_of(s->words, s->sentences);
+    s->syllables_per_word = share_of(s->syllables, s->words);
+    s->flesch_reading_ease = 206.835 - 1.015 * s->words_per_sentence - 84.6 * s->syllables_per_word;
+    s->flesch_kincaid_grade = 0.39 * s->words_per_sentence + 11.8 * s->syllables_per_word - 15.59;
+    ts_openings_report(&c->openings, s);
+    s->opening_share = share_of(s->opening_stories[0], s->stories);
+    s->list_words = c->listed.map.count;
+    s->list_words_used = ts_listed_used(&c->listed);
+    s->listed_share = s->list_words > 0 ? share_of(s->listed_words, s->words) : NOT_A_NUMBER;
+    s->list_share_used = share_of(s->list_words_used, s->list_words);
 }
 
 /* ---- the call ---- */
@@ -302,8 +328,21 @@ static ts_status check_against(const ts_dataset_options *o)
     return TS_OK;
 }
 
+static ts_status check_lists(const ts_dataset_options *o)
+{
+    if (o->opening_words < 1 || o->opening_words > 16)
+        return ts_fail(TS_ERROR_INVALID_ARGUMENT, "options.opening_words is %u, expected 1 to 16", o->opening_words);
+    if ((o->word_lists == NULL) != (o->word_list_count == 0))
+        return ts_fail(TS_ERROR_INVALID_ARGUMENT, "options.word_lists and word_list_count disagree");
+    for (size_t i = 0; i < o->word_list_count; i++)
+        if (o->word_lists[i] == NULL)
+            return ts_fail(TS_ERROR_INVALID_ARGUMENT, "options.word_lists[%zu] is NULL", i);
+    return TS_OK;
+}
+
 static ts_status open_all(counting *c, const char *const *paths, size_t count)
 {
+    TS_TRY(ts_listed_read(&c->listed, c->options->word_lists, c->options->word_list_count));
     TS_TRY(ts_stories_open(&c->stories, c->runtime, paths, count));
     c->total = ts_stories_total(c->stories);
     if (c->options->against == NULL)
@@ -323,6 +362,8 @@ static void free_counting(counting *c)
     ts_tally_free(&c->texts);
     ts_tally_free(&c->words);
     ts_tally_free(&c->fourgrams);
+    ts_openings_free(&c->openings);
+    ts_listed_free(&c->listed);
     ts_release(c->runtime, c->lengths);
     ts_runtime_release(c->runtime);
 }
@@ -334,9 +375,11 @@ ts_status ts_dataset_stats(ts_dataset_statistics *statistics, ts_runtime *runtim
     TS_TRY(ts_options_read(&own, sizeof own, options, "ts_dataset_options"));
     TS_TRY(check_paths(paths, path_count, "paths"));
     TS_TRY(check_against(&own));
+    TS_TRY(check_lists(&own));
     counting c = {.options = &own, .result = {.struct_size = sizeof c.result}};
     TS_TRY(ts_runtime_acquire(&c.runtime, runtime));
     c.texts.runtime = c.words.runtime = c.fourgrams.runtime = c.runtime;
+    c.openings.runtime = c.openings.map.runtime = c.openings.texts.runtime = c.listed.runtime = c.listed.map.runtime = c.runtime;
     ts_status status = open_all(&c, paths, path_count);
     if (status == TS_OK)
         status = count_all(&c, paths);

@@ -1,5 +1,6 @@
 /*
- * Text: UTF-8, Unicode classes, trimming, numbers and JSON strings as they are written, all independent of the locale.
+ * Text: UTF-8, Unicode classes, words, sentences and n-grams, cleaning, the layout of TinyStories-Instruct, and numbers and JSON strings as they are written;
+ * all independent of the locale.
  */
 #ifndef TS_TEXT_H
 #define TS_TEXT_H
@@ -79,6 +80,85 @@ ts_status ts_template_check(const char *text, size_t size, const char *name, con
 
 /* Appends a template that was checked, without white space at the end. */
 ts_status ts_template_write(const char *text, size_t size, const ts_template_names *names, ts_bytes *out);
+/* ---- hash_map.c ---- */
+
+/* Numbers by 64-bit hashes, 12 bytes a place. Zero-initialized, then `runtime` (borrowed) set; ts_hash_map_free frees. */
+typedef struct ts_hash_map {
+    ts_runtime *runtime;
+    uint64_t *keys;
+    uint32_t *values;
+    size_t capacity, count;
+} ts_hash_map;
+
+#define TS_HASH_MAP_NONE UINT32_MAX
+
+/* TS_HASH_MAP_NONE: it is not there. */
+uint32_t ts_hash_map_find(const ts_hash_map *map, uint64_t hash);
+/* `hash` must not be there, `value` not TS_HASH_MAP_NONE. */
+ts_status ts_hash_map_add(ts_hash_map *map, uint64_t hash, uint32_t value);
+void ts_hash_map_free(ts_hash_map *map);
+
+/* ---- ngrams.c: words in a row, and which texts share most of them ---- */
+
+/* Adds the hashes of a text's words (as ts_plain_word divides it) to *hashes; *count becomes their number. */
+ts_status ts_word_hashes(ts_runtime *runtime, const char *text, size_t size, uint64_t **hashes, size_t *capacity, size_t *count);
+
+/* A hash of `length` words in a row. */
+uint64_t ts_ngram_hash(const uint64_t *words, size_t length);
+
+enum {
+    TS_SIGNATURE_BANDS = 16,
+    TS_SIGNATURE_ROWS = 5,
+    TS_SIGNATURE_SIZE = TS_SIGNATURE_BANDS * TS_SIGNATURE_ROWS
+};
+
+/*
+ * The shingles of a text: the different n-grams of `length` words among `count` word hashes (fewer words than that make one shingle, none none), as sorted
+ * 32-bit hashes in `shingles`, which has room for max(count, 1). `keys` gets a hash for each band of a MinHash signature: texts whose sets of shingles
+ * have a Jaccard similarity s agree in at least one band with probability 1 - (1 - s^5)^16: 0.998 for 0.8, 0.9999994 for 0.9, 3e-6 for 0.05. The signature
+ * is a one-permutation MinHash with optimal densification (Shrivastava 2017). Gives the number of shingles; 0 leaves `keys` alone.
+ */
+size_t ts_shingles(const uint64_t *words, size_t count, size_t length, uint32_t *shingles, uint32_t keys[TS_SIGNATURE_BANDS]);
+
+/* The Jaccard similarity of two sorted sets, of which one at least is not empty. */
+double ts_jaccard(const uint32_t *a, size_t a_count, const uint32_t *b, size_t b_count);
+
+/* ---- cleaning.c ---- */
+
+typedef struct ts_cleaning {
+    ts_bytes text;  /* the cleaned text */
+    ts_bytes other; /* scratch */
+    uint64_t repaired, punctuation; /* characters that were repaired, and written in ASCII */
+    bool spaces;                    /* white space was changed */
+} ts_cleaning;
+
+/* Cleans `text` into cleaning->text by the TS_CLEAN_ steps of tinystories/dataset.h. Both runtimes set, the buffers are used again. */
+ts_status ts_clean_text(ts_cleaning *cleaning, const char *text, size_t size, uint32_t steps);
+void ts_cleaning_free(ts_cleaning *cleaning);
+
+/* ---- sentences.c ---- */
+
+/*
+ * The next sentence of *text, which moves behind it: up to a full stop, exclamation or question mark (with the quotes and brackets behind it) that white space
+ * and no small letter follows, or to an empty line; "Mr.", "Mrs.", "Ms.", "Dr." and "St." end none. Trimmed. False when there is none left.
+ */
+bool ts_sentence(const char **text, size_t *size, const char **sentence, size_t *sentence_size);
+
+/* The syllables of an English word by its groups of vowels, at least 1. */
+size_t ts_syllables(const char *word, size_t size);
+
+/* Adds the one or two sentences that say most of what a story is about, on one line: those whose words the rest of it repeats most, its beginning favoured. */
+ts_status ts_summarize(ts_bytes *summary, const char *story, size_t size);
+
+/* ---- instruct.c: see tinystories/dataset.h ---- */
+
+struct ts_instruct;
+
+/* The layout's headers in their order up to and with "Story:"; white space within a value becomes single spaces. */
+ts_status ts_instruct_headers(ts_bytes *bytes, const struct ts_instruct *fields);
+ts_status ts_instruct_read(struct ts_instruct *fields, const char *text, size_t size);
+/* Whether a text begins with one of the headers. */
+bool ts_instruct_begins(const char *text, size_t size);
 
 /* ---- written.c ---- */
 

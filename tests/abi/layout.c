@@ -407,18 +407,42 @@ FIELD(ts_story, drawn, const char *, 88, 8);
 
 VALUE(TS_DATASET_BIN_WORDS, 25);
 VALUE(TS_DATASET_BINS, 41);
+VALUE(TS_DATASET_OPENINGS, 10);
+VALUE(TS_DATASET_OPENING_SIZE, 64);
+VALUE(TS_CLEAN_MOJIBAKE, 1);
+VALUE(TS_CLEAN_PUNCTUATION, 2);
+VALUE(TS_CLEAN_SPACES, 4);
+VALUE(TS_DROP_NONE, 0);
+VALUE(TS_DROP_SOURCE, 1);
+VALUE(TS_DROP_SHORT, 2);
+VALUE(TS_DROP_CHARACTER, 3);
+VALUE(TS_DROP_SYMBOL, 4);
+VALUE(TS_DROP_ENDING, 5);
+VALUE(TS_DROP_PROMPT, 6);
+VALUE(TS_DROP_OVERLAP, 7);
+VALUE(TS_DROP_NEAR_OVERLAP, 8);
+VALUE(TS_DROP_DUPLICATE, 9);
+VALUE(TS_DROP_NEAR_DUPLICATE, 10);
+VALUE(TS_INSTRUCT_WORDS, 1);
+VALUE(TS_INSTRUCT_FEATURES, 2);
+VALUE(TS_INSTRUCT_SUMMARY, 4);
+VALUE(TS_INSTRUCT_SENTENCE, 8);
+VALUE(TS_INSTRUCT_ALL, 15);
+VALUE(TS_INSTRUCT_COUNT, 4);
 
 #if LP64
-SIZE(ts_dataset_options, 40);
+SIZE(ts_dataset_options, 64);
 FIELD(ts_dataset_options, struct_size, size_t, 0, 8);
 FIELD(ts_dataset_options, against, const char *const *, 8, 8);
 FIELD(ts_dataset_options, against_count, size_t, 16, 8);
 FIELD(ts_dataset_options, progress, ts_progress, 24, 8);
 FIELD(ts_dataset_options, progress_user, void *, 32, 8);
-#endif
+FIELD(ts_dataset_options, word_lists, const char *const *, 40, 8);
+FIELD(ts_dataset_options, word_list_count, size_t, 48, 8);
+FIELD(ts_dataset_options, opening_words, uint32_t, 56, 4);
+FIELD(ts_dataset_options, reserved, uint32_t, 60, 4);
 
-#if LP64
-SIZE(ts_dataset_statistics, 600);
+SIZE(ts_dataset_statistics, 1424);
 FIELD(ts_dataset_statistics, struct_size, size_t, 0, 8);
 FIELD(ts_dataset_statistics, stories, uint64_t, 8, 8);
 FIELD(ts_dataset_statistics, distinct_stories, uint64_t, 16, 8);
@@ -449,6 +473,94 @@ FIELD(ts_dataset_statistics, once_occurrence_share, double, 568, 8);
 FIELD(ts_dataset_statistics, dialogue_share, double, 576, 8);
 FIELD(ts_dataset_statistics, gzip_share, double, 584, 8);
 FIELD(ts_dataset_statistics, gzip_ratio, double, 592, 8);
+FIELD(ts_dataset_statistics, sentences, uint64_t, 600, 8);
+FIELD(ts_dataset_statistics, syllables, uint64_t, 608, 8);
+FIELD(ts_dataset_statistics, distinct_openings, uint64_t, 616, 8);
+FIELD(ts_dataset_statistics, opening_stories, uint64_t[10], 624, 80);
+FIELD(ts_dataset_statistics, openings, char[10][64], 704, 640);
+FIELD(ts_dataset_statistics, list_words, uint64_t, 1344, 8);
+FIELD(ts_dataset_statistics, list_words_used, uint64_t, 1352, 8);
+FIELD(ts_dataset_statistics, listed_words, uint64_t, 1360, 8);
+FIELD(ts_dataset_statistics, words_per_sentence, double, 1368, 8);
+FIELD(ts_dataset_statistics, syllables_per_word, double, 1376, 8);
+FIELD(ts_dataset_statistics, flesch_reading_ease, double, 1384, 8);
+FIELD(ts_dataset_statistics, flesch_kincaid_grade, double, 1392, 8);
+FIELD(ts_dataset_statistics, opening_share, double, 1400, 8);
+FIELD(ts_dataset_statistics, listed_share, double, 1408, 8);
+FIELD(ts_dataset_statistics, list_share_used, double, 1416, 8);
+
+SIZE(ts_clean_options, 136);
+FIELD(ts_clean_options, struct_size, size_t, 0, 8);
+FIELD(ts_clean_options, steps, uint32_t, 8, 4);
+FIELD(ts_clean_options, rules, uint32_t, 12, 4);
+FIELD(ts_clean_options, symbols, const char *, 16, 8);
+FIELD(ts_clean_options, endings, const char *, 24, 8);
+FIELD(ts_clean_options, source, const char *, 32, 8);
+FIELD(ts_clean_options, min_characters, uint64_t, 40, 8);
+FIELD(ts_clean_options, keep_duplicates, uint32_t, 48, 4);
+FIELD(ts_clean_options, near_duplicates, uint32_t, 52, 4);
+FIELD(ts_clean_options, jaccard, double, 56, 8);
+FIELD(ts_clean_options, shingle_words, uint32_t, 64, 4);
+FIELD(ts_clean_options, prompt_words, uint32_t, 68, 4);
+FIELD(ts_clean_options, against, const char *const *, 72, 8);
+FIELD(ts_clean_options, against_count, size_t, 80, 8);
+FIELD(ts_clean_options, prompts, const char *const *, 88, 8);
+FIELD(ts_clean_options, prompt_count, size_t, 96, 8);
+FIELD(ts_clean_options, dropped, const char *, 104, 8);
+FIELD(ts_clean_options, scratch, const char *, 112, 8);
+FIELD(ts_clean_options, progress, ts_progress, 120, 8);
+FIELD(ts_clean_options, progress_user, void *, 128, 8);
+
+SIZE(ts_clean_report, 232);
+FIELD(ts_clean_report, struct_size, size_t, 0, 8);
+FIELD(ts_clean_report, stories, uint64_t, 8, 8);
+FIELD(ts_clean_report, bytes, uint64_t, 16, 8);
+FIELD(ts_clean_report, kept, uint64_t, 24, 8);
+FIELD(ts_clean_report, kept_bytes, uint64_t, 32, 8);
+FIELD(ts_clean_report, dropped, uint64_t[16], 40, 128);
+FIELD(ts_clean_report, repaired_stories, uint64_t, 168, 8);
+FIELD(ts_clean_report, repaired_characters, uint64_t, 176, 8);
+FIELD(ts_clean_report, punctuation_stories, uint64_t, 184, 8);
+FIELD(ts_clean_report, spaced_stories, uint64_t, 192, 8);
+FIELD(ts_clean_report, against_stories, uint64_t, 200, 8);
+FIELD(ts_clean_report, prompt_ngrams, uint64_t, 208, 8);
+FIELD(ts_clean_report, candidates, uint64_t, 216, 8);
+FIELD(ts_clean_report, scratch_bytes, uint64_t, 224, 8);
+
+SIZE(ts_instruct, 104);
+FIELD(ts_instruct, struct_size, size_t, 0, 8);
+FIELD(ts_instruct, words, const char *, 8, 8);
+FIELD(ts_instruct, words_size, size_t, 16, 8);
+FIELD(ts_instruct, features, const char *, 24, 8);
+FIELD(ts_instruct, features_size, size_t, 32, 8);
+FIELD(ts_instruct, summary, const char *, 40, 8);
+FIELD(ts_instruct, summary_size, size_t, 48, 8);
+FIELD(ts_instruct, sentence, const char *, 56, 8);
+FIELD(ts_instruct, sentence_size, size_t, 64, 8);
+FIELD(ts_instruct, story, const char *, 72, 8);
+FIELD(ts_instruct, story_size, size_t, 80, 8);
+FIELD(ts_instruct, order, uint32_t[4], 88, 16);
+
+SIZE(ts_instruct_options, 72);
+FIELD(ts_instruct_options, struct_size, size_t, 0, 8);
+FIELD(ts_instruct_options, seed, uint64_t, 8, 8);
+FIELD(ts_instruct_options, fields, uint32_t, 16, 4);
+FIELD(ts_instruct_options, always, uint32_t, 20, 4);
+FIELD(ts_instruct_options, hold_out, uint32_t, 24, 4);
+FIELD(ts_instruct_options, reserved, uint32_t, 28, 4);
+FIELD(ts_instruct_options, held_out, const char *, 32, 8);
+FIELD(ts_instruct_options, summarize, ts_summarizer, 40, 8);
+FIELD(ts_instruct_options, summarize_user, void *, 48, 8);
+FIELD(ts_instruct_options, progress, ts_progress, 56, 8);
+FIELD(ts_instruct_options, progress_user, void *, 64, 8);
+
+SIZE(ts_instruct_report, 168);
+FIELD(ts_instruct_report, struct_size, size_t, 0, 8);
+FIELD(ts_instruct_report, stories, uint64_t, 8, 8);
+FIELD(ts_instruct_report, entries, uint64_t, 16, 8);
+FIELD(ts_instruct_report, held_out, uint64_t, 24, 8);
+FIELD(ts_instruct_report, without, uint64_t, 32, 8);
+FIELD(ts_instruct_report, combinations, uint64_t[16], 40, 128);
 #endif
 
 /* ---- evaluator.h ---- */

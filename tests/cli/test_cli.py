@@ -74,9 +74,9 @@ class CommandLineTest(unittest.TestCase):
             return file.read()
 
 
-COMMANDS = (["dataset", "generate"], ["dataset", "stats"], ["tokenizer", "train"], ["tokenizer", "prune"], ["tokenizer", "encode"], ["tokenizer", "decode"],
-            ["tokenizer", "convert"], ["model", "inspect"], ["model", "convert"], ["train"], ["sample"], ["evaluate", "loss"], ["analyze", "heads"],
-            ["analyze", "neurons"], ["bench"], ["report"])
+COMMANDS = (["dataset", "generate"], ["dataset", "stats"], ["dataset", "clean"], ["dataset", "instruct"], ["tokenizer", "train"], ["tokenizer", "prune"],
+            ["tokenizer", "encode"], ["tokenizer", "decode"], ["tokenizer", "convert"], ["model", "inspect"], ["model", "convert"], ["train"], ["sample"],
+            ["evaluate", "loss"], ["analyze", "heads"], ["analyze", "neurons"], ["bench"], ["report"])
 
 
 class HelpTest(CommandLineTest):

@@ -92,6 +92,77 @@ static void small_text_by_hand(void **state)
     assert_int_equal(s.compared_bytes, 0);
 }
 
+/* Openings, readability and word lists by hand. */
+static void openings_and_lists(void **state)
+{
+    (void)state;
+    ts_dataset_statistics s = count(put("a.txt", "Once upon a time, a cat sat. It ate!<|endoftext|>ONCE, upon a time there.<|endoftext|>The happy dog.<|endoftext|>...<|endoftext|>"
+                                                 "The happy dog ran."),
+                                    NULL);
+    assert_int_equal(s.distinct_openings, 3);
+    assert_string_equal(s.openings[0], "once upon a time");
+    assert_int_equal(s.opening_stories[0], 2);
+    assert_string_equal(s.openings[1], "the happy dog"); /* of equal ones the first */
+    assert_string_equal(s.openings[2], "the happy dog ran");
+    assert_int_equal(s.opening_stories[2], 1);
+    assert_string_equal(s.openings[3], "");
+    assert_int_equal(s.opening_stories[3], 0);
+    assert_float_equal(s.opening_share, 0.4, 1e-12);
+    assert_int_equal(s.sentences, 5); /* three points are none */
+    assert_int_equal(s.words, 9 + 5 + 3 + 4);
+    assert_int_equal(s.syllables, 10 + 6 + 4 + 5);
+    assert_float_equal(s.words_per_sentence, 21.0 / 5, 1e-12);
+    assert_float_equal(s.flesch_reading_ease, 206.835 - 1.015 * 21 / 5 - 84.6 * 25 / 21, 1e-4);
+    assert_float_equal(s.flesch_kincaid_grade, 0.39 * 21 / 5 + 11.8 * 25 / 21 - 15.59, 1e-4);
+    assert_true(isnan(s.listed_share) && isnan(s.list_share_used) && s.list_words == 0);
+
+    const char *path = path_of("a.txt"), *list;
+    char first[512], second[512];
+    snprintf(first, sizeof first, "%s", path);
+    path = first;
+    snprintf(second, sizeof second, "%s", put("b.txt", "Cat, dog;\nhappy cat zebra"));
+    list = second;
+    ts_dataset_options options;
+    assert_int_equal(ts_dataset_options_init(&options, sizeof options), TS_OK);
+    options.word_lists = &list;
+    options.word_list_count = 1;
+    options.opening_words = 1;
+    assert_int_equal(ts_dataset_stats(&s, NULL, &path, 1, &options), TS_OK);
+    assert_int_equal(s.list_words, 4);
+    assert_int_equal(s.list_words_used, 3);
+    assert_int_equal(s.listed_words, 5); /* cat, happy dog, happy dog */
+    assert_float_equal(s.listed_share, 5.0 / 21, 1e-12);
+    assert_float_equal(s.list_share_used, 0.75, 1e-12);
+    assert_int_equal(s.distinct_openings, 2);
+    assert_string_equal(s.openings[0], "once");
+    assert_string_equal(s.openings[1], "the");
+    options.opening_words = 17;
+    assert_int_equal(ts_dataset_stats(&s, NULL, &path, 1, &options), TS_ERROR_INVALID_ARGUMENT);
+    options.opening_words = 1;
+    put("b.txt", "...");
+    assert_int_equal(ts_dataset_stats(&s, NULL, &path, 1, &options), TS_ERROR_INVALID_ARGUMENT);
+    list = "/nonexistent/list.txt";
+    assert_int_equal(ts_dataset_stats(&s, NULL, &path, 1, &options), TS_ERROR_IO);
+}
+
+/* More openings than are told, and longer ones than fit. */
+static void many_openings(void **state)
+{
+    (void)state;
+    char text[16384];
+    size_t used = 0;
+    for (int i = 0; i < 12; i++)
+        for (int j = 0; j <= i; j++)
+            used += (size_t)snprintf(text + used, sizeof text - used, "a%cb verylongwordsothatitdoesnotfit anotherverylongwordhere\xe2\x80\x99s end<|endoftext|>", 'a' + i);
+    ts_dataset_statistics s = count(put("a.txt", text), NULL);
+    assert_int_equal(s.distinct_openings, 12);
+    for (size_t i = 0; i < TS_DATASET_OPENINGS; i++) {
+        assert_int_equal(s.opening_stories[i], 12 - i);
+        assert_int_equal(s.openings[i][1], 'l' - (int)i);
+        assert_true(strlen(s.openings[i]) < TS_DATASET_OPENING_SIZE);
+    }
+}
+
 static void fourgrams_that_occur_once(void **state)
 {
     (void)state;
@@ -452,7 +523,7 @@ int main(void)
     }
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(small_text_by_hand),
-        cmocka_unit_test(fourgrams_that_occur_once),
+        cmocka_unit_test(openings_and_lists), cmocka_unit_test(many_openings), cmocka_unit_test(fourgrams_that_occur_once),
         cmocka_unit_test(compression_at_equal_bytes),
         cmocka_unit_test(records_tell_their_features),
         cmocka_unit_test(quotations),

@@ -115,8 +115,12 @@ class Signatures(unittest.TestCase):
                     self.assertEqual(hook.group(2), field_name)
                     self.assert_callback(where, hook.group(1), arguments_of(hook.group(3)), kind)
                     continue
-                c_type, c_name, length = split_declaration(field)
+                rows = re.fullmatch(r"(.*\])\[(\d+)\]", field)  # of an array of arrays
+                c_type, c_name, length = split_declaration(rows.group(1) if rows else field)
                 self.assertEqual(c_name, field_name, name)
+                if rows:
+                    self.assertEqual(kind._type_._length_, int(rows.group(2)), where)
+                    kind = kind._type_._type_ * kind._length_
                 if length is not None:
                     self.assertEqual(kind._length_, length, where)
                     kind = kind._type_

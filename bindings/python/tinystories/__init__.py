@@ -16,7 +16,7 @@ Text is str (UTF-8) or bytes. Arrays are numpy's where numpy is installed, else 
 from .errors import *  # noqa: F401,F403
 from .errors import __all__ as _errors
 from . import analysis
-from .dataset import dataset_stats
+from .dataset import CleanStep, Instruct, InstructField, clean_story, dataset_clean, dataset_instruct, dataset_stats
 from .evaluator import Comparison, Evaluation, Evaluator, GradeMean, Judge, Judgment, Outcome, read_grades, read_prompts
 from .generator import Author, BatchReport, Chat, ChatReport, Feature, Generator, Story, WordKind
 from .model import Architecture, ArchitectureKind, Model, ModelFormat, ModelType, Score
@@ -26,7 +26,7 @@ from .tokenizer import ShardReport, Tokenizer
 from .trainer import Optimizer, Precision, Report, Schedule, Trainer
 
 __version__ = version()
-__all__ = [*_errors, "Alternatives", "Architecture", "ArchitectureKind", "Author", "BatchReport", "Chat", "ChatReport", "ContextFull", "CpuLevel", "Feature", "Finish", "Generator", "LogLevel", "Model",
-           "ModelFormat", "ModelType", "Optimizer", "Precision", "Report", "Runtime", "Sampler", "Schedule", "Score", "ShardReport", "Step", "Story", "Tokenizer", "Trainer", "WordKind",
-           "analysis", "dataset_stats", "version"]
-__all__ += ["Comparison", "Evaluation", "Evaluator", "GradeMean", "Judge", "Judgment", "Outcome", "read_grades", "read_prompts"]
+__all__ = [*_errors, "Alternatives", "Architecture", "ArchitectureKind", "Author", "BatchReport", "Chat", "ChatReport", "CleanStep", "Comparison", "ContextFull", "CpuLevel",
+           "Evaluation", "Evaluator", "Feature", "Finish", "Generator", "GradeMean", "Instruct", "InstructField", "Judge", "Judgment", "LogLevel", "Model", "ModelFormat",
+           "ModelType", "Optimizer", "Outcome", "Precision", "Report", "Runtime", "Sampler", "Schedule", "Score", "ShardReport", "Step", "Story", "Tokenizer", "Trainer",
+           "WordKind", "analysis", "clean_story", "dataset_clean", "dataset_instruct", "dataset_stats", "read_grades", "read_prompts", "version"]

@@ -101,6 +101,31 @@ TS_AUTHOR_CHAT = 1
 
 TS_DATASET_BIN_WORDS = 25
 TS_DATASET_BINS = 41
+TS_DATASET_OPENINGS = 10
+TS_DATASET_OPENING_SIZE = 64
+
+TS_CLEAN_MOJIBAKE = 1
+TS_CLEAN_PUNCTUATION = 2
+TS_CLEAN_SPACES = 4
+
+TS_DROP_NONE = 0
+TS_DROP_SOURCE = 1
+TS_DROP_SHORT = 2
+TS_DROP_CHARACTER = 3
+TS_DROP_SYMBOL = 4
+TS_DROP_ENDING = 5
+TS_DROP_PROMPT = 6
+TS_DROP_OVERLAP = 7
+TS_DROP_NEAR_OVERLAP = 8
+TS_DROP_DUPLICATE = 9
+TS_DROP_NEAR_DUPLICATE = 10
+
+TS_INSTRUCT_WORDS = 1
+TS_INSTRUCT_FEATURES = 2
+TS_INSTRUCT_SUMMARY = 4
+TS_INSTRUCT_SENTENCE = 8
+TS_INSTRUCT_ALL = 15
+TS_INSTRUCT_COUNT = 4
 
 TS_AXIS_GRAMMAR = 0
 TS_AXIS_CREATIVITY = 1
@@ -271,7 +296,8 @@ class ts_sampler_options(Structure):
 
 class ts_dataset_options(Structure):
     _fields_ = [("struct_size", c_size_t), ("against", POINTER(c_char_p)), ("against_count", c_size_t), ("progress", ts_progress),
-                ("progress_user", c_void_p)]
+                ("progress_user", c_void_p), ("word_lists", POINTER(c_char_p)), ("word_list_count", c_size_t), ("opening_words", c_uint32),
+                ("reserved", c_uint32)]
 
 
 class ts_dataset_statistics(Structure):
@@ -281,7 +307,46 @@ class ts_dataset_statistics(Structure):
                 ("fourgrams_once", c_uint64), ("dialogue_stories", c_uint64), ("records", c_uint64), ("features", c_uint64 * 6),
                 ("other_features", c_uint64), ("text_bytes", c_uint64), ("gzip_bytes", c_uint64), ("compared_bytes", c_uint64),
                 ("compared_gzip_bytes", c_uint64), ("against_gzip_bytes", c_uint64), ("mean_words", c_double), ("once_share", c_double),
-                ("once_occurrence_share", c_double), ("dialogue_share", c_double), ("gzip_share", c_double), ("gzip_ratio", c_double)]
+                ("once_occurrence_share", c_double), ("dialogue_share", c_double), ("gzip_share", c_double), ("gzip_ratio", c_double),
+                ("sentences", c_uint64), ("syllables", c_uint64), ("distinct_openings", c_uint64), ("opening_stories", c_uint64 * 10),
+                ("openings", (c_char * 64) * 10), ("list_words", c_uint64), ("list_words_used", c_uint64), ("listed_words", c_uint64),
+                ("words_per_sentence", c_double), ("syllables_per_word", c_double), ("flesch_reading_ease", c_double),
+                ("flesch_kincaid_grade", c_double), ("opening_share", c_double), ("listed_share", c_double), ("list_share_used", c_double)]
+
+
+class ts_clean_options(Structure):
+    _fields_ = [("struct_size", c_size_t), ("steps", c_uint32), ("rules", c_uint32), ("symbols", c_char_p), ("endings", c_char_p), ("source", c_char_p),
+                ("min_characters", c_uint64), ("keep_duplicates", c_uint32), ("near_duplicates", c_uint32), ("jaccard", c_double),
+                ("shingle_words", c_uint32), ("prompt_words", c_uint32), ("against", POINTER(c_char_p)), ("against_count", c_size_t),
+                ("prompts", POINTER(c_char_p)), ("prompt_count", c_size_t), ("dropped", c_char_p), ("scratch", c_char_p), ("progress", ts_progress),
+                ("progress_user", c_void_p)]
+
+
+class ts_clean_report(Structure):
+    _fields_ = [("struct_size", c_size_t), ("stories", c_uint64), ("bytes", c_uint64), ("kept", c_uint64), ("kept_bytes", c_uint64),
+                ("dropped", c_uint64 * 16), ("repaired_stories", c_uint64), ("repaired_characters", c_uint64), ("punctuation_stories", c_uint64),
+                ("spaced_stories", c_uint64), ("against_stories", c_uint64), ("prompt_ngrams", c_uint64), ("candidates", c_uint64),
+                ("scratch_bytes", c_uint64)]
+
+
+class ts_instruct(Structure):
+    _fields_ = [("struct_size", c_size_t), ("words", POINTER(c_char)), ("words_size", c_size_t), ("features", POINTER(c_char)),
+                ("features_size", c_size_t), ("summary", POINTER(c_char)), ("summary_size", c_size_t), ("sentence", POINTER(c_char)),
+                ("sentence_size", c_size_t), ("story", POINTER(c_char)), ("story_size", c_size_t), ("order", c_uint32 * 4)]
+
+
+ts_summarizer = CFUNCTYPE(c_int32, c_void_p, POINTER(c_char), c_size_t, POINTER(c_char), c_size_t, POINTER(c_size_t))
+
+
+class ts_instruct_options(Structure):
+    _fields_ = [("struct_size", c_size_t), ("seed", c_uint64), ("fields", c_uint32), ("always", c_uint32), ("hold_out", c_uint32),
+                ("reserved", c_uint32), ("held_out", c_char_p), ("summarize", ts_summarizer), ("summarize_user", c_void_p), ("progress", ts_progress),
+                ("progress_user", c_void_p)]
+
+
+class ts_instruct_report(Structure):
+    _fields_ = [("struct_size", c_size_t), ("stories", c_uint64), ("entries", c_uint64), ("held_out", c_uint64), ("without", c_uint64),
+                ("combinations", c_uint64 * 16)]
 
 
 class ts_chat_options(Structure):
@@ -537,6 +602,14 @@ FUNCTIONS = {
     "ts_prompts_free": (None, [_prompts]),
     "ts_prompts_count": (c_size_t, [_prompts]),
     "ts_prompts_get": (c_char_p, [_prompts, c_size_t, _size]),
+    "ts_drop_name": (c_char_p, [c_uint32]),
+    "ts_clean_options_init": (ts_status, [POINTER(ts_clean_options), c_size_t]),
+    "ts_dataset_clean": (ts_status, [POINTER(ts_clean_report), _runtime, _strings, c_size_t, c_char_p, POINTER(ts_clean_options)]),
+    "ts_story_clean": (ts_status, [c_char_p, c_size_t, POINTER(ts_clean_options), POINTER(c_char), c_size_t, _size, POINTER(c_uint32)]),
+    "ts_instruct_prompt": (ts_status, [POINTER(ts_instruct), POINTER(c_char), c_size_t, _size]),
+    "ts_instruct_parse": (ts_status, [POINTER(ts_instruct), c_char_p, c_size_t]),
+    "ts_instruct_options_init": (ts_status, [POINTER(ts_instruct_options), c_size_t]),
+    "ts_dataset_instruct": (ts_status, [POINTER(ts_instruct_report), _runtime, _strings, c_size_t, c_char_p, POINTER(ts_instruct_options)]),
 }
 
 # Functions whose int32 is an answer and not a status.

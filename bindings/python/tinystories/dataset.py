@@ -1,33 +1,42 @@
-"""Datasets: what is in files of stories."""
+"""Datasets: what is in files of stories, cleaning them, and TinyStories-Instruct."""
 
 from __future__ import annotations
 
 import ctypes
+import dataclasses
+import enum
 import math
-from typing import Any, Dict, Optional, Sequence, Union
+from typing import Any, Callable, Dict, Optional, Sequence, Tuple, Union
 
 from . import _c
-from ._handle import Path, Progress, interruptible, options_of, path_array, progress_callback, report_of
+from ._handle import Path, Progress, Text, callback, fill, interruptible, options_of, path_array, path_bytes, progress_callback, report_of, text_bytes
+from .errors import BufferTooSmallError
 from .runtime import Runtime, runtime_pointer
 
 _LENGTHS = ("min", "p5", "median", "p95", "max", "mean")
 
 
 def dataset_stats(paths: Union[Path, Sequence[Path]], against: Union[Path, Sequence[Path], None] = None, progress: Optional[Progress] = None,
-                  runtime: Optional[Runtime] = None) -> Dict[str, Any]:
-    """Counts files of stories (.txt, .jsonl, each also .gz; "-" is standard input): the object that `tinystories dataset stats --json` prints.
+                  runtime: Optional[Runtime] = None, word_lists: Union[Path, Sequence[Path], None] = None, opening_words: int = 4) -> Dict[str, Any]:
+    """Counts files of stories (.txt, .jsonl, .json, each also .gz, .tar of them; "-" is standard input): the object that `tinystories dataset stats
+    --json` prints.
 
     Stories, words and 4-grams of words, and how many of them are distinct; the words of a story as quantiles and as a histogram of 25 words a bin (the
     last: 1,000 and more); shares of 4-grams that occur once and of stories with dialogue; the features of records; how well the text compresses. With
     `against`, files of other stories, also how well either text compresses at equal bytes: gzip_ratio below 1 says that this one is the more repetitive.
-    A share without a whole is None. progress(done, total) counts bytes. InvalidArgumentError: no story at all.
+    Readability by Flesch and Kincaid; the most frequent first opening_words words of stories; with `word_lists`, files of words, how many of those are
+    used and how much of the text they are. A share without a whole is None. progress(done, total) counts bytes. InvalidArgumentError: no story at all.
     """
     files, shared, watch = path_array(paths), runtime_pointer(runtime), progress_callback(progress)
     others = None if against is None else path_array(against)
     options, report = options_of(_c.ts_dataset_options, _c.library.ts_dataset_options_init), report_of(_c.ts_dataset_statistics)
     options.progress = watch
+    fill(options, {"opening_words": opening_words}, ("opening_words",))
     if others is not None:
         options.against, options.against_count = others, len(others)
+    lists = None if word_lists is None else path_array(word_lists)
+    if lists is not None:
+        options.word_lists, options.word_list_count = lists, len(lists)
     with interruptible():
         _c.library.ts_dataset_stats(ctypes.byref(report), shared, files, len(files), ctypes.byref(options))
     return _statistics(report)
@@ -39,7 +48,189 @@ def _statistics(report: Any) -> Dict[str, Any]:
         value = getattr(report, name)
         values[name] = None if kind is ctypes.c_double and math.isnan(value) else value
     values["histogram"] = list(report.histogram)
+    openings = zip(report.openings, values.pop("opening_stories"))
+    values["openings"] = [{"text": text.value.decode(errors="replace"), "stories": stories} for text, stories in openings if stories > 0]
     values["words_per_story"] = {name: values.pop(f"{name}_words") for name in _LENGTHS}
     names = [_c.library.ts_feature_name(1 << bit).decode() for bit in range(_c.TS_FEATURE_COUNT)]
     values["features"] = {**dict(zip(names, report.features)), "other": values.pop("other_features")}
     return values
+
+
+# ---- cleaning ----
+
+
+class CleanStep(enum.IntFlag):
+    """What is mended."""
+
+    MOJIBAKE = _c.TS_CLEAN_MOJIBAKE
+    PUNCTUATION = _c.TS_CLEAN_PUNCTUATION
+    SPACES = _c.TS_CLEAN_SPACES
+
+
+_RULES = {_c.library.ts_drop_name(reason).decode(): reason for reason in range(_c.TS_DROP_SHORT, _c.TS_DROP_ENDING + 1)}
+_CLEAN = ("steps", "min_characters", "keep_duplicates", "near_duplicates", "jaccard", "shingle_words", "prompt_words")
+_CLEAN_TEXTS = ("symbols", "endings", "source")
+
+
+def _clean_options(values: Dict[str, Any]) -> Any:
+    """Options without the files. `rules` is a list of names."""
+    options, values = options_of(_c.ts_clean_options, _c.library.ts_clean_options_init), dict(values)
+    rules = values.pop("rules", None)
+    if rules is not None:
+        unknown = [name for name in rules if name not in _RULES]
+        if unknown:
+            raise ValueError(f"no rule is called {unknown[0]!r}; there are {', '.join(_RULES)}")
+        options.rules = sum(1 << _RULES[name] for name in set(rules))
+    for name in _CLEAN_TEXTS:
+        if values.get(name) is not None:
+            setattr(options, name, text_bytes(values[name]))
+        values.pop(name, None)
+    return fill(options, values, _CLEAN)
+
+
+def dataset_clean(paths: Union[Path, Sequence[Path]], out: Path, against: Union[Path, Sequence[Path], None] = None,
+                  prompts: Union[Path, Sequence[Path], None] = None, dropped: Optional[Path] = None, scratch: Optional[Path] = None,
+                  progress: Optional[Progress] = None, runtime: Optional[Runtime] = None, **options: Any) -> Dict[str, Any]:
+    """Mends the stories of files, drops what is broken, cut off or there already, and writes the others: what `tinystories dataset clean` does. Gives its
+    report; report["dropped"] is a dict of counts by reason.
+
+    against: files of stories (a validation text) that no kept story may be the same as. prompts: files of prompts that none may have words in a row with.
+    dropped: a .jsonl for what was dropped and why. scratch: folder for what near duplicates need on disk.
+    Options: steps (CleanStep), rules (names of "short", "character", "symbol", "ending"), symbols, endings, source, min_characters, keep_duplicates,
+    near_duplicates, jaccard, shingle_words, prompt_words; see tinystories/dataset.h.
+    """
+    files, shared, own = path_array(paths), runtime_pointer(runtime), _clean_options(options)
+    others = None if against is None else path_array(against)
+    asked = None if prompts is None else path_array(prompts)
+    report = report_of(_c.ts_clean_report)
+    own.progress = progress_callback(progress)
+    if others is not None:
+        own.against, own.against_count = others, len(others)
+    if asked is not None:
+        own.prompts, own.prompt_count = asked, len(asked)
+    own.dropped = None if dropped is None else path_bytes(dropped)
+    own.scratch = None if scratch is None else path_bytes(scratch)
+    with interruptible():
+        _c.library.ts_dataset_clean(ctypes.byref(report), shared, files, len(files), path_bytes(out), ctypes.byref(own))
+    values = {name: getattr(report, name) for name, kind in report._fields_[1:]}
+    reasons = range(_c.TS_DROP_SOURCE, _c.TS_DROP_NEAR_DUPLICATE + 1)
+    values["dropped"] = {_c.library.ts_drop_name(reason).decode(): report.dropped[reason] for reason in reasons}
+    return values
+
+
+def clean_story(story: Text, **options: Any) -> Tuple[str, Optional[str]]:
+    """(the story mended, the rule that drops it or None), by the options of dataset_clean."""
+    text, own, size, reason = text_bytes(story), _clean_options(options), ctypes.c_size_t(), ctypes.c_uint32()
+    capacity = 4 * len(text) + 1
+    while True:
+        mended = ctypes.create_string_buffer(capacity)
+        try:
+            _c.library.ts_story_clean(text, len(text), ctypes.byref(own), mended, capacity, ctypes.byref(size), ctypes.byref(reason))
+            break
+        except BufferTooSmallError:
+            capacity = size.value + 1
+    name = _c.library.ts_drop_name(reason.value).decode() if reason.value != _c.TS_DROP_NONE else None
+    return mended.raw[: size.value].decode(errors="replace"), name
+
+
+# ---- TinyStories-Instruct ----
+
+
+class InstructField(enum.IntFlag):
+    """What an entry may have before its story."""
+
+    WORDS = _c.TS_INSTRUCT_WORDS
+    FEATURES = _c.TS_INSTRUCT_FEATURES
+    SUMMARY = _c.TS_INSTRUCT_SUMMARY
+    SENTENCE = _c.TS_INSTRUCT_SENTENCE
+
+
+_FIELDS = ("words", "features", "summary", "sentence", "story")
+
+
+@dataclasses.dataclass(frozen=True)
+class Instruct:
+    """An entry of TinyStories-Instruct, or with story=None what a model of it is to be prompted with. What is None is not there; `order` names the fields
+    in the order of their headers, those that it does not name follow."""
+
+    words: Optional[Sequence[str]] = None
+    features: Optional[Sequence[str]] = None
+    summary: Optional[str] = None
+    sentence: Optional[str] = None
+    story: Optional[str] = None
+    order: Sequence[InstructField] = ()
+
+    def prompt(self) -> str:
+        """The headers and "Story:", then the story if there is one. What a model writes behind a prompt begins with a space and newlines."""
+        fields, size = report_of(_c.ts_instruct), ctypes.c_size_t()
+        kept = []
+        for name in _FIELDS:
+            value = getattr(self, name)
+            if value is None:
+                continue
+            text = text_bytes(value if name not in ("words", "features") or isinstance(value, str) else ", ".join(value))
+            kept.append(ctypes.create_string_buffer(text, len(text) + 1))
+            setattr(fields, name, ctypes.cast(kept[-1], ctypes.POINTER(ctypes.c_char)))
+            setattr(fields, f"{name}_size", len(text))
+        if len(self.order) > _c.TS_INSTRUCT_COUNT:
+            raise ValueError(f"order has {len(self.order)} fields, expected at most {_c.TS_INSTRUCT_COUNT}")
+        fields.order = (ctypes.c_uint32 * 4)(*(int(one) for one in self.order))
+        capacity = sum(len(one) for one in kept) + 128
+        while True:
+            text = ctypes.create_string_buffer(capacity)
+            try:
+                _c.library.ts_instruct_prompt(ctypes.byref(fields), text, capacity, ctypes.byref(size))
+                return text.raw[: size.value].decode()
+            except BufferTooSmallError:
+                capacity = size.value + 1
+
+    __str__ = prompt
+
+    @classmethod
+    def parse(cls, text: Text) -> "Instruct":
+        """Reads an entry as the published files have it. FormatError: no "Story:", or a header twice."""
+        fields, data = report_of(_c.ts_instruct), text_bytes(text)
+        _c.library.ts_instruct_parse(ctypes.byref(fields), data, len(data))
+        values: Dict[str, Any] = {}
+        for name in _FIELDS:
+            if getattr(fields, name):
+                values[name] = ctypes.string_at(getattr(fields, name), getattr(fields, f"{name}_size")).decode(errors="replace")
+        for name in ("words", "features"):
+            if name in values:
+                values[name] = [one.strip() for one in values[name].split(",") if one.strip()]
+        return cls(order=tuple(InstructField(one) for one in fields.order if one), **values)
+
+
+def _summarizer(summarize: Callable[[str], Optional[str]]) -> Any:
+    def write(user: Any, story: Any, size: int, text: Any, capacity: int, written: Any) -> None:
+        summary = text_bytes(summarize(ctypes.string_at(story, size).decode(errors="replace")) or "")[: capacity - 1]
+        ctypes.memmove(text, summary, len(summary))
+        written[0] = len(summary)
+
+    return callback(_c.ts_summarizer, write)
+
+
+def dataset_instruct(paths: Union[Path, Sequence[Path]], out: Path, seed: int = 0, fields: Optional[int] = None, always: int = 0, hold_out: int = 0,
+                     held_out: Optional[Path] = None, summarize: Optional[Callable[[str], Optional[str]]] = None, progress: Optional[Progress] = None,
+                     runtime: Optional[Runtime] = None) -> Dict[str, Any]:
+    """Makes entries of TinyStories-Instruct out of files of stories: what `tinystories dataset instruct` does. Gives its report;
+    report["combinations"] has a count for each InstructField combination that occurs.
+
+    fields: InstructField that may be drawn; None: all. always: those that every entry has whose story allows it. hold_out: entries with all of these go to
+    the file held_out or are left out. summarize(story): the summary of a story that has none; None: sentences of its own.
+    """
+    files, shared, report = path_array(paths), runtime_pointer(runtime), report_of(_c.ts_instruct_report)
+    options = options_of(_c.ts_instruct_options, _c.library.ts_instruct_options_init)
+    values = {"seed": seed, "always": int(always), "hold_out": int(hold_out)}
+    if fields is not None:
+        values["fields"] = int(fields)
+    fill(options, values, ("seed", "fields", "always", "hold_out"))
+    options.held_out = None if held_out is None else path_bytes(held_out)
+    options.progress = progress_callback(progress)
+    if summarize is not None:
+        options.summarize = _summarizer(summarize)
+    with interruptible():
+        _c.library.ts_dataset_instruct(ctypes.byref(report), shared, files, len(files), path_bytes(out), ctypes.byref(options))
+    counts = {name: getattr(report, name) for name in ("stories", "entries", "held_out", "without")}
+    counts["combinations"] = {InstructField(bits): count for bits, count in enumerate(report.combinations) if count > 0}
+    return counts
