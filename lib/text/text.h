@@ -140,6 +140,22 @@ ts_status ts_instruct_read(struct ts_instruct *fields, const char *text, size_t 
 /* Whether a text begins with one of the headers. */
 bool ts_instruct_begins(const char *text, size_t size);
 
+/* ---- template.c: {name} is a placeholder, [...] is left out if a placeholder in it has nothing to say, {{ }} [[ ]] stand for { } [ ] ---- */
+
+typedef struct ts_template_names {
+    void *user;
+    bool (*known)(void *user, const char *name, size_t size);
+    ts_status (*say)(void *user, const char *name, size_t size, ts_bytes *out); /* appends what stands for a placeholder */
+    const char *what;                                                          /* what error details call the template: "prompt" */
+    const char *expected;                                                      /* and the known names */
+} ts_template_names;
+
+/* FORMAT, with `name` for the file: brackets that do not fit together, brackets within brackets, an unknown placeholder. */
+ts_status ts_template_check(const char *text, size_t size, const char *name, const ts_template_names *names);
+
+/* Appends a template that was checked, without white space at the end. */
+ts_status ts_template_write(const char *text, size_t size, const ts_template_names *names, ts_bytes *out);
+
 /* ---- written.c ---- */
 
 #define TS_DOUBLE_SIZE 40

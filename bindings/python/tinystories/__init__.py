@@ -15,8 +15,10 @@ Text is str (UTF-8) or bytes. Arrays are numpy's where numpy is installed, else 
 
 from .errors import *  # noqa: F401,F403
 from .errors import __all__ as _errors
+from . import analysis
 from .dataset import CleanStep, Instruct, InstructField, clean_story, dataset_clean, dataset_instruct, dataset_stats
-from .generator import Author, Chat, ChatReport, Feature, Generator, Story, WordKind
+from .evaluator import Comparison, Evaluation, Evaluator, GradeMean, Judge, Judgment, Outcome, read_grades, read_prompts
+from .generator import Author, BatchReport, Chat, ChatReport, Feature, Generator, Story, WordKind
 from .model import Architecture, ArchitectureKind, Model, ModelFormat, ModelType, Score
 from .runtime import CpuLevel, LogLevel, Runtime, version
 from .sampler import Alternatives, ContextFull, Finish, Sampler, Step
@@ -24,7 +26,8 @@ from .tokenizer import ShardReport, Tokenizer
 from .trainer import Optimizer, Precision, Report, Schedule, Trainer
 
 __version__ = version()
-__all__ = [*_errors, "Alternatives", "Architecture", "ArchitectureKind", "Author", "Chat", "ChatReport", "CleanStep", "ContextFull", "CpuLevel", "Feature", "Finish",
+__all__ = [*_errors, "Alternatives", "Architecture", "ArchitectureKind", "Author", "BatchReport", "Chat", "ChatReport", "CleanStep", "ContextFull", "CpuLevel", "Feature", "Finish",
            "Generator", "Instruct", "InstructField", "LogLevel", "Model", "ModelFormat", "ModelType", "Optimizer", "Precision", "Report", "Runtime", "Sampler",
-           "Schedule", "Score", "ShardReport", "Step", "Story", "Tokenizer", "Trainer", "WordKind", "clean_story", "dataset_clean", "dataset_instruct",
+           "Schedule", "Score", "ShardReport", "Step", "Story", "Tokenizer", "Trainer", "WordKind", "analysis", "clean_story", "dataset_clean", "dataset_instruct",
            "dataset_stats", "version"]
+__all__ += ["Comparison", "Evaluation", "Evaluator", "GradeMean", "Judge", "Judgment", "Outcome", "read_grades", "read_prompts"]
