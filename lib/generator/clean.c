@@ -31,7 +31,7 @@ typedef struct clean {
     ts_story_writer *out, *dropped;
     bool lines; /* the output takes records */
     uint64_t total, base, told;
-    ts_prompts prompts;
+    ts_excluded prompts;
     ts_duplicates known;
     uint32_t against_count; /* stories of `known` that are those of `against` */
     uint64_t *indices;      /* of the stories in `known` within their files */
@@ -57,7 +57,7 @@ static ts_status hash_story(clean *c, slot *s)
     if (!o->near_duplicates && c->prompts.ngrams.count == 0)
         return TS_OK;
     TS_TRY(ts_word_hashes(c->runtime, text->data, text->size, &s->words, &s->word_capacity, &count));
-    if (!c->against_now && ts_prompts_within(&c->prompts, s->words, count)) {
+    if (!c->against_now && ts_excluded_within(&c->prompts, s->words, count)) {
         s->reason = TS_DROP_PROMPT;
         return TS_OK;
     }
@@ -295,7 +295,7 @@ static ts_status open_all(clean *c, const char *const *paths, size_t count, cons
         TS_TRY(ts_stories_open(&c->against, c->runtime, o->against, o->against_count));
         c->total += c->total > 0 ? ts_stories_total(c->against) : 0;
     }
-    TS_TRY(ts_prompts_read(&c->prompts, c->runtime, o));
+    TS_TRY(ts_excluded_read(&c->prompts, c->runtime, o));
     c->report.prompt_ngrams = c->prompts.ngrams.count;
     TS_TRY(ts_story_writer_open(&c->out, c->runtime, out));
     c->lines = ts_story_writer_is_jsonl(c->out);

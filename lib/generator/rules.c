@@ -92,7 +92,7 @@ uint32_t ts_rules_judge(const ts_clean_options *o, const char *story, size_t siz
 
 /* ---- prompts ---- */
 
-static ts_status add_prompt(ts_prompts *p, ts_runtime *runtime, const char *text, size_t size, size_t length)
+static ts_status add_prompt(ts_excluded *p, ts_runtime *runtime, const char *text, size_t size, size_t length)
 {
     size_t count;
     TS_TRY(ts_word_hashes(runtime, text, size, &p->words, &p->word_capacity, &count));
@@ -109,7 +109,7 @@ static ts_status add_prompt(ts_prompts *p, ts_runtime *runtime, const char *text
 }
 
 /* A text without a marker is a prompt a line. */
-static ts_status add_lines(ts_prompts *p, ts_runtime *runtime, const ts_bytes *text, size_t length)
+static ts_status add_lines(ts_excluded *p, ts_runtime *runtime, const ts_bytes *text, size_t length)
 {
     for (size_t at = 0; at < text->size;) {
         const char *newline = memchr(text->data + at, '\n', text->size - at);
@@ -120,7 +120,7 @@ static ts_status add_lines(ts_prompts *p, ts_runtime *runtime, const ts_bytes *t
     return TS_OK;
 }
 
-static ts_status read_file(ts_prompts *p, ts_runtime *runtime, ts_stories *stories, ts_cleaning *cleaning, const ts_clean_options *o)
+static ts_status read_file(ts_excluded *p, ts_runtime *runtime, ts_stories *stories, ts_cleaning *cleaning, const ts_clean_options *o)
 {
     const char *text;
     size_t size;
@@ -139,7 +139,7 @@ static ts_status read_file(ts_prompts *p, ts_runtime *runtime, ts_stories *stori
     }
 }
 
-ts_status ts_prompts_read(ts_prompts *p, ts_runtime *runtime, const ts_clean_options *o)
+ts_status ts_excluded_read(ts_excluded *p, ts_runtime *runtime, const ts_clean_options *o)
 {
     ts_cleaning cleaning = {.text.runtime = runtime, .other.runtime = runtime};
     ts_status status = TS_OK;
@@ -158,7 +158,7 @@ ts_status ts_prompts_read(ts_prompts *p, ts_runtime *runtime, const ts_clean_opt
     return status;
 }
 
-bool ts_prompts_within(const ts_prompts *p, const uint64_t *words, size_t count)
+bool ts_excluded_within(const ts_excluded *p, const uint64_t *words, size_t count)
 {
     for (size_t length = 1; p->lengths >> (length - 1) != 0; length++) {
         for (size_t i = 0; (p->lengths >> (length - 1) & 1) && i + length <= count; i++)

@@ -12,15 +12,15 @@ ts_status ts_clean_options_read(ts_clean_options *own, const ts_clean_options *o
 uint32_t ts_rules_judge(const ts_clean_options *options, const char *story, size_t size);
 
 /* The n-grams of prompts. Zero-initialized, then both runtimes set; ts_hash_map_free(&prompts.ngrams) frees. */
-typedef struct ts_prompts {
+typedef struct ts_excluded {
     ts_hash_map ngrams;
     uint64_t lengths; /* bit n - 1: there are n-grams of n words */
     uint64_t *words;  /* scratch */
     size_t word_capacity;
-} ts_prompts;
+} ts_excluded;
 
-ts_status ts_prompts_read(ts_prompts *prompts, ts_runtime *runtime, const ts_clean_options *options);
+ts_status ts_excluded_read(ts_excluded *prompts, ts_runtime *runtime, const ts_clean_options *options);
 /* Whether a story with these words has one of them. */
-bool ts_prompts_within(const ts_prompts *prompts, const uint64_t *words, size_t count);
+bool ts_excluded_within(const ts_excluded *prompts, const uint64_t *words, size_t count);
 
 #endif
