@@ -22,11 +22,12 @@ static ts_status read_tokens(ts_sampler *sampler)
     while (cache->used < sampler->token_count) {
         TS_TRY(check_cancelled(sampler));
         rows = TS_MIN(sampler->scratch.rows, sampler->token_count - cache->used);
-        ts_inference_rows(model->runtime, model->kernels, &model->shape, &model->weights, sampler->tokens + cache->used, rows, cache,
-                          &sampler->scratch);
+        bool last = cache->used + rows == sampler->token_count;
+        ts_inference_prompt(model->runtime, model->kernels, &model->shape, &model->weights, sampler->tokens + cache->used, rows, last, cache,
+                            &sampler->scratch);
     }
     ts_inference_logits(model->runtime, model->kernels, &model->shape, &model->weights, sampler->scratch.norm + (rows - 1) * model->shape.C, 1,
-                        sampler->logits);
+                        sampler->logits, &sampler->scratch);
     return TS_OK;
 }
 

@@ -36,8 +36,8 @@ static void make(subject *s, ts_architecture architecture, size_t B, size_t T, u
 static void unmake(subject *s)
 {
     ts_network_free(s->network);
-    ts_release(s->runtime, s->weights.all);
-    ts_release(s->runtime, s->gradient_weights.all);
+    ts_weights_free(&s->weights, s->runtime);
+    ts_weights_free(&s->gradient_weights, s->runtime);
     ts_release(s->runtime, s->parameters);
     ts_release(s->runtime, s->gradients);
     ts_release(s->runtime, s->table);
