@@ -6,11 +6,10 @@ static size_t most_inputs(const ts_shape *shape)
     return TS_MAX(shape->C, shape->F);
 }
 
-bool ts_inference_plan(const ts_shape *shape, size_t rows, size_t capacity, size_t workers, size_t *total)
+bool ts_scratch_plan(const ts_shape *shape, size_t rows, size_t capacity, size_t workers, size_t *total)
 {
-    size_t cache, scores, bytes, blocks = most_inputs(shape) / TS_BLOCK;
-    return ts_multiply(shape->L * shape->kv, capacity, &cache) && ts_multiply(workers * TS_QUERIES, capacity, &scores) &&
-           ts_multiply(rows, most_inputs(shape), &bytes) && ts_arena_plan(total, cache, sizeof(float)) && ts_arena_plan(total, cache, sizeof(float)) &&
+    size_t scores, bytes, blocks = most_inputs(shape) / TS_BLOCK;
+    return ts_multiply(workers * TS_QUERIES, capacity, &scores) && ts_multiply(rows, most_inputs(shape), &bytes) &&
            ts_arena_plan(total, rows, shape->C * sizeof(float)) && ts_arena_plan(total, rows, shape->C * sizeof(float)) &&
            ts_arena_plan(total, rows, shape->qkv * sizeof(float)) && ts_arena_plan(total, rows, shape->C * sizeof(float)) &&
            ts_arena_plan(total, rows, shape->up * sizeof(float)) && ts_arena_plan(total, rows, shape->F * sizeof(float)) &&
@@ -19,13 +18,9 @@ bool ts_inference_plan(const ts_shape *shape, size_t rows, size_t capacity, size
            (shape->switches->learned_positions || ts_arena_plan(total, capacity, shape->D * sizeof(float)));
 }
 
-void ts_inference_take(const ts_shape *shape, size_t rows, size_t capacity, size_t workers, ts_arena *arena, ts_cache *cache, ts_scratch *scratch)
+void ts_scratch_take(const ts_shape *shape, size_t rows, size_t capacity, size_t workers, ts_arena *arena, ts_scratch *scratch)
 {
-    size_t floats = shape->L * shape->kv * capacity, blocks = most_inputs(shape) / TS_BLOCK;
-    cache->keys = ts_arena_take(arena, floats, sizeof(float));
-    cache->values = ts_arena_take(arena, floats, sizeof(float));
-    cache->capacity = capacity;
-    cache->used = 0;
+    size_t blocks = most_inputs(shape) / TS_BLOCK;
     scratch->rows = rows;
     scratch->x = ts_arena_take(arena, rows, shape->C * sizeof(float));
     scratch->norm = ts_arena_take(arena, rows, shape->C * sizeof(float));
@@ -45,6 +40,23 @@ void ts_inference_take(const ts_shape *shape, size_t rows, size_t capacity, size
         scratch->turns = ts_arena_take(arena, capacity, shape->D * sizeof(float));
         ts_rotary_turns(scratch->turns, capacity, shape->D, shape->rotary_base);
     }
+}
+
+bool ts_inference_plan(const ts_shape *shape, size_t rows, size_t capacity, size_t workers, size_t *total)
+{
+    size_t cache;
+    return ts_multiply(shape->L * shape->kv, capacity, &cache) && ts_arena_plan(total, cache, sizeof(float)) && ts_arena_plan(total, cache, sizeof(float)) &&
+           ts_scratch_plan(shape, rows, capacity, workers, total);
+}
+
+void ts_inference_take(const ts_shape *shape, size_t rows, size_t capacity, size_t workers, ts_arena *arena, ts_cache *cache, ts_scratch *scratch)
+{
+    size_t floats = shape->L * shape->kv * capacity;
+    cache->keys = ts_arena_take(arena, floats, sizeof(float));
+    cache->values = ts_arena_take(arena, floats, sizeof(float));
+    cache->capacity = capacity;
+    cache->used = 0;
+    ts_scratch_take(shape, rows, capacity, workers, arena, scratch);
 }
 
 /* ---- products ---- */

@@ -162,6 +162,9 @@ typedef struct ts_scratch {
 
 /* Adds the memory of a cache and a scratch (for `rows` rows at once, `capacity` positions, `workers` threads) to an arena's plan; false on overflow. */
 bool ts_inference_plan(const ts_shape *shape, size_t rows, size_t capacity, size_t workers, size_t *total);
+/* The scratch alone, for rows of other caches with at most this capacity. */
+bool ts_scratch_plan(const ts_shape *shape, size_t rows, size_t capacity, size_t workers, size_t *total);
+void ts_scratch_take(const ts_shape *shape, size_t rows, size_t capacity, size_t workers, ts_arena *arena, ts_scratch *scratch);
 /* Takes what was planned out of the arena, and fills the rotary table. */
 void ts_inference_take(const ts_shape *shape, size_t rows, size_t capacity, size_t workers, ts_arena *arena, ts_cache *cache, ts_scratch *scratch);
 

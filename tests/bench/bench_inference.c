@@ -105,6 +105,34 @@ static double tell(ts_sampler *sampler)
     }
 }
 
+/* So many stories at once, all as long. */
+static double tell_together(const ts_model *model, size_t count)
+{
+    ts_batch *batch;
+    ts_batch_options options;
+    ts_sampler *samplers[MOST];
+    const char *texts[MOST];
+    size_t sizes[MOST], told = 0;
+    ts_status statuses[MOST];
+    check(ts_batch_options_init(&options, sizeof options));
+    options.capacity = (uint32_t)count;
+    check(ts_batch_new(&batch, model, &options));
+    for (size_t i = 0; i < count; i++) {
+        samplers[i] = make_sampler(model, 1);
+        check(ts_sampler_start_seeded(samplers[i], "", 0, i));
+    }
+    double start = now();
+    for (int token = 0; token < TOKENS; token++) {
+        check(ts_batch_next(batch, samplers, count, texts, sizes, statuses));
+        told += count;
+    }
+    double spent = now() - start;
+    for (size_t i = 0; i < count; i++)
+        ts_sampler_free(samplers[i]);
+    ts_batch_free(batch);
+    return (double)told / spent;
+}
+
 /* A prompt of TOKENS tokens, the begin among them; another first word each time, or it would not be read again. */
 static double read_prompt(ts_sampler *sampler, const ts_tokenizer *tokenizer, int run)
 {
@@ -142,8 +170,11 @@ int main(int count, char **arguments)
     check(ts_runtime_new(&runtime, &options));
     check(ts_model_open(&model, runtime, arguments[1], NULL));
     ts_sampler *sampler = make_sampler(model, strcmp(arguments[4], "tell") == 0 ? 1 : 0);
+    size_t stories = strtoull(arguments[4], NULL, 10);
     for (int i = 0; i < RUNS; i++)
-        rates[i] = strcmp(arguments[4], "read") == 0 ? read_prompt(sampler, ts_model_tokenizer(model), i) : tell(sampler);
+        rates[i] = stories > 0                              ? tell_together(model, stories < MOST ? stories : MOST)
+                   : strcmp(arguments[4], "read") == 0 ? read_prompt(sampler, ts_model_tokenizer(model), i)
+                                                       : tell(sampler);
     qsort(rates, RUNS, sizeof *rates, ascending);
     printf("%.0f\n", rates[RUNS / 2]);
     ts_sampler_free(sampler);

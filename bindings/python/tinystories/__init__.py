@@ -19,11 +19,11 @@ from .dataset import dataset_stats
 from .generator import Author, Chat, ChatReport, Feature, Generator, Story, WordKind
 from .model import Architecture, ArchitectureKind, Model, ModelFormat, ModelType, Score
 from .runtime import CpuLevel, LogLevel, Runtime, version
-from .sampler import Alternatives, ContextFull, Finish, Sampler, Step
+from .sampler import Alternatives, Batch, ContextFull, Finish, Sampler, Step
 from .tokenizer import ShardReport, Tokenizer
 from .trainer import Precision, Report, Schedule, Trainer
 
 __version__ = version()
-__all__ = [*_errors, "Alternatives", "Architecture", "ArchitectureKind", "Author", "Chat", "ChatReport", "ContextFull", "CpuLevel", "Feature", "Finish", "Generator", "LogLevel", "Model",
+__all__ = [*_errors, "Alternatives", "Architecture", "ArchitectureKind", "Author", "Batch", "Chat", "ChatReport", "ContextFull", "CpuLevel", "Feature", "Finish", "Generator", "LogLevel", "Model",
            "ModelFormat", "ModelType", "Precision", "Report", "Runtime", "Sampler", "Schedule", "Score", "ShardReport", "Step", "Story", "Tokenizer", "Trainer", "WordKind",
            "dataset_stats", "version"]
