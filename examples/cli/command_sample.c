@@ -231,6 +231,7 @@ static const cli_argument sample_arguments[] = {
     {"--presence-penalty", "F", CLI_FLOAT, 0, OFFSET(options.presence_penalty), -100, 100, NULL, "taken off once for a token in the window"},
     {"--penalty-window", "N", CLI_UINT32, 0, OFFSET(options.penalty_window), 0, 0, NULL, "tokens that penalties look back at; 0: all"},
     {"--no-repeat", "N", CLI_UINT32, 0, OFFSET(options.no_repeat_ngram), 0, 0, NULL, "no run of N tokens comes twice; 0: no matter, else at least 2"},
+    {"--beams", "N", CLI_UINT32, 0, OFFSET(options.beams), 0, 1024, NULL, "find the likeliest story by so many beams instead of drawing; 0: draw"},
     {"--ban", "WORD...", CLI_PATHS, 0, OFFSET(banned), 0, 0, NULL, "no word of the story begins with one of these"},
     {"--require", "WORD...", CLI_PATHS, 0, OFFSET(required), 0, 0, NULL, "words that the story holds, each told where it fits best"},
     {"--stop", "TEXT...", CLI_PATHS, 0, OFFSET(stops), 0, 0, NULL, "end the story before one of these"},

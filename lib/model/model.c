@@ -179,3 +179,21 @@ ts_status ts_model_logits(const ts_model *model, const uint32_t *ids, size_t cou
     ts_arena_free(&arena);
     return TS_OK;
 }
+
+uint64_t ts_model_fingerprint(const ts_model *model)
+{
+    enum { BEGINNING = 64 };
+    const ts_architecture *a = &model->architecture;
+    const uint32_t shape[] = {(uint32_t)a->kind, a->vocabulary_size, a->width, a->layers, a->heads, a->key_value_heads, a->hidden};
+    uint64_t hash = ts_hash(shape, sizeof shape, ts_tokenizer_fingerprint(model->tokenizer));
+    for (size_t i = 0; i < model->table_count; i++) {
+        const ts_parameter *p = &model->table[i];
+        size_t count = p->rank == 1 ? p->columns : TS_MIN((size_t)BEGINNING, p->rows * p->columns);
+        const void *values = model->weights.all[p->layer][p->slot];
+        if (p->blocks != TS_BLOCKS_NONE)
+            hash = ts_hash(model->weights.panels[p->layer][p->slot].data, BEGINNING, hash);
+        else
+            hash = ts_hash(values, count * sizeof(float), hash);
+    }
+    return hash;
+}

@@ -32,6 +32,9 @@ ts_model *ts_model_acquire(const ts_model *model);
 ts_status ts_model_from_parameters(ts_model **out, ts_runtime *runtime, const ts_tokenizer *tokenizer, const ts_architecture *architecture,
                                    const float *data);
 
+/* A number that tells models apart: of their shapes, tokenizers and vectors (of norms and biases, which any training changes), and the beginnings of their matrices. */
+uint64_t ts_model_fingerprint(const ts_model *model);
+
 /* The shape that training takes for architecture NULL. */
 #define TS_PRESET_DEFAULT "laptop-1m"
 

@@ -59,6 +59,16 @@ void ts_inference_take(const ts_shape *shape, size_t rows, size_t capacity, size
     ts_scratch_take(shape, rows, capacity, workers, arena, scratch);
 }
 
+void ts_cache_copy(const ts_shape *shape, ts_cache *to, const ts_cache *from)
+{
+    size_t used = from->used * shape->kv * sizeof(float);
+    for (size_t layer = 0; layer < shape->L; layer++) {
+        memcpy(to->keys + layer * to->capacity * shape->kv, from->keys + layer * from->capacity * shape->kv, used);
+        memcpy(to->values + layer * to->capacity * shape->kv, from->values + layer * from->capacity * shape->kv, used);
+    }
+    to->used = from->used;
+}
+
 /* ---- products ---- */
 
 /* A matrix: floats or panels. */

@@ -181,6 +181,8 @@ void ts_inference_prompt(ts_runtime *runtime, const ts_kernels *kernels, const t
  * made for. Every row has the bits that it would have by itself. */
 void ts_inference_step(ts_runtime *runtime, const ts_kernels *kernels, const ts_shape *shape, const ts_weights *weights, const uint32_t *ids,
                        ts_cache *const *caches, size_t count, ts_scratch *scratch);
+/* Makes one cache, whose capacity is at least what the other holds, hold the same. */
+void ts_cache_copy(const ts_shape *shape, ts_cache *to, const ts_cache *from);
 /* logits (count, V) of normed rows */
 void ts_inference_logits(ts_runtime *runtime, const ts_kernels *kernels, const ts_shape *shape, const ts_weights *weights, const float *norm, size_t count,
                          float *logits, ts_scratch *scratch);

@@ -45,6 +45,7 @@ typedef struct ts_spelling {
 } ts_spelling;
 
 typedef struct ts_required_word {
+    char given[TS_MOST_REQUIRED + 1];
     char text[TS_MOST_REQUIRED + 1]; /* lower case */
     size_t size;
     bool told;
@@ -66,6 +67,29 @@ typedef struct ts_stop {
     size_t size;
 } ts_stop;
 
+/* A beginning that grows, or a story that has ended. */
+typedef struct ts_beam {
+    ts_cache cache;
+    uint32_t *tokens;
+    size_t count;
+    double sum; /* of log-probabilities; of a finished story their mean */
+    int32_t why; /* TS_FINISH_ */
+    bool kept;
+} ts_beam;
+
+/* A beam with a token more. */
+typedef struct ts_extension {
+    double sum;
+    uint32_t beam, token;
+} ts_extension;
+
+typedef struct ts_beams {
+    ts_beam *beams, *next, *finished; /* options.beams of each; finished ones best first */
+    size_t count, finished_count, extension_count;
+    ts_extension *extensions; /* best first, at most twice as many as beams */
+    bool found;               /* finished[0] is being told */
+} ts_beams;
+
 struct ts_sampler {
     ts_arena arena; /* holds all of this, the struct itself included */
     ts_model *model;
@@ -81,6 +105,7 @@ struct ts_sampler {
     uint16_t *counts; /* of each token in the penalties' window; all 0 between draws. NULL: no penalties */
     ts_word_bans bans;
     ts_required required;
+    ts_beams beams;
     float *ahead; /* (V), of a word that is read ahead */
     char tail[TS_MOST_WORD + 1]; /* the story's last bytes, lower case: the newest at tail[tail_size - 1] */
     size_t tail_size;
@@ -96,6 +121,11 @@ struct ts_sampler {
     int32_t finish;
     bool started;
 };
+
+/* ---- sampler.c ---- */
+
+/* Takes the sampler for a call; to be left with ts_busy_leave. */
+ts_status ts_sampler_enter(ts_sampler *sampler);
 
 /* ---- constraints.c ---- */
 
@@ -120,6 +150,14 @@ size_t ts_required_missing(const ts_required *required);
 /* The next token, if a required word is to be told now. The logits are those after the story's last token. */
 bool ts_required_next(ts_sampler *sampler, uint32_t *id);
 void ts_required_constrain(ts_sampler *sampler);
+
+/* ---- beam.c ---- */
+
+/* Adds the memory of so many beams to an arena's plan, false on overflow, and takes it. Fewer than 2 need none. */
+bool ts_beams_plan(const ts_shape *shape, size_t beams, size_t positions, size_t *total);
+void ts_beams_take(ts_beams *beams, const ts_shape *shape, size_t beam_count, size_t positions, ts_arena *arena);
+/* Finds the whole story that goes on from the sampler's tokens, whose logits are read: then beams.found, unless it was cancelled. */
+ts_status ts_beams_search(ts_sampler *sampler);
 
 /* ---- telling.c ---- */
 

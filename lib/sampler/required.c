@@ -56,6 +56,7 @@ static ts_status read_word(ts_required_word *into, const ts_tokenizer *tokenizer
     char text[TS_MOST_REQUIRED + 1];
     memset(into, 0, sizeof *into);
     into->size = strlen(word);
+    memcpy(into->given, word, into->size);
     for (size_t i = 0; i < into->size; i++)
         into->text[i] = lower(word[i]);
     memcpy(text, word, into->size + 1);
@@ -229,5 +230,7 @@ bool ts_required_next(ts_sampler *sampler, uint32_t *id)
     if (required->forced == required->forced_count)
         return false;
     *id = required->words[required->forced_word].spellings[required->forced_spelling].ids[required->forced++];
+    if (required->forced == required->forced_count)
+        required->forced = required->forced_count = 0;
     return true;
 }

@@ -51,6 +51,7 @@ void ts_telling_from(ts_sampler *sampler, size_t count, uint64_t seed)
     sampler->finish = TS_FINISH_NONE;
     sampler->drawn = TS_TOKENIZER_NONE;
     sampler->held_size = 0;
+    sampler->beams.found = false;
     sampler->seed = seed;
     sampler->told = 0;
     sampler->started = true;
@@ -243,6 +244,22 @@ static ts_status add_token(ts_sampler *sampler, uint32_t id, const char **text, 
     return TS_OK;
 }
 
+/* The story is found as a whole with its first token. */
+static ts_status next_of_beams(ts_sampler *sampler, const char **text, size_t *size)
+{
+    if (!sampler->beams.found) {
+        TS_TRY(ts_telling_read(sampler));
+        TS_TRY(ts_beams_search(sampler));
+        TS_TRY(check_cancelled(sampler));
+    }
+    const ts_beam *story = &sampler->beams.finished[0];
+    if (sampler->beams.finished_count == 0)
+        return end(sampler, TS_FINISH_FORBIDDEN, text, size);
+    if (sampler->token_count == story->count)
+        return end(sampler, story->why, text, size);
+    return add_token(sampler, story->tokens[sampler->token_count], text, size);
+}
+
 ts_status ts_telling_prepare(ts_sampler *sampler, const char **text, size_t *size, bool *over)
 {
     const ts_sampler_options *o = &sampler->options;
@@ -252,6 +269,8 @@ ts_status ts_telling_prepare(ts_sampler *sampler, const char **text, size_t *siz
     TS_TRY(check_cancelled(sampler));
     if (sampler->finish != TS_FINISH_NONE)
         return end(sampler, sampler->finish, text, size);
+    if (o->beams > 1)
+        return next_of_beams(sampler, text, size);
     if (o->max_tokens > 0 && sampler->told >= o->max_tokens)
         return end(sampler, TS_FINISH_MAX_TOKENS, text, size);
     if (sampler->token_count == o->context_length) {

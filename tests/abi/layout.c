@@ -225,7 +225,7 @@ FIELD(ts_sampler_options, frequency_penalty, float, 52, 4);
 FIELD(ts_sampler_options, presence_penalty, float, 56, 4);
 FIELD(ts_sampler_options, penalty_window, uint32_t, 60, 4);
 FIELD(ts_sampler_options, no_repeat_ngram, uint32_t, 64, 4);
-FIELD(ts_sampler_options, reserved, uint32_t, 68, 4);
+FIELD(ts_sampler_options, beams, uint32_t, 68, 4);
 FIELD(ts_sampler_options, biases, const ts_token_bias *, 72, 8);
 FIELD(ts_sampler_options, bias_count, size_t, 80, 8);
 FIELD(ts_sampler_options, banned_words, const char *const *, 88, 8);
@@ -243,11 +243,20 @@ VALUE(TS_SCHEDULE_CONSTANT, 2);
 VALUE(TS_SCHEDULE_WSD, 3);
 
 #if LP64
+VALUE(TS_OPTIMIZER_ADAMW, 0);
+VALUE(TS_OPTIMIZER_MUON, 1);
 VALUE(TS_PRECISION_AUTO, 0);
 VALUE(TS_PRECISION_F32, 1);
 VALUE(TS_PRECISION_BF16, 2);
 
-SIZE(ts_trainer_options, 192);
+SIZE(ts_communicator, 40);
+FIELD(ts_communicator, struct_size, size_t, 0, 8);
+FIELD(ts_communicator, user, void *, 8, 8);
+FIELD(ts_communicator, rank, int32_t, 16, 4);
+FIELD(ts_communicator, size, int32_t, 20, 4);
+FIELD(ts_communicator, exchange, int32_t (*)(void *, int32_t, const void *, size_t, void *, size_t), 24, 8);
+FIELD(ts_communicator, broadcast, int32_t (*)(void *, void *, size_t), 32, 8);
+SIZE(ts_trainer_options, 216);
 FIELD(ts_trainer_options, struct_size, size_t, 0, 8);
 FIELD(ts_trainer_options, text, const char *const *, 8, 8);
 FIELD(ts_trainer_options, text_count, size_t, 16, 8);
@@ -275,7 +284,11 @@ FIELD(ts_trainer_options, valid_interval, uint32_t, 172, 4);
 FIELD(ts_trainer_options, checkpoint_interval, uint32_t, 176, 4);
 FIELD(ts_trainer_options, log_interval, uint32_t, 180, 4);
 FIELD(ts_trainer_options, precision, uint32_t, 184, 4);
-FIELD(ts_trainer_options, reserved, uint32_t, 188, 4);
+FIELD(ts_trainer_options, optimizer, uint32_t, 188, 4);
+FIELD(ts_trainer_options, initial, const ts_model *, 192, 8);
+FIELD(ts_trainer_options, keep_best, uint32_t, 200, 4);
+FIELD(ts_trainer_options, slices, uint32_t, 204, 4);
+FIELD(ts_trainer_options, communicator, const ts_communicator *, 208, 8);
 
 SIZE(ts_trainer_report, 128);
 FIELD(ts_trainer_report, struct_size, size_t, 0, 8);

@@ -65,6 +65,11 @@ class Story(unittest.TestCase):
             with sampler.clone() as copy:
                 self.assertEqual("".join(copy), "".join(sampler))
             self.assertTrue(first)
+            sampler.start("Once")
+            next(sampler)
+            sampler.save(self.path("story.session"))
+            with ts.Sampler.load(self.path("story.session"), self.model) as loaded:
+                self.assertEqual("".join(loaded), "".join(sampler))
         with ts.Sampler(self.model, max_tokens=60, context_full="slide") as sampler:
             story = sampler.require("balloon", "Zed", within=30).tell("Once")
             self.assertRegex(story.lower(), r"\bballoon\b")

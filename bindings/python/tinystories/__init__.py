@@ -21,9 +21,9 @@ from .model import Architecture, ArchitectureKind, Model, ModelFormat, ModelType
 from .runtime import CpuLevel, LogLevel, Runtime, version
 from .sampler import Alternatives, Batch, ContextFull, Finish, Sampler, Step
 from .tokenizer import ShardReport, Tokenizer
-from .trainer import Precision, Report, Schedule, Trainer
+from .trainer import Optimizer, Precision, Report, Schedule, Trainer
 
 __version__ = version()
 __all__ = [*_errors, "Alternatives", "Architecture", "ArchitectureKind", "Author", "Batch", "Chat", "ChatReport", "ContextFull", "CpuLevel", "Feature", "Finish", "Generator", "LogLevel", "Model",
-           "ModelFormat", "ModelType", "Precision", "Report", "Runtime", "Sampler", "Schedule", "Score", "ShardReport", "Step", "Story", "Tokenizer", "Trainer", "WordKind",
+           "ModelFormat", "ModelType", "Optimizer", "Precision", "Report", "Runtime", "Sampler", "Schedule", "Score", "ShardReport", "Step", "Story", "Tokenizer", "Trainer", "WordKind",
            "dataset_stats", "version"]

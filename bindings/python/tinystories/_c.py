@@ -61,6 +61,9 @@ TS_MODEL_TYPE_BF16 = 2
 TS_MODEL_TYPE_Q8_0 = 3
 TS_MODEL_TYPE_Q4_0 = 4
 
+TS_OPTIMIZER_ADAMW = 0
+TS_OPTIMIZER_MUON = 1
+
 TS_PRECISION_AUTO = 0
 TS_PRECISION_F32 = 1
 TS_PRECISION_BF16 = 2
@@ -177,6 +180,12 @@ class ts_score(Structure):
                 ("tokens", c_uint64), ("bytes", c_uint64), ("stories", c_uint64)]
 
 
+class ts_communicator(Structure):
+    _fields_ = [("struct_size", c_size_t), ("user", c_void_p), ("rank", c_int32), ("size", c_int32),
+                ("exchange", CFUNCTYPE(c_int32, c_void_p, c_int32, c_void_p, c_size_t, c_void_p, c_size_t)),
+                ("broadcast", CFUNCTYPE(c_int32, c_void_p, c_void_p, c_size_t))]
+
+
 class ts_trainer_options(Structure):
     _fields_ = [("struct_size", c_size_t), ("text", POINTER(c_char_p)), ("text_count", c_size_t), ("valid", POINTER(c_char_p)),
                 ("valid_count", c_size_t), ("run_directory", c_char_p), ("seed", c_uint64), ("max_steps", c_uint64), ("max_tokens", c_uint64),
@@ -184,7 +193,7 @@ class ts_trainer_options(Structure):
                 ("final_rate", c_double), ("warmup", c_double), ("beta1", c_double), ("beta2", c_double), ("epsilon", c_double),
                 ("weight_decay", c_double), ("clip", c_double), ("schedule", c_uint32), ("batch_tokens", c_uint32), ("micro_batch", c_uint32),
                 ("valid_interval", c_uint32), ("checkpoint_interval", c_uint32), ("log_interval", c_uint32), ("precision", c_uint32),
-                ("reserved", c_uint32)]
+                ("optimizer", c_uint32), ("initial", POINTER(ts_model)), ("keep_best", c_uint32), ("slices", c_uint32), ("communicator", POINTER(ts_communicator))]
 
 
 class ts_trainer_report(Structure):
@@ -206,7 +215,7 @@ class ts_sampler_options(Structure):
     _fields_ = [("struct_size", c_size_t), ("seed", c_uint64), ("temperature", c_float), ("top_p", c_float), ("top_k", c_uint32),
                 ("max_tokens", c_uint32), ("context_length", c_uint32), ("context_full", c_uint32), ("ignore_end", c_uint32), ("min_p", c_float),
                 ("repetition_penalty", c_float), ("frequency_penalty", c_float), ("presence_penalty", c_float), ("penalty_window", c_uint32),
-                ("no_repeat_ngram", c_uint32), ("reserved", c_uint32), ("biases", POINTER(ts_token_bias)), ("bias_count", c_size_t),
+                ("no_repeat_ngram", c_uint32), ("beams", c_uint32), ("biases", POINTER(ts_token_bias)), ("bias_count", c_size_t),
                 ("banned_words", POINTER(c_char_p)), ("banned_word_count", c_size_t), ("stops", POINTER(c_char_p)), ("stop_count", c_size_t),
                 ("steps", c_uint8 * 8)]
 
@@ -347,6 +356,10 @@ FUNCTIONS = {
     "ts_sampler_cut": (ts_status, [_sampler, c_size_t, c_uint64]),
     "ts_sampler_require": (ts_status, [_sampler, POINTER(c_char_p), c_size_t, c_uint32]),
     "ts_sampler_missing": (c_size_t, [_sampler]),
+    "ts_sampler_save": (ts_status, [_sampler, c_char_p]),
+    "ts_sampler_save_memory": (ts_status, [_sampler, c_void_p, c_size_t, _size]),
+    "ts_sampler_load": (ts_status, [POINTER(_sampler), _model, c_char_p]),
+    "ts_sampler_load_memory": (ts_status, [POINTER(_sampler), _model, c_void_p, c_size_t]),
     "ts_sampler_run_for": (ts_status, [_sampler, c_uint64, POINTER(POINTER(c_char)), _size]),
     "ts_sampler_cancel": (None, [_sampler]),
     "ts_batch_options_init": (ts_status, [POINTER(ts_batch_options), c_size_t]),
