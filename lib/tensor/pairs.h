@@ -24,8 +24,8 @@ static void pair_neighbours(uint32_t *into, const float *x, size_t count)
     size_t i = 0;
     for (; i + LANES <= count; i += LANES) {
         uvec low = to_bf16(load(x + 2 * i, LANES)), high = to_bf16(load(x + 2 * i + LANES, LANES));
-        uvec even = __builtin_shuffle(low, high, (uvec){0, 2, 4, 6, 8, 10, 12, 14, 16, 18, 20, 22, 24, 26, 28, 30});
-        uvec odd = __builtin_shuffle(low, high, (uvec){1, 3, 5, 7, 9, 11, 13, 15, 17, 19, 21, 23, 25, 27, 29, 31});
+        uvec even = __builtin_shufflevector(low, high, 0, 2, 4, 6, 8, 10, 12, 14, 16, 18, 20, 22, 24, 26, 28, 30);
+        uvec odd = __builtin_shufflevector(low, high, 1, 3, 5, 7, 9, 11, 13, 15, 17, 19, 21, 23, 25, 27, 29, 31);
         *(uvec *)(into + i) = even >> 16 | odd;
     }
     for (; i < count; i++)
