@@ -247,6 +247,12 @@ static void NAME(quantize)(int8_t *values, float *scales, int32_t *sums, const f
             bits = most[lane] > bits ? most[lane] : bits;
         float greatest;
         __builtin_memcpy(&greatest, &bits, sizeof greatest);
+        scales[b] = greatest / 127;
+        sums[b] = 0;
+        if (!(greatest < __builtin_inff())) { /* zeros of no finite scale: whatever they are multiplied by is no number */
+            __builtin_memset(values, 0, TS_BLOCK);
+            continue;
+        }
         float inverse = greatest < 1e-30f ? 0 : 127 / greatest;
         for (size_t i = 0; i < TS_BLOCK; i += LANES) {
             vec rounded = *(const vec *)(x + i) * inverse + 12582912.0f;
@@ -254,11 +260,8 @@ static void NAME(quantize)(int8_t *values, float *scales, int32_t *sums, const f
             *(bytes *)(values + i) = __builtin_convertvector(whole, bytes);
             sum += whole;
         }
-        int32_t all_sum = 0;
         for (int lane = 0; lane < LANES; lane++)
-            all_sum = (int32_t)((uint32_t)all_sum + (uint32_t)sum[lane]);
-        scales[b] = greatest / 127;
-        sums[b] = all_sum;
+            sums[b] += sum[lane];
     }
 }
 

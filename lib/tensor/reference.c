@@ -35,23 +35,26 @@ static void mix(float *y, const float *x, size_t x_stride, const float *a, size_
 static void quantize(int8_t *values, float *scales, int32_t *sums, const float *x, size_t blocks)
 {
     for (size_t b = 0; b < blocks; b++, x += TS_BLOCK, values += TS_BLOCK) {
-        uint32_t most = 0, sum = 0, bits;
+        uint32_t most = 0, bits;
         for (size_t i = 0; i < TS_BLOCK; i++) {
             memcpy(&bits, x + i, sizeof bits);
             most = TS_MAX(most, bits & 0x7fffffff);
         }
         float greatest;
         memcpy(&greatest, &most, sizeof greatest);
+        scales[b] = greatest / 127;
+        sums[b] = 0;
+        if (!(greatest < INFINITY)) { /* zeros of no finite scale: whatever they are multiplied by is no number */
+            memset(values, 0, TS_BLOCK);
+            continue;
+        }
         float inverse = greatest < 1e-30f ? 0 : 127 / greatest;
         for (size_t i = 0; i < TS_BLOCK; i++) {
             float rounded = x[i] * inverse + 12582912.0f;
             memcpy(&bits, &rounded, sizeof bits);
-            bits -= 0x4b400000;
-            memcpy(values + i, &(int8_t){(int8_t)(uint8_t)bits}, 1);
-            sum += bits;
+            values[i] = (int8_t)((int32_t)bits - 0x4b400000);
+            sums[b] += values[i];
         }
-        scales[b] = greatest / 127;
-        memcpy(sums + b, &sum, sizeof sum);
     }
 }
 
