@@ -4,12 +4,16 @@
 #include <string.h>
 
 #include "cli.h"
+#ifdef CLI_MPI
+#include <tinystories/mpi.h>
+#endif
 
 typedef struct train_values {
     cli_common common;
     cli_paths text, valid;
     const char *tokenizer, *initial, *run, *out;
-    uint32_t preset, resume;
+    uint32_t preset, resume, mpi;
+    ts_communicator ranks;
     double minutes;
     ts_tokenizer_train_options vocabulary;
     ts_architecture shape; /* what stays 0 is the preset's */
@@ -226,22 +230,57 @@ static ts_status finish(ts_trainer *trainer, const train_values *v, bool interru
     return status;
 }
 
+/* ---- over several machines ---- */
+
+#ifdef CLI_MPI
+/* Rank 0 alone speaks and keeps what comes out. */
+static ts_status begin_ranks(train_values *v)
+{
+    if (!v->mpi)
+        return TS_OK;
+    if (ts_mpi_begin(&v->ranks, NULL) != TS_OK)
+        return cli_fail("--mpi: MPI does not begin");
+    v->options.communicator = &v->ranks;
+    v->common.quiet |= v->ranks.rank != 0;
+    return TS_OK;
+}
+
+/* A rank that failed leaves MPI as it is: its end then ends the others. */
+static void end_ranks(train_values *v, ts_status status)
+{
+    if (v->mpi && (status == TS_OK || status == TS_ERROR_CANCELLED))
+        ts_mpi_end(&v->ranks);
+}
+#else
+static ts_status begin_ranks(const train_values *v)
+{
+    return v->mpi ? cli_fail("--mpi: this tinystories was built without MPI (TINYSTORIES_MPI=ON)") : TS_OK;
+}
+
+static void end_ranks(const train_values *v, ts_status status)
+{
+    (void)v, (void)status;
+}
+#endif
+
 static ts_status train(void *values)
 {
     train_values *v = values;
     ts_trainer *trainer = NULL;
     cli_progress progress;
     CLI_TRY(check_values(v));
+    CLI_TRY(begin_ranks(v));
     cli_progress_start(&progress, &v->common, "training the tokenizer", "merges");
     ts_status status = begin(&trainer, v, &progress);
     if (status == TS_OK) {
         status = ts_trainer_run(trainer, tell, &progress);
         cli_progress_end(&progress);
-        bool interrupted = status == TS_ERROR_CANCELLED && cli_interrupted();
+        bool interrupted = status == TS_ERROR_CANCELLED && (cli_interrupted() || v->mpi);
         if (status == TS_OK || interrupted)
-            status = finish(trainer, v, interrupted);
+            status = v->ranks.rank == 0 ? finish(trainer, v, interrupted) : TS_OK;
     }
     ts_trainer_free(trainer);
+    end_ranks(v, status);
     return status;
 }
 
@@ -282,6 +321,7 @@ static const cli_argument train_arguments[] = {
     {"--optimizer", "NAME", CLI_CHOICE, CLI_FIXED, OFFSET(options.optimizer), 0, 0, optimizer_name, "muon: for the matrices within layers, AdamW for the rest"},
     {"--precision", "NAME", CLI_CHOICE, CLI_FIXED, OFFSET(options.precision), 0, 0, precision_name, "of matrix products; auto: bf16 where the processor has AMX"},
     {"--slices", "N", CLI_UINT32, CLI_FIXED, OFFSET(options.slices), 0, 256, NULL, "parts of a batch, a power of two, whose gradients are added pairwise; 0: one"},
+    {"--mpi", NULL, CLI_FLAG, 0, OFFSET(mpi), 0, 0, NULL, "this is one of the ranks that mpirun has started; --slices is at least their number"},
     {"--valid-share", "X", CLI_DOUBLE, CLI_FIXED, OFFSET(options.valid_share), 0, 0.5, NULL, "share of the stories that is held out without --valid"},
     {"--valid-interval", "N", CLI_UINT32, 0, OFFSET(options.valid_interval), 0, 0, NULL, "steps between validations; 0: at the end alone"},
     {"--checkpoint-interval", "N", CLI_UINT32, 0, OFFSET(options.checkpoint_interval), 0, 0, NULL, "steps between checkpoints; 0: every minute"},

@@ -16,7 +16,8 @@
 #include "cli.h"
 
 static const cli_command *const nouns[] = {cli_dataset_commands,  cli_tokenizer_commands, cli_train_commands, cli_sample_commands,
-                                           cli_evaluate_commands, cli_model_commands,     cli_quantize_commands,  cli_bench_commands};
+                                           cli_evaluate_commands, cli_judge_commands,     cli_model_commands, cli_quantize_commands, cli_analyze_commands,
+                                           cli_bench_commands,    cli_report_commands};
 
 /* ---- failures ---- */
 
@@ -195,7 +196,7 @@ static ts_status run(int count, char **arguments)
 int main(int count, char **arguments)
 {
     ts_status status = run(count - 1, arguments + 1);
-    if (status == TS_ERROR_CANCELLED && cli_interrupted())
+    if (status == TS_ERROR_CANCELLED && cli_interrupted() > 0)
         cli_fail("interrupted, nothing was written");
     if ((fflush(stdout) != 0 || ferror(stdout)) && status == TS_OK)
         status = cli_fail("standard output cannot be written: %s", strerror(errno));

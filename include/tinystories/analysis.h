@@ -96,8 +96,8 @@ enum {
 
 /*
  * A head over a corpus, which is read in windows of T tokens; before each story's first stands the token that stories begin with. A score is the mean of
- * attention weights over the queries that it speaks of (of a window those from position 2 on), chance what even attention would have there. A head bears the name of a score when
- * (score - chance) / (1 - chance) reaches options->threshold.
+ * attention weights over the queries that it speaks of (of a window those from position 2 on), chance what even attention would have there. A head bears
+ * the name of a score when (score - chance) / (1 - chance) reaches options->threshold.
  *
  * Induction and duplicate tokens are tried on sequences that tell the head nothing else: 16 times up to 64 tokens of the corpus, all different
  * and shuffled, said twice in a row.
@@ -110,15 +110,20 @@ enum {
  */
 typedef struct ts_head {
     size_t struct_size;
-    uint32_t layer, head;
-    uint32_t kinds;       /* TS_HEAD_, ored; 0: none */
+    uint32_t layer;
+    uint32_t head;
+    uint32_t kinds;          /* TS_HEAD_, ored; 0: none */
     uint32_t reserved;
-    double previous, previous_chance;   /* attention to the token before, over the corpus */
-    double duplicate, duplicate_chance; /* on the repeated sequences: from a token said again to where it was said first */
-    double induction, induction_chance; /* from a token said again to the one behind where it was said first */
-    double first;         /* attention to the first position, over all later ones */
-    double focus, distance;
-    double mean_distance; /* tokens between query and key, weighted by attention, the first position left out */
+    double previous;         /* attention to the token before, over the corpus */
+    double previous_chance;
+    double duplicate;        /* on the repeated sequences: from a token said again to where it was said first */
+    double duplicate_chance;
+    double induction;        /* the same to the token behind */
+    double induction_chance;
+    double first;            /* attention to the first position */
+    double focus;
+    double distance;
+    double mean_distance;    /* tokens between query and key, weighted by attention, the first position left out */
 } ts_head;
 
 typedef struct ts_heads ts_heads;
@@ -138,17 +143,20 @@ TS_API uint64_t ts_heads_tokens(const ts_heads *heads);
 /* A neuron is a coordinate of the MLP after its activation, TS_TAP_NEURONS (paper, section 5.2). */
 typedef struct ts_neuron {
     size_t struct_size;
-    uint32_t layer, neuron;
-    uint64_t active;   /* of the tokens that were read, those where it is above 0 */
-    double mean, most; /* of its activations */
-    size_t examples;   /* kept top activating tokens */
+    uint32_t layer;
+    uint32_t neuron;
+    uint64_t active; /* of the tokens that were read, those where it is above 0 */
+    double mean;
+    double most;     /* its greatest activation */
+    size_t examples; /* kept top activating tokens */
 } ts_neuron;
 
 /* A token that activates a neuron, with its window. */
 typedef struct ts_neuron_example {
     size_t struct_size;
     const uint32_t *ids; /* the window that the model read up to this token and beyond; borrowed as long as the neurons live */
-    size_t count, at;    /* ids[at] is the token */
+    size_t count;
+    size_t at;           /* ids[at] is the token */
     uint64_t story;      /* which story of the corpus, from 0 */
     double activation;
 } ts_neuron_example;
@@ -176,7 +184,8 @@ typedef struct ts_attribution {
     size_t struct_size;
     double logit;
     double embedding; /* of the token at the last position, and of the position */
-    double heads, neurons; /* sums over all of them */
+    double heads;     /* the sum over all of them */
+    double neurons;   /* the same */
     double biases;    /* of attention outputs, MLP outputs and the last norm */
 } ts_attribution;
 

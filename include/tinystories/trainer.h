@@ -37,6 +37,12 @@ enum {
     TS_PRECISION_BF16 = 2  /* the factors of matrix products are rounded to bf16; sums, weights, moments and everything else stay f32. CPU level AVX-512 BF16 or AMX */
 };
 
+/* Sends to `partner` and receives from it, which does the same with the sizes turned; returns when both are done. */
+typedef int32_t (*ts_exchange)(void *user, int32_t partner, const void *send, size_t send_size, void *receive, size_t receive_size);
+
+/* Gives every rank the bytes that rank 0 has. */
+typedef int32_t (*ts_broadcast)(void *user, void *data, size_t size);
+
 /*
  * How the ranks of one training speak: all of them make a trainer of the same data and options, and call the same functions in the same order. The trainer
  * calls these from the thread that steps; each returns 0, or anything else for a failure, which ends the training with NETWORK.
@@ -45,11 +51,10 @@ enum {
 typedef struct ts_communicator {
     size_t struct_size;
     void *user;
-    int32_t rank, size; /* size: a power of two */
-    /* Sends to `partner` and receives from it, which does the same with the sizes turned; returns when both are done. */
-    int32_t (*exchange)(void *user, int32_t partner, const void *send, size_t send_size, void *receive, size_t receive_size);
-    /* Gives every rank the bytes that rank 0 has. */
-    int32_t (*broadcast)(void *user, void *data, size_t size);
+    int32_t rank;
+    int32_t size; /* a power of two */
+    ts_exchange exchange;
+    ts_broadcast broadcast;
 } ts_communicator;
 
 typedef struct ts_trainer_options {

@@ -143,6 +143,7 @@ typedef struct ts_taps {
     void *user;
     float *weights; /* (H, rows, rows) of a layer: scores, then weights */
     float *added;   /* (rows, C): what a block adds */
+    float *packed;  /* (H, rows, D) and (K, rows, D): queries and keys by heads */
     bool stopped;   /* the callback said so: the rest of the pass is left out */
 } ts_taps;
 

@@ -33,13 +33,14 @@ bool ts_taps_plan(const ts_shape *shape, size_t rows, size_t *total)
 {
     size_t weights;
     return ts_multiply(rows, rows, &weights) && ts_multiply(weights, shape->H, &weights) && ts_arena_plan(total, weights, sizeof(float)) &&
-           ts_arena_plan(total, rows, shape->C * sizeof(float));
+           ts_arena_plan(total, rows, shape->C * sizeof(float)) && ts_arena_plan(total, rows, (shape->C + shape->kv) * sizeof(float));
 }
 
 void ts_taps_take(const ts_shape *shape, size_t rows, ts_arena *arena, ts_taps *taps)
 {
     taps->weights = ts_arena_take(arena, rows * rows * shape->H, sizeof(float));
     taps->added = ts_arena_take(arena, rows, shape->C * sizeof(float));
+    taps->packed = ts_arena_take(arena, rows, (shape->C + shape->kv) * sizeof(float));
 }
 
 static void show(ts_taps *taps, uint32_t point, size_t layer, ts_tap found)
@@ -65,11 +66,14 @@ void ts_tap_rows(ts_taps *taps, uint32_t point, size_t layer, float *data, size_
 
 /* ---- attention ---- */
 
+#define QUERIES_AT_ONCE 16 /* of a head: a piece of work */
+
 typedef struct attention {
     const ts_kernels *kernels;
     const ts_shape *shape;
     const ts_scratch *scratch;
     const float *keys, *values; /* of the layer */
+    float *query_rows, *key_rows; /* (H, count, D), (K, count, D) */
     size_t window, count;
 } attention;
 
@@ -79,15 +83,32 @@ static size_t first_key(const attention *a, size_t position)
     return position + 1 > a->window ? position + 1 - a->window : 0;
 }
 
-/* A row of scores or weights; items are (head, row) pairs. */
+/* A row of scores or weights; items are (head, row) pairs, and pieces of work never cross heads. */
 static float *row_of(const attention *a, size_t item)
 {
     return a->scratch->taps->weights + item * a->count;
 }
 
-static size_t key_offset(const attention *a, size_t head)
+/* Puts the rows of every head behind one another, as matrix products want them; items are heads of queries, then of keys. */
+static void pack(void *argument, size_t begin, size_t end, size_t worker)
 {
-    return head / (a->shape->H / a->shape->K) * a->shape->D;
+    const attention *a = argument;
+    const ts_shape *shape = a->shape;
+    (void)worker;
+    for (size_t item = begin; item < end; item++) {
+        bool query = item < shape->H;
+        size_t head = query ? item : item - shape->H, stride = query ? shape->qkv : shape->kv;
+        const float *from = (query ? a->scratch->qkv : a->keys) + head * shape->D;
+        float *to = (query ? a->query_rows : a->key_rows) + head * a->count * shape->D;
+        for (size_t row = 0; row < a->count; row++)
+            memcpy(to + row * shape->D, from + row * stride, shape->D * sizeof *to);
+    }
+}
+
+/* The pieces of a head: `piece` counts through the heads. */
+static size_t pieces_of_head(const attention *a)
+{
+    return (a->count + QUERIES_AT_ONCE - 1) / QUERIES_AT_ONCE;
 }
 
 static void score(void *argument, size_t begin, size_t end, size_t worker)
@@ -95,13 +116,25 @@ static void score(void *argument, size_t begin, size_t end, size_t worker)
     const attention *a = argument;
     const ts_shape *shape = a->shape;
     (void)worker;
-    for (size_t item = begin; item < end; item++) {
-        size_t head = item / a->count, position = item % a->count, from = first_key(a, position);
-        const float *q = a->scratch->qkv + position * shape->qkv + head * shape->D, *keys = a->keys + key_offset(a, head);
-        float *scores = row_of(a, item);
-        for (size_t j = 0; j < a->count; j++)
-            scores[j] = j < from || j > position ? -INFINITY : shape->scale * a->kernels->dot(q, keys + j * shape->kv, shape->D);
+    for (size_t piece = begin; piece < end; piece++) {
+        size_t head = piece / pieces_of_head(a), first = piece % pieces_of_head(a) * QUERIES_AT_ONCE, rows = TS_MIN(QUERIES_AT_ONCE, a->count - first);
+        const float *queries = a->query_rows + (head * a->count + first) * shape->D, *keys = a->key_rows + head / (shape->H / shape->K) * a->count * shape->D;
+        a->kernels->linear(row_of(a, head * a->count + first), a->count, queries, shape->D, keys, shape->D, rows, first + rows, shape->D);
+        for (size_t position = first; position < first + rows; position++) {
+            size_t from = first_key(a, position);
+            float *scores = row_of(a, head * a->count + position);
+            a->kernels->multiply(scores, shape->scale, position + 1);
+            for (size_t j = 0; j < a->count; j++)
+                scores[j] = j < from || j > position ? -INFINITY : scores[j];
+        }
     }
+}
+
+/* Masked keys weigh nothing, whatever a callback wrote there. */
+static void mask(const attention *a, size_t position, float *weights)
+{
+    memset(weights, 0, first_key(a, position) * sizeof *weights);
+    memset(weights + position + 1, 0, (a->count - position - 1) * sizeof *weights);
 }
 
 static void soften(void *argument, size_t begin, size_t end, size_t worker)
@@ -112,8 +145,7 @@ static void soften(void *argument, size_t begin, size_t end, size_t worker)
         size_t position = item % a->count, from = first_key(a, position), seen = position + 1 - from;
         float *weights = row_of(a, item), sum = a->kernels->exp_sum(weights + from, seen, 1, a->kernels->maximum(weights + from, seen));
         a->kernels->multiply(weights + from, 1 / sum, seen);
-        memset(weights, 0, from * sizeof *weights);
-        memset(weights + position + 1, 0, (a->count - position - 1) * sizeof *weights);
+        mask(a, position, weights);
     }
 }
 
@@ -122,13 +154,12 @@ static void gather(void *argument, size_t begin, size_t end, size_t worker)
     const attention *a = argument;
     const ts_shape *shape = a->shape;
     (void)worker;
-    for (size_t item = begin; item < end; item++) {
-        size_t head = item / a->count, position = item % a->count;
-        const float *values = a->values + key_offset(a, head), *weights = row_of(a, item);
-        float *out = a->scratch->attended + position * shape->C + head * shape->D;
-        memset(out, 0, shape->D * sizeof *out);
-        for (size_t j = first_key(a, position); j <= position; j++)
-            a->kernels->axpy(out, values + j * shape->kv, weights[j], shape->D);
+    for (size_t piece = begin; piece < end; piece++) {
+        size_t head = piece / pieces_of_head(a), first = piece % pieces_of_head(a) * QUERIES_AT_ONCE, rows = TS_MIN(QUERIES_AT_ONCE, a->count - first);
+        for (size_t position = first; position < first + rows; position++)
+            mask(a, position, row_of(a, head * a->count + position));
+        a->kernels->small_product(a->scratch->attended + first * shape->C + head * shape->D, shape->C, row_of(a, head * a->count + first), a->count, 1,
+                                  a->values + head / (shape->H / shape->K) * shape->D, shape->kv, rows, shape->D, first + rows, false);
     }
 }
 
@@ -147,13 +178,16 @@ void ts_attend_tapped(ts_runtime *runtime, const ts_kernels *kernels, const ts_s
                    .scratch = s,
                    .keys = keys,
                    .values = values,
+                   .query_rows = s->taps->packed,
+                   .key_rows = s->taps->packed + count * shape->C,
                    .window = ts_layer_window(shape, layer),
                    .count = count};
-    size_t items = count * shape->H, grain = TS_MAX((size_t)1, (1 << 15) / (count * shape->D));
-    ts_parallel(runtime, items, grain, score, &a);
+    size_t pieces = pieces_of_head(&a) * shape->H, grain = TS_MAX((size_t)1, (1 << 16) / (QUERIES_AT_ONCE * count * shape->D));
+    ts_parallel(runtime, shape->H + shape->K, TS_MAX((size_t)1, (1 << 15) / (count * shape->D)), pack, &a);
+    ts_parallel(runtime, pieces, grain, score, &a);
     show_square(&a, TS_TAP_SCORES, layer);
-    ts_parallel(runtime, items, grain, soften, &a);
+    ts_parallel(runtime, count * shape->H, TS_MAX((size_t)1, (1 << 13) / count), soften, &a);
     show_square(&a, TS_TAP_WEIGHTS, layer);
-    ts_parallel(runtime, items, grain, gather, &a);
+    ts_parallel(runtime, pieces, grain, gather, &a);
     ts_tap_rows(s->taps, TS_TAP_HEADS, layer, s->attended, count, shape->H, shape->D, shape->C);
 }

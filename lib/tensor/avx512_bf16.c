@@ -42,7 +42,7 @@ static void tile_pairs(float *c, size_t c_row, const uint32_t *a, const uint32_t
 const ts_kernels ts_kernels_avx512_bf16 = {
     LOOPS,
     BYTES,
-    .tile_pairs = tile_pairs,
+    .tile_pairs = TRAINING(tile_pairs),
     .pair_tile_rows = TILE_ROWS,
     .pair_tile_columns = TILE_VECTORS * LANES,
     .pair_step = 1,

@@ -60,4 +60,4 @@ static void transpose_16(uint32_t *into, size_t into_row, const uint32_t *from, 
         _mm512_storeu_si512(into + (size_t)i * into_row, t[i]);
 }
 
-#define PAIRS .pair_rows = pair_rows, .pair_neighbours = pair_neighbours, .transpose_16 = transpose_16
+#define PAIRS .pair_rows = TRAINING(pair_rows), .pair_neighbours = TRAINING(pair_neighbours), .transpose_16 = TRAINING(transpose_16)

@@ -255,13 +255,16 @@ static ts_status read_once(ts_runtime *runtime, void *user)
 {
     const attempt_values *v = user;
     ts_architecture architecture = fixture_architecture(TS_ARCHITECTURE_GPT_NEO);
+    ts_analysis_options options = analysis_options();
+    architecture.layers = 1;
+    options.max_tokens = 12;
     ts_model *model;
     ts_neurons *neurons = NULL;
     ts_attribution of = {.struct_size = sizeof of};
     TS_TRY(ts_model_new(&model, runtime, v->tokenizer, &architecture, 1));
     ts_status status = ts_model_attribute(model, some_ids, N, 1, &of, NULL, 0, NULL, 0);
     if (status == TS_OK)
-        status = ts_neurons_new(&neurons, model, &v->path, 1, NULL);
+        status = ts_neurons_new(&neurons, model, &v->path, 1, &options);
     ts_model_free(model);
     ts_neurons_free(neurons); /* after the model: they keep what they need */
     return status;

@@ -15,8 +15,10 @@ Text is str (UTF-8) or bytes. Arrays are numpy's where numpy is installed, else 
 
 from .errors import *  # noqa: F401,F403
 from .errors import __all__ as _errors
+from . import analysis
 from .dataset import dataset_stats
-from .generator import Author, Chat, ChatReport, Feature, Generator, Story, WordKind
+from .evaluator import Comparison, Evaluation, Evaluator, GradeMean, Judge, Judgment, Outcome, read_grades, read_prompts
+from .generator import Author, BatchReport, Chat, ChatReport, Feature, Generator, Story, WordKind
 from .model import Architecture, ArchitectureKind, Model, ModelFormat, ModelType, Score
 from .runtime import CpuLevel, LogLevel, Runtime, version
 from .sampler import Alternatives, Batch, ContextFull, Finish, Sampler, Step
@@ -24,6 +26,7 @@ from .tokenizer import ShardReport, Tokenizer
 from .trainer import Optimizer, Precision, Report, Schedule, Trainer
 
 __version__ = version()
-__all__ = [*_errors, "Alternatives", "Architecture", "ArchitectureKind", "Author", "Batch", "Chat", "ChatReport", "ContextFull", "CpuLevel", "Feature", "Finish", "Generator", "LogLevel", "Model",
+__all__ = [*_errors, "Alternatives", "Architecture", "ArchitectureKind", "Author", "Batch", "BatchReport", "Chat", "ChatReport", "ContextFull", "CpuLevel", "Feature", "Finish", "Generator", "LogLevel", "Model",
            "ModelFormat", "ModelType", "Optimizer", "Precision", "Report", "Runtime", "Sampler", "Schedule", "Score", "ShardReport", "Step", "Story", "Tokenizer", "Trainer", "WordKind",
-           "dataset_stats", "version"]
+           "analysis", "dataset_stats", "version"]
+__all__ += ["Comparison", "Evaluation", "Evaluator", "GradeMean", "Judge", "Judgment", "Outcome", "read_grades", "read_prompts"]
