@@ -106,9 +106,23 @@ typedef struct cli_nearest {
 
 void cli_nearest_consider(cli_nearest *nearest, const char *given, const char *name);
 
+/* ---- together.c ---- */
+
+/* A story that a started sampler tells; text (to be freed by free, whatever comes out) and tokens are filled. */
+typedef struct cli_story {
+    ts_sampler *sampler;
+    uint32_t context_length; /* as its options said */
+    char *text;
+    size_t size;
+    uint64_t tokens;
+} cli_story;
+
+/* Tells stories to their ends, all together. */
+ts_status cli_tell_together(const ts_model *model, cli_story *stories, size_t count);
+
 /* Tables of commands, one a noun; each ends with a row whose noun is NULL. */
 extern const cli_command cli_dataset_commands[], cli_clean_commands[], cli_tokenizer_commands[], cli_model_commands[], cli_train_commands[], cli_sample_commands[],
-    cli_evaluate_commands[], cli_judge_commands[], cli_analyze_commands[], cli_bench_commands[], cli_report_commands[];
+    cli_evaluate_commands[], cli_judge_commands[], cli_analyze_commands[], cli_bench_commands[], cli_quantize_commands[], cli_report_commands[];
 
 /* ---- main.c ---- */
 

@@ -13,7 +13,7 @@ typedef struct sample_values {
     const char *model, *prompt;
     size_t prompt_size;
     char *input; /* what --prompt - read */
-    uint32_t count;
+    uint32_t count, together;
     ts_model_options opening;
     ts_sampler_options options;
     cli_paths banned, stops, required;
@@ -24,6 +24,7 @@ static void sample_defaults(void *values)
     sample_values *v = values;
     v->prompt = "";
     v->count = 1;
+    v->together = 1;
     ts_model_options_init(&v->opening, sizeof v->opening);
     ts_sampler_options_init(&v->options, sizeof v->options);
 }
@@ -69,7 +70,26 @@ static const char *finish_name(int32_t finish)
     return finish >= 0 && finish < (int32_t)CLI_COUNT_OF(names) ? names[finish] : names[0];
 }
 
-/* As JSON the story is kept until it is whole; the object begins with the first story, once that could be told. */
+/* The object begins with the first story, once that could be told. */
+static void print_record(const ts_sampler *sampler, const sample_values *v, const char *text, size_t size, uint64_t tokens, double seconds, cli_output *o)
+{
+    if (!o->json) {
+        *o = cli_output_start(&v->common);
+        cli_text(o, "model", v->model);
+        cli_text_sized(o, "prompt", v->prompt, v->prompt_size);
+        cli_open(o, "stories", '[');
+    }
+    cli_open(o, NULL, '{');
+    cli_text_sized(o, "text", text, size);
+    cli_integer(o, "seed", ts_sampler_seed(sampler));
+    cli_integer(o, "tokens", tokens);
+    cli_integer(o, "missing_words", ts_sampler_missing(sampler));
+    cli_text(o, "finish", finish_name(ts_sampler_finish(sampler)));
+    cli_number(o, "tokens_per_second", (double)tokens / seconds, 0);
+    cli_close(o, '}');
+}
+
+/* As JSON the story is kept until it is whole. */
 static ts_status tell_record(ts_sampler *sampler, const sample_values *v, uint64_t seed, cli_output *o)
 {
     char *text = NULL;
@@ -80,22 +100,8 @@ static ts_status tell_record(ts_sampler *sampler, const sample_values *v, uint64
     ts_status status = kept != NULL ? tell(sampler, v, seed, kept, &tokens) : TS_OK;
     if (kept == NULL || (fclose(kept) != 0 && status == TS_OK))
         status = cli_fail("there is no memory for a story");
-    if (status == TS_OK && !o->json) {
-        *o = cli_output_start(&v->common);
-        cli_text(o, "model", v->model);
-        cli_text_sized(o, "prompt", v->prompt, v->prompt_size);
-        cli_open(o, "stories", '[');
-    }
-    if (status == TS_OK) {
-        cli_open(o, NULL, '{');
-        cli_text_sized(o, "text", text, size);
-        cli_integer(o, "seed", seed);
-        cli_integer(o, "tokens", tokens);
-        cli_integer(o, "missing_words", ts_sampler_missing(sampler));
-        cli_text(o, "finish", finish_name(ts_sampler_finish(sampler)));
-        cli_number(o, "tokens_per_second", (double)tokens / (cli_clock() - start), 0);
-        cli_close(o, '}');
-    }
+    if (status == TS_OK)
+        print_record(sampler, v, text, size, tokens, cli_clock() - start, o);
     free(text);
     return status;
 }
@@ -113,12 +119,60 @@ static ts_status tell_line(ts_sampler *sampler, const sample_values *v, uint64_t
     return status;
 }
 
+/* Makes a sampler with what the options cannot hold. */
+static ts_status make_sampler(ts_sampler **out, const ts_model *model, const sample_values *v)
+{
+    CLI_TRY(ts_sampler_new(out, model, &v->options));
+    return ts_sampler_require(*out, v->required.items, v->required.count, 0);
+}
+
+/* Stories first, first + 1, ... at once. The text of each begins with the prompt, as if it were told alone. */
+static ts_status tell_group(const ts_model *model, const sample_values *v, uint32_t first, size_t count, cli_output *o)
+{
+    cli_story *stories = calloc(count, sizeof *stories);
+    double start = cli_clock();
+    ts_status status = stories != NULL ? TS_OK : cli_fail("there is no memory for %zu stories", count);
+    for (size_t i = 0; i < count && status == TS_OK; i++) {
+        stories[i].context_length = v->options.context_length;
+        status = make_sampler(&stories[i].sampler, model, v);
+        if (status == TS_OK)
+            status = ts_sampler_start_seeded(stories[i].sampler, v->prompt, v->prompt_size, v->options.seed + first + i);
+    }
+    if (status == TS_OK)
+        status = cli_tell_together(model, stories, count);
+    double seconds = cli_clock() - start;
+    for (size_t i = 0; i < count && status == TS_OK; i++) {
+        const cli_story *s = &stories[i];
+        if (!v->common.json) {
+            printf("%s%.*s%.*s\n", first + i > 0 ? "<|endoftext|>\n" : "", (int)v->prompt_size, v->prompt, (int)s->size, s->text);
+            continue;
+        }
+        char *whole = malloc(v->prompt_size + s->size + 1);
+        if (whole == NULL) {
+            status = cli_fail("there is no memory for a story");
+            break;
+        }
+        memcpy(whole, v->prompt, v->prompt_size);
+        memcpy(whole + v->prompt_size, s->text, s->size);
+        print_record(s->sampler, v, whole, v->prompt_size + s->size, s->tokens, seconds, o);
+        free(whole);
+    }
+    for (size_t i = 0; i < count && stories != NULL; i++) {
+        ts_sampler_free(stories[i].sampler);
+        free(stories[i].text);
+    }
+    free(stories);
+    return status;
+}
+
 /* Several stories are divided by a line <|endoftext|>, so that the output is itself a file of stories. */
-static ts_status tell_all(ts_sampler *sampler, const sample_values *v)
+static ts_status tell_all(const ts_model *model, ts_sampler *sampler, const sample_values *v)
 {
     cli_output o = {0};
     ts_status status = TS_OK;
-    for (uint32_t i = 0; i < v->count && status == TS_OK && !ferror(stdout); i++) {
+    for (uint32_t i = 0; v->together > 1 && i < v->count && status == TS_OK && !ferror(stdout); i += v->together)
+        status = tell_group(model, v, i, v->count - i < v->together ? v->count - i : v->together, &o);
+    for (uint32_t i = 0; v->together == 1 && i < v->count && status == TS_OK && !ferror(stdout); i++) {
         if (i > 0 && !v->common.json)
             printf("<|endoftext|>\n");
         uint64_t seed = v->options.seed + i;
@@ -150,11 +204,9 @@ static ts_status sample(void *values)
     if (status == TS_OK)
         status = ts_model_open(&model, v->common.runtime, v->model, &v->opening);
     if (status == TS_OK)
-        status = ts_sampler_new(&sampler, model, &v->options);
+        status = make_sampler(&sampler, model, v);
     if (status == TS_OK)
-        status = ts_sampler_require(sampler, v->required.items, v->required.count, 0);
-    if (status == TS_OK)
-        status = tell_all(sampler, v);
+        status = tell_all(model, sampler, v);
     ts_sampler_free(sampler);
     ts_model_free(model);
     free(v->input);
@@ -167,6 +219,7 @@ static const cli_argument sample_arguments[] = {
     {"--model", "MODEL", CLI_TEXT, CLI_REQUIRED, OFFSET(model), 0, 0, NULL, "the model that tells"},
     {"--prompt", "P", CLI_TEXT, 0, OFFSET(prompt), 0, 0, NULL, "how the story begins; - reads it from standard input (default: the model begins)"},
     {"--count", "N", CLI_UINT32, 0, OFFSET(count), 1, 0, NULL, "stories to tell, the i-th with seed S + i; divided by a line <|endoftext|>"},
+    {"--together", "N", CLI_UINT32, 0, OFFSET(together), 1, 4096, NULL, "tell so many of them at once: the same stories, each printed when it is whole, many times faster"},
     {"--seed", "S", CLI_UINT64, CLI_QUIET, OFFSET(options.seed), 0, 0, NULL, "the same seed tells the same story (default: by the clock; --verbose says it)"},
     {"--tokens", "N", CLI_UINT32, 0, OFFSET(options.max_tokens), 0, 0, NULL, "most tokens, even beyond the context; 0: until the story or the context ends"},
     {"--temperature", "T", CLI_FLOAT, 0, OFFSET(options.temperature), 0, 100, NULL, "0: always the likeliest token"},

@@ -66,13 +66,15 @@ typedef struct ts_model_options {
     uint32_t map;            /* 1: map the file instead of reading it. Opens in no time, but a file that is cut meanwhile kills the host; default 0 */
     uint32_t context_length; /* use at most (learned positions) or exactly (rotary) this many positions; 0: what the file says */
     const char *tokenizer;   /* path of the tokenizer, as ts_tokenizer_open takes it, where it is not in the file: llama2.c, Hugging Face; NULL: beside it */
+    uint32_t widen;          /* 1: matrices of Q8_0 and Q4_0 become floats; 0 (the default): they stay as they are and are multiplied in 8 bits */
+    uint32_t reserved;       /* 0 */
 } ts_model_options;
 
 TS_API ts_status ts_model_options_init(ts_model_options *options, size_t struct_size);
 
 /*
  * Opens a model, whatever of these it is:
- *   GGUF version 3 (or 2), architecture llama, gpt2 or gptneo, tensors of F32, F16, BF16, Q8_0 or Q4_0, which are widened to floats exactly, with the
+ *   GGUF version 3 (or 2), architecture llama, gpt2 or gptneo, tensors of F32, F16, BF16, Q8_0 or Q4_0, with the
  *   tokenizer inside: gpt2 (byte-level BPE), llama (SentencePiece) or wordpiece (a name of our own);
  *   a llama2.c checkpoint, version 0 (legacy), 1 or 2 (8 bits, widened to what its numbers and scales say). The tokenizer is options->tokenizer, or of
  *   NAME.bin the first that is there: NAME.tokenizer.bin, tokV.bin of V entries, tokenizer.bin, in the same folder;
@@ -80,6 +82,8 @@ TS_API ts_status ts_model_options_init(ts_model_options *options, size_t struct_
  *   tokenizer is options->tokenizer, or the folder's tokenizer.json, or vocab.json with merges.txt. What a config asks for and the network has no
  *   switch for is UNSUPPORTED, with its name and value. The published TinyStories models state 2,048 positions but were trained on 512: a gpt_neo directory
  *   of 2,048 positions and at most 8 layers is opened with 512 unless options->context_length says otherwise, and a warning is logged.
+ * Floats of 16 bits are widened exactly. Matrices of Q8_0 and Q4_0 stay so (options->widen: are widened exactly too): a quarter or an eighth of the memory, and as much less
+ * to read a token. What they are multiplied by is rounded to 8 bits, blocks of 32 to a scale, for which the whole numbers of a block are added up exactly.
  * IO, FORMAT (names tensor or key and its offset), VERSION, UNSUPPORTED (another architecture, type or tokenizer; a map of anything but a GGUF of F32),
  * MISMATCH (a tokenizer with more entries than the model), LIMIT, OUT_OF_MEMORY.
  */
@@ -122,7 +126,9 @@ enum {
 enum {
     TS_MODEL_TYPE_F32 = 0,
     TS_MODEL_TYPE_F16 = 1, /* rounded to the nearest; matrices alone in GGUF, all tensors in a Hugging Face folder */
-    TS_MODEL_TYPE_BF16 = 2
+    TS_MODEL_TYPE_BF16 = 2,
+    TS_MODEL_TYPE_Q8_0 = 3, /* GGUF alone: matrices in blocks of 32 numbers of 8 bits with a scale of 16, rounded as ggml does; what is no whole block stays F32 */
+    TS_MODEL_TYPE_Q4_0 = 4  /* the same with 4 bits */
 };
 
 typedef struct ts_model_save_options {
@@ -139,7 +145,13 @@ TS_API ts_status ts_model_save_options_init(ts_model_save_options *options, size
  */
 TS_API ts_status ts_model_save_as(const ts_model *model, const char *path, const ts_model_save_options *options);
 
-/* The same as ts_model_save into memory: `capacity` bytes in, *size out, also for BUFFER_TOO_SMALL (capacity 0 asks for the size). */
+/*
+ * Makes a model in memory whose matrices are Q8_0 or Q4_0 (TS_MODEL_TYPE_), or F32 again; what is so already is kept as it is. It tells what the file that
+ * ts_model_save_as writes with this type tells. INVALID_ARGUMENT: another type, or a tensor with a number that has no place in a block (NaN, infinite, too large).
+ */
+TS_API ts_status ts_model_quantize(ts_model **out, const ts_model *model, int32_t type);
+
+/* The same as ts_model_save into memory, floats always: `capacity` bytes in, *size out, also for BUFFER_TOO_SMALL (capacity 0 asks for the size). */
 TS_API ts_status ts_model_save_memory(const ts_model *model, void *buffer, size_t capacity, size_t *size);
 
 /* ---- what is in it ---- */
@@ -156,14 +168,19 @@ TS_API uint64_t ts_model_parameters(const ts_model *model);
 typedef struct ts_tensor {
     size_t struct_size;
     const char *name;   /* as in GGUF, "blk.0.attn_q.weight"; borrowed as long as the model lives */
-    const float *data;  /* row major; borrowed as long as the model lives */
+    const float *data;  /* row major; borrowed as long as the model lives. NULL: quantized, see ts_model_tensor_read */
     uint64_t rank;      /* 1 or 2 */
     uint64_t shape[4];  /* slowest dimension first: (rows out, columns in) for matrices, the rest 1 */
+    int32_t type;       /* TS_MODEL_TYPE_ in memory: F32, Q8_0 or Q4_0 */
+    uint32_t reserved;
 } ts_tensor;
 
 /* The parameters one by one, `index` from 0 to ts_model_tensor_count() - 1; beyond it INVALID_ARGUMENT. */
 TS_API size_t ts_model_tensor_count(const ts_model *model);
 TS_API ts_status ts_model_tensor(const ts_model *model, size_t index, ts_tensor *tensor);
+
+/* Copies a tensor's numbers as floats, exactly, whatever its type: `capacity` floats, at least the product of its shape (else BUFFER_TOO_SMALL). */
+TS_API ts_status ts_model_tensor_read(const ts_model *model, size_t index, float *values, size_t capacity);
 
 /* ---- evaluation ---- */
 

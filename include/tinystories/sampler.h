@@ -188,6 +188,39 @@ TS_API ts_status ts_sampler_run_for(ts_sampler *sampler, uint64_t microseconds, 
  * the next one does. */
 TS_API void ts_sampler_cancel(ts_sampler *sampler);
 
+/* ---- many stories at once ---- */
+
+/*
+ * A batch steps samplers of one model together: each weight is read once for all of them, where sampler after sampler would read it for each. Every story is the
+ * one, bit by bit, that its sampler tells alone; samplers may come and go between steps, and each may have options of its own.
+ *
+ *     while (telling > 0) {
+ *         status = ts_batch_next(batch, samplers, telling, texts, sizes, statuses);
+ *         ... write texts[i]; take out samplers whose texts[i] is NULL
+ *     }
+ */
+typedef struct ts_batch ts_batch;
+
+typedef struct ts_batch_options {
+    size_t struct_size;
+    uint32_t capacity;       /* samplers of a step at most: 1 to 4,096; default 64 */
+    uint32_t context_length; /* no sampler holds more positions; 0: the model's context length; at most 2^20 */
+} ts_batch_options;
+
+TS_API ts_status ts_batch_options_init(ts_batch_options *options, size_t struct_size);
+
+/* Makes a batch with all the memory it will ever need. */
+TS_API ts_status ts_batch_new(ts_batch **out, const ts_model *model, const ts_batch_options *options);
+TS_API void ts_batch_free(ts_batch *batch);
+
+/*
+ * Does what ts_sampler_next does, for each of `count` samplers: texts[i], sizes[i] and statuses[i] are samplers[i]'s, borrowed as ts_sampler_next says. A prompt was
+ * read by ts_sampler_start. Gives the first status that is not TS_OK, and the detail names that sampler; the others have gone on all the same.
+ * INVALID_ARGUMENT, with nothing done: too many samplers, one of another model or with a longer context. BUSY: the batch, or a sampler (also one that is there
+ * twice), is in use.
+ */
+TS_API ts_status ts_batch_next(ts_batch *batch, ts_sampler *const *samplers, size_t count, const char **texts, size_t *sizes, ts_status *statuses);
+
 #ifdef __cplusplus
 }
 #endif

@@ -151,6 +151,16 @@ static inline void ts_busy_leave(ts_busy *busy)
     __atomic_store_n(&busy->flag, 0, __ATOMIC_RELEASE);
 }
 
+/* ---- float16.c: f16 (IEEE 754 binary16) and bf16 (the upper half of a float) ---- */
+
+/* Exact. */
+float ts_f16_to_f32(uint16_t bits);
+float ts_bf16_to_f32(uint16_t bits);
+
+/* To the nearest, ties to even; what is too large for an f16 becomes infinite, a NaN stays one. */
+uint16_t ts_f32_to_f16(float value);
+uint16_t ts_f32_to_bf16(float value);
+
 /* ---- random.c: counter-based, so that any number can be had from (seed, stream, counter) alone ---- */
 
 typedef struct ts_random {

@@ -117,6 +117,8 @@ ts_status ts_model_attribute(const ts_model *model, const uint32_t *ids, size_t 
     TS_TRY(ts_model_check_ids(model, ids, count));
     TS_TRY(ts_report_check(attribution, "ts_attribution"));
     const ts_shape *shape = &model->shape;
+    if (!ts_model_has_blocks(model, TS_BLOCKS_NONE))
+        return ts_fail(TS_ERROR_UNSUPPORTED, "the model's matrices are quantized, attribution takes floats: open it with options.widen, or see ts_model_quantize");
     if (token >= shape->V)
         return ts_fail(TS_ERROR_INVALID_ARGUMENT, "token is %u, but the vocabulary has %zu", token, shape->V);
     if (heads != NULL && head_capacity < shape->L * shape->H)

@@ -8,7 +8,7 @@
 #ifndef TS_GGUF_H
 #define TS_GGUF_H
 
-#include "format/float16.h"
+#include "base/base.h"
 
 enum {
     TS_GGUF_MAX_PAIRS = 65536,

@@ -1,6 +1,5 @@
 /* Reads safetensors files. The header is checked character by character before it is parsed, then entry by entry. */
 #include "format/safetensors.h"
-#include "format/float16.h"
 
 #include <stdio.h>
 

@@ -55,6 +55,39 @@ static ts_status check_tensors(const opening *o, const ts_model *model)
     return TS_OK;
 }
 
+/* Matrices that stay in their blocks, and what that takes. */
+static ts_status place_tensors(const opening *o, ts_model *model)
+{
+    ts_gguf_tensor tensor;
+    for (size_t i = 0; i < model->table_count && !o->options->widen && !o->options->map; i++) {
+        ts_parameter *p = &model->table[i];
+        TS_TRY(find_tensor(o, p, &tensor));
+        if (ts_parameter_takes_blocks(p))
+            p->blocks = tensor.type == TS_GGML_Q8_0 ? TS_BLOCKS_Q8_0 : tensor.type == TS_GGML_Q4_0 ? TS_BLOCKS_Q4_0 : TS_BLOCKS_NONE;
+    }
+    TS_TRY(ts_parameters_place(model->table, model->table_count, &model->size));
+    if (model->size > o->options->memory_limit / sizeof(float))
+        return ts_fail(TS_ERROR_LIMIT, "%s: the weights would take %zu floats, more than the limit of %llu bytes", o->source->name, model->size,
+                       (unsigned long long)o->options->memory_limit);
+    return TS_OK;
+}
+
+/* Many rows at a time into their places. */
+static ts_status load_blocks(const opening *o, ts_model *model, const ts_parameter *p, const ts_gguf_tensor *tensor)
+{
+    size_t row_size = ts_blocks_row(p->blocks, p->columns), rows = TS_MIN(((size_t)1 << 16) / row_size + 1, p->rows);
+    uint8_t *panels = (uint8_t *)(model->data + p->offset), *bytes = ts_allocate_array(model->runtime, rows, row_size);
+    ts_status status = bytes != NULL ? TS_OK : TS_ERROR_OUT_OF_MEMORY;
+    for (size_t row = 0; row < p->rows && status == TS_OK; row += rows) {
+        size_t count = TS_MIN(rows, p->rows - row);
+        status = ts_source_read(o->source, tensor->offset + row * row_size, bytes, count * row_size);
+        for (size_t i = 0; i < count && status == TS_OK; i++)
+            ts_panels_pack(p->blocks, panels, p->columns, row + i, bytes + i * row_size);
+    }
+    ts_release(model->runtime, bytes);
+    return status;
+}
+
 static ts_status load_tensors(const opening *o, ts_model *model)
 {
     ts_gguf_tensor tensor;
@@ -62,7 +95,10 @@ static ts_status load_tensors(const opening *o, ts_model *model)
     for (size_t i = 0; i < model->table_count; i++) {
         const ts_parameter *p = &model->table[i];
         TS_TRY(find_tensor(o, p, &tensor));
-        TS_TRY(ts_gguf_tensor_read_f32(o->gguf, &tensor, model->data + p->offset));
+        if (p->blocks != TS_BLOCKS_NONE)
+            TS_TRY(load_blocks(o, model, p, &tensor));
+        else
+            TS_TRY(ts_gguf_tensor_read_f32(o->gguf, &tensor, model->data + p->offset));
     }
     return TS_OK;
 }
@@ -88,11 +124,11 @@ static ts_status open_parts(opening *o, ts_runtime *runtime, ts_model **model)
     if (o->options->tokenizer != NULL)
         return ts_fail(TS_ERROR_INVALID_ARGUMENT, "%s: options.tokenizer is given, but a GGUF file has its own", o->source->name);
     TS_TRY(ts_gguf_read_architecture(o->gguf, o->source->name, o->options->context_length, &architecture, &o->positions));
-    TS_TRY(ts_model_check_size(o->options, &architecture, o->source->name));
     TS_TRY(ts_tokenizer_from_gguf(&o->tokenizer, runtime, o->gguf));
     TS_TRY(ts_model_check_tokenizer(o->tokenizer, &architecture, o->source->name));
     TS_TRY(ts_model_make(model, runtime, o->tokenizer, &architecture));
     TS_TRY(check_tensors(o, *model));
+    TS_TRY(place_tensors(o, *model));
     return o->options->map ? map_tensors(o, *model) : load_tensors(o, *model);
 }
 
@@ -117,10 +153,12 @@ ts_status ts_gguf_model_open(ts_model **out, ts_runtime *runtime, ts_source *sou
 
 /* ---- saving ---- */
 
-/* Vectors stay F32, and so does the table of positions, which llama.cpp adds as it is. */
+/* Vectors stay F32, and so do matrices whose rows are no whole blocks, and the table of positions, which llama.cpp adds as it is. */
 static uint32_t type_of(const ts_parameter *p, int32_t type)
 {
-    static const uint32_t types[] = {[TS_MODEL_TYPE_F32] = TS_GGML_F32, [TS_MODEL_TYPE_F16] = TS_GGML_F16, [TS_MODEL_TYPE_BF16] = TS_GGML_BF16};
+    static const uint32_t types[] = {TS_GGML_F32, TS_GGML_F16, TS_GGML_BF16, TS_GGML_F32, TS_GGML_F32}; /* by TS_MODEL_TYPE_ */
+    if (p->blocks != TS_BLOCKS_NONE)
+        return p->blocks == TS_BLOCKS_Q8_0 ? TS_GGML_Q8_0 : TS_GGML_Q4_0;
     return p->rank == 1 || p->slot == TS_SLOT_POSITIONS ? TS_GGML_F32 : types[type];
 }
 
@@ -140,9 +178,24 @@ static void write_tensor(ts_gguf_writer *gguf, const float *values, size_t count
     }
 }
 
+static ts_status write_blocks(ts_gguf_writer *gguf, const ts_model *model, const ts_parameter *p)
+{
+    size_t size = ts_blocks_row(p->blocks, p->columns);
+    uint8_t *blocks = ts_allocate(model->runtime, size);
+    if (blocks == NULL)
+        return TS_ERROR_OUT_OF_MEMORY;
+    for (size_t row = 0; row < p->rows; row++) {
+        ts_panels_unpack(p->blocks, model->weights.panels[p->layer][p->slot].data, p->columns, row, blocks);
+        ts_gguf_write_data(gguf, blocks, size);
+    }
+    ts_release(model->runtime, blocks);
+    return TS_OK;
+}
+
 static ts_status write_gguf(const ts_model *model, int32_t type, ts_gguf_writer *gguf, ts_writer *file)
 {
-    static const uint32_t file_types[] = {[TS_MODEL_TYPE_F32] = 0, [TS_MODEL_TYPE_F16] = 1, [TS_MODEL_TYPE_BF16] = 32}; /* llama.cpp's numbers */
+    static const uint32_t file_types[] = {[TS_MODEL_TYPE_F32] = 0, [TS_MODEL_TYPE_F16] = 1, [TS_MODEL_TYPE_BF16] = 32,
+                                          [TS_MODEL_TYPE_Q8_0] = 7, [TS_MODEL_TYPE_Q4_0] = 2}; /* llama.cpp's numbers */
     ts_gguf_add_architecture(gguf, &model->architecture, file_types[type]);
     ts_tokenizer_to_gguf(model->tokenizer, gguf, model->architecture.vocabulary_size);
     for (size_t i = 0; i < model->table_count; i++) {
@@ -153,7 +206,10 @@ static ts_status write_gguf(const ts_model *model, int32_t type, ts_gguf_writer 
     TS_TRY(ts_gguf_write_start(gguf, file));
     for (size_t i = 0; i < model->table_count; i++) {
         const ts_parameter *p = &model->table[i];
-        write_tensor(gguf, model->weights.all[p->layer][p->slot], p->rows * p->columns, type_of(p, type));
+        if (p->blocks != TS_BLOCKS_NONE)
+            TS_TRY(write_blocks(gguf, model, p));
+        else
+            write_tensor(gguf, model->weights.all[p->layer][p->slot], p->rows * p->columns, type_of(p, type));
     }
     return ts_gguf_write_finish(gguf);
 }

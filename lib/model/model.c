@@ -23,13 +23,14 @@ ts_status ts_model_make(ts_model **out, ts_runtime *runtime, const ts_tokenizer 
         ts_model_free(model);
         return status;
     }
+    model->size = model->total;
     *out = model;
     return TS_OK;
 }
 
 ts_status ts_model_allocate(ts_model *model)
 {
-    model->data = ts_allocate_array(model->runtime, model->total, sizeof *model->data);
+    model->data = ts_allocate_array(model->runtime, model->size, sizeof *model->data);
     if (model->data == NULL)
         return TS_ERROR_OUT_OF_MEMORY;
     return ts_weights_make(&model->weights, model->runtime, &model->shape, model->table, model->table_count, model->data);
@@ -40,7 +41,7 @@ void ts_model_free(ts_model *model)
     if (model == NULL || __atomic_sub_fetch(&model->references, 1, __ATOMIC_ACQ_REL) > 0)
         return;
     ts_runtime *runtime = model->runtime;
-    ts_release(runtime, model->weights.all);
+    ts_weights_free(&model->weights, runtime);
     ts_release(runtime, model->data);
     ts_release(runtime, model->table);
     if (model->mapped)
@@ -127,6 +128,7 @@ ts_status ts_model_tensor(const ts_model *model, size_t index, ts_tensor *tensor
         .data = model->weights.all[p->layer][p->slot],
         .rank = p->rank,
         .shape = {p->rank == 1 ? p->columns : p->rows, p->rank == 1 ? 1 : p->columns, 1, 1},
+        .type = p->blocks == TS_BLOCKS_Q8_0 ? TS_MODEL_TYPE_Q8_0 : p->blocks == TS_BLOCKS_Q4_0 ? TS_MODEL_TYPE_Q4_0 : TS_MODEL_TYPE_F32,
     };
     return ts_report_write(tensor, &found, sizeof found, "ts_tensor");
 }
@@ -172,7 +174,7 @@ ts_status ts_model_logits(const ts_model *model, const uint32_t *ids, size_t cou
     for (size_t at = 0; at < count; at += rows) {
         size_t n = TS_MIN(rows, count - at);
         ts_inference_rows(model->runtime, model->kernels, shape, &model->weights, ids + at, n, &cache, &scratch);
-        ts_inference_logits(model->runtime, model->kernels, shape, &model->weights, scratch.norm, n, logits + at * shape->V);
+        ts_inference_logits(model->runtime, model->kernels, shape, &model->weights, scratch.norm, n, logits + at * shape->V, &scratch);
     }
     ts_arena_free(&arena);
     return TS_OK;
@@ -187,7 +189,11 @@ uint64_t ts_model_fingerprint(const ts_model *model)
     for (size_t i = 0; i < model->table_count; i++) {
         const ts_parameter *p = &model->table[i];
         size_t count = p->rank == 1 ? p->columns : TS_MIN((size_t)BEGINNING, p->rows * p->columns);
-        hash = ts_hash(model->weights.all[p->layer][p->slot], count * sizeof(float), hash);
+        const void *values = model->weights.all[p->layer][p->slot];
+        if (p->blocks != TS_BLOCKS_NONE)
+            hash = ts_hash(model->weights.panels[p->layer][p->slot].data, BEGINNING, hash);
+        else
+            hash = ts_hash(values, count * sizeof(float), hash);
     }
     return hash;
 }

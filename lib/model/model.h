@@ -16,7 +16,8 @@ struct ts_model {
     ts_architecture architecture; /* complete */
     ts_shape shape;
     ts_parameter *table;
-    size_t table_count, total; /* entries; floats */
+    size_t table_count, total; /* entries; parameters */
+    size_t size;               /* of `data`, floats: those of the parameters, or less where they are quantized */
     ts_weights weights;        /* into `data`, or into a mapping */
     float *data;               /* all parameters behind one another; NULL when mapped: then the table's offsets count from the mapping's start */
     ts_source mapping;         /* kept open while mapped */
@@ -40,6 +41,17 @@ uint64_t ts_model_fingerprint(const ts_model *model);
 /* Reads a caller's architecture (NULL: the default preset with the tokenizer's vocabulary) and completes it. MISMATCH: fewer entries than the
  * tokenizer has. */
 ts_status ts_architecture_read(ts_architecture *into, const ts_architecture *from, const ts_tokenizer *tokenizer);
+
+/* ---- quantized parameters (quantize.c) ---- */
+
+/* Row `row` of a parameter as floats. */
+void ts_model_row(const ts_model *model, const ts_parameter *parameter, size_t row, float *values);
+/* Whether the matrices that can be quantized all are as TS_BLOCKS_ says. */
+bool ts_model_has_blocks(const ts_model *model, int32_t blocks);
+/* A model of the same parameters in other blocks, or floats. INVALID_ARGUMENT: a weight that no block can hold, named. */
+ts_status ts_model_in_blocks(ts_model **out, const ts_model *model, int32_t blocks);
+/* TS_BLOCKS_ of a TS_MODEL_TYPE_. */
+int32_t ts_model_blocks_of(int32_t type);
 
 /* The two steps of making one: the handle and the table of a complete architecture, then the memory of its parameters (zeros) and the pointers
  * into it. A failed step leaves what ts_model_free frees. */

@@ -19,6 +19,8 @@ static ts_status read_options(ts_model_options *into, const ts_model_options *op
     TS_TRY(ts_options_read(into, sizeof *into, options, "ts_model_options"));
     if (into->map > 1)
         return ts_fail(TS_ERROR_INVALID_ARGUMENT, "options.map is %u, expected 0 or 1", into->map);
+    if (into->widen > 1 || into->reserved != 0)
+        return ts_fail(TS_ERROR_INVALID_ARGUMENT, "options.widen is %u and reserved %u, expected 0 or 1, and 0", into->widen, into->reserved);
     if (into->context_length == 1 || into->context_length > 1 << 20)
         return ts_fail(TS_ERROR_INVALID_ARGUMENT, "options.context_length is %u, expected 0 or 2 to %u", into->context_length, 1u << 20);
     if (into->memory_limit == 0)
@@ -156,29 +158,46 @@ ts_status ts_model_save(const ts_model *model, const char *path)
     return ts_model_save_as(model, path, NULL);
 }
 
+static ts_status check_save_options(const ts_model_save_options *o)
+{
+    if (o->format < TS_MODEL_FORMAT_GGUF || o->format > TS_MODEL_FORMAT_LLAMA2C_V1)
+        return ts_fail(TS_ERROR_INVALID_ARGUMENT, "options.format is %d, expected 1 (GGUF), 2 (Hugging Face), 3 or 4 (llama2.c)", (int)o->format);
+    if (o->type < TS_MODEL_TYPE_F32 || o->type > TS_MODEL_TYPE_Q4_0)
+        return ts_fail(TS_ERROR_INVALID_ARGUMENT, "options.type is %d, expected 0 (F32), 1 (F16), 2 (BF16), 3 (Q8_0) or 4 (Q4_0)", (int)o->type);
+    bool llama2c = o->format == TS_MODEL_FORMAT_LLAMA2C_V0 || o->format == TS_MODEL_FORMAT_LLAMA2C_V1;
+    if (llama2c && o->type != TS_MODEL_TYPE_F32)
+        return ts_fail(TS_ERROR_UNSUPPORTED, "options.type is %d, but llama2.c has float32 alone", (int)o->type);
+    if (o->format != TS_MODEL_FORMAT_GGUF && ts_model_blocks_of(o->type) != TS_BLOCKS_NONE)
+        return ts_fail(TS_ERROR_UNSUPPORTED, "options.type is %d, but only GGUF has blocks", (int)o->type);
+    return TS_OK;
+}
+
+/* The model's matrices are in the type's blocks. */
+static ts_status save_in(const ts_model *model, const char *path, const ts_model_save_options *o)
+{
+    ts_writer file;
+    if (o->format == TS_MODEL_FORMAT_HUGGINGFACE)
+        return ts_huggingface_model_save(model, path, o->type);
+    if (o->format != TS_MODEL_FORMAT_GGUF)
+        return ts_llama2c_model_save(model, path, o->format == TS_MODEL_FORMAT_LLAMA2C_V1);
+    TS_TRY(ts_writer_open(&file, model->runtime, path));
+    return save_gguf(model, &file, o->type);
+}
+
 ts_status ts_model_save_as(const ts_model *model, const char *path, const ts_model_save_options *options)
 {
     ts_model_save_options o = save_defaults;
-    ts_writer file;
     if (model == NULL || path == NULL)
         return ts_fail(TS_ERROR_INVALID_ARGUMENT, "model and path must not be NULL");
     TS_TRY(ts_options_read(&o, sizeof o, options, "ts_model_save_options"));
-    if (o.type < TS_MODEL_TYPE_F32 || o.type > TS_MODEL_TYPE_BF16)
-        return ts_fail(TS_ERROR_INVALID_ARGUMENT, "options.type is %d, expected 0 (F32), 1 (F16) or 2 (BF16)", (int)o.type);
-    switch (o.format) {
-    case TS_MODEL_FORMAT_GGUF:
-        TS_TRY(ts_writer_open(&file, model->runtime, path));
-        return save_gguf(model, &file, o.type);
-    case TS_MODEL_FORMAT_HUGGINGFACE:
-        return ts_huggingface_model_save(model, path, o.type);
-    case TS_MODEL_FORMAT_LLAMA2C_V0:
-    case TS_MODEL_FORMAT_LLAMA2C_V1:
-        if (o.type != TS_MODEL_TYPE_F32)
-            return ts_fail(TS_ERROR_UNSUPPORTED, "options.type is %d, but llama2.c has float32 alone", (int)o.type);
-        return ts_llama2c_model_save(model, path, o.format == TS_MODEL_FORMAT_LLAMA2C_V1);
-    default:
-        return ts_fail(TS_ERROR_INVALID_ARGUMENT, "options.format is %d, expected 1 (GGUF), 2 (Hugging Face), 3 or 4 (llama2.c)", (int)o.format);
-    }
+    TS_TRY(check_save_options(&o));
+    if (ts_model_has_blocks(model, ts_model_blocks_of(o.type)))
+        return save_in(model, path, &o);
+    ts_model *converted;
+    TS_TRY(ts_model_in_blocks(&converted, model, ts_model_blocks_of(o.type)));
+    ts_status status = save_in(converted, path, &o);
+    ts_model_free(converted);
+    return status;
 }
 
 ts_status ts_model_save_memory(const ts_model *model, void *buffer, size_t capacity, size_t *size)
@@ -186,9 +205,13 @@ ts_status ts_model_save_memory(const ts_model *model, void *buffer, size_t capac
     if (model == NULL || size == NULL || (buffer == NULL && capacity > 0))
         return ts_fail(TS_ERROR_INVALID_ARGUMENT, "model, size and (with a capacity) buffer must not be NULL");
     ts_writer file;
+    ts_model *converted = NULL;
+    if (!ts_model_has_blocks(model, TS_BLOCKS_NONE))
+        TS_TRY(ts_model_in_blocks(&converted, model, TS_BLOCKS_NONE));
     ts_writer_memory(&file, model->runtime, buffer, capacity);
-    ts_status status = save_gguf(model, &file, TS_MODEL_TYPE_F32);
+    ts_status status = save_gguf(converted != NULL ? converted : model, &file, TS_MODEL_TYPE_F32);
     if (status == TS_OK || status == TS_ERROR_BUFFER_TOO_SMALL)
         *size = (size_t)file.written;
+    ts_model_free(converted);
     return status;
 }

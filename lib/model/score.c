@@ -93,7 +93,7 @@ static ts_status add_rows(ts_scorer *scorer, size_t row, size_t count, const uin
         size_t n = TS_MIN((size_t)LOGITS_AT_ONCE, count - at);
         rows_job job = {scorer, targets + at};
         ts_inference_logits(model->runtime, model->kernels, &model->shape, &model->weights, scorer->scratch.norm + (row + at) * model->shape.C, n,
-                            scorer->logits);
+                            scorer->logits, &scorer->scratch);
         ts_parallel(model->runtime, n, 4, score_rows, &job);
         for (size_t i = 0; i < n; i++) {
             if (!isfinite(scorer->nats[i]))

@@ -48,7 +48,8 @@ ts_status ts_tapped_run(ts_tapped *tapped, const uint32_t *ids, size_t count, ts
     tapped->cache.used = 0;
     ts_inference_rows(model->runtime, model->kernels, shape, &model->weights, ids, count, &tapped->cache, &tapped->scratch);
     if (logits != NULL && !tapped->taps.stopped) {
-        ts_inference_logits(model->runtime, model->kernels, shape, &model->weights, tapped->scratch.norm, count, logits);
+        ts_inference_logits(model->runtime, model->kernels, shape, &model->weights, tapped->scratch.norm, count, logits,
+                            &tapped->scratch);
         ts_tap_rows(&tapped->taps, TS_TAP_LOGITS, 0, logits, count, 0, shape->V, shape->V);
     }
     return tapped->taps.stopped ? ts_fail(TS_ERROR_CANCELLED, "the callback stopped the pass") : TS_OK;

@@ -197,5 +197,5 @@ void ts_network_step(ts_network *network, const ts_weights *weights, const ts_we
 void ts_network_logits(ts_network *network, const ts_weights *weights, size_t row, float *logits)
 {
     const ts_shape *s = &network->shape;
-    network->training.kernels->linear(logits, s->V, network->layers[s->L].norm1 + row * s->C, weights->all[0][TS_SLOT_OUTPUT], 1, s->V, s->C);
+    network->training.kernels->linear(logits, s->V, network->layers[s->L].norm1 + row * s->C, s->C, weights->all[0][TS_SLOT_OUTPUT], s->C, 1, s->V, s->C);
 }

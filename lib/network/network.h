@@ -84,7 +84,8 @@ typedef struct ts_parameter {
     uint32_t layer;     /* 0 for those of no layer */
     uint32_t rank;      /* 1 or 2 */
     size_t rows, columns; /* a vector is one row */
-    size_t offset;      /* floats from the start of a flat array that holds all parameters behind one another */
+    int32_t blocks;     /* TS_BLOCKS_: how a matrix is quantized; floats unless a file or ts_model_quantize says so */
+    size_t offset;      /* floats from the start of a flat array that holds all parameters behind one another; panels count as floats too */
     ts_initial initial;
     bool decay;         /* matrices decay, vectors don't */
     const char *llama2c;     /* as llama2.c names it: "wq"; NULL: not in its files */
@@ -102,18 +103,26 @@ void ts_parameter_name(const char *pattern, uint32_t layer, char name[TS_PARAMET
 ts_status ts_parameters_make(ts_runtime *runtime, const ts_shape *shape, ts_parameter **table, size_t *count, size_t *total);
 /* The number of floats without making the table; false if it overflows. */
 bool ts_parameters_count(const ts_shape *shape, uint64_t *total);
+/* Says how every matrix is to be quantized (TS_BLOCKS_), those whose rows are no whole blocks and the table of positions stay floats, and places the parameters:
+ * *size floats of memory in all, which takes every panel at a multiple of 64 bytes. */
+void ts_parameters_quantize(ts_parameter *table, size_t count, int32_t blocks);
+bool ts_parameter_takes_blocks(const ts_parameter *parameter);
+ts_status ts_parameters_place(ts_parameter *table, size_t count, size_t *size);
 /* Draws initial values into `data`. The same everywhere for the same seed. */
 void ts_parameters_initialize(const ts_parameter *table, size_t count, const ts_shape *shape, float *data, uint64_t seed);
 
-/* Where each parameter is: all[layer][slot]; those of no layer are in every row. Also holds gradients. */
+/* Where each parameter is: all[layer][slot]; those of no layer are in every row. Also holds gradients. A quantized matrix is in `panels` at the same place, and
+ * `all` has NULL for it. */
 typedef struct ts_weights {
     float *(*all)[TS_SLOT_COUNT];
+    ts_panels (*panels)[TS_SLOT_COUNT];
 } ts_weights;
 
-/* Allocates the pointers and sets them into one flat array; weights->all is to be released with ts_release. QKV, Q, K, V and the tied OUTPUT (= TOKENS) are all set. */
+/* Allocates the pointers and sets them into one flat array; ts_weights_free releases them. QKV, Q, K, V and the tied OUTPUT (= TOKENS) are all set. */
 ts_status ts_weights_make(ts_weights *weights, ts_runtime *runtime, const ts_shape *shape, const ts_parameter *table, size_t count, float *data);
+void ts_weights_free(ts_weights *weights, ts_runtime *runtime);
 
-/* ---- inference: rows of one sequence against a cache; never enters BLAS; one summation order ---- */
+/* ---- inference: rows of sequences against caches; never enters BLAS; one summation order ---- */
 
 /* Keys and values of the positions so far: keys[layer][position][kv], values the same. */
 typedef struct ts_cache {
@@ -121,6 +130,12 @@ typedef struct ts_cache {
     size_t capacity; /* positions */
     size_t used;
 } ts_cache;
+
+/* Where a row stands in its sequence. */
+typedef struct ts_place {
+    ts_cache *cache;
+    size_t position;
+} ts_place;
 
 /* Who wants to see a pass's values, and what memory that takes. A pass with taps reads one whole sequence: the cache is empty and the rows are all of it. */
 typedef struct ts_taps {
@@ -132,17 +147,25 @@ typedef struct ts_taps {
     bool stopped;   /* the callback said so: the rest of the pass is left out */
 } ts_taps;
 
+#define TS_QUERIES 4 /* rows of a sequence whose scores are worked out together */
+
 /* Scratch memory for `rows` rows at once. All pointers are set by ts_scratch_plan's caller through ts_scratch_take. */
 typedef struct ts_scratch {
     size_t rows;
     float *x, *norm, *qkv, *attended, *hidden, *activated; /* (rows, C), (rows, C), (rows, qkv), (rows, C), (rows, up), (rows, F) */
-    float *scores;  /* (workers, capacity) */
+    ts_place *places; /* (rows) */
+    ts_byte_rows bytes; /* (rows, the greater of C and F): what quantized matrices are multiplied by */
+    float *scores;  /* (workers, TS_QUERIES, capacity) */
+    size_t capacity;
     float *turns;   /* (capacity, D): cos, sin of rotary positions */
     ts_taps *taps;  /* NULL: nobody looks, at the cost of asking a few times a layer */
 } ts_scratch;
 
 /* Adds the memory of a cache and a scratch (for `rows` rows at once, `capacity` positions, `workers` threads) to an arena's plan; false on overflow. */
 bool ts_inference_plan(const ts_shape *shape, size_t rows, size_t capacity, size_t workers, size_t *total);
+/* The scratch alone, for rows of other caches with at most this capacity. */
+bool ts_scratch_plan(const ts_shape *shape, size_t rows, size_t capacity, size_t workers, size_t *total);
+void ts_scratch_take(const ts_shape *shape, size_t rows, size_t capacity, size_t workers, ts_arena *arena, ts_scratch *scratch);
 /* Takes what was planned out of the arena, and fills the rotary table. */
 void ts_inference_take(const ts_shape *shape, size_t rows, size_t capacity, size_t workers, ts_arena *arena, ts_cache *cache, ts_scratch *scratch);
 
@@ -152,11 +175,21 @@ void ts_inference_take(const ts_shape *shape, size_t rows, size_t capacity, size
  */
 void ts_inference_rows(ts_runtime *runtime, const ts_kernels *kernels, const ts_shape *shape, const ts_weights *weights, const uint32_t *ids, size_t count,
                        ts_cache *cache, ts_scratch *scratch);
+/* The same where no row is wanted but the last one's, row count - 1 of scratch->norm; with `last` false not even that. */
+void ts_inference_prompt(ts_runtime *runtime, const ts_kernels *kernels, const ts_shape *shape, const ts_weights *weights, const uint32_t *ids, size_t count,
+                         bool last, ts_cache *cache, ts_scratch *scratch);
+/* The same for `count` sequences of the same model at once, the next id of each; the caches all differ, and none has a larger capacity than the scratch was
+ * made for. Every row has the bits that it would have by itself. */
+void ts_inference_step(ts_runtime *runtime, const ts_kernels *kernels, const ts_shape *shape, const ts_weights *weights, const uint32_t *ids,
+                       ts_cache *const *caches, size_t count, ts_scratch *scratch);
 /* Makes one cache, whose capacity is at least what the other holds, hold the same. */
 void ts_cache_copy(const ts_shape *shape, ts_cache *to, const ts_cache *from);
 /* logits (count, V) of normed rows */
 void ts_inference_logits(ts_runtime *runtime, const ts_kernels *kernels, const ts_shape *shape, const ts_weights *weights, const float *norm, size_t count,
-                         float *logits);
+                         float *logits, ts_scratch *scratch);
+/* logits[row] (V) of each of the scratch's normed rows */
+void ts_inference_logits_apart(ts_runtime *runtime, const ts_kernels *kernels, const ts_shape *shape, const ts_weights *weights, size_t count,
+                               float *const *logits, ts_scratch *scratch);
 
 /* The same for taps on `rows` rows. */
 bool ts_taps_plan(const ts_shape *shape, size_t rows, size_t *total);

@@ -196,6 +196,35 @@ ts_status ts_parameters_make(ts_runtime *runtime, const ts_shape *shape, ts_para
     return TS_OK;
 }
 
+bool ts_parameter_takes_blocks(const ts_parameter *p)
+{
+    return p->rank == 2 && p->slot != TS_SLOT_POSITIONS && p->columns % TS_BLOCK == 0;
+}
+
+void ts_parameters_quantize(ts_parameter *table, size_t count, int32_t blocks)
+{
+    for (size_t i = 0; i < count; i++)
+        table[i].blocks = ts_parameter_takes_blocks(&table[i]) ? blocks : TS_BLOCKS_NONE;
+}
+
+ts_status ts_parameters_place(ts_parameter *table, size_t count, size_t *size)
+{
+    enum { LINE = 64 / sizeof(float) };
+    size_t at = 0;
+    for (size_t i = 0; i < count; i++) {
+        ts_parameter *p = &table[i];
+        size_t floats = p->rows * p->columns, bytes = 0;
+        bool fits = p->blocks == TS_BLOCKS_NONE || (ts_panels_size(p->blocks, p->rows, p->columns, &bytes) && ts_align(at, LINE, &at));
+        if (p->blocks != TS_BLOCKS_NONE)
+            floats = bytes / sizeof(float);
+        p->offset = at;
+        if (!fits || !ts_add(at, floats, &at) || at > SIZE_MAX / sizeof(float))
+            return ts_fail(TS_ERROR_LIMIT, "the model is too large");
+    }
+    *size = at;
+    return TS_OK;
+}
+
 void ts_parameters_initialize(const ts_parameter *table, size_t count, const ts_shape *shape, float *data, uint64_t seed)
 {
     for (size_t i = 0; i < count; i++) {
@@ -208,28 +237,47 @@ void ts_parameters_initialize(const ts_parameter *table, size_t count, const ts_
     }
 }
 
+static void set_weight(ts_weights *weights, const ts_parameter *p, size_t layer, float *data)
+{
+    float *at = data + p->offset;
+    weights->all[layer][p->slot] = p->blocks == TS_BLOCKS_NONE ? at : NULL;
+    weights->panels[layer][p->slot] = (ts_panels){p->blocks, p->blocks == TS_BLOCKS_NONE ? NULL : (const uint8_t *)at};
+}
+
 ts_status ts_weights_make(ts_weights *weights, ts_runtime *runtime, const ts_shape *shape, const ts_parameter *table, size_t count, float *data)
 {
     weights->all = ts_allocate_array(runtime, shape->L, sizeof *weights->all);
-    if (weights->all == NULL)
+    weights->panels = ts_allocate_array(runtime, shape->L, sizeof *weights->panels);
+    if (weights->all == NULL || weights->panels == NULL) {
+        ts_weights_free(weights, runtime);
         return TS_ERROR_OUT_OF_MEMORY;
+    }
     for (size_t i = 0; i < count; i++) {
         const ts_parameter *p = &table[i];
         bool everywhere = p->slot == TS_SLOT_TOKENS || p->slot == TS_SLOT_POSITIONS || p->slot >= TS_SLOT_OUTPUT_NORM;
         for (size_t layer = everywhere ? 0 : p->layer; layer < (everywhere ? shape->L : p->layer + 1); layer++)
-            weights->all[layer][p->slot] = data + p->offset;
+            set_weight(weights, p, layer, data);
     }
     for (size_t layer = 0; layer < shape->L; layer++) {
         float **at = weights->all[layer];
-        if (shape->switches->fused_qkv) {
+        if (shape->switches->fused_qkv && at[TS_SLOT_QKV] != NULL) {
             at[TS_SLOT_Q] = at[TS_SLOT_QKV];
             at[TS_SLOT_K] = at[TS_SLOT_Q] + shape->C * shape->C;
             at[TS_SLOT_V] = at[TS_SLOT_K] + shape->kv * shape->C;
-        } else {
+        } else if (!shape->switches->fused_qkv) {
             at[TS_SLOT_QKV] = at[TS_SLOT_Q];
         }
-        if (!shape->untied)
+        if (!shape->untied) {
             at[TS_SLOT_OUTPUT] = at[TS_SLOT_TOKENS];
+            weights->panels[layer][TS_SLOT_OUTPUT] = weights->panels[layer][TS_SLOT_TOKENS];
+        }
     }
     return TS_OK;
+}
+
+void ts_weights_free(ts_weights *weights, ts_runtime *runtime)
+{
+    ts_release(runtime, weights->all);
+    ts_release(runtime, weights->panels);
+    *weights = (ts_weights){0};
 }

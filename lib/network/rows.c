@@ -5,8 +5,12 @@
 
 void ts_embed_row(const ts_shape *shape, const ts_weights *weights, float *x, uint32_t id, size_t position)
 {
-    const float *token = weights->all[0][TS_SLOT_TOKENS] + (size_t)id * shape->C;
-    memcpy(x, token, shape->C * sizeof(float));
+    const float *tokens = weights->all[0][TS_SLOT_TOKENS];
+    const ts_panels *panels = &weights->panels[0][TS_SLOT_TOKENS];
+    if (tokens != NULL)
+        memcpy(x, tokens + (size_t)id * shape->C, shape->C * sizeof(float));
+    else
+        ts_panels_floats(panels->type, panels->data, shape->C, id, x);
     if (shape->switches->learned_positions) {
         const float *place = weights->all[0][TS_SLOT_POSITIONS] + position * shape->C;
         for (size_t i = 0; i < shape->C; i++)

@@ -119,7 +119,7 @@ static void score(void *argument, size_t begin, size_t end, size_t worker)
     for (size_t piece = begin; piece < end; piece++) {
         size_t head = piece / pieces_of_head(a), first = piece % pieces_of_head(a) * QUERIES_AT_ONCE, rows = TS_MIN(QUERIES_AT_ONCE, a->count - first);
         const float *queries = a->query_rows + (head * a->count + first) * shape->D, *keys = a->key_rows + head / (shape->H / shape->K) * a->count * shape->D;
-        a->kernels->linear(row_of(a, head * a->count + first), a->count, queries, keys, rows, first + rows, shape->D);
+        a->kernels->linear(row_of(a, head * a->count + first), a->count, queries, shape->D, keys, shape->D, rows, first + rows, shape->D);
         for (size_t position = first; position < first + rows; position++) {
             size_t from = first_key(a, position);
             float *scores = row_of(a, head * a->count + position);

@@ -150,7 +150,7 @@ static ts_status read_beams(ts_sampler *s)
         if (beam->cache.used < beam->count) {
             ts_inference_rows(model->runtime, model->kernels, &model->shape, &model->weights, beam->tokens + beam->cache.used, beam->count - beam->cache.used,
                               &beam->cache, &s->scratch);
-            ts_inference_logits(model->runtime, model->kernels, &model->shape, &model->weights, s->scratch.norm, 1, s->ahead);
+            ts_inference_logits(model->runtime, model->kernels, &model->shape, &model->weights, s->scratch.norm, 1, s->ahead, &s->scratch);
         }
         TS_TRY(extend(s, i, s->ahead));
     }

@@ -163,6 +163,11 @@ ts_status ts_beams_search(ts_sampler *sampler);
 
 ts_status ts_telling_start(ts_sampler *sampler, const char *prompt, size_t size, uint64_t seed);
 ts_status ts_telling_next(ts_sampler *sampler, const char **text, size_t *size);
+/* Its three steps. *over: the story ended before a token, and text and size are what is given; else the tokens that the network has not seen yet are read, after
+ * which the logits are those for the next, and that is drawn. */
+ts_status ts_telling_prepare(ts_sampler *sampler, const char **text, size_t *size, bool *over);
+ts_status ts_telling_read(ts_sampler *sampler);
+ts_status ts_telling_draw(ts_sampler *sampler, const char **text, size_t *size);
 /* Begins to tell after the first `count` tokens, which are in place. */
 void ts_telling_from(ts_sampler *sampler, size_t count, uint64_t seed);
 /* Looks through the whole story again, for bans and required words. */

@@ -166,7 +166,8 @@ static double read_ahead(ts_sampler *sampler, const ts_spelling *spelling)
     ts_inference_rows(model->runtime, model->kernels, &model->shape, &model->weights, spelling->ids, rows, &sampler->cache, &sampler->scratch);
     sampler->cache.used = used;
     for (size_t i = 0; i < rows; i++) {
-        ts_inference_logits(model->runtime, model->kernels, &model->shape, &model->weights, sampler->scratch.norm + i * model->shape.C, 1, sampler->ahead);
+        ts_inference_logits(model->runtime, model->kernels, &model->shape, &model->weights, sampler->scratch.norm + i * model->shape.C, 1, sampler->ahead,
+                            &sampler->scratch);
         sum += (double)sampler->ahead[spelling->ids[i + 1]] - log_of_sum(sampler, sampler->ahead);
     }
     return sum;

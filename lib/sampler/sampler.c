@@ -4,7 +4,7 @@
 
 #include "sampler/inside.h"
 
-#define ROWS_AT_ONCE 32 /* of a prompt: enough to share each weight that is loaded, while the scratch memory stays small */
+#define ROWS_AT_ONCE 64 /* of a prompt: enough to share each weight that is loaded, while the scratch memory stays small */
 #define LEAST_CONTEXT 2
 #define GREATEST_CONTEXT (1u << 20)
 #define USUAL_WITHIN 160 /* tokens in which required words come: stories of TinyStories have about 200 */

@@ -10,8 +10,7 @@ static ts_status check_cancelled(ts_sampler *sampler)
     return ts_fail(TS_ERROR_CANCELLED, "the sampler was cancelled after %llu tokens of the story", (unsigned long long)sampler->told);
 }
 
-/* Reads the tokens that the network has not seen yet; the logits are then those for the next. */
-static ts_status read_tokens(ts_sampler *sampler)
+ts_status ts_telling_read(ts_sampler *sampler)
 {
     const ts_model *model = sampler->model;
     ts_cache *cache = &sampler->cache;
@@ -22,11 +21,12 @@ static ts_status read_tokens(ts_sampler *sampler)
     while (cache->used < sampler->token_count) {
         TS_TRY(check_cancelled(sampler));
         rows = TS_MIN(sampler->scratch.rows, sampler->token_count - cache->used);
-        ts_inference_rows(model->runtime, model->kernels, &model->shape, &model->weights, sampler->tokens + cache->used, rows, cache,
-                          &sampler->scratch);
+        bool last = cache->used + rows == sampler->token_count;
+        ts_inference_prompt(model->runtime, model->kernels, &model->shape, &model->weights, sampler->tokens + cache->used, rows, last, cache,
+                            &sampler->scratch);
     }
     ts_inference_logits(model->runtime, model->kernels, &model->shape, &model->weights, sampler->scratch.norm + (rows - 1) * model->shape.C, 1,
-                        sampler->logits);
+                        sampler->logits, &sampler->scratch);
     return TS_OK;
 }
 
@@ -93,12 +93,12 @@ ts_status ts_telling_start(ts_sampler *sampler, const char *prompt, size_t size,
         memcpy(sampler->tokens + 1, ids, count * sizeof *ids);
     sampler->cache.used = same;
     ts_telling_from(sampler, count + 1, seed);
-    ts_status status = read_tokens(sampler);
+    ts_status status = ts_telling_read(sampler);
     sampler->started = status == TS_OK;
     return status;
 }
 
-/* Forgets the older half of the context; read_tokens then reads the newer half again, from the first position on. */
+/* Forgets the older half of the context; ts_telling_read then reads the newer half again, from the first position on. */
 static void slide(ts_sampler *sampler)
 {
     size_t keep = sampler->token_count / 2;
@@ -248,7 +248,7 @@ static ts_status add_token(ts_sampler *sampler, uint32_t id, const char **text, 
 static ts_status next_of_beams(ts_sampler *sampler, const char **text, size_t *size)
 {
     if (!sampler->beams.found) {
-        TS_TRY(read_tokens(sampler));
+        TS_TRY(ts_telling_read(sampler));
         TS_TRY(ts_beams_search(sampler));
         TS_TRY(check_cancelled(sampler));
     }
@@ -260,10 +260,10 @@ static ts_status next_of_beams(ts_sampler *sampler, const char **text, size_t *s
     return add_token(sampler, story->tokens[sampler->token_count], text, size);
 }
 
-ts_status ts_telling_next(ts_sampler *sampler, const char **text, size_t *size)
+ts_status ts_telling_prepare(ts_sampler *sampler, const char **text, size_t *size, bool *over)
 {
     const ts_sampler_options *o = &sampler->options;
-    const ts_tokenizer *tokenizer = sampler->model->tokenizer;
+    *over = true;
     if (!sampler->started)
         return ts_fail(TS_ERROR_INVALID_ARGUMENT, "no story was started: call ts_sampler_start first");
     TS_TRY(check_cancelled(sampler));
@@ -278,7 +278,13 @@ ts_status ts_telling_next(ts_sampler *sampler, const char **text, size_t *size)
             return end(sampler, TS_FINISH_CONTEXT, text, size);
         slide(sampler);
     }
-    TS_TRY(read_tokens(sampler));
+    *over = false;
+    return TS_OK;
+}
+
+ts_status ts_telling_draw(ts_sampler *sampler, const char **text, size_t *size)
+{
+    const ts_tokenizer *tokenizer = sampler->model->tokenizer;
     uint32_t id;
     ts_status status = draw(sampler, &id);
     if (status != TS_OK) {
@@ -291,4 +297,14 @@ ts_status ts_telling_next(ts_sampler *sampler, const char **text, size_t *size)
     if (id == ts_tokenizer_end_of_text(tokenizer) || id == ts_tokenizer_begin_of_text(tokenizer))
         return end(sampler, TS_FINISH_END, text, size);
     return add_token(sampler, id, text, size);
+}
+
+ts_status ts_telling_next(ts_sampler *sampler, const char **text, size_t *size)
+{
+    bool over;
+    TS_TRY(ts_telling_prepare(sampler, text, size, &over));
+    if (over)
+        return TS_OK;
+    TS_TRY(ts_telling_read(sampler));
+    return ts_telling_draw(sampler, text, size);
 }

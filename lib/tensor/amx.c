@@ -12,6 +12,8 @@
 #include <immintrin.h>
 
 #include "tensor/loops.h"
+
+#include "tensor/bytes_vnni.h"
 #include "tensor/pairs.h"
 
 enum { SIDE = 16, ROW = 4 * SIDE }; /* rows of a tile, and their bytes */
@@ -68,6 +70,7 @@ static void tile_pairs(float *c, size_t c_row, const uint32_t *a, const uint32_t
 
 const ts_kernels ts_kernels_amx = {
     LOOPS,
+    BYTES,
     .tile_pairs = tile_pairs,
     .pair_tile_rows = 2 * SIDE,
     .pair_tile_columns = 2 * SIDE,

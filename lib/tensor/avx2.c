@@ -5,6 +5,11 @@
 #define TILE_ROWS 6
 #define TILE_VECTORS 2
 #include "tensor/levels.h"
+
+#include <immintrin.h>
+
 #include "tensor/loops.h"
 
-const ts_kernels ts_kernels_avx2 = {LOOPS};
+#include "tensor/bytes_avx2.h"
+
+const ts_kernels ts_kernels_avx2 = {LOOPS, BYTES};

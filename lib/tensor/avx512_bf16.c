@@ -9,6 +9,8 @@
 #include <immintrin.h>
 
 #include "tensor/loops.h"
+
+#include "tensor/bytes_vnni.h"
 #include "tensor/pairs.h"
 
 static void tile_pairs(float *c, size_t c_row, const uint32_t *a, const uint32_t *b, size_t depth, bool add)
@@ -39,6 +41,7 @@ static void tile_pairs(float *c, size_t c_row, const uint32_t *a, const uint32_t
 
 const ts_kernels ts_kernels_avx512_bf16 = {
     LOOPS,
+    BYTES,
     .tile_pairs = TRAINING(tile_pairs),
     .pair_tile_rows = TILE_ROWS,
     .pair_tile_columns = TILE_VECTORS * LANES,

@@ -8,6 +8,17 @@ typedef float vec __attribute__((vector_size(LANES * 4), aligned(4), may_alias))
 typedef int32_t ivec __attribute__((vector_size(LANES * 4), aligned(4), may_alias));
 typedef double dvec __attribute__((vector_size(LANES * 8), aligned(8), may_alias));
 
+typedef float half __attribute__((vector_size(LANES * 2), aligned(4), may_alias));
+typedef float quarter __attribute__((vector_size(16), aligned(4), may_alias));
+typedef float one __attribute__((vector_size(4), aligned(4), may_alias));
+
+#if LANES == 16
+#define ALL_LANES 0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15
+#else
+#define ALL_LANES 0, 1, 2, 3, 4, 5, 6, 7
+#endif
+
+#define BLOCK_ROWS (LANES / 4) /* by four outputs: as many sums as there are lanes */
 #define FULL(count, i) ((count) - (i) < LANES ? (count) - (i) : LANES)
 
 /* The first `count` (1 to LANES) floats at x, zeros behind them. */
@@ -15,6 +26,10 @@ static inline vec load(const float *x, size_t count)
 {
     if (count == LANES)
         return *(const vec *)x;
+    if (count == LANES / 2) {
+        half h = *(const half *)x;
+        return __builtin_shufflevector(h, (half){0}, ALL_LANES);
+    }
     vec v = {0};
     float *lane = (float *)&v;
     for (size_t i = 0; i < count; i++)
@@ -47,13 +62,12 @@ static inline vec choose(ivec condition, vec yes, vec no)
 static inline float total(vec v)
 {
     typedef float half8 __attribute__((vector_size(32), aligned(4), may_alias));
-    typedef float half4 __attribute__((vector_size(16), aligned(4), may_alias));
 #if LANES == 16
     half8 eight = __builtin_shufflevector(v, v, 0, 1, 2, 3, 4, 5, 6, 7) + __builtin_shufflevector(v, v, 8, 9, 10, 11, 12, 13, 14, 15);
 #else
     half8 eight = v;
 #endif
-    half4 four = __builtin_shufflevector(eight, eight, 0, 1, 2, 3) + __builtin_shufflevector(eight, eight, 4, 5, 6, 7);
+    quarter four = __builtin_shufflevector(eight, eight, 0, 1, 2, 3) + __builtin_shufflevector(eight, eight, 4, 5, 6, 7);
     return (four[0] + four[2]) + (four[1] + four[3]);
 }
 
@@ -104,49 +118,151 @@ static void NAME(axpy)(float *y, const float *x, float a, size_t count)
     }
 }
 
-/* rows x outputs dot products at once, so that every load of x and w serves several sums. */
-#define LINEAR_BLOCK(ROWS, OUTPUTS)                                                                                                              \
-    static inline void NAME(linear_##ROWS##x##OUTPUTS)(float *y, size_t y_stride, const float *x, const float *w, size_t in)                     \
+/* Lanes whose number has bit `far` unset: what total() would add of `a`; the others: of `b`. What is left is half as many sums as there were. */
+#define FOLD(a, b, far, ...) (choose(((ivec){ALL_LANES} & (far)) != 0, b, a) + __builtin_shufflevector(a, b, __VA_ARGS__))
+
+/* total() of LANES vectors, each in its lane. */
+static inline vec totals(vec v[LANES])
+{
+#if LANES == 16
+    _Pragma("GCC unroll 8") for (int i = 0; i < 8; i++) v[i] = FOLD(v[i], v[i + 8], 8, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17, 18, 19, 20, 21, 22, 23);
+    _Pragma("GCC unroll 4") for (int i = 0; i < 4; i++) v[i] = FOLD(v[i], v[i + 4], 4, 4, 5, 6, 7, 16, 17, 18, 19, 12, 13, 14, 15, 24, 25, 26, 27);
+    _Pragma("GCC unroll 2") for (int i = 0; i < 2; i++) v[i] = FOLD(v[i], v[i + 2], 2, 2, 3, 16, 17, 6, 7, 20, 21, 10, 11, 24, 25, 14, 15, 28, 29);
+    return FOLD(v[0], v[1], 1, 1, 16, 3, 18, 5, 20, 7, 22, 9, 24, 11, 26, 13, 28, 15, 30);
+#else
+    _Pragma("GCC unroll 4") for (int i = 0; i < 4; i++) v[i] = FOLD(v[i], v[i + 4], 4, 4, 5, 6, 7, 8, 9, 10, 11);
+    _Pragma("GCC unroll 2") for (int i = 0; i < 2; i++) v[i] = FOLD(v[i], v[i + 2], 2, 2, 3, 8, 9, 6, 7, 12, 13);
+    return FOLD(v[0], v[1], 1, 1, 8, 3, 10, 5, 12, 7, 14);
+#endif
+}
+
+/* The last `in` % LANES floats at x, in their lanes as they stand in the last LANES of them, zeros before. */
+static inline vec rest(const float *x, size_t in)
+{
+    if (in < LANES)
+        return load(x, in);
+    return (vec)(*(const ivec *)(x + in - LANES) & ((ivec){ALL_LANES} >= LANES - (int32_t)(in % LANES)));
+}
+
+/*
+ * ROWS x OUTPUTS dot products at once, so that every load of x and w serves several sums. A sum runs over vectors of LANES, then over what is left, lined up
+ * with the end, in one running vector: the order in every block.
+ */
+#define LINEAR_BLOCK(CALLED, ROWS, OUTPUTS)                                                                                                             \
+    static inline void NAME(CALLED)(vec sum[ROWS * OUTPUTS], const float *x, size_t x_stride, const float *w, size_t w_stride,  \
+                                                     size_t in)                                                                                  \
     {                                                                                                                                            \
-        vec even[ROWS][OUTPUTS] = {{{0}}}, odd[ROWS][OUTPUTS] = {{{0}}};                                                                         \
-        size_t i = 0;                                                                                                                            \
-        for (; i + 2 * LANES <= in; i += 2 * LANES)                                                                                              \
-            _Pragma("GCC unroll 4") for (int o = 0; o < OUTPUTS; o++)                                                                            \
+        _Pragma("GCC unroll 16") for (int i = 0; i < ROWS * OUTPUTS; i++) sum[i] = all(0);                                                       \
+        for (size_t i = 0; i + LANES <= in; i += LANES)                                                                                          \
+            _Pragma("GCC unroll 16") for (int o = 0; o < OUTPUTS; o++)                                                                           \
             {                                                                                                                                    \
-                vec w0 = *(const vec *)(w + (size_t)o * in + i), w1 = *(const vec *)(w + (size_t)o * in + i + LANES);                            \
-                _Pragma("GCC unroll 4") for (int r = 0; r < ROWS; r++)                                                                           \
-                {                                                                                                                                \
-                    even[r][o] += *(const vec *)(x + (size_t)r * in + i) * w0;                                                                   \
-                    odd[r][o] += *(const vec *)(x + (size_t)r * in + i + LANES) * w1;                                                            \
-                }                                                                                                                                \
+                vec weight = *(const vec *)(w + (size_t)o * w_stride + i);                                                                       \
+                _Pragma("GCC unroll 4") for (int r = 0; r < ROWS; r++) sum[r * OUTPUTS + o] += *(const vec *)(x + (size_t)r * x_stride + i) * weight; \
             }                                                                                                                                    \
-        for (; i < in; i += LANES)                                                                                                               \
-            _Pragma("GCC unroll 4") for (int o = 0; o < OUTPUTS; o++)                                                                            \
-            {                                                                                                                                    \
-                vec w0 = load(w + (size_t)o * in + i, FULL(in, i));                                                                              \
-                _Pragma("GCC unroll 4") for (int r = 0; r < ROWS; r++) even[r][o] += load(x + (size_t)r * in + i, FULL(in, i)) * w0;             \
-            }                                                                                                                                    \
-        _Pragma("GCC unroll 4") for (int r = 0; r < ROWS; r++) _Pragma("GCC unroll 4") for (int o = 0; o < OUTPUTS; o++)                         \
-            y[(size_t)r * y_stride + o] = total(even[r][o] + odd[r][o]);                                                                         \
+        if (in % LANES == 0)                                                                                                                     \
+            return;                                                                                                                              \
+        _Pragma("GCC unroll 16") for (int o = 0; o < OUTPUTS; o++)                                                                               \
+        {                                                                                                                                        \
+            vec weight = rest(w + (size_t)o * w_stride, in);                                                                                     \
+            _Pragma("GCC unroll 4") for (int r = 0; r < ROWS; r++) sum[r * OUTPUTS + o] += rest(x + (size_t)r * x_stride, in) * weight;          \
+        }                                                                                                                                        \
     }
 
-LINEAR_BLOCK(1, 4)
-LINEAR_BLOCK(3, 4)
-LINEAR_BLOCK(1, 1)
+LINEAR_BLOCK(sums_line, 1, LANES)
+LINEAR_BLOCK(sums_block, BLOCK_ROWS, 4)
+LINEAR_BLOCK(sums_one, 1, 1)
 
-static void NAME(linear)(float *y, size_t y_stride, const float *x, const float *w, size_t rows, size_t outputs, size_t in)
+/* y[o] of one row. */
+static inline void NAME(linear_row)(float *y, const float *x, const float *w, size_t w_stride, size_t outputs, size_t in)
 {
     size_t o = 0;
-    for (; o + 4 <= outputs; o += 4) {
-        size_t r = 0;
-        for (; r + 3 <= rows; r += 3)
-            NAME(linear_3x4)(y + r * y_stride + o, y_stride, x + r * in, w + o * in, in);
-        for (; r < rows; r++)
-            NAME(linear_1x4)(y + r * y_stride + o, y_stride, x + r * in, w + o * in, in);
+    vec sum[LANES];
+    for (; o + LANES <= outputs; o += LANES) {
+        NAME(sums_line)(sum, x, 0, w + o * w_stride, w_stride, in);
+        *(vec *)(y + o) = totals(sum);
     }
-    for (; o < outputs; o++)
-        for (size_t r = 0; r < rows; r++)
-            NAME(linear_1x1)(y + r * y_stride + o, y_stride, x + r * in, w + o * in, in);
+    for (; o < outputs; o++) {
+        NAME(sums_one)(sum, x, 0, w + o * w_stride, 0, in);
+        y[o] = total(sum[0]);
+    }
+}
+
+static void NAME(linear)(float *y, size_t y_stride, const float *x, size_t x_stride, const float *w, size_t w_stride, size_t rows, size_t outputs, size_t in)
+{
+    size_t row = 0, even = outputs - outputs % 4;
+    for (size_t o = 0; rows >= BLOCK_ROWS && o < even; o += 4)
+        for (row = 0; row + BLOCK_ROWS <= rows; row += BLOCK_ROWS) {
+            vec sum[LANES];
+            NAME(sums_block)(sum, x + row * x_stride, x_stride, w + o * w_stride, w_stride, in);
+            vec y4 = totals(sum);
+            for (int r = 0; r < BLOCK_ROWS; r++)
+                *(quarter *)(y + (row + r) * y_stride + o) = ((quarter *)&y4)[r];
+        }
+    for (size_t r = 0; r < row && even < outputs; r++)
+        NAME(linear_row)(y + r * y_stride + even, x + r * x_stride, w + even * w_stride, w_stride, outputs - even, in);
+    for (; row < rows; row++)
+        NAME(linear_row)(y + row * y_stride, x + row * x_stride, w, w_stride, outputs, in);
+}
+
+/* y = sum over rows of a[row] x[row]: four running sums, each of every fourth row, added in pairs. WIDE floats at a time. */
+#define MIX_BLOCK(CALLED, TYPE, WIDE)                                                                                                            \
+    static inline size_t NAME(CALLED)(float *y, const float *x, size_t x_stride, const float *a, size_t rows, size_t from, size_t count)         \
+    {                                                                                                                                            \
+        for (; from + WIDE <= count; from += WIDE) {                                                                                             \
+            TYPE sum[4] = {{0}};                                                                                                                 \
+            const float *at = x + from;                                                                                                          \
+            size_t row = 0;                                                                                                                      \
+            for (; row + 4 <= rows; row += 4, at += 4 * x_stride)                                                                                \
+                _Pragma("GCC unroll 4") for (int i = 0; i < 4; i++) sum[i] += a[row + i] * *(const TYPE *)(at + (size_t)i * x_stride);           \
+            for (int i = 0; row + i < rows; i++)                                                                                                 \
+                sum[i] += a[row + i] * *(const TYPE *)(at + (size_t)i * x_stride);                                                               \
+            *(TYPE *)(y + from) = (sum[0] + sum[1]) + (sum[2] + sum[3]);                                                                         \
+        }                                                                                                                                        \
+        return from;                                                                                                                             \
+    }
+
+MIX_BLOCK(mix_vectors, vec, LANES)
+MIX_BLOCK(mix_quarters, quarter, 4)
+MIX_BLOCK(mix_ones, one, 1)
+
+static void NAME(mix)(float *y, const float *x, size_t x_stride, const float *a, size_t rows, size_t count)
+{
+    size_t done = NAME(mix_vectors)(y, x, x_stride, a, rows, 0, count);
+    done = NAME(mix_quarters)(y, x, x_stride, a, rows, done, count);
+    NAME(mix_ones)(y, x, x_stride, a, rows, done, count);
+}
+
+/* The greatest magnitude by its bits, so that a NaN is the greatest of all. 12582912 is 1.5 2^23: adding it rounds to an integer in the lowest bits. */
+static void NAME(quantize)(int8_t *values, float *scales, int32_t *sums, const float *x, size_t blocks)
+{
+    typedef int8_t bytes __attribute__((vector_size(LANES), aligned(1), may_alias));
+    for (size_t b = 0; b < blocks; b++, x += TS_BLOCK, values += TS_BLOCK) {
+        ivec most = {0}, sum = {0};
+        for (size_t i = 0; i < TS_BLOCK; i += LANES) {
+            ivec size = *(const ivec *)(x + i) & 0x7fffffff;
+            most = (ivec)choose(size > most, (vec)size, (vec)most);
+        }
+        int32_t bits = most[0];
+        for (int lane = 1; lane < LANES; lane++)
+            bits = most[lane] > bits ? most[lane] : bits;
+        float greatest;
+        __builtin_memcpy(&greatest, &bits, sizeof greatest);
+        scales[b] = greatest / 127;
+        sums[b] = 0;
+        if (!(greatest < __builtin_inff())) { /* zeros of no finite scale: whatever they are multiplied by is no number */
+            __builtin_memset(values, 0, TS_BLOCK);
+            continue;
+        }
+        float inverse = greatest < 1e-30f ? 0 : 127 / greatest;
+        for (size_t i = 0; i < TS_BLOCK; i += LANES) {
+            vec rounded = *(const vec *)(x + i) * inverse + 12582912.0f;
+            ivec whole = (ivec)rounded - 0x4b400000;
+            *(bytes *)(values + i) = __builtin_convertvector(whole, bytes);
+            sum += whole;
+        }
+        for (int lane = 0; lane < LANES; lane++)
+            sums[b] += sum[lane];
+    }
 }
 
 /* ---- rows ---- */
@@ -415,7 +531,7 @@ static void NAME(adamw)(float *w, float *m, float *v, const float *gradient, siz
 
 /* The entries of a level's table. */
 #define LOOPS \
-    .level = LEVEL, .dot = NAME(dot), .axpy = NAME(axpy), .linear = NAME(linear), .layer_norm = NAME(layer_norm), \
+    .level = LEVEL, .dot = NAME(dot), .axpy = NAME(axpy), .linear = NAME(linear), .mix = NAME(mix), .quantize = NAME(quantize), .layer_norm = NAME(layer_norm), \
     .rms_norm = NAME(rms_norm), .layer_norm_back = TRAINING(NAME(layer_norm_back)), .rms_norm_back = TRAINING(NAME(rms_norm_back)), \
     .gelu = NAME(gelu), .gelu_back = TRAINING(NAME(gelu_back)), .swiglu = NAME(swiglu), .swiglu_back = TRAINING(NAME(swiglu_back)), \
     .exp_sum = NAME(exp_sum), .maximum = NAME(maximum), .multiply = NAME(multiply), .rotate = NAME(rotate), \

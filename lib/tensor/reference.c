@@ -17,11 +17,82 @@ static void axpy(float *y, const float *x, float a, size_t count)
         y[i] += a * x[i];
 }
 
-static void linear(float *y, size_t y_stride, const float *x, const float *w, size_t rows, size_t outputs, size_t in)
+static void linear(float *y, size_t y_stride, const float *x, size_t x_stride, const float *w, size_t w_stride, size_t rows, size_t outputs, size_t in)
 {
     for (size_t r = 0; r < rows; r++)
         for (size_t o = 0; o < outputs; o++)
-            y[r * y_stride + o] = dot(x + r * in, w + o * in, in);
+            y[r * y_stride + o] = dot(x + r * x_stride, w + o * w_stride, in);
+}
+
+static void mix(float *y, const float *x, size_t x_stride, const float *a, size_t rows, size_t count)
+{
+    memset(y, 0, count * sizeof *y);
+    for (size_t row = 0; row < rows; row++)
+        axpy(y, x + row * x_stride, a[row], count);
+}
+
+/* A magnitude is compared by its bits, so that a NaN is the greatest of all. 12582912 is 1.5 2^23: adding it rounds to an integer in the lowest bits. */
+static void quantize(int8_t *values, float *scales, int32_t *sums, const float *x, size_t blocks)
+{
+    for (size_t b = 0; b < blocks; b++, x += TS_BLOCK, values += TS_BLOCK) {
+        uint32_t most = 0, bits;
+        for (size_t i = 0; i < TS_BLOCK; i++) {
+            memcpy(&bits, x + i, sizeof bits);
+            most = TS_MAX(most, bits & 0x7fffffff);
+        }
+        float greatest;
+        memcpy(&greatest, &most, sizeof greatest);
+        scales[b] = greatest / 127;
+        sums[b] = 0;
+        if (!(greatest < INFINITY)) { /* zeros of no finite scale: whatever they are multiplied by is no number */
+            memset(values, 0, TS_BLOCK);
+            continue;
+        }
+        float inverse = greatest < 1e-30f ? 0 : 127 / greatest;
+        for (size_t i = 0; i < TS_BLOCK; i++) {
+            float rounded = x[i] * inverse + 12582912.0f;
+            memcpy(&bits, &rounded, sizeof bits);
+            values[i] = (int8_t)((int32_t)bits - 0x4b400000);
+            sums[b] += values[i];
+        }
+    }
+}
+
+/* One element: output `o` of a panel, one row of x. */
+static float byte_dot(int32_t type, const uint8_t *panel, size_t o, const int8_t *x, const float *x_scales, size_t blocks)
+{
+    size_t bytes = type == TS_BLOCKS_Q8_0 ? TS_BLOCK : TS_BLOCK / 2;
+    const uint8_t *scales = panel + blocks * bytes * TS_PANEL;
+    float total = 0;
+    for (size_t b = 0; b < blocks; b++, x += TS_BLOCK) {
+        const uint8_t *half = scales + (b * TS_PANEL + o) * 2;
+        int32_t sum = 0;
+        for (size_t i = 0; i < bytes; i++) {
+            uint8_t w = panel[(b * bytes + i / 4 * 4) * TS_PANEL + o * 4 + i % 4];
+            sum += type == TS_BLOCKS_Q8_0 ? (int8_t)w * x[i] : ((w & 15) - 8) * x[i] + ((w >> 4) - 8) * x[bytes + i];
+        }
+        total += (float)sum * (ts_f16_to_f32((uint16_t)(half[0] | half[1] << 8)) * x_scales[b]);
+    }
+    return total;
+}
+
+static void linear_bytes(int32_t type, float *y, size_t y_stride, const ts_byte_rows *x, size_t rows, const uint8_t *panels, size_t count)
+{
+    for (size_t p = 0; p < count; p++)
+        for (size_t r = 0; r < rows; r++)
+            for (size_t o = 0; o < TS_PANEL; o++)
+                y[r * y_stride + p * TS_PANEL + o] = byte_dot(type, panels + p * ts_panel_size(type, x->blocks), o, x->values + r * x->blocks * TS_BLOCK,
+                                                              x->scales + r * x->blocks, x->blocks);
+}
+
+static void linear_q8_0(float *y, size_t y_stride, const ts_byte_rows *x, size_t rows, const uint8_t *panels, size_t count)
+{
+    linear_bytes(TS_BLOCKS_Q8_0, y, y_stride, x, rows, panels, count);
+}
+
+static void linear_q4_0(float *y, size_t y_stride, const ts_byte_rows *x, size_t rows, const uint8_t *panels, size_t count)
+{
+    linear_bytes(TS_BLOCKS_Q4_0, y, y_stride, x, rows, panels, count);
 }
 
 static void layer_norm(float *y, const float *x, const float *weight, const float *bias, size_t count, float epsilon, float *mean, float *scale)
@@ -179,6 +250,10 @@ const ts_kernels ts_kernels_reference = {
     .dot = dot,
     .axpy = axpy,
     .linear = linear,
+    .mix = mix,
+    .quantize = quantize,
+    .linear_q8_0 = linear_q8_0,
+    .linear_q4_0 = linear_q4_0,
     .layer_norm = layer_norm,
     .rms_norm = rms_norm,
     .layer_norm_back = TRAINING(layer_norm_back),

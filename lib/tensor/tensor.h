@@ -9,6 +9,51 @@
 
 #include "base/base.h"
 
+/* ---- quantized matrices ---- */
+
+enum {
+    TS_BLOCK = 32,  /* numbers that share a scale */
+    TS_PANEL = 16,  /* outputs side by side */
+    TS_BLOCKS_NONE = 0, /* floats */
+    TS_BLOCKS_Q8_0 = 1, /* bytes from -128 to 127 */
+    TS_BLOCKS_Q4_0 = 2  /* 4 bits: 0 to 15 for -8 to 7, numbers 0 to 15 of a block in the lower halves of its bytes, 16 to 31 in the upper ones */
+};
+
+/*
+ * A matrix (outputs, in), `in` a multiple of TS_BLOCK, in panels of TS_PANEL outputs, the last one filled up with zeros. In a panel come block after block, in a
+ * block groups of four bytes of each output, so that a vector holds four numbers of every output and no sum runs across lanes; then the scales, of every block
+ * one of each output, as 16-bit floats. A panel begins at a multiple of 64 bytes.
+ */
+static inline size_t ts_panel_size(int32_t type, size_t blocks)
+{
+    size_t bytes = blocks * TS_PANEL * (2 + (type == TS_BLOCKS_Q8_0 ? TS_BLOCK : TS_BLOCK / 2));
+    return (bytes + 63) & ~(size_t)63;
+}
+
+typedef struct ts_panels {
+    int32_t type; /* TS_BLOCKS_ */
+    const uint8_t *data;
+} ts_panels;
+
+/* panels.c: bytes of all panels; false on overflow. Bytes of a row of blocks as GGUF has them. */
+bool ts_panels_size(int32_t type, size_t outputs, size_t in, size_t *bytes);
+size_t ts_blocks_row(int32_t type, size_t in);
+/* Puts a row of GGUF's blocks into its place, or gets it out again as it was, or as floats, exactly. */
+void ts_panels_pack(int32_t type, uint8_t *panels, size_t in, size_t row, const uint8_t *blocks);
+void ts_panels_unpack(int32_t type, const uint8_t *panels, size_t in, size_t row, uint8_t *blocks);
+void ts_panels_floats(int32_t type, const uint8_t *panels, size_t in, size_t row, float *values);
+
+/* Rounds a row of floats to GGUF's blocks, as ggml does; false: a number is not finite, or its scale is too large for a 16-bit float. */
+bool ts_blocks_make(int32_t type, uint8_t *blocks, const float *x, size_t in);
+
+/* Rows that quantized matrices are multiplied by, `blocks` blocks each. */
+typedef struct ts_byte_rows {
+    int8_t *values; /* (rows, blocks, TS_BLOCK): -127 to 127; 4-byte aligned */
+    float *scales;  /* (rows, blocks): greatest / 127; no number where one of the block is none */
+    int32_t *sums;  /* (rows, blocks): of a block's values */
+    size_t blocks;
+} ts_byte_rows;
+
 /* Rows are `count` floats; pointers need no alignment; inputs and outputs may be the same array where a comment says "in place". */
 typedef struct ts_kernels {
     int32_t level;
@@ -18,8 +63,16 @@ typedef struct ts_kernels {
     float (*dot)(const float *x, const float *y, size_t count);
     /* y += a x */
     void (*axpy)(float *y, const float *x, float a, size_t count);
-    /* y[r][o] = w[o] . x[r] for `rows` rows of x (stride `in`) and outputs [0, outputs) (w stride `in`; y stride `y_stride`). Every element is summed as dot() sums. */
-    void (*linear)(float *y, size_t y_stride, const float *x, const float *w, size_t rows, size_t outputs, size_t in);
+    /* y[r][o] = w[o] . x[r] for rows [0, rows) and outputs [0, outputs); strides in floats. An element's sum has one order that depends on `in` alone. */
+    void (*linear)(float *y, size_t y_stride, const float *x, size_t x_stride, const float *w, size_t w_stride, size_t rows, size_t outputs, size_t in);
+    /* y (count) = sum over rows of a[row] x[row] (count; stride x_stride) */
+    void (*mix)(float *y, const float *x, size_t x_stride, const float *a, size_t rows, size_t count);
+
+    /* One row of x to bytes: `blocks` blocks to values, scales and sums. */
+    void (*quantize)(int8_t *values, float *scales, int32_t *sums, const float *x, size_t blocks);
+    /* y[r][o] = w[o] . x[r] for all outputs of `count` panels: whole numbers within a block, then floats from block to block, in one order. */
+    void (*linear_q8_0)(float *y, size_t y_stride, const ts_byte_rows *x, size_t rows, const uint8_t *panels, size_t count);
+    void (*linear_q4_0)(float *y, size_t y_stride, const ts_byte_rows *x, size_t rows, const uint8_t *panels, size_t count);
 
     /* ---- rows, training and inference ---- */
 

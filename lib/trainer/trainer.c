@@ -169,7 +169,8 @@ static void copy_weights(ts_trainer *t, const ts_model *model)
 {
     for (size_t i = 0; i < t->table_count; i++) {
         const ts_parameter *p = &t->table[i];
-        memcpy(t->parameters + p->offset, model->weights.all[p->layer][p->slot], p->rows * p->columns * sizeof(float));
+        for (size_t row = 0; row < p->rows; row++)
+            ts_model_row(model, &model->table[i], row, t->parameters + p->offset + row * p->columns);
     }
 }
 
@@ -209,7 +210,7 @@ void ts_trainer_free(ts_trainer *t)
     if (t == NULL)
         return;
     ts_runtime *runtime = t->runtime;
-    void *const arrays[] = {t->parameters, t->gradients, t->first, t->second, t->weights.all, t->gradient_weights.all, t->ids, t->targets, t->squares, t->table};
+    void *const arrays[] = {t->parameters, t->gradients, t->first, t->second, t->ids, t->targets, t->squares, t->table};
     ts_trainer_leave_folder(t);
     ts_network_free(t->network);
     ts_muon_free(t->muon);
@@ -217,6 +218,8 @@ void ts_trainer_free(ts_trainer *t)
     ts_batches_free(&t->batches);
     for (size_t i = 0; i < TS_COUNT_OF(arrays); i++)
         ts_release(runtime, arrays[i]);
+    ts_weights_free(&t->weights, runtime);
+    ts_weights_free(&t->gradient_weights, runtime);
     ts_tokenizer_free((ts_tokenizer *)t->tokenizer);
     ts_release(runtime, t);
     ts_runtime_release(runtime);

@@ -107,6 +107,8 @@ VALUE(TS_MODEL_FORMAT_LLAMA2C_V1, 4);
 VALUE(TS_MODEL_TYPE_F32, 0);
 VALUE(TS_MODEL_TYPE_F16, 1);
 VALUE(TS_MODEL_TYPE_BF16, 2);
+VALUE(TS_MODEL_TYPE_Q8_0, 3);
+VALUE(TS_MODEL_TYPE_Q4_0, 4);
 
 #if LP64
 SIZE(ts_architecture, 56);
@@ -126,12 +128,14 @@ FIELD(ts_architecture, norm_epsilon, float, 52, 4);
 #endif
 
 #if LP64
-SIZE(ts_model_options, 32);
+SIZE(ts_model_options, 40);
 FIELD(ts_model_options, struct_size, size_t, 0, 8);
 FIELD(ts_model_options, memory_limit, uint64_t, 8, 8);
 FIELD(ts_model_options, map, uint32_t, 16, 4);
 FIELD(ts_model_options, context_length, uint32_t, 20, 4);
 FIELD(ts_model_options, tokenizer, const char *, 24, 8);
+FIELD(ts_model_options, widen, uint32_t, 32, 4);
+FIELD(ts_model_options, reserved, uint32_t, 36, 4);
 #endif
 
 #if LP64
@@ -151,12 +155,14 @@ FIELD(ts_model_save_options, type, int32_t, 12, 4);
 #endif
 
 #if LP64
-SIZE(ts_tensor, 64);
+SIZE(ts_tensor, 72);
 FIELD(ts_tensor, struct_size, size_t, 0, 8);
 FIELD(ts_tensor, name, const char *, 8, 8);
 FIELD(ts_tensor, data, const float *, 16, 8);
 FIELD(ts_tensor, rank, uint64_t, 24, 8);
 FIELD(ts_tensor, shape, uint64_t[4], 32, 32);
+FIELD(ts_tensor, type, int32_t, 64, 4);
+FIELD(ts_tensor, reserved, uint32_t, 68, 4);
 #endif
 
 #if LP64
@@ -172,6 +178,13 @@ FIELD(ts_score, stories, uint64_t, 56, 8);
 #endif
 
 /* ---- sampler.h ---- */
+
+#if LP64
+SIZE(ts_batch_options, 16);
+FIELD(ts_batch_options, struct_size, size_t, 0, 8);
+FIELD(ts_batch_options, capacity, uint32_t, 8, 4);
+FIELD(ts_batch_options, context_length, uint32_t, 12, 4);
+#endif
 
 VALUE(TS_CONTEXT_FULL_STOP, 0);
 VALUE(TS_CONTEXT_FULL_SLIDE, 1);

@@ -684,6 +684,27 @@ class ProgressTest(CommandLineTest):
                           ["train", "--text", "stories.txt", "--preset", "laptop-0.3m", "--size", "300", "--steps", "1", "--out", "x.gguf", "--quiet"]):
             self.assertEqual(run(*arguments, cwd=self.folder).stderr, b"")
 
+    def test_together(self):
+        """Told together or one after another, the stories are the same, as text and as JSON."""
+        options = ["sample", "--model", "model.gguf", "--prompt", "Once", "--count", "5", "--seed", "3", "--tokens", "12"]
+        self.assertEqual(self.must(*options), self.must(*options, "--together", "3"))
+        alone, together = json.loads(self.must(*options, "--json")), json.loads(self.must(*options, "--together", "2", "--json"))
+        for one in alone["stories"] + together["stories"]:
+            del one["tokens_per_second"]
+        self.assertEqual(alone, together)
+
+    def test_quantize(self):
+        """A quantized model is smaller, told from at once, and its loss is said before and after."""
+        said = json.loads(self.must("model", "quantize", "model.gguf", "small.gguf", "--type", "q8_0", "--text", "valid.txt", "--json"))
+        self.assertAlmostEqual(said["bits_per_byte_before"], said["bits_per_byte_after"], delta=0.02)
+        loss = json.loads(self.must("evaluate", "loss", "--model", "small.gguf", "--text", "valid.txt", "--json"))
+        self.assertAlmostEqual(loss["bits_per_byte"], said["bits_per_byte_after"], places=3)
+        self.assertLess(os.path.getsize(os.path.join(self.folder, "small.gguf")), os.path.getsize(os.path.join(self.folder, "model.gguf")) / 2)
+        self.assertTrue(self.must("sample", "--model", "small.gguf", "--tokens", "5"))
+        self.refused("model", "quantize", "model.gguf", "x.gguf", "--type", "q5_1", names="q4_0", status=(2,))
+        self.refused("model", "quantize", "missing.gguf", "x.gguf", names="missing.gguf")
+        os.remove(os.path.join(self.folder, "small.gguf"))
+
 
 if __name__ == "__main__":
     unittest.main()

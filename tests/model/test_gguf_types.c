@@ -96,6 +96,16 @@ static void put_blocks(const ts_model *model, uint32_t type, const char *path, f
     free(blocks);
 }
 
+/* Every number is what the file stands for, in blocks and widened; of the table of positions the rows that are used. */
+static void check_numbers(const ts_model *read, const ts_model *model, const float *all, float *values)
+{
+    for (size_t i = 0; i < read->table_count; i++) {
+        const ts_parameter *p = &read->table[i];
+        assert_int_equal(ts_model_tensor_read(read, i, values, p->rows * p->columns), TS_OK);
+        assert_memory_equal(values, all + model->table[i].offset, p->rows * p->columns * sizeof *all);
+    }
+}
+
 static void test_block_types(void **state)
 {
     (void)state;
@@ -108,17 +118,17 @@ static void test_block_types(void **state)
             a.hidden = 64;
             ts_model *model = fixture_model_of(NULL, tokenizer, &a, 2), *read;
             ts_tokenizer_free(tokenizer);
-            float *all = malloc(model->total * sizeof *all);
+            float *all = malloc(model->total * sizeof *all), *values = malloc(model->total * sizeof *values);
             put_blocks(model, types[t], in_work("blocks.gguf"), all);
-            read = open_file(in_work("blocks.gguf"));
-            assert_memory_equal(read->data, all, model->total * sizeof *all);
-            ts_model_free(read);
-            ts_model_options shorter = {.struct_size = sizeof shorter, .context_length = 7};
-            assert_int_equal(ts_model_open(&read, NULL, in_work("blocks.gguf"), &shorter), TS_OK); /* with learned positions: their first rows */
-            for (size_t i = 0; i < read->table_count; i++)
-                assert_memory_equal(read->data + read->table[i].offset, all + model->table[i].offset,
-                                    read->table[i].rows * read->table[i].columns * sizeof *all);
-            ts_model_free(read);
+            for (uint32_t widen = 0; widen < 2; widen++)
+                for (uint32_t context = 0; context <= 7; context += 7) { /* with learned positions: their first rows */
+                    ts_model_options options = {.struct_size = sizeof options, .context_length = context, .widen = widen};
+                    assert_int_equal(ts_model_open(&read, NULL, in_work("blocks.gguf"), &options), TS_OK);
+                    assert_int_equal(read->weights.all[0][TS_SLOT_TOKENS] != NULL, widen);
+                    check_numbers(read, model, all, values);
+                    ts_model_free(read);
+                }
+            free(values);
             free(all);
             ts_model_free(model);
         }

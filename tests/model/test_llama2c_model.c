@@ -183,7 +183,9 @@ static void test_not_written(void **state)
     assert_detail_has("byte-level BPE");
     options.type = TS_MODEL_TYPE_F16;
     assert_int_equal(ts_model_save_as(model, in_work("no.bin"), &options), TS_ERROR_UNSUPPORTED);
-    options.type = 3;
+    options.type = TS_MODEL_TYPE_Q8_0;
+    assert_int_equal(ts_model_save_as(model, in_work("no.bin"), &options), TS_ERROR_UNSUPPORTED);
+    options.type = 5;
     assert_int_equal(ts_model_save_as(model, in_work("no.bin"), &options), TS_ERROR_INVALID_ARGUMENT);
     options = (ts_model_save_options){.struct_size = sizeof options, .format = 9};
     assert_int_equal(ts_model_save_as(model, in_work("no.bin"), &options), TS_ERROR_INVALID_ARGUMENT);

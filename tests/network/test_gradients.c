@@ -36,8 +36,8 @@ static void make(subject *s, ts_architecture architecture, size_t B, size_t T, u
 static void unmake(subject *s)
 {
     ts_network_free(s->network);
-    ts_release(s->runtime, s->weights.all);
-    ts_release(s->runtime, s->gradient_weights.all);
+    ts_weights_free(&s->weights, s->runtime);
+    ts_weights_free(&s->gradient_weights, s->runtime);
     ts_release(s->runtime, s->parameters);
     ts_release(s->runtime, s->gradients);
     ts_release(s->runtime, s->table);
@@ -176,7 +176,7 @@ static void test_inference(void **state)
                     size_t count = TS_MIN(chunk, 12 - at);
                     ts_inference_rows(s.runtime, ts_kernels_at(level), &s.shape, &s.weights, ids + at, count, &cache, &scratch);
                     for (size_t row = 0; row < count; row++) {
-                        ts_inference_logits(s.runtime, ts_kernels_at(level), &s.shape, &s.weights, scratch.norm + row * 16, 1, logits);
+                        ts_inference_logits(s.runtime, ts_kernels_at(level), &s.shape, &s.weights, scratch.norm + row * 16, 1, logits, &scratch);
                         if (chunk == 1)
                             memcpy(whole + at * 29, logits, sizeof logits);
                         else /* the same bits, however many rows are read together */

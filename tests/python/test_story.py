@@ -213,6 +213,35 @@ class Story(unittest.TestCase):
             self.assertEqual(sampler.finish, ts.Finish.CONTEXT)
             self.assertEqual("".join(pieces), "".join(model.tokenizer.decode_stream(sampler.tokens[1:])))
 
+    def test_batch(self):
+        model = ts.Model.new(fixture.tokenizer(), fixture.shape(), seed=2)
+
+        def samplers():
+            return [ts.Sampler(model, seed=i, max_tokens=5 + i, ignore_end=True).start("Once") for i in range(7)]
+
+        alone = ["".join(sampler) for sampler in samplers()]
+        batch, together = ts.Batch(model, capacity=7), samplers()
+        self.assertEqual(batch.tell(together), alone)
+        self.assertEqual([sampler.finish for sampler in together], [ts.Finish.MAX_TOKENS] * 7)
+        self.assertEqual(batch.next(together), [None] * 7)
+        self.assertEqual(batch.tell([]), [])
+        with self.assertRaises(ts.InvalidArgumentError):
+            batch.next(together + together[:1])
+        with self.assertRaises(ts.InvalidArgumentError):
+            ts.Batch(model, capacity=0)
+
+    def test_quantize(self):
+        model = ts.Model.new(fixture.tokenizer(), fixture.shape(width=32, heads=2), seed=2)
+        small = model.quantize(ts.ModelType.Q8_0)
+        model.save(self.path("small.gguf"), type=ts.ModelType.Q8_0)
+        opened, wide = ts.Model.open(self.path("small.gguf")), ts.Model.open(self.path("small.gguf"), widen=1)
+        ids = list(range(10))
+        self.assertEqual(bytes(memoryview(small.logits(ids)).cast("B")), bytes(memoryview(opened.logits(ids)).cast("B")))
+        for name, values in wide.tensors().items():
+            self.assertEqual(bytes(memoryview(values).cast("B")), bytes(memoryview(small.tensors()[name]).cast("B")))
+        with self.assertRaises(ts.InvalidArgumentError):
+            model.quantize(ts.ModelType.BF16)
+
     def test_presets(self):
         names = ts.Architecture.presets()
         self.assertTrue({"laptop-0.3m", "laptop-1m", "laptop-5m", "paper-33m"} <= set(names))

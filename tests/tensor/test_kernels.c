@@ -134,9 +134,13 @@ static void check_products(const ts_kernels *k, const ts_kernels *r, size_t n, f
             r->small_product(d, n + 1, a, 1, 40, b, n, rows, n, 33, add);
             close_to(c, d, 600 * 40, 1e-5f, "small_product across");
         }
-    k->linear(c, 20, a, b, 7, 18, n), r->linear(d, 20, a, b, 7, 18, n);
+    k->linear(c, 20, a, n + 3, b, n + 1, 7, 18, n), r->linear(d, 20, a, n + 3, b, n + 1, 7, 18, n);
     for (int row = 0; row < 7; row++)
         close_to(c + row * 20, d + row * 20, 18, 1e-5f, "linear");
+    for (size_t rows = 0; rows < 10; rows++) {
+        k->mix(c, b, n + 1, a, rows, n), r->mix(d, b, n + 1, a, rows, n);
+        close_to(c, d, n, 1e-5f, "mix");
+    }
 }
 
 static void test_sums(void **state)
@@ -169,7 +173,7 @@ static void test_products(void **state)
     every(check_products);
 }
 
-/* An output of `linear` has the bits of `dot`, however many rows and outputs are computed together. */
+/* An output of `linear` has the same bits however many rows and outputs are computed together. */
 static void test_one_order(void **state)
 {
     static float x[64 * 177], w[23 * 177], y[64 * 23];
@@ -179,10 +183,11 @@ static void test_one_order(void **state)
         for (size_t in = 1; in <= 177; in += 11)
             for (size_t rows = 1; rows <= 64; rows += rows < 8 ? 1 : 7) {
                 const ts_kernels *k = ts_kernels_at(level);
-                k->linear(y, 23, x, w, rows, 23, in);
+                k->linear(y, 23, x, in, w, in, rows, 23, in);
                 for (size_t r = 0; r < rows; r++)
                     for (size_t o = 0; o < 23; o++) {
-                        float expected = k->dot(w + o * in, x + r * in, in);
+                        float expected;
+                        k->linear(&expected, 1, x + r * in, in, w + o * in, in, 1, 1, in);
                         assert_memory_equal(&y[r * 23 + o], &expected, sizeof expected);
                     }
             }

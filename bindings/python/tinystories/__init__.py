@@ -21,12 +21,12 @@ from .evaluator import Comparison, Evaluation, Evaluator, GradeMean, Judge, Judg
 from .generator import Author, BatchReport, Chat, ChatReport, Feature, Generator, Story, WordKind
 from .model import Architecture, ArchitectureKind, Model, ModelFormat, ModelType, Score
 from .runtime import CpuLevel, LogLevel, Runtime, version
-from .sampler import Alternatives, ContextFull, Finish, Sampler, Step
+from .sampler import Alternatives, Batch, ContextFull, Finish, Sampler, Step
 from .tokenizer import ShardReport, Tokenizer
 from .trainer import Optimizer, Precision, Report, Schedule, Trainer
 
 __version__ = version()
-__all__ = [*_errors, "Alternatives", "Architecture", "ArchitectureKind", "Author", "BatchReport", "Chat", "ChatReport", "CleanStep", "Comparison", "ContextFull", "CpuLevel",
+__all__ = [*_errors, "Alternatives", "Architecture", "ArchitectureKind", "Author", "Batch", "BatchReport", "Chat", "ChatReport", "CleanStep", "Comparison", "ContextFull", "CpuLevel",
            "Evaluation", "Evaluator", "Feature", "Finish", "Generator", "GradeMean", "Instruct", "InstructField", "Judge", "Judgment", "LogLevel", "Model", "ModelFormat",
            "ModelType", "Optimizer", "Outcome", "Precision", "Report", "Runtime", "Sampler", "Schedule", "Score", "ShardReport", "Step", "Story", "Tokenizer", "Trainer",
            "WordKind", "analysis", "clean_story", "dataset_clean", "dataset_instruct", "dataset_stats", "read_grades", "read_prompts", "version"]

@@ -58,6 +58,8 @@ TS_MODEL_FORMAT_LLAMA2C_V1 = 4
 TS_MODEL_TYPE_F32 = 0
 TS_MODEL_TYPE_F16 = 1
 TS_MODEL_TYPE_BF16 = 2
+TS_MODEL_TYPE_Q8_0 = 3
+TS_MODEL_TYPE_Q4_0 = 4
 
 TS_OPTIMIZER_ADAMW = 0
 TS_OPTIMIZER_MUON = 1
@@ -192,6 +194,7 @@ ts_tokenizer = _handle("ts_tokenizer")
 ts_model = _handle("ts_model")
 ts_trainer = _handle("ts_trainer")
 ts_sampler = _handle("ts_sampler")
+ts_batch = _handle("ts_batch")
 ts_generator = _handle("ts_generator")
 ts_evaluator = _handle("ts_evaluator")
 ts_prompts = _handle("ts_prompts")
@@ -235,7 +238,7 @@ class ts_architecture(Structure):
 
 class ts_model_options(Structure):
     _fields_ = [("struct_size", c_size_t), ("memory_limit", c_uint64), ("map", c_uint32), ("context_length", c_uint32),
-                ("tokenizer", c_char_p)]
+                ("tokenizer", c_char_p), ("widen", c_uint32), ("reserved", c_uint32)]
 
 
 class ts_model_save_options(Structure):
@@ -247,7 +250,8 @@ class ts_read_callbacks(Structure):
 
 
 class ts_tensor(Structure):
-    _fields_ = [("struct_size", c_size_t), ("name", c_char_p), ("data", POINTER(c_float)), ("rank", c_uint64), ("shape", c_uint64 * 4)]
+    _fields_ = [("struct_size", c_size_t), ("name", c_char_p), ("data", POINTER(c_float)), ("rank", c_uint64), ("shape", c_uint64 * 4),
+                ("type", c_int32), ("reserved", c_uint32)]
 
 
 class ts_score(Structure):
@@ -283,6 +287,10 @@ class ts_trainer_report(Structure):
 
 class ts_token_bias(Structure):
     _fields_ = [("token", c_uint32), ("bias", c_float)]
+
+
+class ts_batch_options(Structure):
+    _fields_ = [("struct_size", c_size_t), ("capacity", c_uint32), ("context_length", c_uint32)]
 
 
 class ts_sampler_options(Structure):
@@ -449,6 +457,7 @@ ts_sampler_text = CFUNCTYPE(c_int32, c_void_p, POINTER(c_char), c_size_t)
 
 _runtime, _tokenizer, _model = POINTER(ts_runtime), POINTER(ts_tokenizer), POINTER(ts_model)
 _trainer, _sampler, _generator = POINTER(ts_trainer), POINTER(ts_sampler), POINTER(ts_generator)
+_batch = POINTER(ts_batch)
 _evaluator, _prompts = POINTER(ts_evaluator), POINTER(ts_prompts)
 _heads, _neurons = POINTER(ts_heads), POINTER(ts_neurons)
 _strings, _ids, _size = POINTER(c_char_p), POINTER(c_uint32), POINTER(c_size_t)
@@ -499,12 +508,14 @@ FUNCTIONS = {
     "ts_model_save": (ts_status, [_model, c_char_p]),
     "ts_model_save_options_init": (ts_status, [POINTER(ts_model_save_options), c_size_t]),
     "ts_model_save_as": (ts_status, [_model, c_char_p, POINTER(ts_model_save_options)]),
+    "ts_model_quantize": (ts_status, [POINTER(_model), _model, c_int32]),
     "ts_model_save_memory": (ts_status, [_model, c_void_p, c_size_t, _size]),
     "ts_model_architecture": (ts_status, [_model, POINTER(ts_architecture)]),
     "ts_model_tokenizer": (_tokenizer, [_model]),
     "ts_model_parameters": (c_uint64, [_model]),
     "ts_model_tensor_count": (c_size_t, [_model]),
     "ts_model_tensor": (ts_status, [_model, c_size_t, POINTER(ts_tensor)]),
+    "ts_model_tensor_read": (ts_status, [_model, c_size_t, POINTER(c_float), c_size_t]),
     "ts_model_logits": (ts_status, [_model, _ids, c_size_t, POINTER(c_float), c_size_t]),
     "ts_model_score": (ts_status, [_model, ts_next_text, c_void_p, POINTER(ts_score)]),
     "ts_model_score_files": (ts_status, [_model, _strings, c_size_t, POINTER(ts_score), ts_progress, c_void_p]),
@@ -541,6 +552,10 @@ FUNCTIONS = {
     "ts_sampler_load_memory": (ts_status, [POINTER(_sampler), _model, c_void_p, c_size_t]),
     "ts_sampler_run_for": (ts_status, [_sampler, c_uint64, POINTER(POINTER(c_char)), _size]),
     "ts_sampler_cancel": (None, [_sampler]),
+    "ts_batch_options_init": (ts_status, [POINTER(ts_batch_options), c_size_t]),
+    "ts_batch_new": (ts_status, [POINTER(_batch), _model, POINTER(ts_batch_options)]),
+    "ts_batch_free": (None, [_batch]),
+    "ts_batch_next": (ts_status, [_batch, POINTER(_sampler), c_size_t, POINTER(POINTER(c_char)), _size, POINTER(ts_status)]),
     "ts_feature_name": (c_char_p, [c_uint32]),
     "ts_chat_options_init": (ts_status, [POINTER(ts_chat_options), c_size_t]),
     "ts_generator_options_init": (ts_status, [POINTER(ts_generator_options), c_size_t]),

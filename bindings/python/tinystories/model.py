@@ -5,6 +5,7 @@ from __future__ import annotations
 import ctypes
 import dataclasses
 import enum
+import math
 import os
 from typing import Any, BinaryIO, Dict, Iterable, List, Optional, Sequence, Union
 
@@ -15,7 +16,7 @@ from .errors import BufferTooSmallError
 from .runtime import Runtime, runtime_pointer
 from .tokenizer import Tokenizer
 
-_OPEN_OPTIONS = ("memory_limit", "map", "context_length")
+_OPEN_OPTIONS = ("memory_limit", "map", "context_length", "widen")
 
 
 class ModelFormat(enum.IntEnum):
@@ -29,6 +30,8 @@ class ModelType(enum.IntEnum):
     F32 = _c.TS_MODEL_TYPE_F32
     F16 = _c.TS_MODEL_TYPE_F16
     BF16 = _c.TS_MODEL_TYPE_BF16
+    Q8_0 = _c.TS_MODEL_TYPE_Q8_0  # GGUF alone: matrices in blocks of 32 numbers of 8 bits
+    Q4_0 = _c.TS_MODEL_TYPE_Q4_0  # the same with 4 bits
 
 
 class ArchitectureKind(enum.IntEnum):
@@ -138,8 +141,8 @@ class Model(Handle):
     @classmethod
     def open(cls, path: Path, runtime: Optional[Runtime] = None, tokenizer: Optional[Path] = None, **options: int) -> "Model":
         """Opens a GGUF file, a llama2.c checkpoint or a Hugging Face directory. Options: map (1: map the file instead of reading it; a file that is cut
-        meanwhile kills the process), context_length (positions to use; 0: what the file says), memory_limit (bytes of the weights). `tokenizer`: the
-        path of the tokenizer, where it is neither in the file nor beside it.
+        meanwhile kills the process), context_length (positions to use; 0: what the file says), memory_limit (bytes of the weights), widen (1: matrices
+        of Q8_0 and Q4_0 become floats instead of being multiplied in 8 bits). `tokenizer`: the path of the tokenizer, where it is neither in the file nor beside it.
 
         InputOutputError, FormatError (names tensor or key and its offset), VersionError, UnsupportedError, LimitError, OutOfMemoryError.
         """
@@ -201,6 +204,11 @@ class Model(Handle):
         options = fill(options_of(_c.ts_model_save_options, _c.library.ts_model_save_options_init), {"format": format, "type": type}, ("format", "type"))
         _c.library.ts_model_save_as(self._c, path_bytes(path), ctypes.byref(options))
 
+    def quantize(self, type: int = ModelType.Q8_0) -> "Model":
+        """The model with matrices of Q8_0 or Q4_0, or with F32 floats again. InvalidArgumentError: a number has no place in a block."""
+        pointer, number = self._c, integer(type, "type", ctypes.c_int32)
+        return Model._of(make(_c.ts_model, _c.library.ts_model_free, lambda out: _c.library.ts_model_quantize(out, pointer, number), ()))
+
     def save_memory(self) -> bytearray:
         """The same as bytes in memory."""
         pointer, size = self._c, ctypes.c_size_t()
@@ -234,13 +242,18 @@ class Model(Handle):
 
     def tensors(self) -> Dict[str, Any]:
         """All parameters by name, as in GGUF ("blk.0.attn_q.weight"), matrices (rows out, columns in): read-only numpy arrays of float32 on the
-        model's own memory, which they keep alive; without numpy memoryviews of format 'f'."""
+        model's own memory, which they keep alive; without numpy memoryviews of format 'f'. Of quantized matrices they are copies."""
         pointer, found = self._c, {}
         for index in range(_c.library.ts_model_tensor_count(pointer)):
             tensor = report_of(_c.ts_tensor)
             _c.library.ts_model_tensor(pointer, index, ctypes.byref(tensor))
+            shape, kept = tensor.shape[: tensor.rank], pointer
             address = ctypes.cast(tensor.data, ctypes.c_void_p).value
-            found[tensor.name.decode()] = float_array(address, tensor.shape[: tensor.rank], pointer)  # type: ignore[arg-type]
+            if address is None:
+                kept = (ctypes.c_float * math.prod(shape))()
+                _c.library.ts_model_tensor_read(pointer, index, kept, len(kept))
+                address = ctypes.addressof(kept)
+            found[tensor.name.decode()] = float_array(address, shape, kept)  # type: ignore[arg-type]
         return found
 
     # ---- evaluation ----

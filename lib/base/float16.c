@@ -1,5 +1,5 @@
 /* Conversions of 16-bit floats, bit by bit, so that they are the same on every machine. */
-#include "format/float16.h"
+#include "base/base.h"
 
 float ts_bf16_to_f32(uint16_t bits)
 {
