@@ -12,5 +12,6 @@
 #include "tinystories/generator.h"
 #include "tinystories/dataset.h"
 #include "tinystories/evaluator.h"
+#include "tinystories/analysis.h"
 
 #endif

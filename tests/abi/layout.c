@@ -542,3 +542,94 @@ FIELD(ts_comparison, difference, double[4], 104, 32);
 FIELD(ts_comparison, low, double[4], 136, 32);
 FIELD(ts_comparison, high, double[4], 168, 32);
 #endif
+
+/* ---- analysis.h ---- */
+
+VALUE(TS_TAP_EMBEDDING, 0);
+VALUE(TS_TAP_ATTENTION_INPUT, 1);
+VALUE(TS_TAP_QUERIES, 2);
+VALUE(TS_TAP_KEYS, 3);
+VALUE(TS_TAP_VALUES, 4);
+VALUE(TS_TAP_SCORES, 5);
+VALUE(TS_TAP_WEIGHTS, 6);
+VALUE(TS_TAP_HEADS, 7);
+VALUE(TS_TAP_ATTENTION_OUTPUT, 8);
+VALUE(TS_TAP_MIDDLE, 9);
+VALUE(TS_TAP_MLP_INPUT, 10);
+VALUE(TS_TAP_GATE, 11);
+VALUE(TS_TAP_HIDDEN, 12);
+VALUE(TS_TAP_NEURONS, 13);
+VALUE(TS_TAP_MLP_OUTPUT, 14);
+VALUE(TS_TAP_OUTPUT, 15);
+VALUE(TS_TAP_NORMED, 16);
+VALUE(TS_TAP_LOGITS, 17);
+VALUE(TS_TAP_COUNT, 18);
+VALUE(TS_HEAD_PREVIOUS, 1);
+VALUE(TS_HEAD_DUPLICATE, 2);
+VALUE(TS_HEAD_INDUCTION, 4);
+VALUE(TS_HEAD_DISTANCE, 8);
+VALUE(TS_HEAD_SEMANTIC, 16);
+VALUE(TS_HEAD_RESTING, 32);
+
+#if LP64
+SIZE(ts_tap, 88);
+FIELD(ts_tap, struct_size, size_t, 0, 8);
+FIELD(ts_tap, name, const char *, 8, 8);
+FIELD(ts_tap, data, float *, 16, 8);
+FIELD(ts_tap, rank, uint64_t, 24, 8);
+FIELD(ts_tap, shape, uint64_t[3], 32, 24);
+FIELD(ts_tap, strides, uint64_t[3], 56, 24);
+FIELD(ts_tap, point, uint32_t, 80, 4);
+FIELD(ts_tap, layer, uint32_t, 84, 4);
+
+SIZE(ts_analysis_options, 48);
+FIELD(ts_analysis_options, struct_size, size_t, 0, 8);
+FIELD(ts_analysis_options, progress, ts_progress, 8, 8);
+FIELD(ts_analysis_options, progress_user, void *, 16, 8);
+FIELD(ts_analysis_options, max_tokens, uint64_t, 24, 8);
+FIELD(ts_analysis_options, seed, uint64_t, 32, 8);
+FIELD(ts_analysis_options, examples, uint32_t, 40, 4);
+FIELD(ts_analysis_options, threshold, float, 44, 4);
+
+SIZE(ts_head, 104);
+FIELD(ts_head, struct_size, size_t, 0, 8);
+FIELD(ts_head, layer, uint32_t, 8, 4);
+FIELD(ts_head, head, uint32_t, 12, 4);
+FIELD(ts_head, kinds, uint32_t, 16, 4);
+FIELD(ts_head, reserved, uint32_t, 20, 4);
+FIELD(ts_head, previous, double, 24, 8);
+FIELD(ts_head, previous_chance, double, 32, 8);
+FIELD(ts_head, duplicate, double, 40, 8);
+FIELD(ts_head, duplicate_chance, double, 48, 8);
+FIELD(ts_head, induction, double, 56, 8);
+FIELD(ts_head, induction_chance, double, 64, 8);
+FIELD(ts_head, first, double, 72, 8);
+FIELD(ts_head, focus, double, 80, 8);
+FIELD(ts_head, distance, double, 88, 8);
+FIELD(ts_head, mean_distance, double, 96, 8);
+
+SIZE(ts_neuron, 48);
+FIELD(ts_neuron, struct_size, size_t, 0, 8);
+FIELD(ts_neuron, layer, uint32_t, 8, 4);
+FIELD(ts_neuron, neuron, uint32_t, 12, 4);
+FIELD(ts_neuron, active, uint64_t, 16, 8);
+FIELD(ts_neuron, mean, double, 24, 8);
+FIELD(ts_neuron, most, double, 32, 8);
+FIELD(ts_neuron, examples, size_t, 40, 8);
+
+SIZE(ts_neuron_example, 48);
+FIELD(ts_neuron_example, struct_size, size_t, 0, 8);
+FIELD(ts_neuron_example, ids, const uint32_t *, 8, 8);
+FIELD(ts_neuron_example, count, size_t, 16, 8);
+FIELD(ts_neuron_example, at, size_t, 24, 8);
+FIELD(ts_neuron_example, story, uint64_t, 32, 8);
+FIELD(ts_neuron_example, activation, double, 40, 8);
+
+SIZE(ts_attribution, 48);
+FIELD(ts_attribution, struct_size, size_t, 0, 8);
+FIELD(ts_attribution, logit, double, 8, 8);
+FIELD(ts_attribution, embedding, double, 16, 8);
+FIELD(ts_attribution, heads, double, 24, 8);
+FIELD(ts_attribution, neurons, double, 32, 8);
+FIELD(ts_attribution, biases, double, 40, 8);
+#endif

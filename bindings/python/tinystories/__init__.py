@@ -15,6 +15,7 @@ Text is str (UTF-8) or bytes. Arrays are numpy's where numpy is installed, else 
 
 from .errors import *  # noqa: F401,F403
 from .errors import __all__ as _errors
+from . import analysis
 from .dataset import dataset_stats
 from .evaluator import Comparison, Evaluation, Evaluator, GradeMean, Judge, Judgment, Outcome, read_grades, read_prompts
 from .generator import Author, BatchReport, Chat, ChatReport, Feature, Generator, Story, WordKind
@@ -27,5 +28,5 @@ from .trainer import Optimizer, Precision, Report, Schedule, Trainer
 __version__ = version()
 __all__ = [*_errors, "Alternatives", "Architecture", "ArchitectureKind", "Author", "BatchReport", "Chat", "ChatReport", "ContextFull", "CpuLevel", "Feature", "Finish", "Generator", "LogLevel", "Model",
            "ModelFormat", "ModelType", "Optimizer", "Precision", "Report", "Runtime", "Sampler", "Schedule", "Score", "ShardReport", "Step", "Story", "Tokenizer", "Trainer", "WordKind",
-           "dataset_stats", "version"]
+           "analysis", "dataset_stats", "version"]
 __all__ += ["Comparison", "Evaluation", "Evaluator", "GradeMean", "Judge", "Judgment", "Outcome", "read_grades", "read_prompts"]

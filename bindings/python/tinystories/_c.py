@@ -125,6 +125,32 @@ TS_JUDGED_EMPTY = 8
 TS_JUDGED_COUNT = 9
 
 TS_MEASURE_COUNT = 27
+TS_TAP_EMBEDDING = 0
+TS_TAP_ATTENTION_INPUT = 1
+TS_TAP_QUERIES = 2
+TS_TAP_KEYS = 3
+TS_TAP_VALUES = 4
+TS_TAP_SCORES = 5
+TS_TAP_WEIGHTS = 6
+TS_TAP_HEADS = 7
+TS_TAP_ATTENTION_OUTPUT = 8
+TS_TAP_MIDDLE = 9
+TS_TAP_MLP_INPUT = 10
+TS_TAP_GATE = 11
+TS_TAP_HIDDEN = 12
+TS_TAP_NEURONS = 13
+TS_TAP_MLP_OUTPUT = 14
+TS_TAP_OUTPUT = 15
+TS_TAP_NORMED = 16
+TS_TAP_LOGITS = 17
+TS_TAP_COUNT = 18
+
+TS_HEAD_PREVIOUS = 1
+TS_HEAD_DUPLICATE = 2
+TS_HEAD_INDUCTION = 4
+TS_HEAD_DISTANCE = 8
+TS_HEAD_SEMANTIC = 16
+TS_HEAD_RESTING = 32
 
 # ---- types ----
 
@@ -144,6 +170,8 @@ ts_sampler = _handle("ts_sampler")
 ts_generator = _handle("ts_generator")
 ts_evaluator = _handle("ts_evaluator")
 ts_prompts = _handle("ts_prompts")
+ts_heads = _handle("ts_heads")
+ts_neurons = _handle("ts_neurons")
 
 ts_allocate_hook = CFUNCTYPE(c_void_p, c_void_p, c_size_t)
 ts_reallocate_hook = CFUNCTYPE(c_void_p, c_void_p, c_void_p, c_size_t)
@@ -316,6 +344,39 @@ class ts_comparison(Structure):
                 ("low", c_double * 4), ("high", c_double * 4)]
 
 
+class ts_tap(Structure):
+    _fields_ = [("struct_size", c_size_t), ("name", c_char_p), ("data", POINTER(c_float)), ("rank", c_uint64), ("shape", c_uint64 * 3),
+                ("strides", c_uint64 * 3), ("point", c_uint32), ("layer", c_uint32)]
+
+
+class ts_analysis_options(Structure):
+    _fields_ = [("struct_size", c_size_t), ("progress", ts_progress), ("progress_user", c_void_p), ("max_tokens", c_uint64), ("seed", c_uint64),
+                ("examples", c_uint32), ("threshold", c_float)]
+
+
+class ts_head(Structure):
+    _fields_ = [("struct_size", c_size_t), ("layer", c_uint32), ("head", c_uint32), ("kinds", c_uint32), ("reserved", c_uint32),
+                ("previous", c_double), ("previous_chance", c_double), ("duplicate", c_double), ("duplicate_chance", c_double),
+                ("induction", c_double), ("induction_chance", c_double), ("first", c_double), ("focus", c_double), ("distance", c_double),
+                ("mean_distance", c_double)]
+
+
+class ts_neuron(Structure):
+    _fields_ = [("struct_size", c_size_t), ("layer", c_uint32), ("neuron", c_uint32), ("active", c_uint64), ("mean", c_double), ("most", c_double),
+                ("examples", c_size_t)]
+
+
+class ts_neuron_example(Structure):
+    _fields_ = [("struct_size", c_size_t), ("ids", POINTER(c_uint32)), ("count", c_size_t), ("at", c_size_t), ("story", c_uint64),
+                ("activation", c_double)]
+
+
+class ts_attribution(Structure):
+    _fields_ = [("struct_size", c_size_t), ("logit", c_double), ("embedding", c_double), ("heads", c_double), ("neurons", c_double),
+                ("biases", c_double)]
+
+
+ts_tap_callback = CFUNCTYPE(c_int32, c_void_p, POINTER(ts_tap))
 ts_trainer_progress = CFUNCTYPE(c_int32, c_void_p, POINTER(ts_trainer_report))
 ts_sampler_text = CFUNCTYPE(c_int32, c_void_p, POINTER(c_char), c_size_t)
 
@@ -324,6 +385,7 @@ ts_sampler_text = CFUNCTYPE(c_int32, c_void_p, POINTER(c_char), c_size_t)
 _runtime, _tokenizer, _model = POINTER(ts_runtime), POINTER(ts_tokenizer), POINTER(ts_model)
 _trainer, _sampler, _generator = POINTER(ts_trainer), POINTER(ts_sampler), POINTER(ts_generator)
 _evaluator, _prompts = POINTER(ts_evaluator), POINTER(ts_prompts)
+_heads, _neurons = POINTER(ts_heads), POINTER(ts_neurons)
 _strings, _ids, _size = POINTER(c_char_p), POINTER(c_uint32), POINTER(c_size_t)
 
 FUNCTIONS = {
@@ -432,6 +494,22 @@ FUNCTIONS = {
     "ts_story_json": (ts_status, [POINTER(ts_story), POINTER(c_char), c_size_t, _size]),
     "ts_generator_words": (_strings, [_generator, c_uint32, _size]),
     "ts_dataset_options_init": (ts_status, [POINTER(ts_dataset_options), c_size_t]),
+    "ts_tap_name": (c_char_p, [c_uint32]),
+    "ts_model_tap": (ts_status, [_model, _ids, c_size_t, ts_tap_callback, c_void_p, POINTER(c_float), c_size_t]),
+    "ts_analysis_options_init": (ts_status, [POINTER(ts_analysis_options), c_size_t]),
+    "ts_heads_new": (ts_status, [POINTER(_heads), _model, _strings, c_size_t, POINTER(ts_analysis_options)]),
+    "ts_heads_free": (None, [_heads]),
+    "ts_heads_count": (c_size_t, [_heads]),
+    "ts_heads_get": (ts_status, [_heads, c_size_t, POINTER(ts_head)]),
+    "ts_heads_tokens": (c_uint64, [_heads]),
+    "ts_neurons_new": (ts_status, [POINTER(_neurons), _model, _strings, c_size_t, POINTER(ts_analysis_options)]),
+    "ts_neurons_free": (None, [_neurons]),
+    "ts_neurons_count": (c_size_t, [_neurons]),
+    "ts_neurons_get": (ts_status, [_neurons, c_size_t, POINTER(ts_neuron)]),
+    "ts_neurons_example": (ts_status, [_neurons, c_size_t, c_size_t, POINTER(ts_neuron_example)]),
+    "ts_neurons_tokens": (c_uint64, [_neurons]),
+    "ts_model_attribute": (ts_status, [_model, _ids, c_size_t, c_uint32, POINTER(ts_attribution), POINTER(c_float), c_size_t, POINTER(c_float),
+                                       c_size_t]),
     "ts_dataset_stats": (ts_status, [POINTER(ts_dataset_statistics), _runtime, _strings, c_size_t, POINTER(ts_dataset_options)]),
     "ts_axis_name": (c_char_p, [c_uint32]),
     "ts_judge_name": (c_char_p, [c_uint32]),
