@@ -11,5 +11,6 @@
 #include "tinystories/chat.h"
 #include "tinystories/generator.h"
 #include "tinystories/dataset.h"
+#include "tinystories/diversity.h"
 
 #endif
