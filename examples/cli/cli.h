@@ -108,7 +108,7 @@ void cli_nearest_consider(cli_nearest *nearest, const char *given, const char *n
 
 /* Tables of commands, one a noun; each ends with a row whose noun is NULL. */
 extern const cli_command cli_dataset_commands[], cli_tokenizer_commands[], cli_model_commands[], cli_train_commands[], cli_sample_commands[],
-    cli_evaluate_commands[], cli_bench_commands[];
+    cli_evaluate_commands[], cli_diversity_commands[], cli_bench_commands[];
 
 /* ---- main.c ---- */
 

@@ -16,7 +16,7 @@
 #include "cli.h"
 
 static const cli_command *const nouns[] = {cli_dataset_commands,  cli_tokenizer_commands, cli_train_commands, cli_sample_commands,
-                                           cli_evaluate_commands, cli_model_commands,     cli_bench_commands};
+                                           cli_evaluate_commands, cli_diversity_commands, cli_model_commands, cli_bench_commands};
 
 /* ---- failures ---- */
 
@@ -165,7 +165,8 @@ static ts_status run(int count, char **arguments)
 {
     if (count == 0)
         return cli_usage("a command is missing; see 'tinystories --help'");
-    for (size_t i = 0; i < CLI_COUNT_OF(nouns); i++) {
+    bool helped = false;
+    for (size_t i = 0; i < CLI_COUNT_OF(nouns); i++) { /* a noun may have several tables */
         if (strcmp(nouns[i]->noun, arguments[0]) != 0)
             continue;
         for (const cli_command *c = nouns[i]; c->noun != NULL; c++)
@@ -173,9 +174,11 @@ static ts_status run(int count, char **arguments)
                 return run_command(c, count - (c->verb ? 2 : 1), arguments + (c->verb ? 2 : 1));
         if (count > 1 && asks_help(arguments[1])) {
             print_commands(nouns[i]);
-            return TS_OK;
+            helped = true;
         }
     }
+    if (helped)
+        return TS_OK;
     if (strcmp(arguments[0], "--version") == 0)
         printf("tinystories %s\n", ts_version());
     else if (asks_help(arguments[0]))

@@ -192,6 +192,11 @@ void ts_diversity_free(ts_diversity *d)
     ts_runtime_release(runtime);
 }
 
+ts_runtime *ts_diversity_runtime(const ts_diversity *diversity)
+{
+    return diversity->runtime;
+}
+
 /* ---- adding ---- */
 
 static ts_status measure_ending(completion *c, ts_runtime *runtime, const char *ending, size_t size)

@@ -1,6 +1,6 @@
 /*
  * The index of a training text, private to its files: novelty_words.c reads the text into numbers, novelty_sort.c puts its places in order, novelty_build.c
- * writes the file; novelty.c opens it and finds runs of words, novelty_find.c the nearest story and the longest copy. phrase.c cuts texts into words.
+ * writes the file; novelty.c opens it and finds runs of words, novelty_find.c the nearest story and the longest copy. gram_sets.c cuts texts into words.
  *
  * The file: a GGUF of
  *     text            I8   every story and a NUL after each
@@ -32,7 +32,7 @@ enum {
 
 #define TS_NOVELTY_MAX_TEXT 4294000000u
 
-/* ---- phrase.c: the words of a text, folded ---- */
+/* ---- gram_sets.c: the words of a text, folded ---- */
 
 typedef struct ts_phrase {
     ts_bytes folded;
@@ -163,6 +163,11 @@ ts_status ts_novelty_ranges(const ts_novelty *n, const ts_phrase *phrase, size_t
 ts_status ts_novelty_list(const ts_novelty *n, ts_range range, const unsigned char **bytes, const unsigned char **end, uint32_t *count);
 /* Whether a word of the text is this folded one. */
 bool ts_novelty_same_word(const char *raw, size_t raw_size, const char *folded, size_t size);
+
+/* ---- diversity.c ---- */
+
+/* The runtime of a set, borrowed. */
+ts_runtime *ts_diversity_runtime(const ts_diversity *diversity);
 
 /* ---- novelty_find.c ---- */
 

@@ -13,7 +13,7 @@
 
 enum {
     SAMPLE = 64,          /* every so many stories are asked whether enough can still be reached */
-    COMPARISON_COST = 8192 /* a comparison of a story takes as long as so many marks */
+    COMPARISON_COST = 1024 /* a comparison of a story takes as long as so many marks */
 };
 
 typedef struct ts_novelty_term {

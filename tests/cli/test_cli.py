@@ -75,7 +75,7 @@ class CommandLineTest(unittest.TestCase):
 
 
 COMMANDS = (["dataset", "generate"], ["dataset", "stats"], ["tokenizer", "train"], ["tokenizer", "prune"], ["tokenizer", "encode"], ["tokenizer", "decode"],
-            ["model", "inspect"], ["train"], ["sample"], ["evaluate", "loss"], ["bench"])
+            ["model", "inspect"], ["train"], ["sample"], ["evaluate", "loss"], ["evaluate", "index"], ["evaluate", "diversity"], ["bench"])
 
 
 class HelpTest(CommandLineTest):

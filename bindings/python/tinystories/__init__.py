@@ -16,6 +16,7 @@ Text is str (UTF-8) or bytes. Arrays are numpy's where numpy is installed, else 
 from .errors import *  # noqa: F401,F403
 from .errors import __all__ as _errors
 from .dataset import dataset_stats
+from .diversity import Diversity, DiversityItem, Match, Novelty, Overlap, cut_at_repeat, overlap
 from .generator import Author, Chat, ChatReport, Feature, Generator, Story, WordKind
 from .model import Architecture, ArchitectureKind, Model, ModelFormat, ModelType, Score
 from .runtime import CpuLevel, LogLevel, Runtime, version
@@ -24,6 +25,6 @@ from .tokenizer import ShardReport, Tokenizer
 from .trainer import Report, Schedule, Trainer
 
 __version__ = version()
-__all__ = [*_errors, "Alternatives", "Architecture", "ArchitectureKind", "Author", "Chat", "ChatReport", "ContextFull", "CpuLevel", "Feature", "Finish", "Generator", "LogLevel", "Model",
-           "ModelFormat", "ModelType", "Report", "Runtime", "Sampler", "Schedule", "Score", "ShardReport", "Step", "Story", "Tokenizer", "Trainer", "WordKind",
-           "dataset_stats", "version"]
+__all__ = [*_errors, "Alternatives", "Architecture", "ArchitectureKind", "Author", "Chat", "ChatReport", "ContextFull", "CpuLevel", "Diversity", "DiversityItem", "Feature", "Finish", "Generator", "LogLevel", "Match", "Model",
+           "ModelFormat", "ModelType", "Novelty", "Overlap", "Report", "Runtime", "Sampler", "Schedule", "Score", "ShardReport", "Step", "Story", "Tokenizer", "Trainer", "WordKind",
+           "cut_at_repeat", "dataset_stats", "overlap", "version"]
