@@ -137,7 +137,7 @@ struct ts_novelty {
     const uint32_t *starts, *words;
     ts_novelty_part *parts;
     size_t part_count;
-    uint16_t *marks; /* a number a story, 0 between two calls */
+    uint8_t *marks; /* a number a story, 0 between two calls */
     ts_phrase phrase;  /* the text that is looked for */
     ts_range *ranges;  /* of its words, see ts_novelty_find_phrase */
     ts_grams grams;    /* its 2-grams */

@@ -48,8 +48,6 @@ static ts_status find_terms(search *s)
 {
     ts_novelty *n = s->n;
     size_t count = n->grams.count;
-    if (count > UINT16_MAX / 2)
-        return ts_fail(TS_ERROR_LIMIT, "the text has %zu different 2-grams, expected at most %d", count, UINT16_MAX / 2);
     TS_TRY(ts_reserve(n->runtime, &n->terms, &n->terms_capacity, count, sizeof *n->terms));
     TS_TRY(ts_reserve(n->runtime, &n->order, &n->order_capacity, count, sizeof *n->order));
     size_t seen_before = n->seen_capacity;
@@ -75,9 +73,11 @@ static ts_status find_terms(search *s)
     return TS_OK;
 }
 
+/* Marks stay at 255, which then means that or more: bytes, because what takes the time is to go through all stories' marks for every list. */
 static inline void mark(search *s, uint32_t story)
 {
-    uint32_t marks = ++s->n->marks[story];
+    uint8_t *own = &s->n->marks[story];
+    uint32_t marks = *own += *own < UINT8_MAX;
     if (marks > s->most) {
         s->most = marks;
         s->most_story = story;
@@ -154,7 +154,7 @@ static ts_status compare_story(search *s, uint32_t story)
 static uint32_t needed(const search *s)
 {
     uint32_t left = (uint32_t)(s->term_count - s->taken);
-    return s->best + 1 > left ? s->best + 1 - left : 0;
+    return s->best + 1 > left ? TS_MIN(s->best + 1 - left, (uint32_t)UINT8_MAX) : 0;
 }
 
 /* Whether it takes less time to compare all that can still be the nearest than to read the next list. */
@@ -170,17 +170,17 @@ static bool enough(const search *s)
     return sampled * SAMPLE * COMPARISON_COST < next->size;
 }
 
+/* Eight stories at once are passed over when adding to their marks makes no highest bit; those that have it already are looked at one by one. */
 static ts_status compare_reachable(search *s)
 {
-    const uint16_t *marks = s->n->marks;
-    uint64_t count = s->n->about.stories;
+    const uint64_t high = 0x8080808080808080u, ones = 0x0101010101010101u;
+    const uint8_t *marks = s->n->marks;
+    uint64_t count = s->n->about.stories, eight;
     for (uint64_t i = 0; i < count; i++) {
-        uint64_t four;
         uint32_t least = needed(s);
-        /* four at once: adding makes the highest bit of each that has enough; neither number reaches that bit */
-        uint64_t add = (0x8000 - (uint64_t)TS_MIN(least, 0x8000u)) * 0x0001000100010001u;
-        while (i + 4 <= count && (memcpy(&four, marks + i, sizeof four), ((four + add) & 0x8000800080008000u) == 0))
-            i += 4;
+        uint64_t add = (0x80 - (uint64_t)TS_MIN(least, 0x80u)) * ones;
+        while (i + 8 <= count && (memcpy(&eight, marks + i, sizeof eight), ((((eight & ~high) + add) | eight) & high) == 0))
+            i += 8;
         if (i < count && marks[i] >= least)
             TS_TRY(compare_story(s, (uint32_t)i));
     }
@@ -201,6 +201,8 @@ static ts_status search_lists(search *s)
             TS_TRY(compare_story(s, compared));
         }
     }
+    if (s->most == UINT8_MAX)
+        return compare_reachable(s);
     if (s->most > s->best) { /* all lists were read: marks say everything */
         s->best = s->most;
         s->best_story = s->most_story;
