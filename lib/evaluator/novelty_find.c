@@ -1,9 +1,9 @@
 /*
  * The training story that has most of a text's 2-grams, and the longest run of words that the training text has too.
  *
- * Nearest story: 2-grams are taken from the rarest on, and a mark is made at every story of each. The story with the most marks is compared at once, word by
- * word, so that it is soon known how much the nearest one has at least; a story can still have as many more as there are 2-grams left, and as soon as few
- * can reach what is known, those are compared and the frequent 2-grams' long lists are never read.
+ * Nearest story: a mark is made at every story of the rarest 2-grams, and the story with the most marks is compared, word by word, so that it is known how
+ * much the nearest one has at least. Then the lists of the other 2-grams are read, block by block of stories, but not the longest ones: as many as are left
+ * out a story can have more than its marks, and only those that can reach the best one are compared.
  *
  * Longest run: five words that occur are looked at in all their places, the rarest first, and followed to both sides; what is left to be looked at is only
  * what could be longer than the longest run so far.
@@ -12,14 +12,14 @@
 #include "evaluator/novelty.h"
 
 enum {
-    SAMPLE = 64,          /* every so many stories are asked whether enough can still be reached */
-    COMPARISON_COST = 1024 /* a comparison of a story takes as long as so many marks */
+    BLOCK = 1 << 15 /* stories whose marks stay in the first cache while all lists are read through them */
 };
 
 typedef struct ts_novelty_term {
     ts_range range;
     uint64_t size; /* of its list, or of the range where there is none */
-    const unsigned char *bytes, *end;
+    const unsigned char *bytes, *end; /* of the list: what was not read yet */
+    uint64_t unread, story;           /* stories of it that were not marked, and the next of them */
 } term;
 
 static ts_status damaged(const ts_novelty *n)
@@ -44,6 +44,21 @@ static int compare_terms(const void *a, const void *b)
     return left->range.begin < right->range.begin ? -1 : left->range.begin > right->range.begin;
 }
 
+/* Reads the next story of a list. */
+static inline ts_status next_story(const ts_novelty *n, term *t, bool first)
+{
+    uint64_t distance = 0;
+    unsigned char byte = 0x80;
+    for (unsigned shift = 0; byte & 0x80; shift += 7) {
+        if (t->bytes == t->end || shift > 28)
+            return damaged(n);
+        byte = *t->bytes++;
+        distance |= (uint64_t)(byte & 0x7f) << shift;
+    }
+    t->story += distance;
+    return t->story < n->about.stories && (first || distance > 0) ? TS_OK : damaged(n);
+}
+
 static ts_status find_terms(search *s)
 {
     ts_novelty *n = s->n;
@@ -65,7 +80,8 @@ static ts_status find_terms(search *s)
             TS_TRY(ts_novelty_list(n, t->range, &t->bytes, &t->end, &stories));
             if (stories == 0 || stories > t->size || stories > n->about.stories)
                 return damaged(n);
-            t->size = stories;
+            t->size = t->unread = stories;
+            TS_TRY(next_story(n, t, true));
         }
         n->order[s->term_count++] = t;
     }
@@ -73,7 +89,7 @@ static ts_status find_terms(search *s)
     return TS_OK;
 }
 
-/* Marks stay at 255, which then means that or more: bytes, because what takes the time is to go through all stories' marks for every list. */
+/* Marks stay at 255, which then means that or more. */
 static inline void mark(search *s, uint32_t story)
 {
     uint8_t *own = &s->n->marks[story];
@@ -102,23 +118,13 @@ static ts_status mark_few(search *s, ts_range range)
     return TS_OK;
 }
 
-static ts_status mark_list(search *s, const term *t)
+/* Marks the stories of a list below `end`. */
+static ts_status mark_list(search *s, term *t, uint64_t end)
 {
-    const unsigned char *at = t->bytes, *end = t->end;
-    uint64_t story = 0, stories = s->n->about.stories;
-    for (uint64_t i = 0; i < t->size; i++) {
-        uint64_t distance = 0;
-        unsigned char byte = 0x80;
-        for (unsigned shift = 0; byte & 0x80; shift += 7) {
-            if (at == end || shift > 28)
-                return damaged(s->n);
-            byte = *at++;
-            distance |= (uint64_t)(byte & 0x7f) << shift;
-        }
-        story += distance;
-        if (story >= stories || (i > 0 && distance == 0))
-            return damaged(s->n);
-        mark(s, (uint32_t)story);
+    while (t->unread > 0 && t->story < end) {
+        mark(s, (uint32_t)t->story);
+        if (--t->unread > 0)
+            TS_TRY(next_story(s->n, t, false));
     }
     return TS_OK;
 }
@@ -157,55 +163,53 @@ static uint32_t needed(const search *s)
     return s->best + 1 > left ? TS_MIN(s->best + 1 - left, (uint32_t)UINT8_MAX) : 0;
 }
 
-/* Whether it takes less time to compare all that can still be the nearest than to read the next list. */
-static bool enough(const search *s)
-{
-    uint32_t marks = needed(s);
-    uint64_t sampled = 0;
-    const term *next = s->n->order[s->taken];
-    if (marks == 0 || next->size < s->n->about.stories / SAMPLE)
-        return false;
-    for (uint64_t i = 0; i < s->n->about.stories; i += SAMPLE)
-        sampled += s->n->marks[i] >= marks;
-    return sampled * SAMPLE * COMPARISON_COST < next->size;
-}
-
-/* Eight stories at once are passed over when adding to their marks makes no highest bit; those that have it already are looked at one by one. */
-static ts_status compare_reachable(search *s)
+/* Compares the stories from `begin` on that have enough marks. Eight at once are passed over when adding to their marks makes no highest bit; those that
+ * have it already are looked at one by one. */
+static ts_status compare_reachable(search *s, uint64_t begin, uint64_t end)
 {
     const uint64_t high = 0x8080808080808080u, ones = 0x0101010101010101u;
     const uint8_t *marks = s->n->marks;
-    uint64_t count = s->n->about.stories, eight;
-    for (uint64_t i = 0; i < count; i++) {
+    uint64_t eight;
+    for (uint64_t i = begin; i < end; i++) {
         uint32_t least = needed(s);
         uint64_t add = (0x80 - (uint64_t)TS_MIN(least, 0x80u)) * ones;
-        while (i + 8 <= count && (memcpy(&eight, marks + i, sizeof eight), ((((eight & ~high) + add) | eight) & high) == 0))
+        while (i + 8 <= end && (memcpy(&eight, marks + i, sizeof eight), ((((eight & ~high) + add) | eight) & high) == 0))
             i += 8;
-        if (i < count && marks[i] >= least)
+        if (i < end && marks[i] >= least)
             TS_TRY(compare_story(s, (uint32_t)i));
     }
     return TS_OK;
 }
 
-static ts_status search_lists(search *s)
+/* Marks the rarest 2-grams, and compares whatever story has the most marks: that story is near, if not the nearest. */
+static ts_status search_rare(search *s)
 {
     uint32_t compared = UINT32_MAX;
-    while (s->taken < s->term_count) {
-        if (s->taken > 0 && enough(s))
-            return compare_reachable(s);
-        const term *t = s->n->order[s->taken];
-        TS_TRY(t->bytes == NULL ? mark_few(s, t->range) : mark_list(s, t));
-        s->taken++;
-        if (s->most_story != compared && s->most >= needed(s)) {
+    uint64_t marked = 0, enough = s->n->about.stories / 16;
+    for (; s->taken < s->term_count; s->taken++) {
+        term *t = &s->n->terms[(const term *)s->n->order[s->taken] - s->n->terms];
+        if (t->bytes != NULL && (marked += t->size) > enough)
+            return TS_OK;
+        TS_TRY(t->bytes == NULL ? mark_few(s, t->range) : mark_list(s, t, UINT64_MAX));
+        if (s->most_story != compared && s->most > 1) {
             compared = s->most_story;
             TS_TRY(compare_story(s, compared));
         }
     }
-    if (s->most == UINT8_MAX)
-        return compare_reachable(s);
-    if (s->most > s->best) { /* all lists were read: marks say everything */
-        s->best = s->most;
-        s->best_story = s->most_story;
+    return TS_OK;
+}
+
+/* Reads the other lists, but for as many of the longest as leave a story that can be the nearest with half of the best one's marks at least. */
+static ts_status search_blocks(search *s)
+{
+    ts_novelty *n = s->n;
+    size_t first = s->taken;
+    s->taken = TS_MAX(first, s->term_count - TS_MIN(s->term_count, (size_t)s->best / 2));
+    for (uint64_t begin = 0; begin < n->about.stories; begin += BLOCK) {
+        uint64_t end = TS_MIN(begin + BLOCK, n->about.stories);
+        for (size_t i = first; i < s->taken; i++)
+            TS_TRY(mark_list(s, &n->terms[(const term *)n->order[i] - n->terms], end));
+        TS_TRY(compare_reachable(s, begin, end));
     }
     return TS_OK;
 }
@@ -215,7 +219,9 @@ static ts_status find_nearest(ts_novelty *n, ts_novelty_match *match)
     search s = {.n = n};
     TS_TRY(ts_grams_read(&n->grams, &n->phrase, 2));
     TS_TRY(find_terms(&s));
-    ts_status status = search_lists(&s);
+    ts_status status = search_rare(&s);
+    if (status == TS_OK && s.term_count > 0)
+        status = search_blocks(&s);
     memset(n->marks, 0, (size_t)n->about.stories * sizeof *n->marks);
     TS_TRY(status);
     match->bigrams = n->grams.count;
