@@ -33,7 +33,6 @@ typedef struct search {
     ts_novelty *n;
     size_t term_count, taken;
     uint32_t best, best_story; /* best 0: none */
-    uint32_t most, most_story; /* marks */
 } search;
 
 static int compare_terms(const void *a, const void *b)
@@ -89,17 +88,6 @@ static ts_status find_terms(search *s)
     return TS_OK;
 }
 
-/* Marks stay at 255, which then means that or more. */
-static inline void mark(search *s, uint32_t story)
-{
-    uint8_t *own = &s->n->marks[story];
-    uint32_t marks = *own += *own < UINT8_MAX;
-    if (marks > s->most) {
-        s->most = marks;
-        s->most_story = story;
-    }
-}
-
 /* The stories of the few places of a 2-gram, each once. */
 static ts_status mark_few(search *s, ts_range range)
 {
@@ -113,20 +101,36 @@ static ts_status mark_few(search *s, ts_range range)
         if (at < count)
             continue;
         stories[count++] = story;
-        mark(s, story);
+        s->n->marks[story] += s->n->marks[story] < UINT8_MAX; /* 255: that or more */
     }
     return TS_OK;
 }
 
-/* Marks the stories of a list below `end`. */
+/* Marks the stories of a list below `end`. Nearly all distances have one byte, so that these are read here, out of registers. */
 static ts_status mark_list(search *s, term *t, uint64_t end)
 {
-    while (t->unread > 0 && t->story < end) {
-        mark(s, (uint32_t)t->story);
-        if (--t->unread > 0)
-            TS_TRY(next_story(s->n, t, false));
+    uint8_t *marks = s->n->marks;
+    uint64_t story = t->story, unread = t->unread;
+    const unsigned char *at = t->bytes;
+    end = TS_MIN(end, s->n->about.stories);
+    while (unread > 0 && story < end) {
+        marks[story] += marks[story] < UINT8_MAX;
+        if (--unread == 0)
+            break;
+        if (at < t->end && *at - 1u < 0x7f) {
+            story += *at++;
+            continue;
+        }
+        t->story = story;
+        t->bytes = at;
+        TS_TRY(next_story(s->n, t, false));
+        story = t->story;
+        at = t->bytes;
     }
-    return TS_OK;
+    t->story = story;
+    t->unread = unread;
+    t->bytes = at;
+    return unread == 0 || story < s->n->about.stories ? TS_OK : damaged(s->n);
 }
 
 /* Counts the 2-grams of the text that a story has. */
@@ -181,22 +185,21 @@ static ts_status compare_reachable(search *s, uint64_t begin, uint64_t end)
     return TS_OK;
 }
 
-/* Marks the rarest 2-grams, and compares whatever story has the most marks: that story is near, if not the nearest. */
+/* Marks the rarest 2-grams and compares the story with the most marks: it is near, if not the nearest. */
 static ts_status search_rare(search *s)
 {
-    uint32_t compared = UINT32_MAX;
-    uint64_t marked = 0, enough = s->n->about.stories / 16;
+    uint64_t marked = 0, enough = s->n->about.stories / 4;
     for (; s->taken < s->term_count; s->taken++) {
         term *t = &s->n->terms[(const term *)s->n->order[s->taken] - s->n->terms];
         if (t->bytes != NULL && (marked += t->size) > enough)
-            return TS_OK;
+            break;
         TS_TRY(t->bytes == NULL ? mark_few(s, t->range) : mark_list(s, t, UINT64_MAX));
-        if (s->most_story != compared && s->most > 1) {
-            compared = s->most_story;
-            TS_TRY(compare_story(s, compared));
-        }
     }
-    return TS_OK;
+    uint64_t most = 0;
+    for (uint64_t i = 1; i < s->n->about.stories; i++)
+        if (s->n->marks[i] > s->n->marks[most])
+            most = i;
+    return s->n->marks[most] > 0 ? compare_story(s, (uint32_t)most) : TS_OK;
 }
 
 /* Reads the other lists, but for as many of the longest as leave a story that can be the nearest with half of the best one's marks at least. */
