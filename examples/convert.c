@@ -49,7 +49,7 @@ int main(int count, char **values)
     settings.log = print_log;
     options.tokenizer = count > 3 ? values[3] : NULL;
     save.format = ends_in(values[2], ".gguf")  ? TS_MODEL_FORMAT_GGUF
-                  : ends_in(values[2], ".bin") ? TS_MODEL_FORMAT_LLAMA2C_V1
+                  : ends_in(values[2], ".bin") ? TS_MODEL_FORMAT_LLAMA2C_V0
                                                : TS_MODEL_FORMAT_HUGGINGFACE;
     ts_status status = ts_runtime_new(&runtime, &settings);
     if (status == TS_OK)

@@ -12,5 +12,7 @@
 #include "tinystories/generator.h"
 #include "tinystories/dataset.h"
 #include "tinystories/diversity.h"
+#include "tinystories/evaluator.h"
+#include "tinystories/analysis.h"
 
 #endif

@@ -117,12 +117,12 @@ run_tests "$build/sanitized" .
 echo "== thread sanitizer"
 one_check "thread sanitizer build" build_in "$build/threads" -DCMAKE_BUILD_TYPE=Release -DTINYSTORIES_SANITIZE=thread -DTINYSTORIES_PROGRAMS=OFF \
     -DTINYSTORIES_TESTS=ON
-run_tests "$build/threads" 'test_(threads|kernels|gradients|sampler|bpe_encode|bpe_train|tokenizer|model|score|trainer|generator)$'
+run_tests "$build/threads" 'test_(threads|kernels|gradients|sampler|bpe_encode|bpe_train|tokenizer|model|score|trainer|generator|taps|heads|neurons)$'
 
 echo "== inference build: libc and libm alone"
 one_check "inference build" build_in "$build/inference" -DCMAKE_BUILD_TYPE=Release -DTINYSTORIES_TRAINER=OFF -DTINYSTORIES_CHAT=OFF -DTINYSTORIES_TESTS=ON
 one_check "inference build needs libc and libm alone" sh -c "! ldd '$build/inference/libtinystories.so' | grep -vE 'libc\.so|libm\.so|ld-linux|linux-vdso'"
-run_tests "$build/inference" 'test_(sampler|constraints|distribution|model|score|gguf|gguf_model|gguf_types|llama2c_model|sentencepiece|blocks|base|threads|text|generator|prompt)$'
+run_tests "$build/inference" 'test_(sampler|constraints|required|session|beam|host|distribution|model|score|gguf|gguf_model|gguf_types|llama2c_model|sentencepiece|blocks|base|threads|text|generator|prompt|heads|neurons)$'
 
 echo "$passed passed, $failed failed, $skipped skipped"
 [ $failed -eq 0 ]

@@ -190,6 +190,15 @@ static ts_status check_required(const cli_command *command, const cli_common *co
     return TS_OK;
 }
 
+/* Positional arguments fill their rows one after another: the row behind one that is filled, or the last of them. */
+static const cli_argument *next_positional(const cli_command *command, uint64_t given, const cli_argument *a)
+{
+    for (const cli_argument *row = a; a->name[0] != '-' && row < command->arguments + command->argument_count; row++)
+        if (row->name[0] != '-' && !(given >> (row - command->arguments) & 1))
+            return row;
+    return a;
+}
+
 /* Takes one option and its values, *at standing on it; leaves *at behind them. */
 static ts_status take(const cli_argument *a, const char *value, int *at, int count, char **arguments, void *values)
 {
@@ -217,6 +226,7 @@ ts_status cli_arguments_parse(const cli_command *command, int count, char **argu
         const char *value;
         const cli_argument *a = find(command->arguments, command->argument_count, arguments[at], &value);
         if (a != NULL) {
+            a = next_positional(command, common->given, a);
             uint64_t bit = UINT64_C(1) << (a - command->arguments);
             if ((common->given & bit) && a->name[0] != '-' && a->type != CLI_PATHS)
                 return cli_usage("'%s' is one %s too many", arguments[at], a->name);

@@ -108,7 +108,7 @@ void cli_nearest_consider(cli_nearest *nearest, const char *given, const char *n
 
 /* Tables of commands, one a noun; each ends with a row whose noun is NULL. */
 extern const cli_command cli_dataset_commands[], cli_tokenizer_commands[], cli_model_commands[], cli_train_commands[], cli_sample_commands[],
-    cli_evaluate_commands[], cli_diversity_commands[], cli_bench_commands[];
+    cli_evaluate_commands[], cli_judge_commands[], cli_diversity_commands[], cli_analyze_commands[], cli_bench_commands[], cli_report_commands[];
 
 /* ---- main.c ---- */
 
@@ -140,7 +140,8 @@ int32_t cli_progress_tell(void *user, uint64_t done, uint64_t total);
 int32_t cli_progress_tokenizer(void *user, uint64_t done, uint64_t total);
 /* Takes the line off the terminal. */
 void cli_progress_end(cli_progress *progress);
-bool cli_interrupted(void);
+/* How many signals came. */
+int cli_interrupted(void);
 double cli_clock(void);
 /* "3 min 20 s"; `text` is filled and returned. */
 const char *cli_duration(double seconds, char *text, size_t capacity);
@@ -164,5 +165,63 @@ void cli_truth(cli_output *output, const char *key, bool value);
 /* An object '{' or array '[' within; as lines the key is a heading. */
 void cli_open(cli_output *output, const char *key, char bracket);
 void cli_close(cli_output *output, char bracket);
+
+/*
+ * ---- chat_options.c: the options of a chat service, the same for every command that can use one ----
+ */
+
+typedef struct cli_chat {
+    ts_chat_options options;
+    double max_minutes;
+    char folder[64], scratch[80]; /* of a dry run without a journal */
+} cli_chat;
+
+/* Rows of a command's table; `chat` is the cli_chat in the values struct `values`, `prefix` stands before the names that the command has for something else too. */
+/* clang-format off */
+#define CLI_CHAT_ARGUMENTS(values, chat, prefix)                                                                                                                     \
+    {"--base-url", "URL", CLI_TEXT, 0, offsetof(values, chat.options.base_url), 0, 0, NULL, "of the service (default https://api.openai.com/v1)"},             \
+    {"--" prefix "model", "NAME", CLI_TEXT, 0, offsetof(values, chat.options.model), 0, 0, NULL, "the service's name for the model to ask"},                             \
+    {"--journal", "FILE", CLI_TEXT, 0, offsetof(values, chat.options.journal), 0, 0, NULL, "keeps every reply; with it a run that was stopped goes on"},       \
+    {"--key-file", "FILE", CLI_TEXT, 0, offsetof(values, chat.options.key_file), 0, 0, NULL, "file whose only line is the key (default: the environment's)"},  \
+    {"--ca-file", "FILE", CLI_TEXT, 0, offsetof(values, chat.options.ca_file), 0, 0, NULL, "PEM file of the only certificates to trust"},                      \
+    {"--proxy", "URL", CLI_TEXT, 0, offsetof(values, chat.options.proxy), 0, 0, NULL, "proxy to go through (default: none)"},                                  \
+    {"--prices", "FILE", CLI_TEXT, 0, offsetof(values, chat.options.prices), 0, 0, NULL, "JSON: {\"model\": {\"prompt\": P, \"completion\": C}}, money a million tokens"}, \
+    {"--max-money", "M", CLI_DOUBLE, CLI_QUIET | CLI_ABOVE, offsetof(values, chat.options.max_money), 0, 1e12, NULL, "stop before the journal costs more; needs --prices"}, \
+    {"--max-tokens", "N", CLI_UINT64, CLI_QUIET, offsetof(values, chat.options.max_tokens), 1, 0, NULL, "stop before the journal has more tokens"},           \
+    {"--max-requests", "N", CLI_UINT64, CLI_QUIET, offsetof(values, chat.options.max_requests), 1, 0, NULL, "stop before the journal has more requests"},      \
+    {"--max-minutes", "N", CLI_DOUBLE, CLI_QUIET | CLI_ABOVE, offsetof(values, chat.max_minutes), 0, 1e9, NULL, "stop sending after so long"},                 \
+    {"--requests-per-minute", "N", CLI_DOUBLE, CLI_QUIET, offsetof(values, chat.options.requests_per_minute), 0, 1e12, NULL, "at first; then as the service says"}, \
+    {"--tokens-per-minute", "N", CLI_DOUBLE, CLI_QUIET, offsetof(values, chat.options.tokens_per_minute), 0, 1e12, NULL, "at first; then as the service says"}, \
+    {"--in-flight", "N", CLI_UINT32, 0, offsetof(values, chat.options.in_flight), 1, 1024, NULL, "requests at a time"},                                        \
+    {"--attempts", "N", CLI_UINT32, 0, offsetof(values, chat.options.attempts), 1, 1000, NULL, "for one request before the run stops"},                        \
+    {"--" prefix "temperature", "T", CLI_DOUBLE, CLI_QUIET, offsetof(values, chat.options.temperature), 0, 100, NULL, "of the model (default: not sent)"},               \
+    {"--" prefix "top-p", "P", CLI_DOUBLE, CLI_QUIET, offsetof(values, chat.options.top_p), 0, 1, NULL, "of the model (default: not sent)"},                             \
+    {"--reply-tokens", "N", CLI_UINT32, 0, offsetof(values, chat.options.reply_tokens), 0, 1 << 20, NULL, "tokens that a reply may have; 0: no bound is sent"}, \
+    {"--old-names", NULL, CLI_FLAG, 0, offsetof(values, chat.options.old_names), 0, 0, NULL, "send that as max_tokens, as older servers want it"},             \
+    {"--stream", NULL, CLI_FLAG, 0, offsetof(values, chat.options.stream), 0, 0, NULL, "ask for a stream of events"},                                          \
+    {"--send-seed", NULL, CLI_FLAG, 0, offsetof(values, chat.options.send_seed), 0, 0, NULL, "send a seed, different for each request"},                       \
+    {"--extra", "JSON", CLI_TEXT, 0, offsetof(values, chat.options.extra), 0, 0, NULL, "object whose members go into every request"}
+/* clang-format on */
+
+/* For the `notes` of a command: where the key comes from, and what a signal does. */
+extern const char cli_chat_notes[];
+
+void cli_chat_defaults(cli_chat *chat);
+
+/* Refuses options of the chat service that were given where `author` (an option and its value, "--author embedded") uses none. `chat` is in the values of the command. */
+ts_status cli_chat_refuse(const cli_common *common, const cli_chat *chat, const char *author);
+
+/* Completes and checks the options before use: the key of the environment; for a dry run without a journal a scratch one. cli_chat_end always follows. */
+ts_status cli_chat_begin(const cli_common *common, cli_chat *chat, bool dry);
+void cli_chat_end(cli_chat *chat);
+
+/* As cli_progress_start, but the first signal lets what is in flight come in and only the second gives it up; a third ends the program. */
+void cli_chat_progress_start(cli_progress *progress, const cli_common *common, const char *what, const char *unit);
+
+/* The total of a journal, as lines or members. */
+void cli_chat_report(cli_output *output, const ts_chat_report *report);
+
+/* Fails with how far a run came: the reason that it stopped, what the journal holds, and that the same command goes on. */
+ts_status cli_chat_failed(const char *reason, const cli_chat *chat, const ts_chat_report *report);
 
 #endif

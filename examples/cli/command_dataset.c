@@ -3,8 +3,11 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #include "cli.h"
+
+enum { PROMPTS_SHOWN = 3, MOST_PROMPT = 4 << 20 };
 
 /* ---- generate ---- */
 
@@ -13,8 +16,14 @@ typedef struct generate_values {
     uint64_t count;
     const char *out;
     cli_paths features;
-    uint32_t format;
+    uint32_t format, dry;
+    const char *shard;
+    uint32_t batch;
+    const char *batch_write;
+    cli_paths batch_read, merge;
+    double poll;
     ts_generator_options options;
+    cli_chat chat;
 } generate_values;
 
 static const char *format_name(size_t index)
@@ -23,10 +32,18 @@ static const char *format_name(size_t index)
     return index < CLI_COUNT_OF(names) ? names[index] : NULL;
 }
 
+static const char *author_name(size_t index)
+{
+    static const char *const names[] = {"embedded", "chat"}; /* in the order of TS_AUTHOR_ */
+    return index < CLI_COUNT_OF(names) ? names[index] : NULL;
+}
+
 static void generate_defaults(void *values)
 {
     generate_values *v = values;
     v->count = 1000;
+    v->poll = 60;
+    cli_chat_defaults(&v->chat);
     ts_generator_options_init(&v->options, sizeof v->options);
 }
 
@@ -70,35 +87,245 @@ static ts_status print_stories(ts_generator *generator, const generate_values *v
     return status;
 }
 
+typedef struct chat_progress {
+    cli_progress progress; /* first: it is one */
+    ts_generator *generator;
+} chat_progress;
+
+/* How many of the stories before index `end` belong to the shard, which has whole calls. */
+static uint64_t count_before(const generate_values *v, uint64_t end)
+{
+    uint64_t group = v->options.stories_a_call, calls = end / group, shard = v->options.shard, shards = v->options.shards;
+    return (calls > shard ? (calls - shard - 1) / shards + 1 : 0) * group + (calls % shards == shard ? end % group : 0);
+}
+
+/* A story of call number `i` of those that will be made. */
+static uint64_t story_of_call(const generate_values *v, uint64_t i)
+{
+    uint64_t group = v->options.stories_a_call, call = v->options.first / group, shards = v->options.shards;
+    return (call + (v->options.shard + shards - call % shards) % shards + i * shards) * group;
+}
+
+/* The running total stands in the line too; the generator answers that within its own callback. */
+static int32_t tell_chat(void *user, uint64_t done, uint64_t total)
+{
+    chat_progress *c = user;
+    ts_chat_report report = {.struct_size = sizeof report};
+    if (!cli_progress_due(&c->progress) || ts_generator_chat_report(c->generator, &report) != TS_OK)
+        return cli_interrupted();
+    cli_progress_line(&c->progress, "asking: %llu of %llu stories, %llu requests, %llu tokens, money %.4g%s", (unsigned long long)done,
+                      (unsigned long long)total, (unsigned long long)report.requests,
+                      (unsigned long long)(report.prompt_tokens + report.completion_tokens), report.money,
+                      cli_interrupted() > 0 ? "; waiting for what is in flight" : "");
+    return cli_interrupted();
+}
+
 static ts_status write_stories(ts_generator *generator, const generate_values *v)
 {
-    cli_progress progress;
-    cli_progress_start(&progress, &v->common, "writing", "stories");
-    ts_status status = ts_generator_write(generator, v->count, v->out, cli_progress_tell, &progress);
-    cli_progress_end(&progress);
-    if (status != TS_OK)
+    chat_progress c = {.generator = generator};
+    ts_chat_report report = {.struct_size = sizeof report};
+    bool chat = v->options.author == TS_AUTHOR_CHAT;
+    (chat ? cli_chat_progress_start : cli_progress_start)(&c.progress, &v->common, "writing", "stories");
+    ts_status status = ts_generator_write(generator, v->count, v->out, chat ? tell_chat : cli_progress_tell, &c);
+    cli_progress_end(&c.progress);
+    if (status != TS_OK && !chat)
         return status;
+    if (chat) {
+        char detail[512];
+        snprintf(detail, sizeof detail, "%s", ts_error_detail());
+        CLI_TRY(ts_generator_chat_report(generator, &report));
+        if (status != TS_OK)
+            return cli_chat_failed(status == TS_ERROR_CANCELLED ? "interrupted" : detail, &v->chat, &report);
+    }
     cli_output o = cli_output_start(&v->common);
     cli_text(&o, "file", v->out);
     cli_integer(&o, "stories", v->count);
     cli_integer(&o, "seed", v->options.seed);
-    cli_number(&o, "seconds", cli_clock() - progress.started, 2);
+    cli_number(&o, "seconds", cli_clock() - c.progress.started, 2);
+    if (chat)
+        cli_chat_report(&o, &report);
     cli_output_end(&o);
     return TS_OK;
+}
+
+/* What would be asked first, and what it all would cost at most. */
+static ts_status show_plan(ts_generator *generator, const generate_values *v)
+{
+    ts_chat_report report = {.struct_size = sizeof report};
+    uint64_t group = v->options.stories_a_call, calls = (v->count - 1) / group + 1;
+    uint64_t shown = calls < PROMPTS_SHOWN ? calls : PROMPTS_SHOWN;
+    char *text = malloc(MOST_PROMPT);
+    size_t size = 0;
+    cli_output o = cli_output_start(&v->common);
+    ts_status status = text != NULL ? ts_generator_estimate(generator, v->count, &report) : cli_fail("there is no memory");
+    cli_open(&o, "prompts", '[');
+    for (uint64_t i = 0; i < shown && status == TS_OK; i++) {
+        status = ts_generator_prompt(generator, story_of_call(v, i), text, MOST_PROMPT, &size);
+        if (status == TS_OK && o.json)
+            cli_text_sized(&o, NULL, text, size);
+        else if (status == TS_OK)
+            printf("%.*s\n\n", (int)size, text);
+    }
+    cli_close(&o, ']');
+    if (status == TS_OK) {
+        cli_integer(&o, "requests", report.requests);
+        cli_integer(&o, "prompt_tokens", report.prompt_tokens);
+        cli_integer(&o, "most_completion_tokens", report.completion_tokens);
+        if (v->chat.options.prices != NULL)
+            cli_number(&o, "most_money", report.money, 6);
+        cli_output_end(&o);
+    }
+    free(text);
+    return status;
+}
+
+/* ---- batches ---- */
+
+static void show_batches(const generate_values *v, const ts_batch_report *r)
+{
+    const struct {
+        const char *key;
+        uint64_t value;
+    } all[] = {{"left", r->left}, {"files", r->files}, {"requests", r->requests}, {"results", r->results}, {"known", r->known},
+               {"failed", r->failed}, {"foreign", r->foreign}, {"waiting", r->waiting}, {"done", r->done}, {"total", r->total}};
+    cli_output o = cli_output_start(&v->common);
+    for (size_t i = 0; i < CLI_COUNT_OF(all); i++)
+        cli_integer(&o, all[i].key, all[i].value);
+    cli_output_end(&o);
+}
+
+/* Sleeps in short pieces, so that a signal is heeded. */
+static bool wait_for_poll(const generate_values *v, cli_progress *progress, const ts_batch_report *report)
+{
+    double until = cli_clock() + v->poll;
+    while (cli_clock() < until && cli_interrupted() == 0) {
+        const struct timespec moment = {0, 100000000};
+        if (cli_progress_due(progress))
+            cli_progress_line(progress, "batches: %llu at work, %llu of %llu requests done", (unsigned long long)report->waiting,
+                              (unsigned long long)report->done, (unsigned long long)report->total);
+        nanosleep(&moment, NULL);
+    }
+    return cli_interrupted() == 0;
+}
+
+/* By the service's endpoints until nothing is missing; with --poll 0 one step. */
+static ts_status run_batches(ts_generator *generator, const generate_values *v)
+{
+    ts_batch_report report = {.struct_size = sizeof report};
+    ts_chat_report bill = {.struct_size = sizeof bill};
+    cli_progress progress;
+    cli_progress_start(&progress, &v->common, "batches", "requests");
+    ts_status status;
+    do {
+        status = ts_generator_batch_step(generator, v->count, &report);
+    } while (status == TS_OK && report.left > 0 && v->poll > 0 && wait_for_poll(v, &progress, &report));
+    cli_progress_end(&progress);
+    if (status != TS_OK)
+        return status;
+    if (report.left == 0)
+        return write_stories(generator, v);
+    if (cli_interrupted() > 0 && ts_generator_chat_report(generator, &bill) == TS_OK)
+        return cli_chat_failed("interrupted; the service works on", &v->chat, &bill);
+    show_batches(v, &report);
+    return TS_OK;
+}
+
+/* Results that were fetched by hand; then the stories, or the requests that are missing. */
+static ts_status run_batch_files(ts_generator *generator, const generate_values *v)
+{
+    ts_batch_report sum = {.struct_size = sizeof sum}, one = sum;
+    for (size_t i = 0; i < v->batch_read.count; i++) {
+        CLI_TRY(ts_generator_batch_read(generator, v->count, v->batch_read.items[i], &one));
+        sum.results += one.results;
+        sum.known += one.known;
+        sum.failed += one.failed;
+        sum.foreign += one.foreign;
+        sum.left = one.left;
+    }
+    if (v->batch_write != NULL) {
+        CLI_TRY(ts_generator_batch_write(generator, v->count, v->batch_write, &one));
+        sum.files = one.files;
+        sum.requests = one.requests;
+        sum.left = one.left;
+    } else if (sum.left == 0) {
+        return write_stories(generator, v);
+    }
+    show_batches(v, &sum);
+    return TS_OK;
+}
+
+/* "i/N": the stories whose index is i modulo N. Bounds are those of all shards together, each of which takes an N-th. */
+static ts_status choose_shard(generate_values *v)
+{
+    ts_chat_options *c = &v->chat.options;
+    unsigned shard, shards;
+    char more;
+    if (v->shard == NULL)
+        return TS_OK;
+    if (sscanf(v->shard, "%9u/%9u%c", &shard, &shards, &more) != 2 || shards == 0 || shard >= shards)
+        return cli_fail("--shard is '%s', expected i/N with i from 0 to N - 1", v->shard);
+    if ((c->max_requests > 0 && c->max_requests < shards) || (c->max_tokens > 0 && c->max_tokens < shards))
+        return cli_fail("--max-requests or --max-tokens is less than one for each of %u shards", shards);
+    v->options.shard = shard;
+    v->options.shards = shards;
+    c->max_requests /= shards;
+    c->max_tokens /= shards;
+    c->max_money /= shards;
+    c->requests_per_minute /= shards;
+    c->tokens_per_minute /= shards;
+    v->count = count_before(v, v->options.first + v->count) - count_before(v, v->options.first);
+    return v->count > 0 ? TS_OK : cli_fail("--shard is '%s', but there are fewer stories than shards", v->shard);
+}
+
+static ts_status choose_author(generate_values *v)
+{
+    CLI_TRY(choose_shard(v));
+    if (v->options.author == TS_AUTHOR_CHAT) {
+        v->options.chat = &v->chat.options;
+        return cli_chat_begin(&v->common, &v->chat, v->dry != 0);
+    }
+    CLI_TRY(cli_chat_refuse(&v->common, &v->chat, "--author embedded"));
+    static const char *const others[] = {"--dry-run", "--prompt", "--varied", "--stories-a-call", "--batch", "--batch-write", "--batch-read", "--poll", "--merge"};
+    for (size_t i = 0; i < CLI_COUNT_OF(others); i++)
+        if (cli_given(&v->common, others[i]))
+            return cli_usage("%s is for a chat service, but this is --author embedded", others[i]);
+    return TS_OK;
+}
+
+static ts_status run_generate(generate_values *v)
+{
+    ts_generator *generator = NULL;
+    bool stream = strcmp(v->out, "-") == 0;
+    CLI_TRY(ts_generator_new(&generator, v->common.runtime, &v->options));
+    ts_status merged = TS_OK;
+    for (size_t i = 0; i < v->merge.count && merged == TS_OK; i++)
+        merged = ts_generator_merge(generator, v->merge.items[i], NULL);
+    if (merged != TS_OK) {
+        ts_generator_free(generator);
+        return merged;
+    }
+    bool files = v->batch_write != NULL || v->batch_read.count > 0;
+    ts_status status = v->dry     ? show_plan(generator, v)
+                       : v->batch ? run_batches(generator, v)
+                       : files    ? run_batch_files(generator, v)
+                       : stream   ? print_stories(generator, v)
+                                  : write_stories(generator, v);
+    ts_generator_free(generator);
+    return status;
 }
 
 static ts_status generate(void *values)
 {
     generate_values *v = values;
-    ts_generator *generator = NULL;
-    bool stream = strcmp(v->out, "-") == 0;
-    if (!stream && cli_given(&v->common, "--format"))
+    if (cli_given(&v->common, "--format") && strcmp(v->out, "-") != 0)
         return cli_usage("--format is for --out -; a file's name tells its format");
-    CLI_TRY(cli_check_out(&v->common, v->out, true));
+    bool batches = v->batch || v->batch_write != NULL || v->batch_read.count > 0;
+    CLI_TRY(cli_check_out(&v->common, v->dry ? NULL : v->out, !batches));
     CLI_TRY(choose_features(v));
-    CLI_TRY(ts_generator_new(&generator, v->common.runtime, &v->options));
-    ts_status status = stream ? print_stories(generator, v) : write_stories(generator, v);
-    ts_generator_free(generator);
+    ts_status status = choose_author(v);
+    if (status == TS_OK)
+        status = run_generate(v);
+    cli_chat_end(&v->chat);
     return status;
 }
 
@@ -112,6 +339,18 @@ static const cli_argument generate_arguments[] = {
     {"--features", "NAME", CLI_PATHS, 0, OFFSET(features), 0, 0, feature_name, "features that may be drawn (default: all)"},
     {"--vocabulary", "FILE", CLI_TEXT, 0, OFFSET(options.vocabulary), 0, 0, NULL, "words to use instead of the built-in ones"},
     {"--format", "NAME", CLI_CHOICE, 0, OFFSET(format), 0, 0, format_name, "of standard output"},
+    {"--shard", "i/N", CLI_TEXT, 0, OFFSET(shard), 0, 0, NULL, "only the stories whose index is i modulo N; bounds and paces are divided by N"},
+    {"--author", "NAME", CLI_CHOICE, 0, OFFSET(options.author), 0, 0, author_name, "who writes; what follows is for chat"},
+    {"--prompt", "FILE", CLI_TEXT, 0, OFFSET(options.prompt), 0, 0, NULL, "template of what the service is asked; its form is told in prompt.txt"},
+    {"--varied", NULL, CLI_FLAG, 0, OFFSET(options.varied), 0, 0, NULL, "draw a theme, a topic, a style, a narrator, a first word and a length too"},
+    {"--stories-a-call", "N", CLI_UINT32, 0, OFFSET(options.stories_a_call), 1, 64, NULL, "ask for several stories at a time"},
+    {"--merge", "JOURNAL", CLI_PATHS, 0, OFFSET(merge), 0, 0, NULL, "first take the replies of other shards' journals into this one"},
+    {"--batch", NULL, CLI_FLAG, 0, OFFSET(batch), 0, 0, NULL, "by the service's batch endpoints: submit, wait, collect; may be stopped and run again"},
+    {"--poll", "SECONDS", CLI_DOUBLE, 0, OFFSET(poll), 0, 86400, NULL, "between two looks at the batches; 0: do not wait"},
+    {"--batch-write", "FILE", CLI_TEXT, 0, OFFSET(batch_write), 0, 0, NULL, "write the requests as OpenAI batch files, and no stories"},
+    {"--batch-read", "FILE", CLI_PATHS, 0, OFFSET(batch_read), 0, 0, NULL, "read results of such files; the stories are written if none is missing"},
+    {"--dry-run", NULL, CLI_FLAG, 0, OFFSET(dry), 0, 0, NULL, "send nothing: show prompts, and what it would cost at most"},
+    CLI_CHAT_ARGUMENTS(generate_values, chat, ""),
 };
 #undef OFFSET
 /* clang-format on */
@@ -229,7 +468,7 @@ static const cli_argument stats_arguments[] = {
 #undef OFFSET
 
 const cli_command cli_dataset_commands[] = {
-    {"dataset", "generate", "write stories with the embedded author, which needs no network", NULL, generate_arguments, CLI_COUNT_OF(generate_arguments),
+    {"dataset", "generate", "write stories: with the embedded author, which needs no network, or a chat service", cli_chat_notes, generate_arguments, CLI_COUNT_OF(generate_arguments),
      sizeof(generate_values), generate_defaults, generate},
     {"dataset", "stats", "count stories and words, and how much of it is said twice",
      "A word is a run of letters and digits, with apostrophes between them; the case of ASCII letters is ignored. A 4-gram is four words in a row of a story.\n"

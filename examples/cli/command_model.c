@@ -1,5 +1,6 @@
-/* model inspect, evaluate loss */
+/* model inspect, model convert, evaluate loss */
 #include <stdio.h>
+#include <string.h>
 
 #include "cli.h"
 
@@ -7,7 +8,7 @@
 
 typedef struct inspect_values {
     cli_common common;
-    const char *file;
+    const char *file, *tokenizer;
     uint32_t tensors;
 } inspect_values;
 
@@ -81,7 +82,10 @@ static ts_status inspect(void *values)
     inspect_values *v = values;
     ts_model *model = NULL;
     ts_architecture architecture = {.struct_size = sizeof architecture};
-    CLI_TRY(ts_model_open(&model, v->common.runtime, v->file, NULL));
+    ts_model_options options;
+    CLI_TRY(ts_model_options_init(&options, sizeof options));
+    options.tokenizer = v->tokenizer;
+    CLI_TRY(ts_model_open(&model, v->common.runtime, v->file, &options));
     ts_status status = ts_model_architecture(model, &architecture);
     if (status == TS_OK)
         print_model(model, v, &architecture);
@@ -92,13 +96,91 @@ static ts_status inspect(void *values)
 /* clang-format off */
 #define OFFSET(member) offsetof(inspect_values, member)
 static const cli_argument inspect_arguments[] = {
-    {"FILE", NULL, CLI_TEXT, CLI_REQUIRED, OFFSET(file), 0, 0, NULL, "a model"},
+    {"FILE", NULL, CLI_TEXT, CLI_REQUIRED, OFFSET(file), 0, 0, NULL, "a model: a GGUF, a llama2.c checkpoint or a Hugging Face folder"},
+    {"--tokenizer", "T", CLI_TEXT, 0, OFFSET(tokenizer), 0, 0, NULL, "its tokenizer, where it is neither in the file nor beside it"},
     {"--tensors", NULL, CLI_FLAG, 0, OFFSET(tensors), 0, 0, NULL, "list the tensors too (JSON always does)"},
+};
+#undef OFFSET
+/* clang-format on */
+
+/* ---- model convert ---- */
+
+typedef struct convert_values {
+    cli_common common;
+    const char *from, *to;
+    ts_model_options open;
+    uint32_t format, type;
+} convert_values;
+
+enum { BY_NAME = 0, LAST_FORMAT = TS_MODEL_FORMAT_LLAMA2C_V1 };
+
+static const char *format_name(size_t index)
+{
+    static const char *const names[LAST_FORMAT + 2] = {"by-name", "gguf", "huggingface", "llama2c-v0", "llama2c-v1"};
+    return names[index];
+}
+
+static const char *type_name(size_t index)
+{
+    static const char *const names[] = {"f32", "f16", "bf16", NULL};
+    return names[index];
+}
+
+static bool ends_in(const char *path, const char *ending)
+{
+    size_t length = strlen(path), size = strlen(ending);
+    return length > size && strcmp(path + length - size, ending) == 0;
+}
+
+static void convert_defaults(void *values)
+{
+    convert_values *v = values;
+    ts_model_options_init(&v->open, sizeof v->open);
+}
+
+static ts_status convert(void *values)
+{
+    convert_values *v = values;
+    ts_model *model = NULL;
+    ts_model_save_options save;
+    CLI_TRY(ts_model_save_options_init(&save, sizeof save));
+    save.type = (int32_t)v->type;
+    save.format = v->format != BY_NAME        ? (int32_t)v->format
+                  : ends_in(v->to, ".gguf") ? TS_MODEL_FORMAT_GGUF
+                  : ends_in(v->to, ".bin")  ? TS_MODEL_FORMAT_LLAMA2C_V0
+                                            : TS_MODEL_FORMAT_HUGGINGFACE;
+    if (save.format != TS_MODEL_FORMAT_HUGGINGFACE)
+        CLI_TRY(cli_check_out(&v->common, v->to, false));
+    CLI_TRY(ts_model_open(&model, v->common.runtime, v->from, &v->open));
+    ts_status status = ts_model_save_as(model, v->to, &save);
+    if (status == TS_OK) {
+        cli_output o = cli_output_start(&v->common);
+        cli_text(&o, "file", v->to);
+        cli_text(&o, "format", format_name((size_t)save.format));
+        cli_text(&o, "type", type_name(v->type));
+        cli_integer(&o, "parameters", ts_model_parameters(model));
+        cli_output_end(&o);
+    }
+    ts_model_free(model);
+    return status;
+}
+
+/* clang-format off */
+#define OFFSET(member) offsetof(convert_values, member)
+static const cli_argument convert_arguments[] = {
+    {"A", NULL, CLI_TEXT, CLI_REQUIRED, OFFSET(from), 0, 0, NULL, "a model: a GGUF, a llama2.c checkpoint or a Hugging Face folder"},
+    {"B", NULL, CLI_TEXT, CLI_REQUIRED, OFFSET(to), 0, 0, NULL, "what to write: NAME.gguf, NAME.bin (llama2.c, as its run.c reads it) or a folder"},
+    {"--tokenizer", "T", CLI_TEXT, 0, OFFSET(open.tokenizer), 0, 0, NULL, "the tokenizer of A, where it is neither in the file nor beside it"},
+    {"--type", "TYPE", CLI_CHOICE, 0, OFFSET(type), 0, 0, type_name, "numbers of the tensors"},
+    {"--format", "FORMAT", CLI_CHOICE, 0, OFFSET(format), 0, 0, format_name, "the format of B, where its name does not say it"},
+    {"--context", "T", CLI_UINT32, CLI_QUIET, OFFSET(open.context_length), 1, 0, NULL, "positions to keep; default: what A says"},
 };
 #undef OFFSET
 
 const cli_command cli_model_commands[] = {
     {"model", "inspect", "say what is in a model file", NULL, inspect_arguments, CLI_COUNT_OF(inspect_arguments), sizeof(inspect_values), NULL, inspect},
+    {"model", "convert", "write a model in another format", NULL, convert_arguments, CLI_COUNT_OF(convert_arguments), sizeof(convert_values),
+     convert_defaults, convert},
     {0},
 };
 /* clang-format on */

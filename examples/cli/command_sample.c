@@ -16,7 +16,7 @@ typedef struct sample_values {
     uint32_t count;
     ts_model_options opening;
     ts_sampler_options options;
-    cli_paths banned, stops;
+    cli_paths banned, stops, required;
 } sample_values;
 
 static void sample_defaults(void *values)
@@ -91,6 +91,7 @@ static ts_status tell_record(ts_sampler *sampler, const sample_values *v, uint64
         cli_text_sized(o, "text", text, size);
         cli_integer(o, "seed", seed);
         cli_integer(o, "tokens", tokens);
+        cli_integer(o, "missing_words", ts_sampler_missing(sampler));
         cli_text(o, "finish", finish_name(ts_sampler_finish(sampler)));
         cli_number(o, "tokens_per_second", (double)tokens / (cli_clock() - start), 0);
         cli_close(o, '}');
@@ -151,6 +152,8 @@ static ts_status sample(void *values)
     if (status == TS_OK)
         status = ts_sampler_new(&sampler, model, &v->options);
     if (status == TS_OK)
+        status = ts_sampler_require(sampler, v->required.items, v->required.count, 0);
+    if (status == TS_OK)
         status = tell_all(sampler, v);
     ts_sampler_free(sampler);
     ts_model_free(model);
@@ -175,7 +178,9 @@ static const cli_argument sample_arguments[] = {
     {"--presence-penalty", "F", CLI_FLOAT, 0, OFFSET(options.presence_penalty), -100, 100, NULL, "taken off once for a token in the window"},
     {"--penalty-window", "N", CLI_UINT32, 0, OFFSET(options.penalty_window), 0, 0, NULL, "tokens that penalties look back at; 0: all"},
     {"--no-repeat", "N", CLI_UINT32, 0, OFFSET(options.no_repeat_ngram), 0, 0, NULL, "no run of N tokens comes twice; 0: no matter, else at least 2"},
+    {"--beams", "N", CLI_UINT32, 0, OFFSET(options.beams), 0, 1024, NULL, "find the likeliest story by so many beams instead of drawing; 0: draw"},
     {"--ban", "WORD...", CLI_PATHS, 0, OFFSET(banned), 0, 0, NULL, "no word of the story begins with one of these"},
+    {"--require", "WORD...", CLI_PATHS, 0, OFFSET(required), 0, 0, NULL, "words that the story holds, each told where it fits best"},
     {"--stop", "TEXT...", CLI_PATHS, 0, OFFSET(stops), 0, 0, NULL, "end the story before one of these"},
     {"--context", "N", CLI_UINT32, 0, OFFSET(options.context_length), 0, 1048576, NULL, "tokens to remember; 0: the model's context"},
     {"--ignore-end", NULL, CLI_FLAG, 0, OFFSET(options.ignore_end), 0, 0, NULL, "never draw the end of the story"},

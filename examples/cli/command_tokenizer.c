@@ -1,4 +1,4 @@
-/* tokenizer train, prune, encode, decode */
+/* tokenizer train, prune, encode, decode, convert */
 #include <stdio.h>
 #include <string.h>
 
@@ -108,6 +108,17 @@ static ts_status decode(void *values)
     return TS_OK;
 }
 
+static ts_status convert(void *values)
+{
+    tokenizer_values *v = values;
+    ts_tokenizer *tokenizer = NULL;
+    CLI_TRY(cli_check_out(&v->common, strcmp(v->out, "-") == 0 ? v->out : NULL, true)); /* folders are fine */
+    CLI_TRY(ts_tokenizer_open(&tokenizer, v->common.runtime, v->tokenizer));
+    ts_status status = save(tokenizer, v);
+    ts_tokenizer_free(tokenizer);
+    return status;
+}
+
 /* clang-format off */
 #define OFFSET(member) offsetof(tokenizer_values, member)
 static const cli_argument train_arguments[] = {
@@ -137,6 +148,11 @@ static const cli_argument decode_arguments[] = {
     {"--out", "TEXT", CLI_TEXT, CLI_REQUIRED, OFFSET(out), 0, 0, NULL, "the .txt or .txt.gz to write; - for standard output"},
 };
 
+static const cli_argument convert_arguments[] = {
+    {"A", NULL, CLI_TEXT, CLI_REQUIRED, OFFSET(tokenizer), 0, 0, NULL, "the tokenizer: a file, folder or model"},
+    {"B", NULL, CLI_TEXT, CLI_REQUIRED, OFFSET(out), 0, 0, NULL, "what to write; - for a tokenizer.json on standard output"},
+};
+
 #define ROWS(verb) verb##_arguments, CLI_COUNT_OF(verb##_arguments)
 #define COMMAND(verb, summary) {"tokenizer", #verb, summary, NULL, ROWS(verb), sizeof(tokenizer_values), tokenizer_defaults, verb}
 const cli_command cli_tokenizer_commands[] = {
@@ -144,5 +160,9 @@ const cli_command cli_tokenizer_commands[] = {
     COMMAND(prune, "keep the tokens that a text uses most"),
     COMMAND(encode, "turn stories into a token shard"),
     COMMAND(decode, "turn a token shard into stories"),
+    {"tokenizer", "convert", "write a tokenizer in another format",
+     "B says the format: NAME.tiktoken is a rank file as tiktoken reads it, NAME.bin a tokenizer.bin of llama2.c, a folder that is there gets vocab.json\n"
+     "and merges.txt, and any other name is a tokenizer.json.",
+     ROWS(convert), sizeof(tokenizer_values), tokenizer_defaults, convert},
     {0},
 };

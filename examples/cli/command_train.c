@@ -4,12 +4,16 @@
 #include <string.h>
 
 #include "cli.h"
+#ifdef CLI_MPI
+#include <tinystories/mpi.h>
+#endif
 
 typedef struct train_values {
     cli_common common;
     cli_paths text, valid;
-    const char *tokenizer, *run, *out;
-    uint32_t preset, resume;
+    const char *tokenizer, *initial, *run, *out;
+    uint32_t preset, resume, mpi;
+    ts_communicator ranks;
     double minutes;
     ts_tokenizer_train_options vocabulary;
     ts_architecture shape; /* what stays 0 is the preset's */
@@ -19,6 +23,18 @@ typedef struct train_values {
 static const char *schedule_name(size_t index)
 {
     static const char *const names[] = {"cosine", "linear", "constant", "wsd"};
+    return index < CLI_COUNT_OF(names) ? names[index] : NULL;
+}
+
+static const char *optimizer_name(size_t index)
+{
+    static const char *const names[] = {"adamw", "muon"};
+    return index < CLI_COUNT_OF(names) ? names[index] : NULL;
+}
+
+static const char *precision_name(size_t index)
+{
+    static const char *const names[] = {"auto", "f32", "bf16"};
     return index < CLI_COUNT_OF(names) ? names[index] : NULL;
 }
 
@@ -118,6 +134,22 @@ static ts_status make_tokenizer(ts_tokenizer **out, const train_values *v, uint3
     return status;
 }
 
+/* Shape and tokenizer are the model's. */
+static ts_status begin_with_model(ts_trainer **out, const train_values *v)
+{
+    static const char *const shaped[] = {"--preset", "--tokenizer", "--size", "--width", "--layers", "--heads", "--kv-heads", "--hidden"};
+    ts_trainer_options options = v->options;
+    ts_model *model;
+    for (size_t i = 0; i < CLI_COUNT_OF(shaped); i++)
+        if (cli_given(&v->common, shaped[i]))
+            return cli_usage("%s cannot stand beside --init, whose model has its own", shaped[i]);
+    CLI_TRY(ts_model_open(&model, v->common.runtime, v->initial, &(ts_model_options){.struct_size = sizeof(ts_model_options), .context_length = v->shape.context_length}));
+    options.initial = model;
+    ts_status status = ts_trainer_new(out, v->common.runtime, NULL, NULL, &options);
+    ts_model_free(model);
+    return status;
+}
+
 static ts_status begin(ts_trainer **out, const train_values *v, cli_progress *progress)
 {
     ts_tokenizer *tokenizer = NULL;
@@ -125,6 +157,8 @@ static ts_status begin(ts_trainer **out, const train_values *v, cli_progress *pr
     uint32_t vocabulary;
     if (v->resume)
         return ts_trainer_resume(out, v->common.runtime, v->run, &v->options);
+    if (v->initial != NULL)
+        return begin_with_model(out, v);
     CLI_TRY(choose_shape(v, &architecture, &vocabulary));
     CLI_TRY(make_tokenizer(&tokenizer, v, vocabulary, progress));
     ts_status status = ts_trainer_new(out, v->common.runtime, tokenizer, &architecture, &v->options);
@@ -196,22 +230,57 @@ static ts_status finish(ts_trainer *trainer, const train_values *v, bool interru
     return status;
 }
 
+/* ---- over several machines ---- */
+
+#ifdef CLI_MPI
+/* Rank 0 alone speaks and keeps what comes out. */
+static ts_status begin_ranks(train_values *v)
+{
+    if (!v->mpi)
+        return TS_OK;
+    if (ts_mpi_begin(&v->ranks, NULL) != TS_OK)
+        return cli_fail("--mpi: MPI does not begin");
+    v->options.communicator = &v->ranks;
+    v->common.quiet |= v->ranks.rank != 0;
+    return TS_OK;
+}
+
+/* A rank that failed leaves MPI as it is: its end then ends the others. */
+static void end_ranks(train_values *v, ts_status status)
+{
+    if (v->mpi && (status == TS_OK || status == TS_ERROR_CANCELLED))
+        ts_mpi_end(&v->ranks);
+}
+#else
+static ts_status begin_ranks(const train_values *v)
+{
+    return v->mpi ? cli_fail("--mpi: this tinystories was built without MPI (TINYSTORIES_MPI=ON)") : TS_OK;
+}
+
+static void end_ranks(const train_values *v, ts_status status)
+{
+    (void)v, (void)status;
+}
+#endif
+
 static ts_status train(void *values)
 {
     train_values *v = values;
     ts_trainer *trainer = NULL;
     cli_progress progress;
     CLI_TRY(check_values(v));
+    CLI_TRY(begin_ranks(v));
     cli_progress_start(&progress, &v->common, "training the tokenizer", "merges");
     ts_status status = begin(&trainer, v, &progress);
     if (status == TS_OK) {
         status = ts_trainer_run(trainer, tell, &progress);
         cli_progress_end(&progress);
-        bool interrupted = status == TS_ERROR_CANCELLED && cli_interrupted();
+        bool interrupted = status == TS_ERROR_CANCELLED && (cli_interrupted() || v->mpi);
         if (status == TS_OK || interrupted)
-            status = finish(trainer, v, interrupted);
+            status = v->ranks.rank == 0 ? finish(trainer, v, interrupted) : TS_OK;
     }
     ts_trainer_free(trainer);
+    end_ranks(v, status);
     return status;
 }
 
@@ -224,6 +293,7 @@ static const cli_argument train_arguments[] = {
     {"--run", "DIR", CLI_TEXT, 0, OFFSET(run), 0, 0, NULL, "folder for checkpoint and log, made if missing; without it no run can be resumed"},
     {"--resume", NULL, CLI_FLAG, 0, OFFSET(resume), 0, 0, NULL, "go on from the run folder's checkpoint, with the same text"},
     {"--preset", "NAME", CLI_CHOICE, CLI_FIXED, OFFSET(preset), 0, 0, ts_architecture_preset_name, "shape of the network"},
+    {"--init", "MODEL", CLI_TEXT, CLI_FIXED, OFFSET(initial), 0, 0, NULL, "begin with this model's weights, shape and tokenizer (fine-tuning)"},
     {"--tokenizer", "T", CLI_TEXT, CLI_FIXED, OFFSET(tokenizer), 0, 0, NULL, "tokenizer to use; without it one is trained on the text"},
     {"--size", "N", CLI_UINT32, CLI_QUIET | CLI_FIXED, OFFSET(vocabulary.vocabulary_size), 257, 1048576, NULL, "tokens of a new one (default: the preset's)"},
     {"--minutes", "N", CLI_DOUBLE, CLI_ABOVE | CLI_QUIET, OFFSET(minutes), 0, 1e7, NULL, "stop after so many minutes of training"},
@@ -248,9 +318,14 @@ static const cli_argument train_arguments[] = {
     {"--clip", "X", CLI_DOUBLE, CLI_FIXED, OFFSET(options.clip), 0, 1e9, NULL, "largest norm of the gradient; 0: none"},
     {"--batch-tokens", "N", CLI_UINT32, CLI_FIXED, OFFSET(options.batch_tokens), 0, 1 << 30, NULL, "tokens of a step; 0: 8 sequences"},
     {"--micro-batch", "N", CLI_UINT32, CLI_FIXED, OFFSET(options.micro_batch), 0, 65536, NULL, "sequences in memory at once; 0: 8"},
+    {"--optimizer", "NAME", CLI_CHOICE, CLI_FIXED, OFFSET(options.optimizer), 0, 0, optimizer_name, "muon: for the matrices within layers, AdamW for the rest"},
+    {"--precision", "NAME", CLI_CHOICE, CLI_FIXED, OFFSET(options.precision), 0, 0, precision_name, "of matrix products; auto: bf16 where the processor has AMX"},
+    {"--slices", "N", CLI_UINT32, CLI_FIXED, OFFSET(options.slices), 0, 256, NULL, "parts of a batch, a power of two, whose gradients are added pairwise; 0: one"},
+    {"--mpi", NULL, CLI_FLAG, 0, OFFSET(mpi), 0, 0, NULL, "this is one of the ranks that mpirun has started; --slices is at least their number"},
     {"--valid-share", "X", CLI_DOUBLE, CLI_FIXED, OFFSET(options.valid_share), 0, 0.5, NULL, "share of the stories that is held out without --valid"},
     {"--valid-interval", "N", CLI_UINT32, 0, OFFSET(options.valid_interval), 0, 0, NULL, "steps between validations; 0: at the end alone"},
     {"--checkpoint-interval", "N", CLI_UINT32, 0, OFFSET(options.checkpoint_interval), 0, 0, NULL, "steps between checkpoints; 0: every minute"},
+    {"--keep-best", NULL, CLI_FLAG, CLI_FIXED, OFFSET(options.keep_best), 0, 0, NULL, "keep the model of the lowest validation as best.gguf in the run folder"},
     {"--log-interval", "N", CLI_UINT32, 0, OFFSET(options.log_interval), 1, 0, NULL, "steps between lines of the log; an interrupted run stops then"},
 };
 

@@ -16,7 +16,8 @@
 #include "cli.h"
 
 static const cli_command *const nouns[] = {cli_dataset_commands,  cli_tokenizer_commands, cli_train_commands, cli_sample_commands,
-                                           cli_evaluate_commands, cli_diversity_commands, cli_model_commands, cli_bench_commands};
+                                           cli_evaluate_commands, cli_judge_commands,     cli_diversity_commands, cli_model_commands, cli_analyze_commands,
+                                           cli_bench_commands,    cli_report_commands};
 
 /* ---- failures ---- */
 
@@ -89,7 +90,14 @@ static ts_status make_runtime(cli_common *common)
     if (level != NULL && *level != 0) {
         CLI_TRY(cli_choose("TINYSTORIES_CPU", level, level_name, &index));
         options.cpu_level = (int32_t)index + TS_CPU_LEVEL_REFERENCE;
+        return ts_runtime_new(&common->runtime, &options);
     }
+    /* The process is ours, so the permission that AMX takes is ours to ask for. */
+    options.cpu_level = TS_CPU_LEVEL_AMX;
+    ts_status status = ts_runtime_new(&common->runtime, &options);
+    if (status != TS_ERROR_UNSUPPORTED)
+        return status;
+    options.cpu_level = TS_CPU_LEVEL_BEST;
     return ts_runtime_new(&common->runtime, &options);
 }
 
@@ -109,7 +117,7 @@ static void print_help(void)
     printf("\n'--help' behind a command tells its options, 'tinystories --version' the version.\n\n"
            "TEXT is a .txt or .jsonl file, each also as .gz; '-' is standard input or output where a file makes sense. A .txt file is divided into\n"
            "stories at every <|endoftext|>; a line of .jsonl is an object with a field 'story' or 'text'.\n"
-           "The environment variable TINYSTORIES_CPU (reference, avx2, avx512, avx512_bf16) forces a CPU level.\n");
+           "The environment variable TINYSTORIES_CPU (reference, avx2, avx512, avx512_bf16, amx) forces a CPU level.\n");
 }
 
 static ts_status run_command(const cli_command *command, int count, char **arguments)
@@ -191,7 +199,7 @@ static ts_status run(int count, char **arguments)
 int main(int count, char **arguments)
 {
     ts_status status = run(count - 1, arguments + 1);
-    if (status == TS_ERROR_CANCELLED && cli_interrupted())
+    if (status == TS_ERROR_CANCELLED && cli_interrupted() > 0)
         cli_fail("interrupted, nothing was written");
     if ((fflush(stdout) != 0 || ferror(stdout)) && status == TS_OK)
         status = cli_fail("standard output cannot be written: %s", strerror(errno));

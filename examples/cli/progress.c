@@ -14,15 +14,17 @@
 
 static volatile sig_atomic_t interrupted;
 
+static volatile sig_atomic_t patience; /* signals that are heeded in order; the next one ends the program */
+
 static void note_signal(int number)
 {
-    (void)number;
-    interrupted = 1;
+    if (++interrupted >= patience)
+        signal(number, SIG_DFL);
 }
 
-bool cli_interrupted(void)
+int cli_interrupted(void)
 {
-    return interrupted != 0;
+    return interrupted;
 }
 
 double cli_clock(void)
@@ -45,17 +47,28 @@ const char *cli_duration(double seconds, char *text, size_t capacity)
     return text;
 }
 
-void cli_progress_start(cli_progress *progress, const cli_common *common, const char *what, const char *unit)
+static void start(cli_progress *progress, const cli_common *common, const char *what, const char *unit, int signals)
 {
     struct sigaction action;
     memset(&action, 0, sizeof action);
     action.sa_handler = note_signal;
-    action.sa_flags = (int)(SA_RESETHAND | SA_RESTART);
+    action.sa_flags = SA_RESTART;
+    patience = signals;
     sigaction(SIGINT, &action, NULL);
     sigaction(SIGTERM, &action, NULL);
     *progress = (cli_progress){.what = what, .unit = unit, .quiet = common->quiet != 0, .terminal = isatty(STDERR_FILENO) == 1};
     progress->started = cli_clock();
     progress->shown = progress->terminal ? 0 : progress->started;
+}
+
+void cli_progress_start(cli_progress *progress, const cli_common *common, const char *what, const char *unit)
+{
+    start(progress, common, what, unit, 1);
+}
+
+void cli_chat_progress_start(cli_progress *progress, const cli_common *common, const char *what, const char *unit)
+{
+    start(progress, common, what, unit, 2);
 }
 
 bool cli_progress_due(const cli_progress *progress)

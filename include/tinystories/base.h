@@ -67,10 +67,13 @@ enum {
     TS_CPU_LEVEL_REFERENCE = 1,    /* plain C */
     TS_CPU_LEVEL_AVX2 = 2,         /* x86-64 with AVX2 and FMA */
     TS_CPU_LEVEL_AVX512 = 3,       /* with AVX-512 F, BW, DQ and VL */
-    TS_CPU_LEVEL_AVX512_BF16 = 4   /* with AVX-512 BF16 and VNNI */
+    TS_CPU_LEVEL_AVX512_BF16 = 4,  /* with AVX-512 BF16 and VNNI */
+    TS_CPU_LEVEL_AMX = 5           /* AVX-512 with AMX tiles of bf16, which train several times faster. Never BEST: it takes a permission from Linux that
+                                      the process then keeps, and with which sigaltstack() refuses stacks below getauxval(AT_MINSIGSTKSZ), about 11 KiB. So
+                                      whoever owns the process asks for it; inference gains nothing */
 };
 
-/* The name of a level: "reference", "avx2", "avx512", "avx512_bf16"; NULL for a value that is none. A constant string. */
+/* The name of a level: "reference", "avx2", "avx512", "avx512_bf16", "amx"; NULL for a value that is none. A constant string. */
 TS_API const char *ts_cpu_level_name(int32_t level);
 
 enum {

@@ -48,7 +48,7 @@ typedef struct ts_chat_options {
     double tokens_per_minute;
     uint64_t max_requests;  /* of the whole journal, retries counted; 0: no bound */
     uint64_t max_tokens;    /* of the whole journal; 0: no bound. What is in flight counts with all it may cost, so that the bound is never passed */
-    uint32_t reply_tokens;  /* a reply's bound, sent as max_completion_tokens; default 1024; 0: not sent */
+    uint32_t reply_tokens;  /* a reply's bound (a generator's: for each story), sent as max_completion_tokens; default 1024; 0: not sent */
     uint32_t old_names;     /* 1: send it as max_tokens, as older servers want it */
     uint32_t in_flight;     /* requests at a time, 1 to 1024; default 16 */
     uint32_t attempts;      /* for one request before the run stops, 1 to 1000; default 8 */
@@ -77,6 +77,21 @@ typedef struct ts_chat_report {
     double money;                 /* by the price file, what is reserved included; 0 without one */
     double reserved_money;        /* the part of it that is reserved */
 } ts_chat_report;
+
+/* What a call for batches did. */
+typedef struct ts_batch_report {
+    size_t struct_size;
+    uint64_t left;     /* stories that are still wanted after it; 0: ts_generator_write asks for nothing more */
+    uint64_t files;    /* written or submitted */
+    uint64_t requests; /* in them */
+    uint64_t results;  /* read that the journal did not have */
+    uint64_t known;    /* read that it had */
+    uint64_t failed;   /* requests that were not done (expired, refused): they will be asked again */
+    uint64_t foreign;  /* lines that are no results of this journal */
+    uint64_t waiting;  /* batches that the service is at work on */
+    uint64_t done;     /* requests of these that are done, as the service counts */
+    uint64_t total;    /* and of how many */
+} ts_batch_report;
 
 #ifdef __cplusplus
 }

@@ -9,6 +9,10 @@
  * what of it is drawn: the same words and features that the embedded author would use. What the service wrote is kept in the journal of
  * options.chat, and the stories are a function of that: whatever is in it is never asked for again, and files are written from it with the
  * same bytes each time. Stories that were cut off, filtered or empty are not used; their indices are passed over.
+ *
+ * With several stories a call, stories index / stories_a_call are asked for together, each by a prompt of its own, and the reply is split at the lines that
+ * divide it: the first part is the first story. When there are too few parts the last stories are missing and passed over; parts too many are not used. A
+ * reply's bound of tokens is that many times options.chat.reply_tokens, and shards take whole calls: those whose number is `shard` modulo `shards`.
  */
 #ifndef TINYSTORIES_GENERATOR_H
 #define TINYSTORIES_GENERATOR_H
@@ -52,6 +56,8 @@ typedef struct ts_generator_options {
     const char *prompt;         /* the chat author's template: path of a file that replaces the built-in one. See prompt.txt for the form */
     uint32_t shard;             /* only stories whose index is `shard` modulo `shards`; default 0. Each shard needs a journal of its own */
     uint32_t shards;            /* default 1 */
+    uint32_t varied;            /* 1: the chat author's template "varied", which draws a theme, a topic, a style, a narrator, a first word and a length too */
+    uint32_t stories_a_call;    /* that the chat author asks for in one call, 1 to 64; default 1. Cheaper, and they are unlike each other; see below */
 } ts_generator_options;
 
 TS_API ts_status ts_generator_options_init(ts_generator_options *options, size_t struct_size);
@@ -74,6 +80,7 @@ typedef struct ts_story {
     uint64_t seed;        /* the generator's */
     uint64_t index;
     uint64_t features;    /* TS_FEATURE_ bits that the story has; of the chat author: that were asked for */
+    const char *drawn;    /* JSON object of what else was drawn for the prompt: {"theme": "being brave", ...}; "" of the embedded author */
 } ts_story;
 
 /*
@@ -87,7 +94,7 @@ TS_API ts_status ts_generator_seek(ts_generator *generator, uint64_t index);
 
 /*
  * Writes `count` stories into a file, replaced as a whole: .txt (stories divided by a line `<|endoftext|>`) or .jsonl (an object a line: story, instruction
- * {words, features}, summary, source, seed, index), each also with .gz. "-" as path is refused here: use ts_generator_next.
+ * {words, features}, summary, source, of the chat author drawn, seed, index), each also with .gz. "-" as path is refused here: use ts_generator_next.
  * Works with all threads of the runtime. `progress` (may be NULL) counts stories. CANCELLED leaves no file.
  *
  * The chat author asks for all stories that the journal lacks, options.chat.in_flight at a time, and writes the file when it has them. When progress returns
@@ -97,17 +104,43 @@ TS_API ts_status ts_generator_write(ts_generator *generator, uint64_t count, con
 
 /* ---- the chat author alone: INVALID_ARGUMENT for the others ---- */
 
-/* The prompt of story `index`; NUL-terminated, capacity at least *size + 1, *size set also for BUFFER_TOO_SMALL. */
+/* The prompt of the call that asks for story `index`; NUL-terminated, capacity at least *size + 1, *size set also for BUFFER_TOO_SMALL. */
 TS_API ts_status ts_generator_prompt(ts_generator *generator, uint64_t index, char *text, size_t capacity, size_t *size);
 
 /* What the next `count` stories would cost at most, those that the journal has left out: requests, tokens and money of the report. Nothing is sent. */
 TS_API ts_status ts_generator_estimate(ts_generator *generator, uint64_t count, ts_chat_report *report);
 
-/* What the journal holds and has cost. */
+/* What the journal holds and has cost. May be called from the progress of this generator's own ts_generator_write, too. */
 TS_API ts_status ts_generator_chat_report(ts_generator *generator, ts_chat_report *report);
 
 /*
- * One story as a line of JSON (no newline), as ts_generator_write writes it; NUL-terminated, capacity at least *size + 1, *size set also for
+ * Takes the replies of another shard's journal that this one lacks, with what they cost; *taken (may be NULL) becomes their number. What has no reply there
+ * stays there alone. A second time takes nothing. IO: there is no such journal; else what ts_generator_new says of journals.
+ */
+TS_API ts_status ts_generator_merge(ts_generator *generator, const char *journal, uint64_t *taken);
+
+/*
+ * Batches: requests as files of lines of JSON in OpenAI's form, which a service works off within a day for less money, and `vllm run-batch` at home. A file has
+ * at most 50,000 requests and 200 MB. Results may come in any order, in parts and more than once. The prices of options.chat are to be those of batches.
+ *
+ * Step: one step of having the next `count` stories written by the service's files and batches endpoints. It collects what is there and submits what is
+ * missing, unless the service is still at work on batches of this journal (report.waiting): call it again, a minute later or on another day, until
+ * report.left is 0; then ts_generator_write has all it needs. Nothing but the journal must be kept between: what was submitted the service's own list tells.
+ * NETWORK: the service said no, or did nothing of a whole batch. LIMIT: a bound of options.chat.
+ */
+TS_API ts_status ts_generator_batch_step(ts_generator *generator, uint64_t count, ts_batch_report *report);
+
+/*
+ * The same by hand: writes the requests of the next `count` stories that the journal lacks into the file `path`, and beyond a file's bound into others whose
+ * names have .2, .3 ... before the ending. The journal counts them as sent from then on, of unknown outcome: writing them again means asking again.
+ */
+TS_API ts_status ts_generator_batch_write(ts_generator *generator, uint64_t count, const char *path, ts_batch_report *report);
+
+/* Reads a file of results, or of errors, into the journal. report.left tells what of the next `count` stories is missing then. */
+TS_API ts_status ts_generator_batch_read(ts_generator *generator, uint64_t count, const char *path, ts_batch_report *report);
+
+/*
+ * One story as a line of JSON (no newline), as ts_generator_write writes it (`drawn` is put there as it is); NUL-terminated, capacity at least *size + 1, *size set also for
  * BUFFER_TOO_SMALL.
  */
 TS_API ts_status ts_story_json(const ts_story *story, char *text, size_t capacity, size_t *size);

@@ -73,7 +73,7 @@ TS_API ts_status ts_model_options_init(ts_model_options *options, size_t struct_
 /*
  * Opens a model, whatever of these it is:
  *   GGUF version 3 (or 2), architecture llama, gpt2 or gptneo, tensors of F32, F16, BF16, Q8_0 or Q4_0, which are widened to floats exactly, with the
- *   tokenizer inside: gpt2 (byte-level BPE) or llama (SentencePiece);
+ *   tokenizer inside: gpt2 (byte-level BPE), llama (SentencePiece) or wordpiece (a name of our own);
  *   a llama2.c checkpoint, version 0 (legacy), 1 or 2 (8 bits, widened to what its numbers and scales say). The tokenizer is options->tokenizer, or of
  *   NAME.bin the first that is there: NAME.tokenizer.bin, tokV.bin of V entries, tokenizer.bin, in the same folder;
  *   a Hugging Face directory: config.json with model.safetensors (or its parts by model.safetensors.index.json), architecture gpt_neo, gpt2 or llama. The

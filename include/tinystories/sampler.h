@@ -71,7 +71,8 @@ typedef struct ts_sampler_options {
     float presence_penalty;  /* taken off once if it is there at all; -100 to 100; default 0 */
     uint32_t penalty_window; /* the last tokens that penalties look at, the prompt's among them; 0: all in the context; default 64 */
     uint32_t no_repeat_ngram; /* no run of so many tokens comes twice in the context; 0 (the default): no matter; at least 2 */
-    uint32_t reserved;       /* 0 */
+    uint32_t beams;          /* above 1, to 1,024: the story is found by beam search, nothing is drawn. The first ts_sampler_next finds all of it. Constraints apply, steps don't;
+                                the context is not slid. Each beam holds a cache of its own. 0 (the default), 1: none. The paper's authors used 5 */
     /* Copied when the sampler is made. */
     const ts_token_bias *biases;
     size_t bias_count;
@@ -137,10 +138,39 @@ TS_API uint64_t ts_sampler_seed(const ts_sampler *sampler);
 TS_API ts_status ts_sampler_alternatives(ts_sampler *sampler, uint32_t *token, float *log_probability, uint32_t *tokens, float *log_probabilities, size_t capacity,
                                          size_t *count);
 
+/* ---- required words ---- */
+
+/*
+ * The stories that are told from now on, the present one among them, shall hold these `count` words (at most 16, of 1 to 31 bytes, phrases too; count 0: none any
+ * more), compared without regard to the case of ASCII letters, as whole words: not followed by a letter or digit. The prompt counts. Each is told where the model finds it
+ * least surprising; the longer none has come the less that matters, so that all come within about `within` tokens (0: 160). A story does not end
+ * before its words have come, unless by max_tokens or the context. INVALID_ARGUMENT: too many or too long; the words are as before.
+ * A word of several tokens is read ahead where it may come, which costs about a token's time there.
+ */
+TS_API ts_status ts_sampler_require(ts_sampler *sampler, const char *const *words, size_t count, uint32_t within);
+
+/* The required words that have not come yet. */
+TS_API size_t ts_sampler_missing(const ts_sampler *sampler);
+
 /* ---- sessions ---- */
 
 /* Another sampler of the same model and options at the same point of the same story: both go on by themselves. */
 TS_API ts_status ts_sampler_clone(ts_sampler **out, const ts_sampler *sampler);
+
+/*
+ * Writes the story's state, the options among it, to a small file (GGUF, replaced as a whole), or into memory (`capacity` bytes in, *size out, also for BUFFER_TOO_SMALL;
+ * capacity 0 asks for the size). Numbers are little-endian: a session goes from machine to machine with its model.
+ */
+TS_API ts_status ts_sampler_save(const ts_sampler *sampler, const char *path);
+TS_API ts_status ts_sampler_save_memory(const ts_sampler *sampler, void *buffer, size_t capacity, size_t *size);
+
+/*
+ * A sampler that goes on with a saved story exactly as the saved one would have. The tokens are read again by the first ts_sampler_next, which takes as long as
+ * a prompt. FORMAT: damaged (the file has a checksum), or no session. VERSION: of a later library. MISMATCH: saved with another model. `data` is not needed
+ * after the call.
+ */
+TS_API ts_status ts_sampler_load(ts_sampler **out, const ts_model *model, const char *path);
+TS_API ts_status ts_sampler_load_memory(ts_sampler **out, const ts_model *model, const void *data, size_t size);
 
 /*
  * Goes back to the first `count` tokens of the story (1: the end-of-text before it), as ts_sampler_tokens counts them, and goes on from there with the random

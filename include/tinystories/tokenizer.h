@@ -4,7 +4,10 @@
  * A tokenizer that is trained here is byte-level BPE as GPT-2 defined it (Radford et al. 2019): text is cut into words by a fixed rule, a word's bytes
  * are joined by the merges in their order of rank, and every byte is a token, so that any bytes at all can be encoded and decoding gives back the very
  * same bytes. Those of llama2.c and of Llama are SentencePiece BPE (Kudo and Richardson 2018): a space is put before the text, its characters are joined
- * by the scores of the tokens that they become, and a character without a token becomes the tokens of its bytes. A tokenizer never changes once made; any number of threads may use one at once. Ids are 0 .. ts_tokenizer_size() - 1.
+ * by the scores of the tokens that they become, and a character without a token becomes the tokens of its bytes. Those of the SimpleStories models are
+ * WordPiece (Schuster and Nakajima 2012) on small letters: a word becomes the longest tokens that it begins with, or one token for unknown words; white
+ * space and capitals are lost, so that decoding gives a text that reads alike. Tokens of the last two that begin a word have a space before them.
+ * A tokenizer never changes once made; any number of threads may use one at once. Ids are 0 .. ts_tokenizer_size() - 1.
  *
  * The word rule is that of GPT-2: `'s|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+`; invalid UTF-8 counts as "neither letter,
  * number nor space".
@@ -24,21 +27,30 @@ typedef struct ts_tokenizer ts_tokenizer;
 #define TS_TOKENIZER_NONE UINT32_MAX
 
 /*
- * Opens a tokenizer: a Hugging Face tokenizer.json with a byte-level BPE, or with a SentencePiece BPE as converters write it (byte_fallback); a folder
- * that holds tokenizer.json, or vocab.json (encoder.json) and merges.txt (vocab.bpe); a GGUF model file, whose tokenizer is taken; or a tokenizer.bin of
- * llama2.c (SentencePiece).
- * IO: cannot be read. FORMAT: damaged. UNSUPPORTED: a kind of tokenizer that is neither, named in the detail; or JSON in a build
- * without it. LIMIT: more than 2^20 tokens, a token above 4 KiB, a file above 64 MiB.
+ * Opens a tokenizer: a Hugging Face tokenizer.json with a byte-level BPE, with a SentencePiece BPE as converters write it (byte_fallback), or with a
+ * WordPiece as the SimpleStories models have it (normalizer Lowercase and quotation marks; Whitespace, Punctuation, Digits; ASCII tokens); a folder
+ * that holds tokenizer.json, or vocab.json (encoder.json) and merges.txt (vocab.bpe); a GGUF model file, whose tokenizer is taken; a tokenizer.bin of
+ * llama2.c (SentencePiece); or a rank file of tiktoken, `base64 rank` a line, whose ranks go up from 0 (as those of r50k_base.tiktoken do,
+ * which is GPT-2's): it names no special tokens, `<|endoftext|>` is the one id that has no line, else the id behind all ranks.
+ * IO: cannot be read. FORMAT: damaged. UNSUPPORTED: a kind of tokenizer that is none of them, named in the detail; ranks for words
+ * by another rule than GPT-2's; or JSON in a build without it. LIMIT: more than 2^20 tokens, a token above 4 KiB, a file above 64 MiB.
  */
 TS_API ts_status ts_tokenizer_open(ts_tokenizer **out, ts_runtime *runtime, const char *path);
 
-/* The same from the text of a tokenizer.json in memory, which is not needed after the call. */
+/* The same from the text of a tokenizer.json or of a rank file in memory, which is not needed after the call. */
 TS_API ts_status ts_tokenizer_open_memory(ts_tokenizer **out, ts_runtime *runtime, const void *json, size_t size);
 
 TS_API void ts_tokenizer_free(ts_tokenizer *tokenizer);
 
-/* Writes a tokenizer.json that Hugging Face tokenizers reads, or for a path that ends in ".bin" a tokenizer.bin of llama2.c, which takes SentencePiece
- * alone (else UNSUPPORTED). Scores become an order of merges in tokenizer.json: tokens of equal scores are ordered by id there. The file is replaced as a whole: after a failure the old one is still there. */
+/*
+ * Writes a tokenizer in the format that the path says; what the format cannot hold is UNSUPPORTED, named in the detail:
+ *   a folder that is there: vocab.json and merges.txt, for a byte-level BPE whose only special token, if any, is `<|endoftext|>`;
+ *   NAME.bin: a tokenizer.bin of llama2.c, for SentencePiece alone;
+ *   NAME.tiktoken: a rank file of tiktoken, for a byte-level BPE whose ids come in the order of merges, with one special token,
+ *   `<|endoftext|>`;
+ *   any other name: a tokenizer.json that Hugging Face tokenizers reads. Scores become an order of merges there: tokens of equal scores are ordered by id.
+ * Every file is replaced as a whole: after a failure the old one is still there.
+ */
 TS_API ts_status ts_tokenizer_save(const ts_tokenizer *tokenizer, const char *path);
 
 /* ---- training ---- */

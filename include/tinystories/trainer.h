@@ -26,6 +26,37 @@ enum {
     TS_SCHEDULE_WSD = 3       /* warm-up, stable, decay: constant, then over the last fifth 1 - sqrt (Haegele et al. 2024) */
 };
 
+enum {
+    TS_OPTIMIZER_ADAMW = 0, /* decoupled weight decay on matrices alone (Loshchilov & Hutter 2019) */
+    TS_OPTIMIZER_MUON = 1   /* Muon (Jordan et al. 2024) for the matrices within layers, AdamW for embeddings, head, norms and biases */
+};
+
+enum {
+    TS_PRECISION_AUTO = 0, /* BF16 at the CPU level AMX, where it is much faster; else F32 (without AMX some processors multiply bf16 slower than f32) */
+    TS_PRECISION_F32 = 1,
+    TS_PRECISION_BF16 = 2  /* the factors of matrix products are rounded to bf16; sums, weights, moments and everything else stay f32. CPU level AVX-512 BF16 or AMX */
+};
+
+/* Sends to `partner` and receives from it, which does the same with the sizes turned; returns when both are done. */
+typedef int32_t (*ts_exchange)(void *user, int32_t partner, const void *send, size_t send_size, void *receive, size_t receive_size);
+
+/* Gives every rank the bytes that rank 0 has. */
+typedef int32_t (*ts_broadcast)(void *user, void *data, size_t size);
+
+/*
+ * How the ranks of one training speak: all of them make a trainer of the same data and options, and call the same functions in the same order. The trainer
+ * calls these from the thread that steps; each returns 0, or anything else for a failure, which ends the training with NETWORK.
+ * Rank 0 alone has the run folder, the log and the checkpoints; its callback alone can stop the run. libtinystories-mpi fills one from MPI.
+ */
+typedef struct ts_communicator {
+    size_t struct_size;
+    void *user;
+    int32_t rank;
+    int32_t size; /* a power of two */
+    ts_exchange exchange;
+    ts_broadcast broadcast;
+} ts_communicator;
+
 typedef struct ts_trainer_options {
     size_t struct_size;
     /* data: files of stories (.txt, .jsonl, each also .gz) or token shards (.bin) made with the same tokenizer */
@@ -41,7 +72,7 @@ typedef struct ts_trainer_options {
     double max_epochs;
     double max_seconds;        /* of training steps, and validation and checkpoints between them */
     double valid_share;        /* of the stories, for valid = NULL: 0 to 0.5; default 0.02, 0: no validation */
-    /* optimizer: AdamW, decoupled weight decay on matrices alone (Loshchilov & Hutter 2019) */
+    /* optimizer; betas and epsilon are AdamW's */
     double learning_rate;      /* at the peak; 0 (the default): chosen by width */
     double final_rate;         /* share of the peak that is left at the end; default 0.05 */
     double warmup;             /* share of the run; default 0.03 */
@@ -56,13 +87,21 @@ typedef struct ts_trainer_options {
     uint32_t valid_interval;   /* steps between validations in ts_trainer_run; 0 (the default): at the end alone */
     uint32_t checkpoint_interval; /* steps between checkpoints in ts_trainer_run; 0 (the default): at the end, and every 60 seconds */
     uint32_t log_interval;     /* steps between lines of the log and reports that are due; default 10 */
+    uint32_t precision;        /* TS_PRECISION_; a resumed run keeps its own unless another than AUTO is asked for. UNSUPPORTED: BF16 on a processor without it */
+    uint32_t optimizer;        /* TS_OPTIMIZER_; default MUON, which reaches a loss in less than half of AdamW's steps */
+    const ts_model *initial;   /* ts_trainer_new begins with this model's weights (fine-tuning), borrowed for the call; NULL (the default): random ones by the seed */
+    uint32_t keep_best;        /* 1: best.gguf in the run folder is the model of the lowest validation so far; default 0 */
+    uint32_t slices;           /* a power of two up to 256 of parts that a batch has (batch_tokens is rounded up to them), whose gradients are added pairwise: with as many
+                                  ranks or fewer the same bits come of it; 0 (the default), 1: one. log2(slices / ranks) more gradients are in memory */
+    const ts_communicator *communicator; /* of a training on several machines; NULL (the default): alone. What it points to must outlive the trainer */
 } ts_trainer_options;
 
 TS_API ts_status ts_trainer_options_init(ts_trainer_options *options, size_t struct_size);
 
 /*
  * Makes a trainer for a new model of this shape. Reads and encodes all of the text (2 or 4 bytes a token in memory).
- * INVALID_ARGUMENT names the option. MISMATCH: a shard of another tokenizer. LIMIT: the text is shorter than one context. BUSY: another trainer has the
+ * With options.initial, tokenizer and architecture may be NULL: the model's; its context length alone may be another, learned positions excepted.
+ * INVALID_ARGUMENT names the option. MISMATCH: a shard of another tokenizer, an initial model of another shape or tokenizer. LIMIT: the text is shorter than one context. BUSY: another trainer has the
  * run folder. A folder that already holds a checkpoint is refused with INVALID_ARGUMENT: resume it or choose another.
  */
 TS_API ts_status ts_trainer_new(ts_trainer **out, ts_runtime *runtime, const ts_tokenizer *tokenizer, const ts_architecture *architecture,

@@ -190,6 +190,8 @@ double ts_clock(void);
 
 /* The best level of this machine. Only this file asks the processor. */
 int32_t ts_cpu_level_best(void);
+/* Whether the processor has AMX with bf16 and the operating system allows this process its tiles; asks for that. */
+bool ts_cpu_take_amx(void);
 
 /* ---- file.c: the only file that knows of POSIX files. Everything goes through struct ts_io so that tests can make any call fail ---- */
 

@@ -47,7 +47,10 @@ static ts_status check(ts_runtime_options *o)
         o->cpu_level = ts_cpu_level_best();
     if (ts_cpu_level_name(o->cpu_level) == NULL)
         return ts_fail(TS_ERROR_UNSUPPORTED, "ts_runtime_options.cpu_level is %d, which this version does not know", (int)o->cpu_level);
-    if (o->cpu_level > ts_cpu_level_best())
+    if (o->cpu_level == TS_CPU_LEVEL_AMX) {
+        if (!ts_cpu_take_amx())
+            return ts_fail(TS_ERROR_UNSUPPORTED, "ts_runtime_options.cpu_level is amx, which this machine lacks or does not allow this process");
+    } else if (o->cpu_level > ts_cpu_level_best())
         return ts_fail(TS_ERROR_UNSUPPORTED, "ts_runtime_options.cpu_level is %s, but this machine has %s at best", ts_cpu_level_name(o->cpu_level),
                        ts_cpu_level_name(ts_cpu_level_best()));
     return TS_OK;

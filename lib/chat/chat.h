@@ -18,11 +18,16 @@ typedef enum ts_chat_answer {
     TS_CHAT_UNUSABLE /* cut, filtered, refused or not to be read: it will not be asked again */
 } ts_chat_answer;
 
-/* Jobs first, first + step, ...: `count` of them, all below 2^53. */
+/*
+ * Jobs first, first + step, ...: `count` of them, all below 2^53. A prompt is one message of the user's; NULs in it divide a conversation, whose messages
+ * are the user's and the assistant's in turn. `members` are further members of the requests' JSON (", \"name\": value"), or NULL.
+ */
 typedef struct ts_chat_jobs {
     uint64_t first, count, step;
     void *user;
     ts_status (*prompt)(void *user, uint64_t job, ts_bytes *prompt); /* appends the prompt, always the same one for a job */
+    bool (*wanted)(void *user, uint64_t job);                        /* NULL: all are; others count as answered and are not asked */
+    const char *members;
 } ts_chat_jobs;
 
 /*
@@ -38,6 +43,21 @@ void ts_chat_close(ts_chat *chat);
  * the journal cannot be written, so that nothing more may be paid; CANCELLED. The next call goes on. progress counts answered jobs.
  */
 ts_status ts_chat_run(ts_chat *chat, const ts_chat_jobs *jobs, ts_progress progress, void *progress_user);
+
+/* INVALID_ARGUMENT: a job is too large a number. */
+ts_status ts_chat_jobs_check(const ts_chat_jobs *jobs);
+
+/*
+ * Batches. Each call adds to *report; what it means tinystories/chat.h tells. Write: the requests of jobs without an answer into files `path`, and on with
+ * .2, .3 before the ending; each has its intent in the journal. Read: the results of a file into the journal. Step: by the service's endpoints, collects what
+ * is there and submits what is missing, unless the service is at work on a batch of this journal.
+ */
+ts_status ts_chat_batch_write(ts_chat *chat, const ts_chat_jobs *jobs, const char *path, ts_batch_report *report);
+ts_status ts_chat_batch_read(ts_chat *chat, const ts_chat_jobs *jobs, const char *path, ts_batch_report *report);
+ts_status ts_chat_batch_step(ts_chat *chat, const ts_chat_jobs *jobs, ts_batch_report *report);
+
+/* Takes the answers of another journal of the same configuration that this one lacks, with what they cost; *taken becomes their number. */
+ts_status ts_chat_merge(ts_chat *chat, const char *path, uint64_t *taken);
 
 ts_chat_answer ts_chat_answer_of(const ts_chat *chat, uint64_t job);
 /* Appends the text of a job that has one, without white space at its ends. */

@@ -29,6 +29,30 @@ ts_status ts_chat_run(ts_chat *chat, const ts_chat_jobs *jobs, ts_progress progr
     return absent();
 }
 
+ts_status ts_chat_batch_write(ts_chat *chat, const ts_chat_jobs *jobs, const char *path, ts_batch_report *report)
+{
+    (void)chat, (void)jobs, (void)path, (void)report;
+    return absent();
+}
+
+ts_status ts_chat_batch_read(ts_chat *chat, const ts_chat_jobs *jobs, const char *path, ts_batch_report *report)
+{
+    (void)chat, (void)jobs, (void)path, (void)report;
+    return absent();
+}
+
+ts_status ts_chat_batch_step(ts_chat *chat, const ts_chat_jobs *jobs, ts_batch_report *report)
+{
+    (void)chat, (void)jobs, (void)report;
+    return absent();
+}
+
+ts_status ts_chat_merge(ts_chat *chat, const char *path, uint64_t *taken)
+{
+    (void)chat, (void)path, (void)taken;
+    return absent();
+}
+
 ts_chat_answer ts_chat_answer_of(const ts_chat *chat, uint64_t job)
 {
     (void)chat, (void)job;

@@ -28,6 +28,8 @@ static ts_status set_up(ts_chat *chat, uint64_t configuration)
     ts_chat_options *o = &chat->options;
     TS_TRY(copy_string(&chat->model, chat->runtime, o->model));
     TS_TRY(copy_string(&chat->extra, chat->runtime, o->extra));
+    TS_TRY(copy_string(&chat->base_url, chat->runtime, o->base_url));
+    TS_TRY(copy_string(&chat->journal_path, chat->runtime, o->journal));
     TS_TRY(ts_prices_read(&chat->prices, chat->runtime, o));
     chat->slots = ts_allocate_array(chat->runtime, o->in_flight, sizeof *chat->slots);
     if (!chat->slots)
@@ -52,7 +54,7 @@ ts_status ts_chat_open_on(ts_chat **out, ts_runtime *runtime, const ts_chat_opti
         transport->free(transport->user);
         return TS_ERROR_OUT_OF_MEMORY;
     }
-    chat->runtime = chat->prompt.runtime = chat->completion.text.runtime = chat->journal.runtime = runtime;
+    chat->runtime = chat->prompt.runtime = chat->text.runtime = chat->completion.text.runtime = chat->journal.runtime = runtime;
     chat->journal.lock = chat->journal.file = -1;
     chat->transport = *transport;
     ts_status status = ts_chat_options_check(&chat->options, runtime, options);
@@ -102,10 +104,13 @@ void ts_chat_close(ts_chat *chat)
     chat->transport.free(chat->transport.user);
     ts_journal_close(&chat->journal);
     ts_bytes_free(&chat->prompt);
+    ts_bytes_free(&chat->text);
     ts_bytes_free(&chat->completion.text);
     ts_release(runtime, chat->slots);
     ts_release(runtime, chat->model);
     ts_release(runtime, chat->extra);
+    ts_release(runtime, chat->base_url);
+    ts_release(runtime, chat->journal_path);
     ts_release(runtime, chat);
 }
 
@@ -125,7 +130,7 @@ static bool tell(ts_chat *chat, ts_progress progress, void *user, uint64_t *told
     return answer >= 2;
 }
 
-static ts_status check_jobs(const ts_chat_jobs *jobs)
+ts_status ts_chat_jobs_check(const ts_chat_jobs *jobs)
 {
     if (jobs->first < TS_JOURNAL_MOST_JOB && (jobs->count == 0 || (TS_JOURNAL_MOST_JOB - 1 - jobs->first) / jobs->step >= jobs->count - 1))
         return TS_OK;
@@ -137,7 +142,7 @@ ts_status ts_chat_run(ts_chat *chat, const ts_chat_jobs *jobs, ts_progress progr
 {
     uint64_t told = UINT64_MAX;
     ts_status status = TS_OK;
-    TS_TRY(check_jobs(jobs));
+    TS_TRY(ts_chat_jobs_check(jobs));
     chat->jobs = jobs;
     chat->next = chat->answered = chat->settled = 0;
     chat->stop = TS_OK;
@@ -167,12 +172,17 @@ ts_chat_answer ts_chat_answer_of(const ts_chat *chat, uint64_t number)
 
 ts_status ts_chat_text(ts_chat *chat, uint64_t job, ts_bytes *text)
 {
-    chat->prompt.size = 0;
-    TS_TRY(ts_journal_text(&chat->journal, job, &chat->prompt));
-    const char *trimmed = chat->prompt.size ? chat->prompt.data : "";
-    size_t size = chat->prompt.size;
+    chat->text.size = 0; /* not chat->prompt: a prompt may hold the answer to another one */
+    TS_TRY(ts_journal_text(&chat->journal, job, &chat->text));
+    const char *trimmed = chat->text.size ? chat->text.data : "";
+    size_t size = chat->text.size;
     ts_trim(&trimmed, &size);
     return ts_bytes_add(text, trimmed, size);
+}
+
+ts_status ts_chat_merge(ts_chat *chat, const char *path, uint64_t *taken)
+{
+    return ts_journal_merge_from(&chat->journal, path, taken);
 }
 
 void ts_chat_totals(const ts_chat *chat, ts_chat_report *report)
@@ -183,10 +193,10 @@ void ts_chat_totals(const ts_chat *chat, ts_chat_report *report)
 ts_status ts_chat_estimate(ts_chat *chat, const ts_chat_jobs *jobs, ts_chat_report *report)
 {
     *report = (ts_chat_report){.struct_size = sizeof *report};
-    TS_TRY(check_jobs(jobs));
+    TS_TRY(ts_chat_jobs_check(jobs));
     for (uint64_t i = 0; i < jobs->count; i++) {
         uint64_t job = jobs->first + i * jobs->step;
-        if (ts_journal_job(&chat->journal, job).state == TS_JOB_DONE)
+        if (!ts_chat_needs(chat, jobs, job))
             continue;
         chat->prompt.size = 0;
         TS_TRY(jobs->prompt(jobs->user, job, &chat->prompt));

@@ -56,13 +56,27 @@ static ts_status add_extra(ts_bytes *body, const char *extra)
     return ts_bytes_add(body, extra, size);
 }
 
-ts_status ts_completion_write(ts_bytes *body, const ts_chat_options *options, const char *prompt, size_t size, uint64_t seed)
+/* The messages of a conversation, divided by NULs. */
+static ts_status add_messages(ts_bytes *body, const char *prompt, size_t size)
+{
+    const char *end = prompt + size, *role = "user";
+    TS_TRY(ts_bytes_format(body, ", \"messages\": ["));
+    for (const char *message = prompt, *next; message; message = next) {
+        const char *divider = size > 0 ? memchr(message, 0, (size_t)(end - message)) : NULL;
+        next = divider ? divider + 1 : NULL;
+        TS_TRY(ts_bytes_format(body, "%s{\"role\": \"%s\", \"content\": ", message == prompt ? "" : ", ", role));
+        TS_TRY(ts_json_string(body, message, (size_t)((divider ? divider : end) - message)));
+        TS_TRY(ts_bytes_add(body, "}", 1));
+        role = role[0] == 'u' ? "assistant" : "user";
+    }
+    return ts_bytes_add(body, "]", 1);
+}
+
+ts_status ts_completion_write(ts_bytes *body, const ts_chat_options *options, const char *prompt, size_t size, const char *members, uint64_t seed)
 {
     TS_TRY(ts_bytes_add(body, "{\"model\": ", 10));
     TS_TRY(ts_json_string(body, options->model, strlen(options->model)));
-    TS_TRY(ts_bytes_format(body, ", \"messages\": [{\"role\": \"user\", \"content\": "));
-    TS_TRY(ts_json_string(body, prompt, size));
-    TS_TRY(ts_bytes_add(body, "}]", 2));
+    TS_TRY(add_messages(body, prompt, size));
     if (options->temperature >= 0)
         TS_TRY(add_number(body, "temperature", options->temperature));
     if (options->top_p >= 0)
@@ -75,6 +89,8 @@ ts_status ts_completion_write(ts_bytes *body, const ts_chat_options *options, co
         TS_TRY(ts_bytes_format(body, ", \"stream\": true, \"stream_options\": {\"include_usage\": true}"));
     if (options->extra)
         TS_TRY(add_extra(body, options->extra));
+    if (members)
+        TS_TRY(ts_bytes_add(body, members, strlen(members)));
     return ts_bytes_add(body, "}", 1);
 }
 
@@ -344,11 +360,29 @@ static ts_status read_success(ts_completion *out, ts_runtime *runtime, const ts_
     return status;
 }
 
-ts_status ts_completion_read(ts_completion *out, ts_runtime *runtime, const ts_http_reply *reply)
+static void empty(ts_completion *out)
 {
     ts_bytes text = out->text;
     text.size = 0;
     *out = (ts_completion){.text = text};
+}
+
+ts_status ts_completion_read_json(ts_completion *out, ts_runtime *runtime, long code, const ts_json *body)
+{
+    const ts_http_reply reply = {.code = code, .limits.should_retry = -1};
+    service_error error = {.message = ""};
+    empty(out);
+    if (code >= 200 && code < 300)
+        return read_document(out, runtime, &reply, body);
+    read_error(body, &error);
+    out->verdict = judge_error(code, &error, -1);
+    describe(out, code, &error);
+    return TS_OK;
+}
+
+ts_status ts_completion_read(ts_completion *out, ts_runtime *runtime, const ts_http_reply *reply)
+{
+    empty(out);
     if (reply->end != TS_HTTP_REPLIED) {
         snprintf(out->detail, sizeof out->detail, "%s", reply->detail);
         out->verdict = reply->end == TS_HTTP_UNSENT ? TS_VERDICT_RETRY : reply->end == TS_HTTP_UNKNOWN ? TS_VERDICT_DOUBT : TS_VERDICT_STOP;

@@ -10,8 +10,11 @@
 
 /* ---- request ---- */
 
-/* Appends the body of a request; `seed` is sent if options->send_seed. extra was checked by ts_completion_check_extra. */
-ts_status ts_completion_write(ts_bytes *body, const ts_chat_options *options, const char *prompt, size_t size, uint64_t seed);
+/*
+ * Appends the body of a request; `prompt` and `members` (may be NULL) as in ts_chat_jobs; `seed` is sent if options->send_seed. extra was checked by
+ * ts_completion_check_extra.
+ */
+ts_status ts_completion_write(ts_bytes *body, const ts_chat_options *options, const char *prompt, size_t size, const char *members, uint64_t seed);
 
 /* INVALID_ARGUMENT: extra is no JSON object, or holds a member that the library writes itself. */
 ts_status ts_completion_check_extra(ts_runtime *runtime, const ts_chat_options *options);
@@ -40,6 +43,10 @@ typedef struct ts_completion {
 
 /* Reads a reply into a completion whose text.runtime is set; the text is emptied first. Only memory can fail. */
 ts_status ts_completion_read(ts_completion *completion, ts_runtime *runtime, const ts_http_reply *reply);
+
+/* The same of a reply that is a document already, or part of one: with what status code it came, and its body. */
+typedef struct ts_json ts_json;
+ts_status ts_completion_read_json(ts_completion *completion, ts_runtime *runtime, long code, const ts_json *body);
 
 /* ---- events.c: server-sent events ---- */
 

@@ -24,7 +24,9 @@ typedef struct slot {
     char error[CURL_ERROR_SIZE];
     bool active, issued; /* in the multi handle; a connection stood and the request was on its way */
     bool events;
-    ts_status status; /* of memory */
+    ts_status status;               /* of memory, or of what takes the lines */
+    const ts_http_request *request; /* of a call, else NULL */
+    curl_mime *form;
 } slot;
 
 typedef struct http {
@@ -33,7 +35,8 @@ typedef struct http {
     char *url, *authorization, *key, *ca_file, *proxy;
     size_t authorization_size, key_size;
     CURLM *multi;
-    slot *slots;
+    slot *slots; /* options.slots, and one for calls */
+    int active;  /* slots in the multi handle */
     pid_t owner;
 } http;
 
@@ -92,6 +95,35 @@ static size_t stop_transfer(slot *s, const char *problem)
     return CURL_READFUNC_ABORT; /* any number but the size that was given */
 }
 
+/* Hands over the whole lines of the body, and at the end what is left. */
+static ts_status give_lines(slot *s, bool end)
+{
+    const http *h = s->http;
+    size_t start = 0;
+    char *newline;
+    do {
+        newline = start < s->body.size ? memchr(s->body.data + start, '\n', s->body.size - start) : NULL;
+        size_t size = (newline ? (size_t)(newline - s->body.data) : s->body.size) - start;
+        if (size > 0 && (newline || end)) {
+            s->body.data[start + size] = 0;
+            if (h->key)
+                ts_key_hide(s->body.data + start, size, h->key);
+            TS_TRY(s->request->line(s->request->user, s->body.data + start, size));
+        }
+        start += newline || end ? size + (newline != NULL) : 0;
+    } while (newline);
+    memmove(s->body.data, s->body.data + start, s->body.size - start);
+    s->body.size -= start;
+    return TS_OK;
+}
+
+static bool takes_lines(const slot *s)
+{
+    long code = 0;
+    curl_easy_getinfo(s->easy, CURLINFO_RESPONSE_CODE, &code);
+    return s->request && s->request->line && code == 200;
+}
+
 static size_t on_body(char *data, size_t one, size_t size, void *user)
 {
     slot *s = user;
@@ -99,7 +131,9 @@ static size_t on_body(char *data, size_t one, size_t size, void *user)
     if (size > TS_HTTP_MOST_BODY - s->body.size)
         return stop_transfer(s, "the reply has more than 16 MiB");
     s->status = ts_bytes_add(&s->body, data, size);
-    return s->status == TS_OK ? size : stop_transfer(s, "no memory for the reply");
+    if (s->status == TS_OK && takes_lines(s) && memchr(data, '\n', size))
+        s->status = give_lines(s, false);
+    return s->status == TS_OK ? size : stop_transfer(s, "the reply could not be kept");
 }
 
 static bool is_header(const char *line, size_t size, const char *name)
@@ -145,11 +179,14 @@ static ts_status set_headers(slot *s, const char *idempotency_key)
 {
     const http *h = s->http;
     char line[128];
-    const char *lines[] = {"Content-Type: application/json", "Accept: application/json, text/event-stream", "Expect:", line, h->authorization};
-    snprintf(line, sizeof line, "Idempotency-Key: %.80s", idempotency_key);
+    const char *lines[] = {"Accept: application/json, text/event-stream", "Expect:", s->request && !s->request->body ? NULL : "Content-Type: application/json",
+                           idempotency_key ? line : NULL, h->authorization};
+    snprintf(line, sizeof line, "Idempotency-Key: %.80s", idempotency_key ? idempotency_key : "");
     curl_slist_free_all(s->headers);
     s->headers = NULL;
-    for (size_t i = 0; i < TS_COUNT_OF(lines) && (i < 4 || h->authorization); i++) {
+    for (size_t i = 0; i < TS_COUNT_OF(lines); i++) {
+        if (!lines[i])
+            continue;
         struct curl_slist *longer = curl_slist_append(s->headers, lines[i]);
         if (!longer)
             return ts_fail(TS_ERROR_OUT_OF_MEMORY, "no memory for the headers of a request");
@@ -199,10 +236,9 @@ static CURLcode set_up(slot *s)
     return code;
 }
 
-static ts_status http_start(void *user, size_t number, const char *body, size_t size, const char *idempotency_key)
+static ts_status prepare_slot(slot *s, const char *idempotency_key)
 {
-    http *h = user;
-    slot *s = &h->slots[number];
+    const http *h = s->http;
     if (h->owner != getpid())
         return ts_fail(TS_ERROR_UNSUPPORTED, "a chat service that was opened in another process, before a fork, cannot be used");
     if (!s->easy && (!(s->easy = curl_easy_init()) || set_up(s) != CURLE_OK))
@@ -214,17 +250,31 @@ static ts_status http_start(void *user, size_t number, const char *body, size_t 
     s->error[0] = 0;
     s->status = TS_OK;
     ts_http_limits_init(&s->limits);
-    CURLcode code = curl_easy_setopt(s->easy, CURLOPT_POSTFIELDS, body);
-    code = code ? code : curl_easy_setopt(s->easy, CURLOPT_POSTFIELDSIZE_LARGE, (curl_off_t)size);
-    code = code ? code : curl_easy_setopt(s->easy, CURLOPT_HTTPHEADER, s->headers);
+    return TS_OK;
+}
+
+/* Starts what is set up; `code` is of setting it up. */
+static ts_status start_slot(slot *s, CURLcode code)
+{
     pipe_guard guard;
+    code = code ? code : curl_easy_setopt(s->easy, CURLOPT_HTTPHEADER, s->headers);
     guard_pipes(&guard);
-    CURLMcode added = code == CURLE_OK ? curl_multi_add_handle(h->multi, s->easy) : CURLM_INTERNAL_ERROR;
+    CURLMcode added = code == CURLE_OK ? curl_multi_add_handle(s->http->multi, s->easy) : CURLM_INTERNAL_ERROR;
     unguard_pipes(&guard);
     if (added != CURLM_OK)
         return ts_fail(TS_ERROR_OUT_OF_MEMORY, "libcurl could not start a request: %s", code ? curl_easy_strerror(code) : curl_multi_strerror(added));
     s->active = true;
+    s->http->active++;
     return TS_OK;
+}
+
+static ts_status http_start(void *user, size_t number, const char *body, size_t size, const char *idempotency_key)
+{
+    slot *s = &((http *)user)->slots[number];
+    TS_TRY(prepare_slot(s, idempotency_key));
+    CURLcode code = curl_easy_setopt(s->easy, CURLOPT_POSTFIELDS, body);
+    code = code ? code : curl_easy_setopt(s->easy, CURLOPT_POSTFIELDSIZE_LARGE, (curl_off_t)size);
+    return start_slot(s, code);
 }
 
 static ts_status http_wait(void *user, double seconds)
@@ -236,7 +286,7 @@ static ts_status http_wait(void *user, double seconds)
         return ts_fail(TS_ERROR_UNSUPPORTED, "a chat service that was opened in another process, before a fork, cannot be used");
     guard_pipes(&guard);
     CURLMcode code = curl_multi_perform(h->multi, &running);
-    if (code == CURLM_OK && seconds > 0)
+    if (code == CURLM_OK && seconds > 0 && running >= h->active) /* else something has ended already */
         code = curl_multi_poll(h->multi, NULL, 0, (int)(TS_MIN(seconds, LONGEST_POLL) * 1000) + 1, &events);
     if (code == CURLM_OK && events > 0)
         code = curl_multi_perform(h->multi, &running);
@@ -245,6 +295,15 @@ static ts_status http_wait(void *user, double seconds)
 }
 
 /* ---- replies ---- */
+
+/* Takes a slot's handle out of the multi handle, if it is in it. */
+static void leave(slot *s)
+{
+    if (s->active)
+        curl_multi_remove_handle(s->http->multi, s->easy);
+    s->http->active -= s->active;
+    s->active = false;
+}
 
 static ts_http_end end_of(const slot *s, CURLcode code)
 {
@@ -274,8 +333,7 @@ static bool http_take(void *user, ts_http_reply *reply)
         CURLcode code = message->data.result;
         if (message->msg != CURLMSG_DONE || curl_easy_getinfo(message->easy_handle, CURLINFO_PRIVATE, &s) != CURLE_OK)
             continue;
-        curl_multi_remove_handle(h->multi, s->easy);
-        s->active = false;
+        leave(s);
         *reply = (ts_http_reply){.slot = (size_t)(s - h->slots), .end = end_of(s, code), .events = s->events, .limits = s->limits};
         curl_easy_getinfo(s->easy, CURLINFO_RESPONSE_CODE, &reply->code);
         if (h->key) {
@@ -290,13 +348,61 @@ static bool http_take(void *user, ts_http_reply *reply)
     return false;
 }
 
-static void http_cancel(void *user, size_t number)
+/* The form of a files endpoint; libcurl reads the file while it sends it. */
+static CURLcode set_form(slot *s, const ts_http_request *request)
+{
+    curl_mimepart *part;
+    s->form = curl_mime_init(s->easy);
+    part = s->form ? curl_mime_addpart(s->form) : NULL;
+    if (!part || curl_mime_name(part, "purpose") != CURLE_OK || curl_mime_data(part, request->purpose, CURL_ZERO_TERMINATED) != CURLE_OK)
+        return CURLE_OUT_OF_MEMORY;
+    part = curl_mime_addpart(s->form);
+    if (!part || curl_mime_name(part, "file") != CURLE_OK)
+        return CURLE_OUT_OF_MEMORY;
+    CURLcode code = curl_mime_filedata(part, request->upload);
+    return code ? code : curl_easy_setopt(s->easy, CURLOPT_MIMEPOST, s->form);
+}
+
+static CURLcode set_request(slot *s, const ts_http_request *request)
+{
+    CURLcode code = curl_easy_setopt(s->easy, CURLOPT_URL, request->url);
+    code = code ? code : curl_easy_setopt(s->easy, CURLOPT_HTTPGET, 1L);
+    code = code ? code : curl_easy_setopt(s->easy, CURLOPT_MAXFILESIZE_LARGE, (curl_off_t)(request->line ? 0 : TS_HTTP_MOST_BODY));
+    if (code == CURLE_OK && request->upload)
+        return set_form(s, request);
+    if (code == CURLE_OK && request->body)
+        code = curl_easy_setopt(s->easy, CURLOPT_COPYPOSTFIELDS, request->body);
+    return code;
+}
+
+static ts_status http_call(void *user, const ts_http_request *request, ts_http_reply *reply)
 {
     http *h = user;
-    slot *s = &h->slots[number];
-    if (s->active)
-        curl_multi_remove_handle(h->multi, s->easy);
-    s->active = false;
+    slot *s = &h->slots[h->options.slots];
+    bool come = false;
+    s->request = request;
+    ts_status status = prepare_slot(s, request->key);
+    if (status == TS_OK)
+        status = start_slot(s, set_request(s, request));
+    while (status == TS_OK && !come) {
+        status = http_wait(h, LONGEST_POLL);
+        come = status == TS_OK && http_take(h, reply);
+    }
+    leave(s);
+    if (status == TS_OK && reply->end == TS_HTTP_REPLIED && takes_lines(s)) {
+        status = give_lines(s, true);
+        reply->body = "";
+        reply->size = 0;
+    }
+    s->request = NULL;
+    curl_mime_free(s->form);
+    s->form = NULL;
+    return status ? status : s->status;
+}
+
+static void http_cancel(void *user, size_t number)
+{
+    leave(&((http *)user)->slots[number]);
 }
 
 static double http_now(void *user)
@@ -320,7 +426,7 @@ static void http_free(void *user)
     ts_runtime *runtime = h->runtime;
     pipe_guard guard;
     guard_pipes(&guard);
-    for (size_t i = 0; h->slots && i < h->options.slots; i++) {
+    for (size_t i = 0; h->slots && i <= h->options.slots; i++) {
         slot *s = &h->slots[i];
         if (h->owner == getpid()) { /* connections of the process that forked are its own to close */
             http_cancel(h, i);
@@ -379,10 +485,10 @@ static ts_status prepare(http *h, const ts_http_options *o)
     TS_TRY(copy_text(&h->key, &h->key_size, h->runtime, "", o->key));
     TS_TRY(copy_text(&h->authorization, &h->authorization_size, h->runtime, "Authorization: Bearer ", o->key));
     h->options = *o;
-    h->slots = ts_allocate_array(h->runtime, o->slots, sizeof *h->slots);
+    h->slots = ts_allocate_array(h->runtime, o->slots + 1, sizeof *h->slots);
     if (!h->slots)
         return TS_ERROR_OUT_OF_MEMORY;
-    for (size_t i = 0; i < o->slots; i++) {
+    for (size_t i = 0; i <= o->slots; i++) {
         h->slots[i].http = h;
         h->slots[i].body.runtime = h->runtime;
     }
@@ -412,6 +518,7 @@ ts_status ts_http_open(ts_transport *out, ts_runtime *runtime, const ts_http_opt
         return status;
     }
     *out = (ts_transport){
-        .user = h, .now = http_now, .start = http_start, .wait = http_wait, .take = http_take, .cancel = http_cancel, .free = http_free};
+        .user = h, .now = http_now, .start = http_start, .wait = http_wait, .take = http_take, 
+        .cancel = http_cancel, .call = http_call, .free = http_free};
     return TS_OK;
 }

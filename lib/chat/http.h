@@ -37,6 +37,18 @@ typedef struct ts_http_reply {
     ts_http_limits limits;
 } ts_http_reply;
 
+/* A request that is made alone and waited for. */
+typedef struct ts_http_request {
+    const char *url;
+    const char *body; /* JSON to post, NUL-terminated; NULL: nothing is posted */
+    const char *key;  /* Idempotency-Key, or NULL */
+    /* Instead of a body: what is posted as the form of a files endpoint, file and purpose. */
+    const char *upload, *purpose;
+    /* Given each line of a reply of 200 as it comes in, without its newline, with a NUL and with the key taken out; the reply's body stays empty. */
+    ts_status (*line)(void *user, char *line, size_t size);
+    void *user;
+} ts_http_request;
+
 typedef struct ts_transport {
     void *user;
     double (*now)(void *user);
@@ -48,6 +60,8 @@ typedef struct ts_transport {
     bool (*take)(void *user, ts_http_reply *reply);
     /* Gives a slot up: nothing is known of its request. */
     void (*cancel)(void *user, size_t slot);
+    /* Makes a request while nothing else is in flight; the reply is borrowed until the next one. What line answered is passed on. */
+    ts_status (*call)(void *user, const ts_http_request *request, ts_http_reply *reply);
     void (*free)(void *user);
 } ts_transport;
 

@@ -15,6 +15,7 @@ enum {
     CHECK_SIZE = 28,                   /* ,"check":"0123456789abcdef"} */
     MOST_LINE = 2 * TS_HTTP_MOST_BODY, /* longer ones are damaged */
     CHUNK = 256 << 10,
+    MOST_PENDING = 4 << 20,            /* bytes between two syncs of a merge */
     RUN_BYTES = (TS_JOURNAL_RUN_SIZE - 1) / 2
 };
 
@@ -145,6 +146,27 @@ static ts_status read_header(ts_journal *journal, const ts_json *document)
     return TS_OK;
 }
 
+struct ts_journal_merge {
+    ts_journal *into;
+    uint64_t taken;
+};
+
+/* Copies an event of a job that is done in the one journal and not yet in the other. */
+static ts_status merge_event(ts_journal *journal, const ts_json *document, ts_event *event)
+{
+    struct ts_journal_merge *merge = journal->merge;
+    ts_journal *into = merge->into;
+    if (ts_journal_job(journal, event->job).state != TS_JOB_DONE || ts_journal_job(into, event->job).state == TS_JOB_DONE)
+        return TS_OK;
+    event->finish = ts_json_text(ts_json_get(document, "finish"));
+    event->detail = ts_json_text(ts_json_get(document, "detail"));
+    event->text = ts_json_text(ts_json_get(document, "text"));
+    event->text_size = event->text ? strlen(event->text) : 0;
+    merge->taken += event->kind == TS_EVENT_RESULT;
+    TS_TRY(ts_journal_add(into, event));
+    return into->pending.size > MOST_PENDING ? ts_journal_sync(into) : TS_OK;
+}
+
 static ts_status read_event(ts_journal *journal, const ts_json *document, uint64_t offset, size_t size)
 {
     int kind = find_name(event_names, TS_EVENT_KINDS, ts_json_text(ts_json_get(document, "event")));
@@ -156,7 +178,7 @@ static ts_status read_event(ts_journal *journal, const ts_json *document, uint64
         !ts_json_double(ts_json_get(document, "money"), &event.cost.money))
         return ts_fail(TS_ERROR_FORMAT, "%s: the line at byte %llu is no event", journal->path, (unsigned long long)offset);
     ts_json_bool(ts_json_get(document, "counted"), &event.counted);
-    return ts_ledger_apply(journal, &event, offset, size);
+    return journal->merge ? merge_event(journal, document, &event) : ts_ledger_apply(journal, &event, offset, size);
 }
 
 /* A line with a right checksum: the header first, then events. */
@@ -164,7 +186,8 @@ static ts_status read_checked(ts_journal *journal, const char *line, size_t size
 {
     ts_json *document;
     TS_TRY(parse_line(&document, journal, line, size));
-    ts_status status = journal->run[0] ? read_event(journal, document, offset, size) : read_header(journal, document);
+    bool header = !journal->run[0] || (journal->merge && ts_json_get(document, "run"));
+    ts_status status = header ? read_header(journal, document) : read_event(journal, document, offset, size);
     ts_json_free(document);
     return status;
 }
@@ -318,6 +341,24 @@ void ts_journal_close(ts_journal *journal)
     ts_release(runtime, journal->jobs);
     ts_bytes_free(&journal->pending);
     *journal = (ts_journal){.runtime = runtime, .lock = -1, .file = -1};
+}
+
+ts_status ts_journal_merge_from(ts_journal *journal, const char *path, uint64_t *taken)
+{
+    ts_journal other;
+    ts_bytes window = {.runtime = journal->runtime};
+    struct ts_journal_merge merge = {.into = journal};
+    bool torn;
+    if (!ts_path_exists(path))
+        return ts_fail(TS_ERROR_IO, "%s: there is no such journal", path);
+    TS_TRY(ts_journal_open(&other, journal->runtime, path, journal->configuration));
+    other.merge = &merge;
+    ts_status status = read_lines(&other, &window, &torn);
+    ts_bytes_free(&window);
+    ts_journal_close(&other);
+    status = status ? status : ts_journal_sync(journal);
+    *taken = merge.taken;
+    return status;
 }
 
 ts_status ts_journal_text(ts_journal *journal, uint64_t number, ts_bytes *text)

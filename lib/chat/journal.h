@@ -65,6 +65,7 @@ typedef struct ts_journal {
     ts_job *jobs;     /* hash table, a power of two */
     size_t job_count, job_capacity;
     ts_chat_report totals;
+    struct ts_journal_merge *merge; /* while its lines are read for another journal */
 } ts_journal;
 
 /* BUSY: another process has it. MISMATCH: it was made for other requests (`configuration`). VERSION: it is of a later library. FORMAT: it is none. */
@@ -83,6 +84,12 @@ ts_status ts_journal_sync(ts_journal *journal);
 
 /* The text of a job that is DONE, appended to *text. FORMAT: the line was damaged since. */
 ts_status ts_journal_text(ts_journal *journal, uint64_t number, ts_bytes *text);
+
+/*
+ * Takes from the journal `path` all that has to do with jobs that are done there and not here, and puts it on the disk; *taken becomes their number. What
+ * has no result there stays there alone. IO: there is no such journal; else as ts_journal_open.
+ */
+ts_status ts_journal_merge_from(ts_journal *journal, const char *path, uint64_t *taken);
 
 /* The key by which a service may know that a request was sent before; the same for every attempt. */
 void ts_journal_key(const ts_journal *journal, uint64_t number, char key[TS_JOURNAL_KEY_SIZE]);

@@ -26,7 +26,7 @@ void ts_chat_stop(ts_chat *chat, ts_status status, const char *detail)
 static void stop_job(ts_chat *chat, const slot *s, const char *what)
 {
     char detail[TS_CHAT_DETAIL_SIZE];
-    snprintf(detail, sizeof detail, "story %llu: %s: %s", (unsigned long long)s->job, what, chat->completion.detail);
+    snprintf(detail, sizeof detail, "request %llu: %s: %s", (unsigned long long)s->job, what, chat->completion.detail);
     ts_chat_stop(chat, TS_ERROR_NETWORK, detail);
 }
 
@@ -170,7 +170,8 @@ static ts_status fill_slot(ts_chat *chat, slot *s, uint64_t job, double now)
 {
     chat->prompt.size = s->body.size = 0;
     TS_TRY(chat->jobs->prompt(chat->jobs->user, job, &chat->prompt));
-    TS_TRY(ts_completion_write(&s->body, &chat->options, chat->prompt.data, chat->prompt.size, ts_random_at(chat->journal.configuration, 0, job)));
+    TS_TRY(ts_completion_write(&s->body, &chat->options, chat->prompt.data, chat->prompt.size, chat->jobs->members,
+                               ts_random_at(chat->journal.configuration, 0, job)));
     s->job = job;
     s->due = now;
     s->prompt_size = chat->prompt.size;
@@ -188,7 +189,7 @@ static ts_status fill_slots(ts_chat *chat, double now)
         slot *s = &chat->slots[i];
         while (s->state == SLOT_FREE && chat->next < jobs->count) {
             uint64_t job = jobs->first + chat->next++ * jobs->step;
-            if (ts_journal_job(&chat->journal, job).state == TS_JOB_DONE)
+            if (!ts_chat_needs(chat, jobs, job))
                 chat->settled++;
             else
                 TS_TRY(fill_slot(chat, s, job, now));

@@ -30,13 +30,13 @@ typedef struct slot {
 struct ts_chat {
     ts_runtime *runtime;
     ts_chat_options options;
-    char *model, *extra;
+    char *model, *extra, *base_url, *journal_path;
     ts_transport transport;
     ts_journal journal;
     ts_prices prices;
     ts_limits limits;
     ts_completion completion; /* of the reply that is looked at */
-    ts_bytes prompt;
+    ts_bytes prompt, text; /* the prompt that is written, and the answer that is read */
     slot *slots;
     size_t in_flight;
     double tokens_in_flight;
@@ -49,6 +49,12 @@ struct ts_chat {
     char detail[TS_CHAT_DETAIL_SIZE];
     double began, disk_failed, told; /* disk_failed: since when the journal cannot be written, or -1 */
 };
+
+/* Whether a job is still to be asked for. */
+static inline bool ts_chat_needs(const ts_chat *chat, const ts_chat_jobs *jobs, uint64_t job)
+{
+    return ts_journal_job(&chat->journal, job).state != TS_JOB_DONE && (!jobs->wanted || jobs->wanted(jobs->user, job));
+}
 
 /* Only the transport can fail; what else goes wrong stops the run: chat->stop. */
 ts_status ts_chat_round(ts_chat *chat);

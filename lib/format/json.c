@@ -6,10 +6,6 @@
 #include "format/order.h"
 #include "text/text.h"
 
-#ifndef TS_WITH_JSON
-#define TS_WITH_JSON 1
-#endif
-
 /* ---- prescan: depth, numbers, UTF-8 and escapes; the rest of the grammar is cJSON's to check ---- */
 
 typedef struct scan {

@@ -9,6 +9,10 @@
 
 #include "base/base.h"
 
+#ifndef TS_WITH_JSON
+#define TS_WITH_JSON 1
+#endif
+
 enum {
     TS_JSON_MAX_SIZE = 64 << 20, /* bytes of a document */
     TS_JSON_MAX_DEPTH = 32,
@@ -24,6 +28,14 @@ typedef struct ts_json ts_json;
  */
 ts_status ts_json_parse(ts_json **out, ts_runtime *runtime, const char *text, size_t size, size_t limit, const char *name);
 void ts_json_free(ts_json *document);
+/* For what is nothing without JSON: UNSUPPORTED where there is none, so that the compiler leaves out the rest; else TS_OK. */
+static inline ts_status ts_json_expected(const char *name)
+{
+    if (TS_WITH_JSON)
+        return TS_OK;
+    ts_fail(TS_ERROR_UNSUPPORTED, "%s: this build reads no JSON", name);
+    return TS_ERROR_UNSUPPORTED;
+}
 
 typedef enum ts_json_kind { TS_JSON_NULL, TS_JSON_BOOL, TS_JSON_NUMBER, TS_JSON_STRING, TS_JSON_ARRAY, TS_JSON_OBJECT } ts_json_kind;
 

@@ -6,25 +6,6 @@
 #define MOST_ATTEMPTS 256
 #define ATTEMPTS_WITH_PARTS 96 /* after these the drawn words may get sentences of their own */
 
-static const ts_entry *draw(ts_telling *telling, uint32_t kind)
-{
-    size_t start = telling->vocabulary->kind_start[kind], count = telling->vocabulary->kind_start[kind + 1] - start;
-    return &telling->vocabulary->words[start + ts_random_below(&telling->random, count)];
-}
-
-/* 0 to 3 (all counts alike), then as many different ones of those that are allowed. */
-static uint32_t draw_features(ts_random *random, uint32_t allowed)
-{
-    uint32_t count = (uint32_t)ts_random_below(random, 4), features = 0, left = (uint32_t)__builtin_popcount(allowed);
-    for (count = TS_MIN(count, left); count > 0; count--, left--) {
-        uint32_t skip = (uint32_t)ts_random_below(random, left), bits = allowed & ~features;
-        for (; skip > 0; skip--)
-            bits &= bits - 1;
-        features |= bits & -bits;
-    }
-    return features;
-}
-
 /* Tells lines [first, count) of the plot, each a paragraph. */
 static size_t tell_lines(ts_telling *telling, size_t first, size_t count, char *raw, size_t raw_size, char *out, size_t capacity)
 {
@@ -45,9 +26,11 @@ static size_t tell_lines(ts_telling *telling, size_t first, size_t count, char *
 ts_status ts_author_write(ts_draft *draft, const ts_word_list *vocabulary, const ts_grammar *grammar, uint64_t seed, uint64_t index, uint32_t allowed)
 {
     ts_telling start = {.vocabulary = vocabulary, .grammar = grammar, .random = {seed, index, 0}};
+    ts_drawn drawn;
+    ts_draw(&drawn, vocabulary, seed, index, allowed);
     for (uint32_t kind = 0; kind < TS_DRAWN_COUNT; kind++)
-        draft->drawn[kind] = start.drawn[kind] = draw(&start, kind);
-    draft->features = start.features = draw_features(&start.random, allowed);
+        draft->drawn[kind] = start.drawn[kind] = drawn.words[kind];
+    draft->features = start.features = drawn.features;
     for (uint32_t attempt = 0; attempt < MOST_ATTEMPTS; attempt++) {
         ts_telling telling = start;
         telling.random.counter = (uint64_t)(attempt + 1) << 20;

@@ -8,7 +8,7 @@
 #ifndef TS_GENERATOR_AUTHOR_H
 #define TS_GENERATOR_AUTHOR_H
 
-#include "generator/word_list.h"
+#include "generator/draw.h"
 
 enum {
     TS_MOST_STORY = 8192,   /* bytes of a story */
@@ -66,8 +66,6 @@ typedef struct ts_actor {
     const ts_entry *word; /* what it is; NULL: a child or a grown-up */
     uint32_t gender;
 } ts_actor;
-
-enum { TS_DRAWN_VERB, TS_DRAWN_NOUN, TS_DRAWN_ADJECTIVE, TS_DRAWN_COUNT };
 
 /* A story while it is told. */
 typedef struct ts_telling {

@@ -13,10 +13,16 @@ typedef struct ts_chat_author ts_chat_author;
 ts_status ts_chat_author_open(ts_chat_author **out, ts_runtime *runtime, const ts_word_list *vocabulary, const ts_generator_options *options);
 void ts_chat_author_close(ts_chat_author *author);
 
-/* The stories first, first + step, ... of the generator. */
+/*
+ * `count` stories from `first` on. A call of the service asks for `group` stories that follow one another, index / group is the number of the call, and
+ * every `step`-th call belongs to the shard.
+ */
 typedef struct ts_story_range {
-    uint64_t first, count, step;
+    uint64_t first, count, step, group;
 } ts_story_range;
+
+/* The index of story number `i` of the range. */
+uint64_t ts_story_range_at(const ts_story_range *range, uint64_t i);
 
 /*
  * Has `range->count` stories that can be used in the journal, asking for what it lacks; for each one that cannot be used the range grows by one.
@@ -24,13 +30,20 @@ typedef struct ts_story_range {
  */
 ts_status ts_chat_author_ask(ts_chat_author *author, ts_story_range *range, ts_progress progress, void *progress_user);
 
-/* Has one story asked for, unless it is in the journal; whether it can be used does not matter. */
+/* The same by batches, which end after any number of steps: report->left is 0 once the journal has what the range wants. Each adds to the report. */
+ts_status ts_chat_author_batch_step(ts_chat_author *author, const ts_story_range *range, ts_batch_report *report);
+ts_status ts_chat_author_batch_write(ts_chat_author *author, const ts_story_range *range, const char *path, ts_batch_report *report);
+ts_status ts_chat_author_batch_read(ts_chat_author *author, const ts_story_range *range, const char *path, ts_batch_report *report);
+
+ts_status ts_chat_author_merge(ts_chat_author *author, const char *path, uint64_t *taken);
+
+/* Has the call made that brings one story, unless it is in the journal; whether it can be used does not matter. */
 ts_status ts_chat_author_ask_one(ts_chat_author *author, uint64_t index);
 
 /* Whether the journal has story `index` and it can be used; it is borrowed until the next call. *usable is false for those that cannot. */
 ts_status ts_chat_author_story(ts_chat_author *author, uint64_t index, ts_story *story, bool *usable);
 
-/* The prompt of a story, borrowed until the next call. */
+/* The prompt of the call that asks for a story, borrowed until the next call. */
 ts_status ts_chat_author_prompt(ts_chat_author *author, uint64_t index, const char **text, size_t *size);
 
 ts_status ts_chat_author_estimate(ts_chat_author *author, const ts_story_range *range, ts_chat_report *report);

@@ -20,7 +20,7 @@ struct ts_generator {
     ts_runtime *runtime;
     ts_busy busy;
     uint64_t seed, next;
-    uint32_t features, shard, shards;
+    uint32_t features, shard, shards, group; /* group: stories a call of the chat author, else 1 */
     ts_word_list vocabulary;
     ts_grammar grammar;
     ts_draft *draft;
@@ -39,7 +39,7 @@ const char *ts_feature_name(uint32_t feature)
 
 /* ---- making ---- */
 
-static const ts_generator_options defaults = {.struct_size = sizeof defaults, .features = ALL_FEATURES, .shards = 1};
+static const ts_generator_options defaults = {.struct_size = sizeof defaults, .features = ALL_FEATURES, .shards = 1, .stories_a_call = 1};
 
 ts_status ts_generator_options_init(ts_generator_options *options, size_t struct_size)
 {
@@ -58,11 +58,24 @@ static ts_status read_vocabulary(ts_generator *generator, const char *path)
     return status;
 }
 
-/* The first index of the shard that is not before `index`. */
+/* The first index of the shard that is not before `index`. Groups are dealt out to shards whole. */
 static uint64_t in_shard(const ts_generator *generator, uint64_t index)
 {
-    uint64_t shards = generator->shards;
-    return index + (generator->shard + shards - index % shards) % shards;
+    uint64_t shards = generator->shards, group = index / generator->group, ahead = (generator->shard + shards - group % shards) % shards;
+    return ahead == 0 ? index : (group + ahead) * generator->group;
+}
+
+/* `count` stories of the shard from the next one on. */
+static ts_story_range range_of(const ts_generator *generator, uint64_t count)
+{
+    return (ts_story_range){.first = generator->next, .count = count, .step = generator->shards, .group = generator->group};
+}
+
+/* Goes on by so many stories of the shard. */
+static void advance(ts_generator *generator, uint64_t count)
+{
+    ts_story_range range = range_of(generator, count);
+    generator->next = ts_story_range_at(&range, count);
 }
 
 static ts_status start(ts_generator *generator, const ts_generator_options *options)
@@ -71,6 +84,7 @@ static ts_status start(ts_generator *generator, const ts_generator_options *opti
     generator->features = options->features;
     generator->shard = options->shard;
     generator->shards = options->shards;
+    generator->group = options->author == TS_AUTHOR_CHAT ? TS_MAX(options->stories_a_call, 1u) : 1;
     generator->next = in_shard(generator, options->first);
     if (options->author == TS_AUTHOR_CHAT) {
         TS_TRY(read_vocabulary(generator, options->vocabulary));
@@ -134,7 +148,7 @@ static ts_story record_of(const ts_generator *generator, const ts_draft *draft, 
 {
     return (ts_story){.struct_size = sizeof(ts_story), .story = draft->story, .story_size = draft->story_size,
                       .words = {draft->drawn[0]->base, draft->drawn[1]->base, draft->drawn[2]->base}, .summary = draft->summary, .source = "embedded",
-                      .seed = generator->seed, .index = index, .features = draft->features};
+                      .seed = generator->seed, .index = index, .features = draft->features, .drawn = ""};
 }
 
 static ts_status next_embedded(ts_generator *generator, ts_story *record)
@@ -153,9 +167,9 @@ static ts_status next_by_chat(ts_generator *generator, ts_story *record)
         TS_TRY(ts_chat_author_story(generator->chat, generator->next, record, &usable));
         if (usable)
             return TS_OK;
-        generator->next += generator->shards;
+        advance(generator, 1);
     }
-    return ts_fail(TS_ERROR_LIMIT, "%d replies of the chat service in a row cannot be used: they are cut off, filtered or empty", MOST_PASSED);
+    return ts_fail(TS_ERROR_LIMIT, "%d stories of the chat service in a row cannot be used: they are cut off, filtered, empty or missing", MOST_PASSED);
 }
 
 ts_status ts_generator_next(ts_generator *generator, ts_story *story)
@@ -168,7 +182,8 @@ ts_status ts_generator_next(ts_generator *generator, ts_story *story)
     ts_status status = generator->chat ? next_by_chat(generator, &record) : next_embedded(generator, &record);
     if (status == TS_OK) {
         status = ts_report_write(story, &record, sizeof record, "ts_story");
-        generator->next += status == TS_OK ? generator->shards : 0;
+        if (status == TS_OK)
+            advance(generator, 1);
     }
     ts_busy_leave(&generator->busy);
     return status;
@@ -223,6 +238,10 @@ static ts_status add_json(ts_bytes *bytes, const ts_story *story)
     TS_TRY(add_string(bytes, story->summary));
     TS_TRY(ts_bytes_format(bytes, ", \"source\": "));
     TS_TRY(add_string(bytes, story->source));
+    if (story->drawn && story->drawn[0]) {
+        TS_TRY(ts_bytes_format(bytes, ", \"drawn\": "));
+        TS_TRY(ts_bytes_add(bytes, story->drawn, strlen(story->drawn)));
+    }
     return ts_bytes_format(bytes, ", \"seed\": %llu, \"index\": %llu}", (unsigned long long)story->seed, (unsigned long long)story->index);
 }
 
@@ -319,7 +338,8 @@ static ts_status write_file(ts_generator *generator, uint64_t count, const char 
     ts_release(runtime, b.drafts);
     ts_release(runtime, b.lines);
     ts_release(runtime, b.statuses);
-    generator->next += status == TS_OK ? count * generator->shards : 0;
+    if (status == TS_OK)
+        advance(generator, count);
     return status;
 }
 
@@ -332,7 +352,7 @@ static ts_status write_answers(ts_generator *generator, ts_story_writer *writer,
     for (; status == TS_OK && i < range->count && written < count; i++) {
         ts_story story;
         bool usable;
-        status = ts_chat_author_story(generator->chat, range->first + i * range->step, &story, &usable);
+        status = ts_chat_author_story(generator->chat, ts_story_range_at(range, i), &story, &usable);
         if (status != TS_OK || !usable)
             continue;
         line.size = 0;
@@ -346,18 +366,39 @@ static ts_status write_answers(ts_generator *generator, ts_story_writer *writer,
     return status;
 }
 
+/* Progress may ask for the report of the generator that tells it: this thread has the handle. */
+static _Thread_local const ts_generator *telling;
+
+typedef struct listener {
+    const ts_generator *generator;
+    ts_progress progress;
+    void *user;
+} listener;
+
+static int32_t tell(void *user, uint64_t done, uint64_t total)
+{
+    const listener *l = user;
+    const ts_generator *outer = telling;
+    telling = l->generator;
+    int32_t answer = l->progress(l->user, done, total);
+    telling = outer;
+    return answer;
+}
+
 static ts_status write_by_chat(ts_generator *generator, uint64_t count, const char *path, ts_progress progress, void *user)
 {
-    ts_story_range range = {.first = generator->next, .count = count, .step = generator->shards};
+    ts_story_range range = range_of(generator, count);
+    listener all = {generator, progress, user};
     ts_story_writer *writer;
-    TS_TRY(ts_chat_author_ask(generator->chat, &range, progress, user));
+    TS_TRY(ts_chat_author_ask(generator->chat, &range, progress ? tell : NULL, &all));
     TS_TRY(ts_story_writer_open(&writer, generator->runtime, path));
     ts_status status = write_answers(generator, writer, &range, count);
     if (status == TS_OK)
         status = ts_story_writer_commit(writer);
     else
         ts_story_writer_abandon(writer);
-    generator->next += status == TS_OK ? range.count * range.step : 0;
+    if (status == TS_OK)
+        advance(generator, range.count);
     return status;
 }
 
@@ -412,7 +453,7 @@ ts_status ts_generator_estimate(ts_generator *generator, uint64_t count, ts_chat
 {
     ts_chat_report own;
     TS_TRY(enter_chat(generator, "ts_generator_estimate"));
-    ts_story_range range = {.first = generator->next, .count = count, .step = generator->shards};
+    ts_story_range range = range_of(generator, count);
     ts_status status = ts_chat_author_estimate(generator->chat, &range, &own);
     if (status == TS_OK)
         status = ts_report_write(report, &own, sizeof own, "ts_chat_report");
@@ -423,9 +464,64 @@ ts_status ts_generator_estimate(ts_generator *generator, uint64_t count, ts_chat
 ts_status ts_generator_chat_report(ts_generator *generator, ts_chat_report *report)
 {
     ts_chat_report own;
-    TS_TRY(enter_chat(generator, "ts_generator_chat_report"));
+    bool within = generator && telling == generator;
+    if (!within)
+        TS_TRY(enter_chat(generator, "ts_generator_chat_report"));
     ts_chat_author_report(generator->chat, &own);
     ts_status status = ts_report_write(report, &own, sizeof own, "ts_chat_report");
+    if (!within)
+        ts_busy_leave(&generator->busy);
+    return status;
+}
+
+static ts_status finish_batch(ts_generator *generator, ts_status status, ts_batch_report *report, const ts_batch_report *own)
+{
+    if (status == TS_OK)
+        status = ts_report_write(report, own, sizeof *own, "ts_batch_report");
+    ts_busy_leave(&generator->busy);
+    return status;
+}
+
+ts_status ts_generator_batch_step(ts_generator *generator, uint64_t count, ts_batch_report *report)
+{
+    ts_batch_report own = {.struct_size = sizeof own};
+    TS_TRY(ts_report_check(report, "ts_batch_report"));
+    TS_TRY(enter_chat(generator, "ts_generator_batch_step"));
+    ts_story_range range = range_of(generator, count);
+    return finish_batch(generator, ts_chat_author_batch_step(generator->chat, &range, &own), report, &own);
+}
+
+ts_status ts_generator_batch_write(ts_generator *generator, uint64_t count, const char *path, ts_batch_report *report)
+{
+    ts_batch_report own = {.struct_size = sizeof own};
+    TS_TRY(ts_report_check(report, "ts_batch_report"));
+    if (!path || strcmp(path, "-") == 0)
+        return ts_fail(TS_ERROR_INVALID_ARGUMENT, "ts_generator_batch_write: the path is %s, expected a file", path ? "'-'" : "NULL");
+    TS_TRY(enter_chat(generator, "ts_generator_batch_write"));
+    ts_story_range range = range_of(generator, count);
+    return finish_batch(generator, ts_chat_author_batch_write(generator->chat, &range, path, &own), report, &own);
+}
+
+ts_status ts_generator_batch_read(ts_generator *generator, uint64_t count, const char *path, ts_batch_report *report)
+{
+    ts_batch_report own = {.struct_size = sizeof own};
+    TS_TRY(ts_report_check(report, "ts_batch_report"));
+    if (!path)
+        return ts_fail(TS_ERROR_INVALID_ARGUMENT, "ts_generator_batch_read: the path is NULL");
+    TS_TRY(enter_chat(generator, "ts_generator_batch_read"));
+    ts_story_range range = range_of(generator, count);
+    return finish_batch(generator, ts_chat_author_batch_read(generator->chat, &range, path, &own), report, &own);
+}
+
+ts_status ts_generator_merge(ts_generator *generator, const char *journal, uint64_t *taken)
+{
+    uint64_t own = 0;
+    if (!journal)
+        return ts_fail(TS_ERROR_INVALID_ARGUMENT, "ts_generator_merge: the journal is NULL");
+    TS_TRY(enter_chat(generator, "ts_generator_merge"));
+    ts_status status = ts_chat_author_merge(generator->chat, journal, &own);
+    if (taken)
+        *taken = own;
     ts_busy_leave(&generator->busy);
     return status;
 }

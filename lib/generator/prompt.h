@@ -4,15 +4,7 @@
 #ifndef TS_GENERATOR_PROMPT_H
 #define TS_GENERATOR_PROMPT_H
 
-#include "generator/word_list.h"
-
-/* What is drawn for story `index` of `seed`: the same words and features that the embedded author would use. */
-typedef struct ts_drawn {
-    const ts_entry *words[3]; /* verb, noun, adjective */
-    uint32_t features;        /* of those allowed */
-} ts_drawn;
-
-void ts_draw(ts_drawn *drawn, const ts_word_list *vocabulary, uint64_t seed, uint64_t index, uint32_t allowed);
+#include "generator/draw.h"
 
 /* A list of entries, borrowed from a template's text. */
 typedef struct ts_prompt_list {
@@ -25,14 +17,20 @@ typedef struct ts_prompt_entry {
     size_t size;
 } ts_prompt_entry;
 
+/* PAPER asks for a story as the paper does, VARIED for more besides; SEVERAL frames the prompts of several stories that are asked for in one call. */
+enum { TS_TEMPLATE_PAPER, TS_TEMPLATE_VARIED, TS_TEMPLATE_SEVERAL, TS_TEMPLATE_COUNT };
+
+enum { TS_PROMPT_MOST_LISTS = 256 };
+
+#define TS_PROMPT_DIVIDER "+++++" /* a line between two stories of one reply */
+
 typedef struct ts_prompt {
     ts_runtime *runtime; /* borrowed */
     char *text;          /* the user's file, or NULL */
     ts_prompt_list *lists;
     ts_prompt_entry *entries;
     size_t list_count, list_capacity, entry_count, entry_capacity;
-    const char *template; /* the prompt, `template_size` bytes */
-    size_t template_size;
+    ts_prompt_entry templates[TS_TEMPLATE_COUNT];
     uint64_t fingerprint; /* of everything above */
 } ts_prompt;
 
@@ -40,7 +38,20 @@ typedef struct ts_prompt {
 ts_status ts_prompt_read(ts_prompt *prompt, ts_runtime *runtime, const char *path);
 void ts_prompt_free(ts_prompt *prompt);
 
-/* Appends the prompt of story `index`. */
-ts_status ts_prompt_write(const ts_prompt *prompt, const ts_drawn *drawn, uint64_t seed, uint64_t index, ts_bytes *out);
+/* Whose story a prompt is for. */
+typedef struct ts_asked {
+    const ts_drawn *drawn;
+    uint64_t seed, index;
+    uint32_t template; /* TS_TEMPLATE_PAPER or VARIED */
+} ts_asked;
+
+/* Appends the prompt of one story. */
+ts_status ts_prompt_write(const ts_prompt *prompt, const ts_asked *asked, ts_bytes *out);
+
+/* Appends the prompt that asks for all of these stories, `count` of them. */
+ts_status ts_prompt_write_several(const ts_prompt *prompt, const ts_asked *asked, size_t count, ts_bytes *out);
+
+/* Appends what was drawn for a story's prompt besides words and features: {"theme": "..."}, a member for each list that the template draws from. */
+ts_status ts_prompt_describe(const ts_prompt *prompt, const ts_asked *asked, ts_bytes *out);
 
 #endif

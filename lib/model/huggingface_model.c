@@ -268,6 +268,7 @@ static ts_status open_all(opening *o, const ts_model_options *options, ts_model 
 ts_status ts_huggingface_model_open(ts_model **out, ts_runtime *runtime, const char *folder, const ts_model_options *options)
 {
     opening o = {.runtime = runtime, .folder = folder};
+    TS_TRY(ts_json_expected(folder));
     ts_status status = open_all(&o, options, out);
     for (size_t i = 0; i < o.part_count; i++) {
         ts_safetensors_close(o.parts[i].file);

@@ -133,19 +133,34 @@ ts_status ts_model_tensor(const ts_model *model, size_t index, ts_tensor *tensor
 
 /* ---- logits ---- */
 
-ts_status ts_model_logits(const ts_model *model, const uint32_t *ids, size_t count, float *logits, size_t capacity)
+ts_status ts_model_check_ids(const ts_model *model, const uint32_t *ids, size_t count)
 {
-    if (model == NULL || ids == NULL || logits == NULL)
-        return ts_fail(TS_ERROR_INVALID_ARGUMENT, "model, ids and logits must not be NULL");
+    if (model == NULL || ids == NULL)
+        return ts_fail(TS_ERROR_INVALID_ARGUMENT, "model and ids must not be NULL");
     const ts_shape *shape = &model->shape;
     if (count == 0 || count > shape->T)
         return ts_fail(TS_ERROR_INVALID_ARGUMENT, "a sequence of %zu ids, expected 1 to the context length, %zu", count, shape->T);
-    if (capacity / shape->V < count)
-        return ts_fail(TS_ERROR_BUFFER_TOO_SMALL, "%zu floats are too few for the logits of %zu positions of %zu tokens", capacity, count, shape->V);
     for (size_t i = 0; i < count; i++)
         if (ids[i] >= shape->V)
             return ts_fail(TS_ERROR_INVALID_ARGUMENT, "ids[%zu] is %u, but the vocabulary has %zu", i, ids[i], shape->V);
+    return TS_OK;
+}
 
+ts_status ts_model_check_logits(const ts_model *model, size_t count, size_t capacity)
+{
+    size_t V = model->shape.V;
+    if (capacity / V < count)
+        return ts_fail(TS_ERROR_BUFFER_TOO_SMALL, "%zu floats are too few for the logits of %zu positions of %zu tokens", capacity, count, V);
+    return TS_OK;
+}
+
+ts_status ts_model_logits(const ts_model *model, const uint32_t *ids, size_t count, float *logits, size_t capacity)
+{
+    if (logits == NULL)
+        return ts_fail(TS_ERROR_INVALID_ARGUMENT, "logits must not be NULL");
+    TS_TRY(ts_model_check_ids(model, ids, count));
+    TS_TRY(ts_model_check_logits(model, count, capacity));
+    const ts_shape *shape = &model->shape;
     size_t rows = TS_MIN(count, (size_t)ROWS_AT_ONCE), workers = ts_runtime_threads(model->runtime), total = 0;
     ts_arena arena;
     ts_cache cache;
@@ -161,4 +176,18 @@ ts_status ts_model_logits(const ts_model *model, const uint32_t *ids, size_t cou
     }
     ts_arena_free(&arena);
     return TS_OK;
+}
+
+uint64_t ts_model_fingerprint(const ts_model *model)
+{
+    enum { BEGINNING = 64 };
+    const ts_architecture *a = &model->architecture;
+    const uint32_t shape[] = {(uint32_t)a->kind, a->vocabulary_size, a->width, a->layers, a->heads, a->key_value_heads, a->hidden};
+    uint64_t hash = ts_hash(shape, sizeof shape, ts_tokenizer_fingerprint(model->tokenizer));
+    for (size_t i = 0; i < model->table_count; i++) {
+        const ts_parameter *p = &model->table[i];
+        size_t count = p->rank == 1 ? p->columns : TS_MIN((size_t)BEGINNING, p->rows * p->columns);
+        hash = ts_hash(model->weights.all[p->layer][p->slot], count * sizeof(float), hash);
+    }
+    return hash;
 }

@@ -31,6 +31,9 @@ ts_model *ts_model_acquire(const ts_model *model);
 ts_status ts_model_from_parameters(ts_model **out, ts_runtime *runtime, const ts_tokenizer *tokenizer, const ts_architecture *architecture,
                                    const float *data);
 
+/* A number that tells models apart: of their shapes, tokenizers and vectors (of norms and biases, which any training changes), and the beginnings of their matrices. */
+uint64_t ts_model_fingerprint(const ts_model *model);
+
 /* The shape that training takes for architecture NULL. */
 #define TS_PRESET_DEFAULT "laptop-1m"
 
@@ -42,6 +45,18 @@ ts_status ts_architecture_read(ts_architecture *into, const ts_architecture *fro
  * into it. A failed step leaves what ts_model_free frees. */
 ts_status ts_model_make(ts_model **out, ts_runtime *runtime, const ts_tokenizer *tokenizer, const ts_architecture *architecture);
 ts_status ts_model_allocate(ts_model *model);
+
+/* What calls on one sequence check: INVALID_ARGUMENT; room for the logits of `count` positions: BUFFER_TOO_SMALL. */
+ts_status ts_model_check_ids(const ts_model *model, const uint32_t *ids, size_t count);
+ts_status ts_model_check_logits(const ts_model *model, size_t count, size_t capacity);
+
+/* ---- passes with taps (tapped.c) ---- */
+
+/* Runs sequences of at most `capacity` ids (at most the context length), which the caller has checked, as ts_model_tap does. One thread at a time. */
+typedef struct ts_tapped ts_tapped;
+ts_status ts_tapped_make(ts_tapped **out, const ts_model *model, size_t capacity);
+ts_status ts_tapped_run(ts_tapped *tapped, const uint32_t *ids, size_t count, ts_tap_callback call, void *user, float *logits);
+void ts_tapped_free(ts_tapped *tapped);
 
 /* ---- scoring (score.c) ---- */
 

@@ -31,11 +31,22 @@ void ts_inference_take(const ts_shape *shape, size_t rows, size_t capacity, size
     scratch->hidden = ts_arena_take(arena, rows, shape->up * sizeof(float));
     scratch->activated = ts_arena_take(arena, rows, shape->F * sizeof(float));
     scratch->scores = ts_arena_take(arena, workers * capacity, sizeof(float));
+    scratch->taps = NULL;
     scratch->turns = NULL;
     if (!shape->switches->learned_positions) {
         scratch->turns = ts_arena_take(arena, capacity, shape->D * sizeof(float));
         ts_rotary_turns(scratch->turns, capacity, shape->D, shape->rotary_base);
     }
+}
+
+void ts_cache_copy(const ts_shape *shape, ts_cache *to, const ts_cache *from)
+{
+    size_t used = from->used * shape->kv * sizeof(float);
+    for (size_t layer = 0; layer < shape->L; layer++) {
+        memcpy(to->keys + layer * to->capacity * shape->kv, from->keys + layer * from->capacity * shape->kv, used);
+        memcpy(to->values + layer * to->capacity * shape->kv, from->values + layer * from->capacity * shape->kv, used);
+    }
+    to->used = from->used;
 }
 
 /* y (rows, outputs) = x w^T (+ bias), split over outputs. */
@@ -110,6 +121,26 @@ static void attend(void *argument, size_t begin, size_t end, size_t worker)
     }
 }
 
+static void tap(const ts_scratch *s, uint32_t point, size_t layer, float *data, size_t rows, size_t heads, size_t columns, size_t stride)
+{
+    if (s->taps != NULL)
+        ts_tap_rows(s->taps, point, layer, data, rows, heads, columns, stride);
+}
+
+/* x (rows, C) += a product, what is added being shown first to who wants to see it: the same sums either way. */
+static void add_product(ts_runtime *runtime, product p, size_t C, ts_scratch *s, uint32_t point, size_t layer)
+{
+    p.y = s->taps != NULL ? s->taps->added : s->x;
+    p.y_stride = C;
+    p.add = s->taps == NULL;
+    multiply(runtime, p, C);
+    if (s->taps == NULL)
+        return;
+    tap(s, point, layer, p.y, p.rows, 0, C, C);
+    for (size_t i = 0; i < p.rows * C; i++)
+        s->x[i] += p.y[i];
+}
+
 static void norm_rows(const ts_kernels *kernels, const ts_shape *shape, float *y, const float *x, const float *weight, const float *bias, size_t rows)
 {
     for (size_t row = 0; row < rows; row++)
@@ -124,6 +155,7 @@ static void attention_block(ts_runtime *runtime, const ts_kernels *kernels, cons
     float *keys = cache->keys + layer * cache->capacity * kv, *values = cache->values + layer * cache->capacity * kv;
     product p = {.kernels = kernels, .y = s->qkv, .y_stride = shape->qkv, .x = s->norm, .w = w[TS_SLOT_Q], .bias = bias, .rows = count, .in = C};
     norm_rows(kernels, shape, s->norm, s->x, w[TS_SLOT_ATTN_NORM], w[TS_SLOT_ATTN_NORM_BIAS], count);
+    tap(s, TS_TAP_ATTENTION_INPUT, layer, s->norm, count, 0, C, C);
     multiply(runtime, p, C);
     p.y = s->qkv + C, p.w = w[TS_SLOT_K], p.bias = bias ? bias + C : NULL;
     multiply(runtime, p, kv);
@@ -134,6 +166,13 @@ static void attention_block(ts_runtime *runtime, const ts_kernels *kernels, cons
         size_t position = cache->used + row;
         for (size_t head = 0; s->turns && head < shape->H + shape->K; head++)
             kernels->rotate(qkv + head * shape->D, s->turns + position * shape->D, shape->D, 1);
+    }
+    tap(s, TS_TAP_QUERIES, layer, s->qkv, count, shape->H, shape->D, shape->qkv);
+    tap(s, TS_TAP_KEYS, layer, s->qkv + C, count, shape->K, shape->D, shape->qkv);
+    tap(s, TS_TAP_VALUES, layer, s->qkv + C + kv, count, shape->K, shape->D, shape->qkv);
+    for (size_t row = 0; row < count; row++) {
+        const float *qkv = s->qkv + row * shape->qkv;
+        size_t position = cache->used + row;
         memcpy(keys + position * kv, qkv + C, kv * sizeof(float));
         memcpy(values + position * kv, qkv + C + kv, kv * sizeof(float));
     }
@@ -146,44 +185,36 @@ static void attention_block(ts_runtime *runtime, const ts_kernels *kernels, cons
                    .window = ts_layer_window(shape, layer),
                    .capacity = cache->capacity};
     size_t work = (cache->used + count) * shape->D; /* of an item, about */
-    ts_parallel(runtime, count * shape->H, TS_MAX((size_t)1, (1 << 15) / work), attend, &a);
-    multiply(runtime,
-             (product){.kernels = kernels,
-                       .y = s->x,
-                       .y_stride = C,
-                       .x = s->attended,
-                       .w = w[TS_SLOT_ATTN_OUTPUT],
-                       .bias = w[TS_SLOT_ATTN_OUTPUT_BIAS],
-                       .rows = count,
-                       .in = C,
-                       .add = true},
-             C);
+    if (s->taps == NULL)
+        ts_parallel(runtime, count * shape->H, TS_MAX((size_t)1, (1 << 15) / work), attend, &a);
+    else
+        ts_attend_tapped(runtime, kernels, shape, keys, values, layer, count, s);
+    p = (product){.kernels = kernels, .x = s->attended, .w = w[TS_SLOT_ATTN_OUTPUT], .bias = w[TS_SLOT_ATTN_OUTPUT_BIAS], .rows = count, .in = C};
+    add_product(runtime, p, C, s, TS_TAP_ATTENTION_OUTPUT, layer);
+    tap(s, TS_TAP_MIDDLE, layer, s->x, count, 0, C, C);
 }
 
-static void mlp_block(ts_runtime *runtime, const ts_kernels *kernels, const ts_shape *shape, float *const *w, size_t count, ts_scratch *s)
+static void mlp_block(ts_runtime *runtime, const ts_kernels *kernels, const ts_shape *shape, float *const *w, size_t layer, size_t count,
+                      ts_scratch *s)
 {
     product p = {.kernels = kernels, .y = s->hidden, .y_stride = shape->up, .x = s->norm, .rows = count, .in = shape->C};
     norm_rows(kernels, shape, s->norm, s->x, w[TS_SLOT_FFN_NORM], w[TS_SLOT_FFN_NORM_BIAS], count);
+    tap(s, TS_TAP_MLP_INPUT, layer, s->norm, count, 0, shape->C, shape->C);
     if (shape->switches->swiglu) {
         p.w = w[TS_SLOT_GATE];
         multiply(runtime, p, shape->F);
+        tap(s, TS_TAP_GATE, layer, p.y, count, 0, shape->F, shape->up);
         p.y += shape->F;
     }
     p.w = w[TS_SLOT_UP], p.bias = w[TS_SLOT_UP_BIAS];
     multiply(runtime, p, shape->F);
+    tap(s, TS_TAP_HIDDEN, layer, p.y, count, 0, shape->F, shape->up);
     for (size_t row = 0; row < count; row++)
         ts_activate_row(kernels, shape, s->activated + row * shape->F, s->hidden + row * shape->up);
-    multiply(runtime,
-             (product){.kernels = kernels,
-                       .y = s->x,
-                       .y_stride = shape->C,
-                       .x = s->activated,
-                       .w = w[TS_SLOT_DOWN],
-                       .bias = w[TS_SLOT_DOWN_BIAS],
-                       .rows = count,
-                       .in = shape->F,
-                       .add = true},
-             shape->C);
+    tap(s, TS_TAP_NEURONS, layer, s->activated, count, 0, shape->F, shape->F);
+    p = (product){.kernels = kernels, .x = s->activated, .w = w[TS_SLOT_DOWN], .bias = w[TS_SLOT_DOWN_BIAS], .rows = count, .in = shape->F};
+    add_product(runtime, p, shape->C, s, TS_TAP_MLP_OUTPUT, layer);
+    tap(s, TS_TAP_OUTPUT, layer, s->x, count, 0, shape->C, shape->C);
 }
 
 void ts_inference_rows(ts_runtime *runtime, const ts_kernels *kernels, const ts_shape *shape, const ts_weights *weights, const uint32_t *ids, size_t count,
@@ -191,11 +222,13 @@ void ts_inference_rows(ts_runtime *runtime, const ts_kernels *kernels, const ts_
 {
     for (size_t row = 0; row < count; row++)
         ts_embed_row(shape, weights, scratch->x + row * shape->C, ids[row], cache->used + row);
-    for (size_t layer = 0; layer < shape->L; layer++) {
+    tap(scratch, TS_TAP_EMBEDDING, 0, scratch->x, count, 0, shape->C, shape->C);
+    for (size_t layer = 0; layer < shape->L && !(scratch->taps != NULL && scratch->taps->stopped); layer++) {
         attention_block(runtime, kernels, shape, weights->all[layer], layer, count, cache, scratch);
-        mlp_block(runtime, kernels, shape, weights->all[layer], count, scratch);
+        mlp_block(runtime, kernels, shape, weights->all[layer], layer, count, scratch);
     }
     norm_rows(kernels, shape, scratch->norm, scratch->x, weights->all[0][TS_SLOT_OUTPUT_NORM], weights->all[0][TS_SLOT_OUTPUT_NORM_BIAS], count);
+    tap(scratch, TS_TAP_NORMED, 0, scratch->norm, count, 0, shape->C, shape->C);
     cache->used += count;
 }
 

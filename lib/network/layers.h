@@ -15,6 +15,12 @@ void ts_activate_row(const ts_kernels *kernels, const ts_shape *shape, float *y,
 /* turns (positions, D): cos and sin of position * base^(-2 i / D), interleaved */
 void ts_rotary_turns(float *turns, size_t positions, size_t D, float base);
 
+/* ---- taps.c ---- */
+
+/* Attention of `count` rows of an empty cache to one another in steps that a callback may come between: s->qkv to s->attended. */
+void ts_attend_tapped(ts_runtime *runtime, const ts_kernels *kernels, const ts_shape *shape, const float *keys, const float *values, size_t layer, size_t count,
+                      ts_scratch *s);
+
 /* ---- training: N = B T rows, all threads; every function gives the same bits for any number of them ---- */
 
 /* What the layers of a training network share. */

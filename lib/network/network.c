@@ -72,7 +72,7 @@ static void shared_pieces(ts_network *network, piece pieces[SHARED_PIECES])
     memcpy(pieces, list, sizeof list);
 }
 
-static ts_status allocate(ts_network *network)
+static ts_status allocate(ts_network *network, bool bf16)
 {
     const ts_shape *s = &network->shape;
     ts_training *t = &network->training;
@@ -104,10 +104,10 @@ static ts_status allocate(ts_network *network)
     /* The right-hand matrices of all products, depth x columns (rounded up): forward, input gradients, weight gradients. */
     size_t outputs = TS_MAX(TS_MAX(s->qkv, s->up), s->V), inputs = TS_MAX(s->C, s->F) + 64;
     size_t forward = TS_MAX(s->C * (outputs + 64), s->F * (s->C + 64)), back = TS_MAX(outputs * (s->C + 64), TS_MAX(t->N, s->C) * inputs);
-    return ts_gemm_space_init(&t->gemm, t->runtime, t->kernels, TS_MAX(forward, back));
+    return ts_gemm_space_init(&t->gemm, t->runtime, t->kernels, TS_MAX(forward, back), bf16);
 }
 
-ts_status ts_network_make(ts_network **out, ts_runtime *runtime, const ts_shape *shape, size_t B, size_t T)
+ts_status ts_network_make(ts_network **out, ts_runtime *runtime, const ts_shape *shape, size_t B, size_t T, bool bf16)
 {
     ts_network *network = ts_allocate(runtime, sizeof *network);
     if (network == NULL)
@@ -115,7 +115,7 @@ ts_status ts_network_make(ts_network **out, ts_runtime *runtime, const ts_shape 
     network->shape = *shape;
     network->training = (ts_training){
         .runtime = runtime, .kernels = ts_kernels_at(ts_runtime_cpu_level(runtime)), .shape = &network->shape, .B = B, .T = T, .N = B * T};
-    ts_status status = allocate(network);
+    ts_status status = allocate(network, bf16);
     if (status != TS_OK) {
         ts_network_free(network);
         return status;

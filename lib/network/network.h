@@ -8,6 +8,7 @@
 #define TS_NETWORK_H
 
 #include "tensor/tensor.h"
+#include "tinystories/analysis.h"
 #include "tinystories/model.h"
 
 /* What distinguishes the architectures: a row each in switches.c. */
@@ -121,12 +122,23 @@ typedef struct ts_cache {
     size_t used;
 } ts_cache;
 
+/* Who wants to see a pass's values, and what memory that takes. A pass with taps reads one whole sequence: the cache is empty and the rows are all of it. */
+typedef struct ts_taps {
+    ts_tap_callback call;
+    void *user;
+    float *weights; /* (H, rows, rows) of a layer: scores, then weights */
+    float *added;   /* (rows, C): what a block adds */
+    float *packed;  /* (H, rows, D) and (K, rows, D): queries and keys by heads */
+    bool stopped;   /* the callback said so: the rest of the pass is left out */
+} ts_taps;
+
 /* Scratch memory for `rows` rows at once. All pointers are set by ts_scratch_plan's caller through ts_scratch_take. */
 typedef struct ts_scratch {
     size_t rows;
     float *x, *norm, *qkv, *attended, *hidden, *activated; /* (rows, C), (rows, C), (rows, qkv), (rows, C), (rows, up), (rows, F) */
     float *scores;  /* (workers, capacity) */
     float *turns;   /* (capacity, D): cos, sin of rotary positions */
+    ts_taps *taps;  /* NULL: nobody looks, at the cost of asking a few times a layer */
 } ts_scratch;
 
 /* Adds the memory of a cache and a scratch (for `rows` rows at once, `capacity` positions, `workers` threads) to an arena's plan; false on overflow. */
@@ -140,9 +152,18 @@ void ts_inference_take(const ts_shape *shape, size_t rows, size_t capacity, size
  */
 void ts_inference_rows(ts_runtime *runtime, const ts_kernels *kernels, const ts_shape *shape, const ts_weights *weights, const uint32_t *ids, size_t count,
                        ts_cache *cache, ts_scratch *scratch);
+/* Makes one cache, whose capacity is at least what the other holds, hold the same. */
+void ts_cache_copy(const ts_shape *shape, ts_cache *to, const ts_cache *from);
 /* logits (count, V) of normed rows */
 void ts_inference_logits(ts_runtime *runtime, const ts_kernels *kernels, const ts_shape *shape, const ts_weights *weights, const float *norm, size_t count,
                          float *logits);
+
+/* The same for taps on `rows` rows. */
+bool ts_taps_plan(const ts_shape *shape, size_t rows, size_t *total);
+void ts_taps_take(const ts_shape *shape, size_t rows, ts_arena *arena, ts_taps *taps);
+
+/* Tells a callback of `rows` rows of `heads` pieces (0: none) of `columns` floats, `stride` from row to row. Does nothing once it stopped. */
+void ts_tap_rows(ts_taps *taps, uint32_t point, size_t layer, float *data, size_t rows, size_t heads, size_t columns, size_t stride);
 
 /* ---- training ---- */
 
@@ -151,8 +172,9 @@ void ts_inference_logits(ts_runtime *runtime, const ts_kernels *kernels, const t
 
 typedef struct ts_network ts_network;
 
-/* A network ready to train on micro batches of B sequences of T positions: all activations in one arena. `T` is at most the shape's. */
-ts_status ts_network_make(ts_network **out, ts_runtime *runtime, const ts_shape *shape, size_t B, size_t T);
+/* A network ready to train on micro batches of B sequences of T positions: all activations in one arena. `T` is at most the shape's. `bf16`: the precision
+ * of matrix products; UNSUPPORTED where the level has none. */
+ts_status ts_network_make(ts_network **out, ts_runtime *runtime, const ts_shape *shape, size_t B, size_t T, bool bf16);
 void ts_network_free(ts_network *network);
 
 /*

@@ -85,13 +85,14 @@ void ts_word_bans_find(ts_word_bans *bans, const ts_tokenizer *tokenizer, const 
 
 void ts_tail_add(ts_sampler *sampler, const char *bytes, size_t size)
 {
-    if (sampler->options.banned_word_count == 0)
+    if (sampler->options.banned_word_count == 0 && sampler->required.count == 0)
         return;
     size_t taken = TS_MIN(size, sizeof sampler->tail), kept = TS_MIN(sampler->tail_size, sizeof sampler->tail - taken);
     memmove(sampler->tail, sampler->tail + sampler->tail_size - kept, kept);
     for (size_t i = 0; i < taken; i++)
         sampler->tail[kept + i] = lower(bytes[size - taken + i]);
     sampler->tail_size = kept + taken;
+    ts_required_note(sampler);
 }
 
 /* Whether the story ends with the first bytes of the word, which begin a word of it. */
@@ -141,6 +142,7 @@ void ts_constrain(ts_sampler *sampler)
         logits[ts_tokenizer_begin_of_text(sampler->model->tokenizer)] = -INFINITY;
     }
     ban_words(sampler);
+    ts_required_constrain(sampler);
     if (o->no_repeat_ngram > 0)
         ban_repeats(sampler, o->no_repeat_ngram);
 }

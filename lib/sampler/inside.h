@@ -15,6 +15,9 @@
 enum {
     TS_MOST_WORD = 63,  /* bytes of a banned word */
     TS_MOST_STOP = 255, /* of a stop string */
+    TS_MOST_REQUIRED = 31, /* of a required word */
+    TS_MOST_REQUIRED_WORDS = 16,
+    TS_SPELLINGS = 4, /* after a space and not, as given and with a capital */
     TS_RUN_TEXT = 4096  /* that ts_sampler_run_for gives at most, but for its last token */
 };
 
@@ -36,10 +39,56 @@ typedef struct ts_word_bans {
     char *words; /* the words, each with its NUL */
 } ts_word_bans;
 
+/* How a word is told: its tokens; none if it cannot be told so. */
+typedef struct ts_spelling {
+    uint32_t count, ids[TS_MOST_REQUIRED + 1];
+} ts_spelling;
+
+typedef struct ts_required_word {
+    char given[TS_MOST_REQUIRED + 1];
+    char text[TS_MOST_REQUIRED + 1]; /* lower case */
+    size_t size;
+    bool told;
+    bool at_end; /* the story ends with it: told unless it grows */
+    ts_spelling spellings[TS_SPELLINGS];
+} ts_required_word;
+
+typedef struct ts_required {
+    size_t count;
+    uint64_t since; /* tokens told when the last of the words came */
+    uint32_t within;
+    uint32_t forced, forced_count; /* tokens told and in all of the word that is being told */
+    uint8_t forced_word, forced_spelling;
+    ts_required_word words[TS_MOST_REQUIRED_WORDS];
+} ts_required;
+
 typedef struct ts_stop {
     const char *text;
     size_t size;
 } ts_stop;
+
+/* A beginning that grows, or a story that has ended. */
+typedef struct ts_beam {
+    ts_cache cache;
+    uint32_t *tokens;
+    size_t count;
+    double sum; /* of log-probabilities; of a finished story their mean */
+    int32_t why; /* TS_FINISH_ */
+    bool kept;
+} ts_beam;
+
+/* A beam with a token more. */
+typedef struct ts_extension {
+    double sum;
+    uint32_t beam, token;
+} ts_extension;
+
+typedef struct ts_beams {
+    ts_beam *beams, *next, *finished; /* options.beams of each; finished ones best first */
+    size_t count, finished_count, extension_count;
+    ts_extension *extensions; /* best first, at most twice as many as beams */
+    bool found;               /* finished[0] is being told */
+} ts_beams;
 
 struct ts_sampler {
     ts_arena arena; /* holds all of this, the struct itself included */
@@ -55,6 +104,9 @@ struct ts_sampler {
     size_t token_count;
     uint16_t *counts; /* of each token in the penalties' window; all 0 between draws. NULL: no penalties */
     ts_word_bans bans;
+    ts_required required;
+    ts_beams beams;
+    float *ahead; /* (V), of a word that is read ahead */
     char tail[TS_MOST_WORD + 1]; /* the story's last bytes, lower case: the newest at tail[tail_size - 1] */
     size_t tail_size;
     ts_stop *stops;
@@ -70,6 +122,11 @@ struct ts_sampler {
     bool started;
 };
 
+/* ---- sampler.c ---- */
+
+/* Takes the sampler for a call; to be left with ts_busy_leave. */
+ts_status ts_sampler_enter(ts_sampler *sampler);
+
 /* ---- constraints.c ---- */
 
 /* Finds how many entries the banned words make with this vocabulary, or fills them: `bans` with arrays of that size, or NULLs and counts alone. */
@@ -82,11 +139,33 @@ void ts_penalize(ts_sampler *sampler);
 /* The story goes on with these bytes: what bans look back at. */
 void ts_tail_add(ts_sampler *sampler, const char *bytes, size_t size);
 
+/* ---- required.c ---- */
+
+ts_status ts_required_read(ts_required *required, const ts_tokenizer *tokenizer, const char *const *words, size_t count, uint32_t within);
+/* A story begins: no word was told. */
+void ts_required_begin(ts_required *required);
+/* The tail has grown by a token. */
+void ts_required_note(ts_sampler *sampler);
+size_t ts_required_missing(const ts_required *required);
+/* The next token, if a required word is to be told now. The logits are those after the story's last token. */
+bool ts_required_next(ts_sampler *sampler, uint32_t *id);
+void ts_required_constrain(ts_sampler *sampler);
+
+/* ---- beam.c ---- */
+
+/* Adds the memory of so many beams to an arena's plan, false on overflow, and takes it. Fewer than 2 need none. */
+bool ts_beams_plan(const ts_shape *shape, size_t beams, size_t positions, size_t *total);
+void ts_beams_take(ts_beams *beams, const ts_shape *shape, size_t beam_count, size_t positions, ts_arena *arena);
+/* Finds the whole story that goes on from the sampler's tokens, whose logits are read: then beams.found, unless it was cancelled. */
+ts_status ts_beams_search(ts_sampler *sampler);
+
 /* ---- telling.c ---- */
 
 ts_status ts_telling_start(ts_sampler *sampler, const char *prompt, size_t size, uint64_t seed);
 ts_status ts_telling_next(ts_sampler *sampler, const char **text, size_t *size);
 /* Begins to tell after the first `count` tokens, which are in place. */
 void ts_telling_from(ts_sampler *sampler, size_t count, uint64_t seed);
+/* Looks through the whole story again, for bans and required words. */
+void ts_telling_review(ts_sampler *sampler);
 
 #endif

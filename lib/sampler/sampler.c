@@ -7,6 +7,8 @@
 #define ROWS_AT_ONCE 32 /* of a prompt: enough to share each weight that is loaded, while the scratch memory stays small */
 #define LEAST_CONTEXT 2
 #define GREATEST_CONTEXT (1u << 20)
+#define USUAL_WITHIN 160 /* tokens in which required words come: stories of TinyStories have about 200 */
+#define MOST_BEAMS 1024
 #define MOST_STRINGS 65536 /* stop strings, banned words */
 
 /* ---- options ---- */
@@ -88,8 +90,8 @@ static ts_status read_options(ts_sampler_options *into, const ts_model *model, c
         return ts_fail(TS_ERROR_INVALID_ARGUMENT, "options.ignore_end is %u, expected 0 or 1", into->ignore_end);
     if (into->no_repeat_ngram == 1)
         return ts_fail(TS_ERROR_INVALID_ARGUMENT, "options.no_repeat_ngram is 1, expected 0 or at least 2");
-    if (into->reserved != 0)
-        return ts_fail(TS_ERROR_INVALID_ARGUMENT, "options.reserved is %u, expected 0", into->reserved);
+    if (into->beams > MOST_BEAMS)
+        return ts_fail(TS_ERROR_INVALID_ARGUMENT, "options.beams is %u, expected 0 to %d", into->beams, MOST_BEAMS);
     TS_TRY(check_steps(into));
     TS_TRY(check_biases(into, model));
     TS_TRY(check_strings(into->banned_words, into->banned_word_count, TS_MOST_WORD, "banned_words"));
@@ -131,7 +133,7 @@ typedef struct piece {
     size_t count, size;
 } piece;
 
-enum { PIECES = 14 };
+enum { PIECES = 15 };
 
 static void list_pieces(const ts_model *model, const ts_sampler_options *o, const ts_word_bans *bans, ts_sampler *s, piece pieces[PIECES])
 {
@@ -150,6 +152,7 @@ static void list_pieces(const ts_model *model, const ts_sampler_options *o, cons
         {&s->text, text, 1},
         {&s->run_text, TS_RUN_TEXT + text, 1},
         {&s->options.stops, bytes_of(o->stops, o->stop_count), 1}, /* the strings' bytes; the pointers are in s->stops */
+        {&s->ahead, model->shape.V, sizeof(float)},
         {NULL, 0, 0},
     };
     memcpy(pieces, list, sizeof list);
@@ -163,7 +166,7 @@ static ts_status plan(const ts_model *model, const ts_sampler_options *o, const 
     list_pieces(model, o, bans, &nowhere, pieces);
     *total = 0;
     bool fits = ts_arena_plan(total, 1, sizeof(ts_sampler)) && ts_inference_plan(&model->shape, rows, positions, workers, total) &&
-                ts_candidates_plan(ts_tokenizer_size(model->tokenizer), total);
+                ts_candidates_plan(ts_tokenizer_size(model->tokenizer), total) && ts_beams_plan(&model->shape, o->beams, positions, total);
     for (size_t i = 0; i < PIECES; i++)
         fits = fits && (pieces[i].count == 0 || ts_arena_plan(total, pieces[i].count, pieces[i].size));
     return fits ? TS_OK : ts_fail(TS_ERROR_LIMIT, "a sampler with a context of %u is too large", o->context_length);
@@ -222,6 +225,7 @@ ts_status ts_sampler_new(ts_sampler **out, const ts_model *model, const ts_sampl
     piece pieces[PIECES];
     ts_inference_take(&model->shape, rows, positions, workers, &arena, &s->cache, &s->scratch);
     ts_candidates_take(&s->candidates, ts_tokenizer_size(model->tokenizer), &arena);
+    ts_beams_take(&s->beams, &model->shape, read.beams, positions, &arena);
     s->options = read;
     list_pieces(model, &read, &bans, s, pieces);
     for (size_t i = 0; i < PIECES; i++) {
@@ -253,7 +257,7 @@ void ts_sampler_free(ts_sampler *sampler)
 
 /* ---- the calls ---- */
 
-static ts_status enter(ts_sampler *sampler)
+ts_status ts_sampler_enter(ts_sampler *sampler)
 {
     if (sampler == NULL)
         return ts_fail(TS_ERROR_INVALID_ARGUMENT, "sampler must not be NULL");
@@ -264,7 +268,7 @@ static ts_status enter(ts_sampler *sampler)
 
 ts_status ts_sampler_start_seeded(ts_sampler *sampler, const char *prompt, size_t size, uint64_t seed)
 {
-    TS_TRY(enter(sampler));
+    TS_TRY(ts_sampler_enter(sampler));
     ts_status status = ts_telling_start(sampler, prompt, size, seed);
     ts_busy_leave(&sampler->busy);
     return status;
@@ -281,7 +285,7 @@ ts_status ts_sampler_next(ts_sampler *sampler, const char **text, size_t *size)
 {
     if (text == NULL || size == NULL)
         return ts_fail(TS_ERROR_INVALID_ARGUMENT, "text and size must not be NULL");
-    TS_TRY(enter(sampler));
+    TS_TRY(ts_sampler_enter(sampler));
     ts_status status = ts_telling_next(sampler, text, size);
     ts_busy_leave(&sampler->busy);
     return status;
@@ -303,7 +307,7 @@ static ts_status run(ts_sampler *sampler, const char *prompt, size_t prompt_size
 
 ts_status ts_sampler_run(ts_sampler *sampler, const char *prompt, size_t size, ts_sampler_text text, void *user)
 {
-    TS_TRY(enter(sampler));
+    TS_TRY(ts_sampler_enter(sampler));
     ts_status status = run(sampler, prompt, size, text, user);
     ts_busy_leave(&sampler->busy);
     return status;
@@ -331,7 +335,7 @@ ts_status ts_sampler_run_for(ts_sampler *sampler, uint64_t microseconds, const c
 {
     if (text == NULL || size == NULL)
         return ts_fail(TS_ERROR_INVALID_ARGUMENT, "text and size must not be NULL");
-    TS_TRY(enter(sampler));
+    TS_TRY(ts_sampler_enter(sampler));
     ts_status status = run_for(sampler, (double)microseconds * 1e-6, text, size);
     ts_busy_leave(&sampler->busy);
     return status;
@@ -388,85 +392,37 @@ static ts_status alternatives(ts_sampler *s, uint32_t *token, float *log_probabi
 ts_status ts_sampler_alternatives(ts_sampler *sampler, uint32_t *token, float *log_probability, uint32_t *tokens, float *log_probabilities, size_t capacity,
                                   size_t *count)
 {
-    TS_TRY(enter(sampler));
+    TS_TRY(ts_sampler_enter(sampler));
     ts_status status = alternatives(sampler, token, log_probability, tokens, log_probabilities, capacity, count);
     ts_busy_leave(&sampler->busy);
     return status;
 }
 
-/* ---- sessions ---- */
+/* ---- required words ---- */
 
-/* Everything that is of the story and not of the options. */
-static void copy_story(ts_sampler *to, const ts_sampler *from)
+static ts_status require(ts_sampler *sampler, const char *const *words, size_t count, uint32_t within)
 {
-    const ts_shape *shape = &from->model->shape;
-    size_t layer = from->cache.capacity * shape->kv, used = from->cache.used * shape->kv * sizeof(float);
-    for (size_t i = 0; i < shape->L; i++) {
-        memcpy(to->cache.keys + i * layer, from->cache.keys + i * layer, used);
-        memcpy(to->cache.values + i * layer, from->cache.values + i * layer, used);
-    }
-    to->cache.used = from->cache.used;
-    memcpy(to->tokens, from->tokens, from->token_count * sizeof *to->tokens);
-    memcpy(to->logits, from->logits, shape->V * sizeof(float));
-    memcpy(to->tail, from->tail, sizeof to->tail);
-    if (from->held_size > 0)
-        memcpy(to->held, from->held, from->held_size);
-    to->token_count = from->token_count;
-    to->tail_size = from->tail_size;
-    to->held_size = from->held_size;
-    to->stream = from->stream;
-    to->seed = from->seed;
-    to->told = from->told;
-    to->drawn = from->drawn;
-    to->finish = from->finish;
-    to->started = from->started;
+    if (count > 0 && sampler->options.beams > 1)
+        return ts_fail(TS_ERROR_INVALID_ARGUMENT, "words are required of a sampler with %u beams, whose stories nothing is drawn for", sampler->options.beams);
+    TS_TRY(ts_required_read(&sampler->required, sampler->model->tokenizer, words, count, within ? within : USUAL_WITHIN));
+    if (!sampler->started)
+        return TS_OK;
+    ts_telling_review(sampler);
+    sampler->required.since = sampler->told;
+    return TS_OK;
 }
 
-/* A sampler of the same options. The banned words are in `bans`, the stop strings in `stops`: pointers to them are made for a moment. */
-static ts_status make_alike(ts_sampler **out, const ts_sampler *sampler)
+ts_status ts_sampler_require(ts_sampler *sampler, const char *const *words, size_t count, uint32_t within)
 {
-    ts_sampler_options options = sampler->options;
-    ts_runtime *runtime = sampler->model->runtime;
-    const char **strings = ts_allocate_array(runtime, options.banned_word_count + options.stop_count + 1, sizeof *strings);
-    if (strings == NULL)
-        return TS_ERROR_OUT_OF_MEMORY;
-    const char *word = sampler->bans.words;
-    for (size_t i = 0; i < options.banned_word_count; i++, word += strlen(word) + 1)
-        strings[i] = word;
-    for (size_t i = 0; i < options.stop_count; i++)
-        strings[options.banned_word_count + i] = sampler->stops[i].text;
-    options.banned_words = strings;
-    options.stops = strings + options.banned_word_count;
-    ts_status status = ts_sampler_new(out, sampler->model, &options);
-    ts_release(runtime, strings);
-    return status;
-}
-
-ts_status ts_sampler_clone(ts_sampler **out, const ts_sampler *sampler)
-{
-    if (out == NULL)
-        return ts_fail(TS_ERROR_INVALID_ARGUMENT, "out must not be NULL");
-    ts_sampler *from = (ts_sampler *)(uintptr_t)sampler, *copy; /* its flag is taken, nothing else of it changes */
-    TS_TRY(enter(from));
-    ts_status status = make_alike(&copy, sampler);
-    if (status == TS_OK) {
-        copy_story(copy, sampler);
-        *out = copy;
-    }
-    ts_busy_leave(&from->busy);
-    return status;
-}
-
-ts_status ts_sampler_cut(ts_sampler *sampler, size_t count, uint64_t seed)
-{
-    TS_TRY(enter(sampler));
-    ts_status status = TS_OK;
-    if (!sampler->started || count == 0 || count > sampler->token_count)
-        status = ts_fail(TS_ERROR_INVALID_ARGUMENT, "the story cannot be cut to %zu tokens, it has %zu", count, sampler->started ? sampler->token_count : 0);
-    else
-        ts_telling_from(sampler, count, seed);
+    TS_TRY(ts_sampler_enter(sampler));
+    ts_status status = require(sampler, words, count, within);
     ts_busy_leave(&sampler->busy);
     return status;
+}
+
+size_t ts_sampler_missing(const ts_sampler *sampler)
+{
+    return sampler == NULL ? 0 : ts_required_missing(&sampler->required);
 }
 
 /* ---- what is told ---- */

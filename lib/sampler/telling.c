@@ -30,6 +30,17 @@ static ts_status read_tokens(ts_sampler *sampler)
     return TS_OK;
 }
 
+void ts_telling_review(ts_sampler *sampler)
+{
+    sampler->tail_size = 0;
+    ts_required_begin(&sampler->required);
+    for (size_t i = 1; i < sampler->token_count; i++) {
+        size_t size;
+        const char *bytes = ts_tokenizer_token(sampler->model->tokenizer, sampler->tokens[i], &size);
+        ts_tail_add(sampler, bytes, size);
+    }
+}
+
 void ts_telling_from(ts_sampler *sampler, size_t count, uint64_t seed)
 {
     const ts_tokenizer *tokenizer = sampler->model->tokenizer;
@@ -39,15 +50,12 @@ void ts_telling_from(ts_sampler *sampler, size_t count, uint64_t seed)
     sampler->stream = (ts_decode_stream){.count = 0};
     sampler->finish = TS_FINISH_NONE;
     sampler->drawn = TS_TOKENIZER_NONE;
-    sampler->held_size = sampler->tail_size = 0;
+    sampler->held_size = 0;
+    sampler->beams.found = false;
     sampler->seed = seed;
     sampler->told = 0;
     sampler->started = true;
-    for (size_t i = 1; i < count; i++) {
-        size_t size;
-        const char *bytes = ts_tokenizer_token(tokenizer, sampler->tokens[i], &size);
-        ts_tail_add(sampler, bytes, size);
-    }
+    ts_telling_review(sampler);
     if (count == 1) { /* so that the space which SentencePiece puts before a text is taken off */
         size_t size;
         ts_tokenizer_decode_next(tokenizer, &sampler->stream, sampler->tokens[0], sampler->text, sampler->text_capacity, &size);
@@ -107,6 +115,8 @@ static ts_status draw(ts_sampler *sampler, uint32_t *id)
     const ts_sampler_options *o = &sampler->options;
     ts_candidates *candidates = &sampler->candidates;
     /* The network may have more rows than there are tokens; those have no text and are never drawn. */
+    if (ts_required_next(sampler, id))
+        return TS_OK;
     TS_TRY(ts_candidates_fill(candidates, sampler->logits, candidates->capacity));
     ts_constrain(sampler);
     *id = TS_TOKENIZER_NONE;
@@ -234,6 +244,22 @@ static ts_status add_token(ts_sampler *sampler, uint32_t id, const char **text, 
     return TS_OK;
 }
 
+/* The story is found as a whole with its first token. */
+static ts_status next_of_beams(ts_sampler *sampler, const char **text, size_t *size)
+{
+    if (!sampler->beams.found) {
+        TS_TRY(read_tokens(sampler));
+        TS_TRY(ts_beams_search(sampler));
+        TS_TRY(check_cancelled(sampler));
+    }
+    const ts_beam *story = &sampler->beams.finished[0];
+    if (sampler->beams.finished_count == 0)
+        return end(sampler, TS_FINISH_FORBIDDEN, text, size);
+    if (sampler->token_count == story->count)
+        return end(sampler, story->why, text, size);
+    return add_token(sampler, story->tokens[sampler->token_count], text, size);
+}
+
 ts_status ts_telling_next(ts_sampler *sampler, const char **text, size_t *size)
 {
     const ts_sampler_options *o = &sampler->options;
@@ -243,6 +269,8 @@ ts_status ts_telling_next(ts_sampler *sampler, const char **text, size_t *size)
     TS_TRY(check_cancelled(sampler));
     if (sampler->finish != TS_FINISH_NONE)
         return end(sampler, sampler->finish, text, size);
+    if (o->beams > 1)
+        return next_of_beams(sampler, text, size);
     if (o->max_tokens > 0 && sampler->told >= o->max_tokens)
         return end(sampler, TS_FINISH_MAX_TOKENS, text, size);
     if (sampler->token_count == o->context_length) {

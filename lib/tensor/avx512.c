@@ -6,3 +6,5 @@
 #define TILE_VECTORS 2
 #include "tensor/levels.h"
 #include "tensor/loops.h"
+
+const ts_kernels ts_kernels_avx512 = {LOOPS};

@@ -413,27 +413,11 @@ static void NAME(adamw)(float *w, float *m, float *v, const float *gradient, siz
     }
 }
 
-const ts_kernels NAME(ts_kernels) = {
-    .level = LEVEL,
-    .dot = NAME(dot),
-    .axpy = NAME(axpy),
-    .linear = NAME(linear),
-    .layer_norm = NAME(layer_norm),
-    .rms_norm = NAME(rms_norm),
-    .layer_norm_back = NAME(layer_norm_back),
-    .rms_norm_back = NAME(rms_norm_back),
-    .gelu = NAME(gelu),
-    .gelu_back = NAME(gelu_back),
-    .swiglu = NAME(swiglu),
-    .swiglu_back = NAME(swiglu_back),
-    .exp_sum = NAME(exp_sum),
-    .maximum = NAME(maximum),
-    .multiply = NAME(multiply),
-    .rotate = NAME(rotate),
-    .small_product = NAME(small_product),
-    .tile = NAME(tile),
-    .tile_rows = TILE_ROWS,
-    .tile_columns = TILE_VECTORS * LANES,
-    .square_sum = NAME(square_sum),
-    .adamw = NAME(adamw),
-};
+/* The entries of a level's table. */
+#define LOOPS \
+    .level = LEVEL, .dot = NAME(dot), .axpy = NAME(axpy), .linear = NAME(linear), .layer_norm = NAME(layer_norm), \
+    .rms_norm = NAME(rms_norm), .layer_norm_back = TRAINING(NAME(layer_norm_back)), .rms_norm_back = TRAINING(NAME(rms_norm_back)), \
+    .gelu = NAME(gelu), .gelu_back = TRAINING(NAME(gelu_back)), .swiglu = NAME(swiglu), .swiglu_back = TRAINING(NAME(swiglu_back)), \
+    .exp_sum = NAME(exp_sum), .maximum = NAME(maximum), .multiply = NAME(multiply), .rotate = NAME(rotate), \
+    .small_product = NAME(small_product), .tile = TRAINING(NAME(tile)), .tile_rows = TILE_ROWS, .tile_columns = TILE_VECTORS * LANES, \
+    .square_sum = TRAINING(NAME(square_sum)), .adamw = TRAINING(NAME(adamw))

@@ -53,6 +53,19 @@ typedef struct ts_kernels {
     /* The tile of ts_gemm: c (tile_rows, tile_columns; stride c_row) = (add ? c : 0) + sum over k < depth of a[k][tile_rows] b[k][tile_columns]. */
     void (*tile)(float *c, size_t c_row, const float *a, const float *b, size_t depth, bool add);
     uint32_t tile_rows, tile_columns; /* 0: no tile at this level */
+    /* The same on pairs of bf16, whose products are exact and are added in f32: a pair is the elements k and k + 1 of a row or column, the first in the lower
+     * half. NULL: not at this level. `depth` counts pairs, in steps of pair_step. Where pair_lines is set, a is a[tile row][depth] instead. */
+    void (*tile_pairs)(float *c, size_t c_row, const uint32_t *a, const uint32_t *b, size_t depth, bool add);
+    uint32_t pair_tile_rows, pair_tile_columns, pair_step;
+    bool pair_lines;
+    /* Before and after a thread's run of tile_pairs; NULL: nothing to do. */
+    void (*begin_pairs)(void);
+    void (*end_pairs)(void);
+    /* into[j][i] = from[i][j] of a 16 x 16 block; strides in elements. */
+    void (*transpose_16)(uint32_t *into, size_t into_row, const uint32_t *from, size_t from_row);
+    /* into[i] = the pair (even[i], odd[i]), and into[i] = the pair (x[2 i], x[2 i + 1]); rounded to the nearest, ties to even. */
+    void (*pair_rows)(uint32_t *into, const float *even, const float *odd, size_t count);
+    void (*pair_neighbours)(uint32_t *into, const float *x, size_t count);
     double (*square_sum)(const float *x, size_t count);
     /* AdamW: m = b1 m + (1-b1) g, v = b2 v + (1-b2) g^2, w -= rate (m / c1 / (sqrt(v / c2) + epsilon) + decay w), where g = gradient * clip */
     void (*adamw)(float *w, float *m, float *v, const float *gradient, size_t count, float clip, float rate, float b1, float b2, float c1, float c2,
@@ -72,17 +85,18 @@ typedef struct ts_matrix {
 typedef struct ts_gemm_space {
     ts_runtime *runtime;
     const ts_kernels *kernels;
-    float *packed_b;      /* all of b in panels */
-    float *packed_a;      /* a block of a for every thread */
-    size_t packed_b_size; /* floats */
+    uint32_t *packed_b;   /* all of b in panels: floats or pairs of bf16 */
+    uint32_t *packed_a;   /* a block of a for every thread */
+    size_t packed_b_size; /* of 4 bytes */
+    bool bf16;            /* the factors are rounded to bf16; sums stay f32 */
 } ts_gemm_space;
 
-/* `largest_b`: the largest depth x columns of the products to come (with columns rounded up to 64). */
-ts_status ts_gemm_space_init(ts_gemm_space *space, ts_runtime *runtime, const ts_kernels *kernels, size_t largest_b);
+/* `largest_b`: the largest depth x columns of the products to come (with columns rounded up to 64). UNSUPPORTED: bf16 at a level without it. */
+ts_status ts_gemm_space_init(ts_gemm_space *space, ts_runtime *runtime, const ts_kernels *kernels, size_t largest_b, bool bf16);
 void ts_gemm_space_free(ts_gemm_space *space);
 
 /*
- * c (m, n; stride c_row) = (add ? c : 0) + a (m, k) b (k, n) in f32, with all threads of the runtime. With our own tiles the result is the same bits for any number
+ * c (m, n; stride c_row) = (add ? c : 0) + a (m, k) b (k, n), with all threads of the runtime. With our own tiles the result is the same bits for any number
  * of threads; a level without tiles calls OpenBLAS, whose process-wide settings are the host's and stay untouched.
  */
 void ts_gemm(ts_gemm_space *space, float *c, size_t c_row, ts_matrix a, ts_matrix b, size_t m, size_t n, size_t k, bool add);

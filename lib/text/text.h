@@ -31,6 +31,11 @@ typedef enum ts_class { TS_CLASS_OTHER, TS_CLASS_LETTER, TS_CLASS_NUMBER, TS_CLA
 /* TS_CLASS_OTHER for TS_UTF8_INVALID. */
 ts_class ts_unicode_class(uint32_t code);
 
+/* \p{M}, joiners and alphabetic symbols: with letters, numbers and "_" what regular expressions call \w. */
+bool ts_unicode_is_mark(uint32_t code);
+/* \p{P}, and all of ASCII's signs. */
+bool ts_unicode_is_punctuation(uint32_t code);
+
 /* ---- words.c ---- */
 
 /* Takes ASCII white space off both ends: *text and *size become those of the rest. */
@@ -63,6 +68,22 @@ typedef struct ts_tally {
 
 ts_status ts_tally_add(ts_tally *tally, uint64_t hash);
 void ts_tally_free(ts_tally *tally);
+
+/* ---- template.c: {name} is a placeholder, [...] is left out if a placeholder in it has nothing to say, {{ }} [[ ]] stand for { } [ ] ---- */
+
+typedef struct ts_template_names {
+    void *user;
+    bool (*known)(void *user, const char *name, size_t size);
+    ts_status (*say)(void *user, const char *name, size_t size, ts_bytes *out); /* appends what stands for a placeholder */
+    const char *what;                                                          /* what error details call the template: "prompt" */
+    const char *expected;                                                      /* and the known names */
+} ts_template_names;
+
+/* FORMAT, with `name` for the file: brackets that do not fit together, brackets within brackets, an unknown placeholder. */
+ts_status ts_template_check(const char *text, size_t size, const char *name, const ts_template_names *names);
+
+/* Appends a template that was checked, without white space at the end. */
+ts_status ts_template_write(const char *text, size_t size, const ts_template_names *names, ts_bytes *out);
 
 /* ---- written.c ---- */
 

@@ -33,3 +33,16 @@ ts_class ts_unicode_class(uint32_t code)
         return TS_CLASS_NUMBER;
     return within(spaces, TS_COUNT_OF(spaces), code) ? TS_CLASS_SPACE : TS_CLASS_OTHER;
 }
+
+bool ts_unicode_is_mark(uint32_t code)
+{
+    return within(marks, TS_COUNT_OF(marks), code);
+}
+
+/* That of ASCII is whatever is printable and neither letter nor digit, symbols too. */
+bool ts_unicode_is_punctuation(uint32_t code)
+{
+    if (code < 0x80)
+        return code > ' ' && code < 0x7f && ts_unicode_class(code) == TS_CLASS_OTHER;
+    return within(punctuation, TS_COUNT_OF(punctuation), code);
+}

@@ -156,6 +156,14 @@ static ts_status encode_long(const ts_tokenizer *t, const char *word, size_t siz
     return status;
 }
 
+ts_status ts_encode_word(const ts_tokenizer *tokenizer, const char *word, size_t size, ts_ids *out)
+{
+    if (size > SHORT_WORD)
+        return encode_long(tokenizer, word, size, out);
+    encode_short(tokenizer, word, size, out);
+    return TS_OK;
+}
+
 /* ---- text ---- */
 
 static ts_status encode_plain(const ts_tokenizer *t, const char *text, size_t size, ts_ids *out)
@@ -215,8 +223,11 @@ ts_status ts_tokenizer_encode(const ts_tokenizer *tokenizer, const char *text, s
     while (size > 0) {
         size_t plain = size;
         uint32_t special = flags & TS_ENCODE_SPECIALS ? first_special(tokenizer, text, size, &plain) : TS_TOKENIZER_NONE;
-        TS_TRY(tokenizer->vocabulary.sentencepiece ? ts_sentencepiece_encode(tokenizer, text, plain, begins, &out)
-                                                   : encode_plain(tokenizer, text, plain, &out));
+        if (tokenizer->vocabulary.wordpiece)
+            ts_wordpiece_encode(tokenizer, text, plain, &out);
+        else
+            TS_TRY(tokenizer->vocabulary.sentencepiece ? ts_sentencepiece_encode(tokenizer, text, plain, begins, &out)
+                                                       : encode_plain(tokenizer, text, plain, &out));
         begins = special != TS_TOKENIZER_NONE && special == tokenizer->begin_of_text;
         if (special != TS_TOKENIZER_NONE) {
             size_t length;

@@ -80,7 +80,8 @@ const char *ts_tokenizer_text(const ts_tokenizer *tokenizer, uint32_t id, bool b
 {
     const ts_vocabulary *v = &tokenizer->vocabulary;
     const char *bytes = ts_vocabulary_bytes(v, id, size);
-    if (!begins || !v->sentencepiece || v->kinds[id] != TS_TOKEN_NORMAL || bytes[0] != ' ')
+    bool tight = begins || (v->wordpiece && ts_wordpiece_is_tight(bytes, *size));
+    if (!tight || ts_tokenizer_is_byte_level(tokenizer) || v->kinds[id] != TS_TOKEN_NORMAL || bytes[0] != ' ')
         return bytes;
     --*size;
     return bytes + 1;

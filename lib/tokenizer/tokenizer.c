@@ -116,7 +116,7 @@ static ts_status index_tokens(ts_tokenizer *t, const char *name)
             if (size == 1 && order[i] == bytes_are)
                 t->bytes[(unsigned char)bytes[0]] = id;
         }
-    for (int byte = 0; byte < 256; byte++)
+    for (int byte = 0; byte < 256 && !v->wordpiece; byte++)
         if (t->bytes[byte] == TS_TOKENIZER_NONE)
             return ts_fail(TS_ERROR_FORMAT, "%s: has no token for the byte 0x%02x", name, byte);
     return TS_OK;
@@ -139,15 +139,32 @@ static ts_status index_specials(ts_tokenizer *t)
     return TS_OK;
 }
 
-static ts_status index_merges(ts_tokenizer *t, const char *name)
+ts_status ts_merges_make_room(ts_tokenizer *t, uint32_t count)
 {
-    const ts_vocabulary *v = &t->vocabulary;
-    t->merge_bits = ts_table_bits(v->merge_count);
+    ts_release(t->runtime, t->merges);
+    t->merge_bits = ts_table_bits(count);
     t->merges = ts_allocate_array(t->runtime, (size_t)1 << t->merge_bits, sizeof *t->merges);
     if (t->merges == NULL)
         return TS_ERROR_OUT_OF_MEMORY;
     memset(t->merges, 0xff, sizeof *t->merges << t->merge_bits);
+    return TS_OK;
+}
+
+void ts_merge_learn(ts_tokenizer *t, ts_merge merge)
+{
     uint32_t mask = (1u << t->merge_bits) - 1;
+    if (ts_merge_find(t, merge.left, merge.right) != NULL)
+        return; /* the first one counts, as it has the better rank */
+    uint32_t at = ts_pair_hash(merge.left, merge.right, t->merge_bits);
+    while (t->merges[at].left != TS_TOKENIZER_NONE)
+        at = (at + 1) & mask;
+    t->merges[at] = merge;
+}
+
+static ts_status index_merges(ts_tokenizer *t, const char *name)
+{
+    const ts_vocabulary *v = &t->vocabulary;
+    TS_TRY(ts_merges_make_room(t, v->merge_count));
     for (uint32_t rank = 0; rank < v->merge_count; rank++) {
         uint32_t left = v->merges[rank][0], right = v->merges[rank][1];
         char joined[2 * TS_TOKENIZER_MAX_TOKEN];
@@ -161,12 +178,7 @@ static ts_status index_merges(ts_tokenizer *t, const char *name)
         if (result == TS_TOKENIZER_NONE || v->kinds[result])
             return ts_fail(TS_ERROR_FORMAT, "%s: merge %u gives \"%.*s\", which is no token", name, rank, (int)TS_MIN(left_size + right_size, 100),
                            joined);
-        if (ts_merge_find(t, left, right) != NULL)
-            continue; /* the first one counts, as it has the better rank */
-        uint32_t at = ts_pair_hash(left, right, t->merge_bits);
-        while (t->merges[at].left != TS_TOKENIZER_NONE)
-            at = (at + 1) & mask;
-        t->merges[at] = (ts_merge){left, right, rank, result};
+        ts_merge_learn(t, (ts_merge){left, right, rank, result});
     }
     return TS_OK;
 }
@@ -180,7 +192,7 @@ static uint64_t hash_number(uint64_t hash, uint32_t number)
 
 static uint64_t fingerprint(const ts_vocabulary *v)
 {
-    uint64_t hash = hash_number(v->sentencepiece ? 0x7473746f6b656e32u : 0x7473746f6b656e31u, v->count);
+    uint64_t hash = hash_number(v->wordpiece ? 0x7473746f6b656e33u : v->sentencepiece ? 0x7473746f6b656e32u : 0x7473746f6b656e31u, v->count);
     for (uint32_t id = 0; id < v->count; id++) {
         size_t size;
         const char *bytes = ts_vocabulary_bytes(v, id, &size);
@@ -203,24 +215,35 @@ static uint32_t find_special(const ts_tokenizer *t, const char *text)
     return ts_tokenizer_is_special(t, id) ? id : TS_TOKENIZER_NONE;
 }
 
+/* What text becomes that is no token. */
+static ts_status check_unknown(const ts_vocabulary *v, const char *name)
+{
+    if (v->wordpiece && (v->unknown >= v->count || v->kinds[v->unknown] != TS_TOKEN_SPECIAL))
+        return ts_fail(TS_ERROR_FORMAT, "%s: the token for unknown words, %u, is no special token", name, v->unknown);
+    return TS_OK;
+}
+
 static ts_status complete(ts_tokenizer *t, const char *name)
 {
     static const char marker[] = "<|endoftext|>";
     const ts_vocabulary *v = &t->vocabulary;
     if (v->count == 0)
         return ts_fail(TS_ERROR_FORMAT, "%s: has no tokens", name);
+    TS_TRY(check_unknown(v, name));
     TS_TRY(index_tokens(t, name));
     TS_TRY(index_specials(t));
     TS_TRY(index_merges(t, name));
     if (v->sentencepiece)
         ts_sentencepiece_index(t);
-    else
+    else if (!v->wordpiece)
         TS_TRY(ts_tokenizer_index_whole(t));
     t->end_of_text = v->end_of_text;
     if (t->end_of_text == TS_TOKENIZER_NONE)
         t->end_of_text = ts_tokenizer_find(t, marker, sizeof marker - 1);
     if (t->end_of_text == TS_TOKENIZER_NONE && v->sentencepiece)
         t->end_of_text = find_special(t, "</s>");
+    if (t->end_of_text == TS_TOKENIZER_NONE && v->wordpiece)
+        t->end_of_text = find_special(t, "[EOS]");
     if (t->end_of_text != TS_TOKENIZER_NONE && (t->end_of_text >= v->count || v->kinds[t->end_of_text] != TS_TOKEN_SPECIAL))
         return ts_fail(TS_ERROR_FORMAT, "%s: its end of text, %u, is no special token", name, t->end_of_text);
     t->begin_of_text = v->begin_of_text;
@@ -260,6 +283,8 @@ ts_status ts_vocabulary_copy(ts_vocabulary *copy, const ts_vocabulary *from)
     ts_status status = TS_OK;
     ts_vocabulary_init(copy, from->runtime);
     copy->sentencepiece = from->sentencepiece;
+    copy->wordpiece = from->wordpiece;
+    copy->unknown = from->unknown;
     copy->begin_of_text = from->begin_of_text;
     copy->end_of_text = from->end_of_text;
     for (uint32_t id = 0; id < from->count && status == TS_OK; id++) {

@@ -305,8 +305,8 @@ ts_status ts_tokenizer_prune_files(ts_tokenizer **out, const ts_tokenizer *token
 {
     if (out == NULL || tokenizer == NULL)
         return ts_fail(TS_ERROR_INVALID_ARGUMENT, "ts_tokenizer_prune_files: a pointer is NULL");
-    if (tokenizer->vocabulary.sentencepiece)
-        return ts_fail(TS_ERROR_UNSUPPORTED, "a SentencePiece tokenizer cannot be pruned, only a byte-level BPE");
+    if (!ts_tokenizer_is_byte_level(tokenizer))
+        return ts_fail(TS_ERROR_UNSUPPORTED, "a SentencePiece or WordPiece tokenizer cannot be pruned, only a byte-level BPE");
     ts_runtime *runtime = tokenizer->runtime;
     size_t count = tokenizer->vocabulary.count;
     pruner p = {.tokenizer = tokenizer, .size = size};

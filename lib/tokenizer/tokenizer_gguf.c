@@ -154,7 +154,31 @@ static ts_status read_sentencepiece(ts_vocabulary *v, ts_gguf *gguf)
     return read_mark(v, gguf, "tokenizer.ggml.eos_token_id", 2, &v->end_of_text);
 }
 
-/* ---- either of them ---- */
+/* ---- WordPiece: reading ---- */
+
+/* As its own files write it, "word" and "##ing". A name of our own: no other program has this rule of words. */
+static ts_status read_wordpiece(ts_vocabulary *v, ts_gguf *gguf)
+{
+    ts_gguf_strings tokens;
+    const int32_t *types;
+    size_t type_count, size;
+    const char *text;
+    v->wordpiece = true;
+    TS_TRY(ts_gguf_get_strings(gguf, "tokenizer.ggml.tokens", &tokens));
+    TS_TRY(ts_gguf_get_i32s(gguf, "tokenizer.ggml.token_type", &types, &type_count));
+    if (type_count != tokens.count)
+        return ts_fail(TS_ERROR_FORMAT, "tokenizer.ggml.token_type has %zu elements, tokenizer.ggml.tokens %zu", type_count, tokens.count);
+    while (type_count > 0 && types[type_count - 1] == TYPE_UNUSED)
+        type_count--; /* rows of the embedding beyond the tokenizer's tokens */
+    for (size_t id = 0; id < type_count && ts_gguf_strings_next(&tokens, &text, &size); id++)
+        TS_TRY(types[id] == TYPE_NORMAL ? ts_wordpiece_add(v, text, size, "tokenizer.ggml.tokens")
+                                        : ts_vocabulary_token(v, text, size, TS_TOKEN_SPECIAL));
+    TS_TRY(ts_gguf_get_u32(gguf, "tokenizer.ggml.unknown_token_id", &v->unknown));
+    TS_TRY(read_mark(v, gguf, "tokenizer.ggml.bos_token_id", TS_TOKENIZER_NONE, &v->begin_of_text));
+    return read_mark(v, gguf, "tokenizer.ggml.eos_token_id", TS_TOKENIZER_NONE, &v->end_of_text);
+}
+
+/* ---- any of them ---- */
 
 static ts_status read_vocabulary(ts_vocabulary *v, ts_vocabulary *tokens, ts_gguf *gguf)
 {
@@ -164,7 +188,9 @@ static ts_status read_vocabulary(ts_vocabulary *v, ts_vocabulary *tokens, ts_ggu
         return read_sentencepiece(v, gguf);
     if (strcmp(model, "gpt2") == 0)
         return read_bpe(v, tokens, gguf);
-    return ts_fail(TS_ERROR_UNSUPPORTED, "tokenizer.ggml.model is \"%.60s\", expected \"gpt2\" or \"llama\"", model);
+    if (strcmp(model, "wordpiece") == 0)
+        return read_wordpiece(v, gguf);
+    return ts_fail(TS_ERROR_UNSUPPORTED, "tokenizer.ggml.model is \"%.60s\", expected \"gpt2\", \"llama\" or \"wordpiece\"", model);
 }
 
 ts_status ts_tokenizer_from_gguf(ts_tokenizer **out, ts_runtime *runtime, ts_gguf *gguf)
@@ -206,6 +232,8 @@ static ts_status token_text(ts_bytes *text, const ts_vocabulary *v, uint32_t id,
         return ts_bytes_format(text, "<0x%02X>", (unsigned char)bytes[0]);
     if (type != TYPE_NORMAL)
         return ts_bytes_add(text, bytes, size);
+    if (v->wordpiece)
+        return ts_wordpiece_text(text, v, id);
     return v->sentencepiece ? ts_marks_put(text, bytes, size) : ts_alphabet_encode(text, bytes, size);
 }
 
@@ -229,8 +257,12 @@ static ts_status add_merges(const ts_vocabulary *v, ts_gguf_writer *writer, ts_b
 static ts_status add_vocabulary(const ts_vocabulary *v, ts_gguf_writer *writer, uint32_t vocabulary_size, ts_bytes *text, int32_t *types,
                                 float *scores)
 {
-    ts_gguf_add_string(writer, "tokenizer.ggml.model", v->sentencepiece ? "llama" : "gpt2", v->sentencepiece ? 5 : 4);
-    ts_gguf_add_string(writer, "tokenizer.ggml.pre", v->sentencepiece ? "default" : "gpt-2", v->sentencepiece ? 7 : 5);
+    const char *model = v->wordpiece ? "wordpiece" : v->sentencepiece ? "llama" : "gpt2", *pre = v->sentencepiece ? "default" : "gpt-2";
+    ts_gguf_add_string(writer, "tokenizer.ggml.model", model, strlen(model));
+    if (v->wordpiece)
+        ts_gguf_add_u32(writer, "tokenizer.ggml.unknown_token_id", v->unknown);
+    else
+        ts_gguf_add_string(writer, "tokenizer.ggml.pre", pre, strlen(pre));
     ts_gguf_add_strings(writer, "tokenizer.ggml.tokens", vocabulary_size);
     for (uint32_t id = 0; id < vocabulary_size; id++) {
         types[id] = type_of(v, id);
@@ -239,6 +271,8 @@ static ts_status add_vocabulary(const ts_vocabulary *v, ts_gguf_writer *writer, 
         ts_gguf_add_element(writer, text->data, text->size);
     }
     ts_gguf_add_i32s(writer, "tokenizer.ggml.token_type", types, vocabulary_size);
+    if (v->wordpiece)
+        return TS_OK;
     if (!v->sentencepiece)
         return add_merges(v, writer, text);
     ts_gguf_add_f32s(writer, "tokenizer.ggml.scores", scores, vocabulary_size);

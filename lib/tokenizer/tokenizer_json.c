@@ -45,6 +45,14 @@ static ts_status set_entry(entries *e, const char *text, const ts_json *id_value
     return TS_OK;
 }
 
+static uint32_t find_entry(const entries *e, const char *text)
+{
+    for (uint32_t id = 0; id < e->count; id++)
+        if (strcmp(e->texts[id], text) == 0)
+            return id;
+    return TS_TOKENIZER_NONE;
+}
+
 /* A token of SentencePiece; its score comes with the merges. `text` has at most twice as many bytes as a token may have. */
 static ts_status add_piece(ts_vocabulary *v, const char *text, size_t size, bool special)
 {
@@ -69,6 +77,8 @@ static ts_status add_tokens(ts_vocabulary *v, const entries *e, const char *name
             status = ts_fail(TS_ERROR_FORMAT, "%s: no token has the id %u", name, id);
         else if (size > 2 * TS_TOKENIZER_MAX_TOKEN)
             status = ts_fail(TS_ERROR_LIMIT, "%s: the token %u has %zu characters", name, id, size);
+        else if (v->wordpiece)
+            status = e->added[id] ? ts_vocabulary_token(v, e->texts[id], size, TS_TOKEN_SPECIAL) : ts_wordpiece_add(v, e->texts[id], size, name);
         else if (v->sentencepiece)
             status = add_piece(v, e->texts[id], size, e->added[id] != 0);
         else if (e->added[id])
@@ -192,8 +202,10 @@ static ts_status refuse_others(const ts_json *root, const ts_json *model, const 
 {
     static const char *const settings[] = {"dropout", "continuing_subword_prefix", "end_of_word_suffix", "ignore_merges"};
     const char *type = ts_json_text(ts_json_get(model, "type"));
+    if (type != NULL && strcmp(type, "WordPiece") == 0)
+        return ts_words_check_json(root, name);
     if (type != NULL && strcmp(type, "BPE") != 0)
-        return ts_fail(TS_ERROR_UNSUPPORTED, "%s: model.type is \"%.60s\", expected \"BPE\"", name, type);
+        return ts_fail(TS_ERROR_UNSUPPORTED, "%s: model.type is \"%.60s\", expected \"BPE\" or \"WordPiece\"", name, type);
     for (size_t i = 0; i < TS_COUNT_OF(settings); i++)
         if (!is_off(ts_json_get(model, settings[i])))
             return ts_fail(TS_ERROR_UNSUPPORTED, "%s: model.%s is set, which is neither byte-level BPE nor SentencePiece", name, settings[i]);
@@ -297,9 +309,15 @@ static ts_status read_model(ts_vocabulary *v, const ts_json *root, const char *n
     if (ts_json_kind_of(model) != TS_JSON_OBJECT)
         return ts_fail(TS_ERROR_FORMAT, "%s: has no model, expected a tokenizer.json", name);
     TS_TRY(refuse_others(root, model, name));
-    v->sentencepiece = !is_off(ts_json_get(model, "byte_fallback"));
+    const char *type = ts_json_text(ts_json_get(model, "type"));
+    v->wordpiece = type != NULL && strcmp(type, "WordPiece") == 0;
+    v->sentencepiece = !v->wordpiece && !is_off(ts_json_get(model, "byte_fallback"));
     ts_status status = collect(v, &e, root, model, name);
+    if (v->wordpiece && status == TS_OK)
+        v->unknown = find_entry(&e, ts_json_text(ts_json_get(model, "unk_token")));
     free_entries(&e);
+    if (v->wordpiece)
+        return status;
     if (status == TS_OK)
         status = make_index(&index, v, name);
     if (status == TS_OK)
@@ -314,6 +332,7 @@ ts_status ts_tokenizer_read_json(ts_tokenizer **out, ts_runtime *runtime, const 
 {
     ts_json *root;
     ts_vocabulary vocabulary;
+    TS_TRY(ts_json_expected(name));
     TS_TRY(ts_json_parse(&root, runtime, text, size, MAX_FILE, name));
     ts_vocabulary_init(&vocabulary, runtime);
     ts_status status = read_model(&vocabulary, root, name);
@@ -367,6 +386,7 @@ ts_status ts_tokenizer_read_pair(ts_tokenizer **out, ts_runtime *runtime, const 
     ts_json *root = NULL;
     ts_tokenizer *index = NULL;
     ts_vocabulary vocabulary;
+    TS_TRY(ts_json_expected(vocabulary_path));
     ts_vocabulary_init(&vocabulary, runtime);
     ts_status status = ts_file_read(runtime, vocabulary_path, MAX_FILE, &text, &size);
     if (status == TS_OK)
@@ -453,6 +473,8 @@ ts_status ts_tokenizer_to_json(const ts_tokenizer *tokenizer, ts_bytes *json)
 {
     if (tokenizer->vocabulary.sentencepiece)
         return ts_pieces_write_json(json, tokenizer);
+    if (tokenizer->vocabulary.wordpiece)
+        return ts_words_write_json(json, tokenizer);
     ts_bytes scratch = {.runtime = json->runtime};
     ts_status status = write_all(json, &scratch, &tokenizer->vocabulary);
     ts_bytes_free(&scratch);

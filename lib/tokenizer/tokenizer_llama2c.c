@@ -88,7 +88,7 @@ static ts_status check_places(const ts_tokenizer *t)
 {
     const ts_vocabulary *v = &t->vocabulary;
     if (!v->sentencepiece)
-        return ts_fail(TS_ERROR_UNSUPPORTED, "llama2.c's tokenizer.bin takes a SentencePiece tokenizer alone, this one is a byte-level BPE");
+        return ts_fail(TS_ERROR_UNSUPPORTED, "llama2.c's tokenizer.bin takes a SentencePiece tokenizer alone, this one is of another kind");
     for (uint32_t id = 0; id < v->count; id++) {
         uint8_t expected = id < SPECIALS ? TS_TOKEN_SPECIAL : id < SPECIALS + 256 ? TS_TOKEN_BYTE : TS_TOKEN_NORMAL;
         size_t size;

@@ -3,6 +3,12 @@
 
 #include "tokenizer/vocabulary.h"
 
+static ts_status read_text(ts_tokenizer **out, ts_runtime *runtime, const char *text, size_t size, const char *name)
+{
+    return ts_tiktoken_begins(text, size) ? ts_tokenizer_read_tiktoken(out, runtime, text, size, name)
+                                          : ts_tokenizer_read_json(out, runtime, text, size, name);
+}
+
 static ts_status open_file(ts_tokenizer **out, ts_runtime *runtime, const char *path)
 {
     ts_source source;
@@ -23,7 +29,7 @@ static ts_status open_file(ts_tokenizer **out, ts_runtime *runtime, const char *
         size_t size;
         status = ts_file_read(runtime, path, TS_TOKENIZER_MAX_FILE, &text, &size);
         if (status == TS_OK) {
-            status = ts_tokenizer_read_json(out, runtime, text, size, path);
+            status = read_text(out, runtime, text, size, path);
             ts_release(runtime, text);
         }
     }
@@ -62,7 +68,7 @@ ts_status ts_tokenizer_open_memory(ts_tokenizer **out, ts_runtime *runtime, cons
     if (out == NULL || json == NULL)
         return ts_fail(TS_ERROR_INVALID_ARGUMENT, "ts_tokenizer_open_memory: a pointer is NULL");
     TS_TRY(ts_runtime_acquire(&runtime, runtime));
-    ts_status status = ts_tokenizer_read_json(out, runtime, json, size, "tokenizer.json in memory");
+    ts_status status = read_text(out, runtime, json, size, "the tokenizer in memory");
     ts_runtime_release(runtime);
     return status;
 }
@@ -80,22 +86,29 @@ static ts_status save_llama2c(const ts_tokenizer *tokenizer, const char *path)
     return status;
 }
 
+static bool ends_in(const char *path, const char *ending)
+{
+    size_t length = strlen(path), size = strlen(ending);
+    return length >= size && strcmp(path + length - size, ending) == 0;
+}
+
 ts_status ts_tokenizer_save(const ts_tokenizer *tokenizer, const char *path)
 {
     ts_writer writer;
     if (tokenizer == NULL || path == NULL)
         return ts_fail(TS_ERROR_INVALID_ARGUMENT, "ts_tokenizer_save: a pointer is NULL");
-    size_t length = strlen(path);
-    if (length >= 4 && strcmp(path + length - 4, ".bin") == 0)
+    if (ts_path_is_directory(path))
+        return ts_tokenizer_write_pair(tokenizer, path);
+    if (ends_in(path, ".bin"))
         return save_llama2c(tokenizer, path);
-    ts_bytes json = {.runtime = tokenizer->runtime};
-    ts_status status = ts_tokenizer_to_json(tokenizer, &json);
+    ts_bytes text = {.runtime = tokenizer->runtime};
+    ts_status status = ends_in(path, ".tiktoken") ? ts_tokenizer_to_tiktoken(tokenizer, &text) : ts_tokenizer_to_json(tokenizer, &text);
     if (status == TS_OK)
         status = ts_writer_open(&writer, tokenizer->runtime, path);
     if (status == TS_OK) {
-        ts_writer_bytes(&writer, json.data, json.size);
+        ts_writer_bytes(&writer, text.data, text.size);
         status = ts_writer_commit(&writer);
     }
-    ts_bytes_free(&json);
+    ts_bytes_free(&text);
     return status;
 }

@@ -22,6 +22,8 @@ typedef struct ts_vocabulary {
     float *scores;       /* SentencePiece: the better one is joined first; else NULL */
     uint32_t count;
     bool sentencepiece;    /* characters are joined, by the scores of what they become unless there are merges; else bytes by the ranks of merges */
+    bool wordpiece;        /* words become the longest tokens that they begin with */
+    uint32_t unknown;      /* WordPiece: the special token of a word that no tokens make */
     uint32_t (*merges)[2]; /* in the order of rank: left and right */
     uint32_t merge_count;
     uint32_t end_of_text;   /* TS_TOKENIZER_NONE: the special token `<|endoftext|>`, if there is one */
@@ -84,6 +86,15 @@ struct ts_tokenizer {
  * details. */
 ts_status ts_tokenizer_make(ts_tokenizer **out, ts_vocabulary *vocabulary, const char *name);
 
+/* Room for `count` merges in a tokenizer that has none, which is not shared yet; and one of them, noted after those of better ranks. */
+ts_status ts_merges_make_room(ts_tokenizer *tokenizer, uint32_t count);
+void ts_merge_learn(ts_tokenizer *tokenizer, ts_merge merge);
+
+static inline bool ts_tokenizer_is_byte_level(const ts_tokenizer *tokenizer)
+{
+    return !tokenizer->vocabulary.sentencepiece && !tokenizer->vocabulary.wordpiece;
+}
+
 static inline uint32_t ts_pair_hash(uint32_t left, uint32_t right, uint32_t bits)
 {
     return (uint32_t)(((uint64_t)left * 0x9e3779b97f4a7c15u ^ (uint64_t)right * 0xd1b54a32d192ed03u) >> (64 - bits));
@@ -142,8 +153,24 @@ int ts_byte_token(const char *text, size_t size);
 void ts_marks_take(const char *text, size_t *size, char *into);
 ts_status ts_marks_put(ts_bytes *into, const char *bytes, size_t size);
 
+/* ---- wordpiece.c ---- */
+
+/* Encodes text in which there are no special tokens. */
+void ts_wordpiece_encode(const ts_tokenizer *tokenizer, const char *text, size_t size, ts_ids *out);
+/* Whether a token is written right behind what is before it, though a word begins with it. */
+bool ts_wordpiece_is_tight(const char *bytes, size_t size);
+/* Appends a normal token as files write it, "word" or "##ing"; and that text. UNSUPPORTED: not ASCII. */
+ts_status ts_wordpiece_add(ts_vocabulary *vocabulary, const char *text, size_t size, const char *name);
+ts_status ts_wordpiece_text(ts_bytes *text, const ts_vocabulary *vocabulary, uint32_t id);
+
+/* tokenizer_json_words.c: WordPiece in tokenizer.json. UNSUPPORTED names what else it asks for. */
+ts_status ts_words_check_json(const ts_json *root, const char *name);
+ts_status ts_words_write_json(ts_bytes *json, const ts_tokenizer *tokenizer);
+
 /* ---- others ---- */
 
+/* encode.c: what a word's bytes become by the merges alone */
+ts_status ts_encode_word(const ts_tokenizer *tokenizer, const char *word, size_t size, ts_ids *out);
 /* encode.c: fills tokenizer->whole, when everything else is there. */
 ts_status ts_tokenizer_index_whole(ts_tokenizer *tokenizer);
 /* The bits of a table with room for `count` entries and as many empty places. */
@@ -160,5 +187,12 @@ ts_status ts_tokenizer_read_json(ts_tokenizer **out, ts_runtime *runtime, const 
 ts_status ts_tokenizer_read_llama2c(ts_tokenizer **out, ts_source *source);
 
 ts_status ts_tokenizer_read_pair(ts_tokenizer **out, ts_runtime *runtime, const char *vocabulary_path, const char *merges_path);
+/* tokenizer_pair.c: vocab.json and merges.txt in a folder that is there. UNSUPPORTED: another kind of tokenizer, or other special tokens. */
+ts_status ts_tokenizer_write_pair(const ts_tokenizer *tokenizer, const char *folder);
+
+/* tokenizer_tiktoken.c; whether a text begins like a rank file, reading one, and its text, added to `text` */
+bool ts_tiktoken_begins(const char *text, size_t size);
+ts_status ts_tokenizer_read_tiktoken(ts_tokenizer **out, ts_runtime *runtime, const char *text, size_t size, const char *name);
+ts_status ts_tokenizer_to_tiktoken(const ts_tokenizer *tokenizer, ts_bytes *text);
 
 #endif

@@ -48,6 +48,10 @@ static const struct {
     FIELD(options.valid_interval),
     FIELD(options.checkpoint_interval),
     FIELD(options.log_interval),
+    FIELD(options.precision),
+    FIELD(options.optimizer),
+    FIELD(options.keep_best),
+    FIELD(options.slices),
     FIELD(architecture.kind),
     FIELD(architecture.vocabulary_size),
     FIELD(architecture.context_length),
@@ -71,6 +75,7 @@ static const struct {
     FIELD(state.learning_rate),
     FIELD(state.valid_nats_per_token),
     FIELD(state.valid_bits_per_byte),
+    FIELD(state.best_bits_per_byte),
     FIELD(data_hash),
 };
 
@@ -265,6 +270,7 @@ static ts_trainer_options merge_options(const ts_trainer_options *given, const t
     o.valid = given->valid;
     o.valid_count = given->valid_count;
     o.run_directory = given->run_directory;
+    o.communicator = given->communicator;
     o.max_steps = given->max_steps ? given->max_steps : kept->max_steps;
     o.max_tokens = given->max_tokens ? given->max_tokens : kept->max_tokens;
     o.max_epochs = given->max_epochs > 0 ? given->max_epochs : kept->max_epochs;
@@ -272,6 +278,7 @@ static ts_trainer_options merge_options(const ts_trainer_options *given, const t
     o.valid_interval = given->valid_interval ? given->valid_interval : kept->valid_interval;
     o.checkpoint_interval = given->checkpoint_interval ? given->checkpoint_interval : kept->checkpoint_interval;
     o.log_interval = given->log_interval ? given->log_interval : kept->log_interval;
+    o.precision = given->precision != TS_PRECISION_AUTO ? given->precision : kept->precision;
     return o;
 }
 
@@ -290,7 +297,7 @@ static ts_status rebuild(ts_trainer **out, ts_runtime *runtime, ts_safetensors *
                          t->batches.count, t->batches.held_count);
     if (status == TS_OK)
         status = read_arrays(t, file);
-    if (status == TS_OK && options.run_directory != NULL)
+    if (status == TS_OK && options.run_directory != NULL && t->rank == 0)
         status = ts_trainer_take_folder(t, options.run_directory, s->state.log_bytes, true);
     t->state = s->state;
     if (status != TS_OK)

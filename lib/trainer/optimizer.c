@@ -1,9 +1,10 @@
-/* AdamW over the flat arrays, in pieces that do not depend on the number of threads. */
+/* AdamW, and Muon where that is chosen, over the flat arrays, in pieces that do not depend on the number of threads. */
 #include <math.h>
 
 #include "trainer/trainer.h"
 
 #define PIECE 65536 /* floats */
+#define MUON_BETA 0.95
 
 static void sum_squares(void *argument, size_t begin, size_t end, size_t worker)
 {
@@ -43,14 +44,16 @@ static void update_piece(void *argument, size_t begin, size_t end, size_t worker
     for (size_t i = 0; i < t->table_count; i++) {
         const ts_parameter *p = &t->table[i];
         size_t first = TS_MAX(begin, p->offset), last = TS_MIN(end, p->offset + p->rows * p->columns);
-        if (first < last)
+        if (first < last && (t->muon == NULL || !ts_muon_takes(p)))
             update_part(u, p, first, last);
     }
 }
 
-void ts_adamw(ts_trainer *trainer, double clip, double rate)
+void ts_optimizer_step(ts_trainer *trainer, double clip, double rate)
 {
     double steps = (double)(trainer->state.step - trainer->state.skipped + 1);
     update u = {trainer, (float)clip, (float)rate, (float)(1 - pow(trainer->options.beta1, steps)), (float)(1 - pow(trainer->options.beta2, steps))};
     ts_parallel(trainer->runtime, trainer->total, PIECE, update_piece, &u);
+    if (trainer->muon != NULL)
+        ts_muon_step(trainer->muon, trainer->parameters, trainer->first, trainer->gradients, clip, rate, MUON_BETA, trainer->options.weight_decay);
 }

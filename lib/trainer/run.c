@@ -30,7 +30,9 @@ static ts_status tell(run *r, bool due)
     ts_trainer_report report;
     ts_trainer_fill_report(r->trainer, &report);
     report.due = due;
-    if (r->progress != NULL && r->progress(r->user, &report) != 0)
+    int32_t stop = r->progress != NULL && r->progress(r->user, &report) != 0;
+    TS_TRY(ts_slices_agree(r->trainer, &stop, sizeof stop));
+    if (stop)
         return ts_fail(TS_ERROR_CANCELLED, "the training was stopped at step %llu", (unsigned long long)r->trainer->state.step);
     return TS_OK;
 }
@@ -40,6 +42,25 @@ static ts_status tell_validating(void *user)
     return tell(user, false);
 }
 
+/* A model that cannot be kept is logged and does not end the run. */
+static void keep_best(ts_trainer *t, double bits_per_byte)
+{
+    ts_model *model = NULL;
+    if (!(bits_per_byte < t->state.best_bits_per_byte))
+        return;
+    t->state.best_bits_per_byte = bits_per_byte;
+    if (!t->options.keep_best || t->run_directory == NULL)
+        return;
+    char *path = ts_path_join(t->runtime, t->run_directory, TS_BEST_NAME);
+    ts_status status = path ? ts_model_from_parameters(&model, t->runtime, t->tokenizer, &t->architecture, t->parameters) : TS_ERROR_OUT_OF_MEMORY;
+    if (status == TS_OK)
+        status = ts_model_save(model, path);
+    if (status != TS_OK)
+        ts_log(t->runtime, TS_LOG_WARNING, "no %s at step %llu: %s", TS_BEST_NAME, (unsigned long long)t->state.step, ts_error_detail());
+    ts_model_free(model);
+    ts_release(t->runtime, path);
+}
+
 static ts_status validate(run *r)
 {
     ts_score score;
@@ -47,6 +68,7 @@ static ts_status validate(run *r)
         return TS_OK;
     TS_TRY(ts_trainer_validate_within(r->trainer, &score, tell_validating, r));
     ts_trainer_note(r->trainer, "valid");
+    keep_best(r->trainer, score.bits_per_byte);
     return TS_OK;
 }
 
@@ -65,6 +87,7 @@ static ts_status between_steps(run *r)
     if (status == TS_OK && (o->checkpoint_interval > 0 ? t->state.step % o->checkpoint_interval == 0 : start - r->saved_at >= CHECKPOINT_SECONDS))
         checkpoint(r);
     t->state.seconds += ts_clock() - start;
+    TS_TRY(ts_slices_agree(t, &t->state.seconds, sizeof t->state.seconds)); /* all see the same end */
     return status == TS_OK ? tell(r, log || valid) : status;
 }
 

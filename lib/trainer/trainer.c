@@ -17,6 +17,7 @@ static const ts_trainer_options defaults = {
     .weight_decay = 0.1,
     .clip = 1,
     .log_interval = 10,
+    .optimizer = TS_OPTIMIZER_MUON,
 };
 
 ts_status ts_trainer_options_init(ts_trainer_options *options, size_t struct_size)
@@ -41,6 +42,12 @@ static ts_status check_options(const ts_trainer_options *o)
                            (int)ranges[i].most);
     if (o->schedule > TS_SCHEDULE_WSD)
         return ts_fail(TS_ERROR_INVALID_ARGUMENT, "ts_trainer_options.schedule is %u, expected 0 to 3", o->schedule);
+    if (o->precision > TS_PRECISION_BF16)
+        return ts_fail(TS_ERROR_INVALID_ARGUMENT, "ts_trainer_options.precision is %u, expected 0 (auto), 1 (f32) or 2 (bf16)", o->precision);
+    if (o->optimizer > TS_OPTIMIZER_MUON)
+        return ts_fail(TS_ERROR_INVALID_ARGUMENT, "ts_trainer_options.optimizer is %u, expected 0 (adamw) or 1 (muon)", o->optimizer);
+    if (o->keep_best > 1)
+        return ts_fail(TS_ERROR_INVALID_ARGUMENT, "ts_trainer_options.keep_best is %u, expected 0 or 1", o->keep_best);
     if (o->log_interval == 0)
         return ts_fail(TS_ERROR_INVALID_ARGUMENT, "ts_trainer_options.log_interval is 0, expected at least 1");
     if (o->micro_batch > 65536 || o->batch_tokens > 1u << 30)
@@ -56,12 +63,16 @@ static void choose_open(ts_trainer *t)
 {
     ts_trainer_options *o = &t->options;
     size_t sequences = o->batch_tokens ? (o->batch_tokens + t->shape.T - 1) / t->shape.T : SEQUENCES;
+    sequences = (sequences + t->slices - 1) / t->slices; /* of a slice */
     t->micro = TS_MIN(o->micro_batch ? o->micro_batch : SEQUENCES, sequences);
     t->accumulation = (sequences + t->micro - 1) / t->micro;
+    o->slices = (uint32_t)t->slices;
     o->micro_batch = (uint32_t)t->micro;
-    o->batch_tokens = (uint32_t)(t->micro * t->accumulation * t->shape.T);
+    o->batch_tokens = (uint32_t)(t->micro * t->accumulation * t->slices * t->shape.T);
     if (o->learning_rate == 0)
         o->learning_rate = ts_schedule_peak(t->shape.C);
+    if (o->precision == TS_PRECISION_AUTO)
+        o->precision = ts_runtime_cpu_level(t->runtime) >= TS_CPU_LEVEL_AMX ? TS_PRECISION_BF16 : TS_PRECISION_F32;
     if (o->max_steps == 0 && o->max_tokens == 0 && o->max_epochs == 0 && o->max_seconds == 0)
         o->max_epochs = 1;
 }
@@ -74,12 +85,15 @@ static ts_status allocate(ts_trainer *t)
             return TS_ERROR_OUT_OF_MEMORY;
     TS_TRY(ts_weights_make(&t->weights, t->runtime, &t->shape, t->table, t->table_count, t->parameters));
     TS_TRY(ts_weights_make(&t->gradient_weights, t->runtime, &t->shape, t->table, t->table_count, t->gradients));
+    TS_TRY(ts_slices_make(t));
     t->ids = ts_allocate_array(t->runtime, t->micro * t->shape.T, sizeof *t->ids);
     t->targets = ts_allocate_array(t->runtime, t->micro * t->shape.T, sizeof *t->targets);
     t->squares = ts_allocate_array(t->runtime, t->total / 65536 + 1, sizeof *t->squares);
     if (t->ids == NULL || t->targets == NULL || t->squares == NULL)
         return TS_ERROR_OUT_OF_MEMORY;
-    return ts_network_make(&t->network, t->runtime, &t->shape, t->micro, t->shape.T);
+    if (t->options.optimizer == TS_OPTIMIZER_MUON)
+        TS_TRY(ts_muon_make(&t->muon, t->runtime, t->kernels, &t->shape, t->table, t->table_count, t->options.precision == TS_PRECISION_BF16));
+    return ts_network_make(&t->network, t->runtime, &t->shape, t->micro, t->shape.T, t->options.precision == TS_PRECISION_BF16);
 }
 
 static ts_status fill(ts_trainer *t, const ts_tokenizer *tokenizer, const ts_trainer_options *options)
@@ -89,6 +103,7 @@ static ts_status fill(ts_trainer *t, const ts_tokenizer *tokenizer, const ts_tra
         return ts_fail(TS_ERROR_INVALID_ARGUMENT, "the tokenizer has no end of text, which divides the stories");
     TS_TRY(ts_parameters_make(t->runtime, &t->shape, &t->table, &t->table_count, &t->total));
     TS_TRY(ts_batches_make(&t->batches, t->runtime, tokenizer, options, t->shape.T));
+    TS_TRY(ts_slices_check(t, options->communicator));
     choose_open(t);
     return allocate(t);
 }
@@ -105,8 +120,11 @@ ts_status ts_trainer_make(ts_trainer **out, ts_runtime *runtime, const ts_tokeni
     t->options = *options;
     t->options.text = t->options.valid = NULL;
     t->options.run_directory = NULL;
+    t->options.initial = NULL;
+    t->options.communicator = NULL;
     t->kernels = ts_kernels_at(ts_runtime_cpu_level(runtime));
     t->state.valid_nats_per_token = t->state.valid_bits_per_byte = NAN;
+    t->state.best_bits_per_byte = INFINITY;
     ts_shape_of(&t->shape, &t->architecture);
     ts_status status = ts_runtime_acquire(&t->runtime, runtime);
     if (status == TS_OK)
@@ -119,21 +137,63 @@ ts_status ts_trainer_make(ts_trainer **out, ts_runtime *runtime, const ts_tokeni
     return TS_OK;
 }
 
+/* ---- beginning with a model ---- */
+
+/* The tokenizer and the shape where they are left open, and whether they are the model's where not. */
+static ts_status check_initial(const ts_model *model, const ts_tokenizer **tokenizer, ts_architecture *shape, bool given)
+{
+    const ts_architecture *a = &model->architecture;
+    if (*tokenizer == NULL)
+        *tokenizer = model->tokenizer;
+    if (ts_tokenizer_fingerprint(*tokenizer) != ts_tokenizer_fingerprint(model->tokenizer))
+        return ts_fail(TS_ERROR_MISMATCH, "ts_trainer_options.initial is a model with another tokenizer than the one given");
+    if (!given)
+        *shape = *a;
+    const struct {
+        const char *name;
+        uint32_t wanted, there;
+    } pairs[] = {
+        {"kind", (uint32_t)shape->kind, (uint32_t)a->kind},          {"vocabulary_size", shape->vocabulary_size, a->vocabulary_size},
+        {"width", shape->width, a->width},                           {"layers", shape->layers, a->layers},
+        {"heads", shape->heads, a->heads},                           {"key_value_heads", shape->key_value_heads, a->key_value_heads},
+        {"hidden", shape->hidden, a->hidden},                        {"window", shape->window, a->window},
+        {"untied_head", shape->untied_head, a->untied_head},         {"context_length", shape->context_length, a->context_length},
+    };
+    for (size_t i = 0; i < TS_COUNT_OF(pairs); i++)
+        if (pairs[i].wanted != pairs[i].there && (i + 1 < TS_COUNT_OF(pairs) || model->shape.switches->learned_positions))
+            return ts_fail(TS_ERROR_MISMATCH, "architecture.%s is %u, but the initial model's is %u", pairs[i].name, pairs[i].wanted, pairs[i].there);
+    return TS_OK;
+}
+
+static void copy_weights(ts_trainer *t, const ts_model *model)
+{
+    for (size_t i = 0; i < t->table_count; i++) {
+        const ts_parameter *p = &t->table[i];
+        memcpy(t->parameters + p->offset, model->weights.all[p->layer][p->slot], p->rows * p->columns * sizeof(float));
+    }
+}
+
 ts_status ts_trainer_new(ts_trainer **out, ts_runtime *runtime, const ts_tokenizer *tokenizer, const ts_architecture *architecture,
                          const ts_trainer_options *options)
 {
     ts_trainer_options o = defaults;
     ts_architecture a;
     ts_trainer *t = NULL;
-    if (out == NULL || tokenizer == NULL)
-        return ts_fail(TS_ERROR_INVALID_ARGUMENT, "ts_trainer_new: a pointer is NULL");
     TS_TRY(ts_options_read(&o, sizeof o, options, "ts_trainer_options"));
-    TS_TRY(ts_architecture_read(&a, architecture, tokenizer));
+    if (out == NULL || (tokenizer == NULL && o.initial == NULL))
+        return ts_fail(TS_ERROR_INVALID_ARGUMENT, "ts_trainer_new: a pointer is NULL");
+    if (architecture != NULL || o.initial == NULL)
+        TS_TRY(ts_architecture_read(&a, architecture, tokenizer ? tokenizer : o.initial->tokenizer));
+    if (o.initial != NULL)
+        TS_TRY(check_initial(o.initial, &tokenizer, &a, architecture != NULL));
     TS_TRY(ts_runtime_acquire(&runtime, runtime));
     ts_status status = ts_trainer_make(&t, runtime, tokenizer, &a, &o);
     if (status == TS_OK) {
-        ts_parameters_initialize(t->table, t->table_count, &t->shape, t->parameters, o.seed);
-        if (o.run_directory != NULL)
+        if (o.initial != NULL)
+            copy_weights(t, o.initial);
+        else
+            ts_parameters_initialize(t->table, t->table_count, &t->shape, t->parameters, o.seed);
+        if (o.run_directory != NULL && t->rank == 0)
             status = ts_trainer_take_folder(t, o.run_directory, 0, false);
         if (status != TS_OK)
             ts_trainer_free(t);
@@ -152,6 +212,8 @@ void ts_trainer_free(ts_trainer *t)
     void *const arrays[] = {t->parameters, t->gradients, t->first, t->second, t->weights.all, t->gradient_weights.all, t->ids, t->targets, t->squares, t->table};
     ts_trainer_leave_folder(t);
     ts_network_free(t->network);
+    ts_muon_free(t->muon);
+    ts_slices_free(t);
     ts_batches_free(&t->batches);
     for (size_t i = 0; i < TS_COUNT_OF(arrays); i++)
         ts_release(runtime, arrays[i]);
@@ -165,7 +227,7 @@ void ts_trainer_free(ts_trainer *t)
 double ts_trainer_fraction(const ts_trainer *t, uint64_t step)
 {
     const ts_trainer_options *o = &t->options;
-    double sequences = (double)step * (double)(t->micro * t->accumulation), share = 0;
+    double sequences = (double)step * (double)(t->micro * t->accumulation * t->slices), share = 0;
     if (o->max_steps > 0)
         share = TS_MAX(share, (double)step / (double)o->max_steps);
     if (o->max_tokens > 0)
@@ -181,7 +243,7 @@ double ts_trainer_fraction(const ts_trainer *t, uint64_t step)
 static uint64_t total_steps(const ts_trainer *t)
 {
     const ts_trainer_options *o = &t->options;
-    double batch = (double)(t->micro * t->accumulation), least = 0;
+    double batch = (double)(t->micro * t->accumulation * t->slices), least = 0;
     const double steps[] = {(double)o->max_steps, ceil((double)o->max_tokens / (batch * (double)t->shape.T)),
                             ceil(o->max_epochs * (double)t->batches.windows / batch)};
     for (size_t i = 0; i < TS_COUNT_OF(steps); i++)
@@ -200,7 +262,7 @@ void ts_trainer_fill_report(const ts_trainer *t, ts_trainer_report *report)
         .total_steps = total_steps(t),
         .tokens = s->tokens,
         .skipped_steps = s->skipped,
-        .epoch = (double)s->step * (double)(t->micro * t->accumulation) / (double)t->batches.windows,
+        .epoch = (double)s->step * (double)(t->micro * t->accumulation * t->slices) / (double)t->batches.windows,
         .loss = s->loss,
         .bits_per_byte = s->loss / bytes / 0.69314718055994531,
         .gradient_norm = s->gradient_norm,
@@ -229,23 +291,6 @@ int32_t ts_trainer_done(const ts_trainer *trainer)
 
 /* ---- a step ---- */
 
-/* The gradient of the mean loss over the whole batch; gives that loss. */
-static double gradient(ts_trainer *t)
-{
-    size_t T = t->shape.T, batch = t->micro * t->accumulation;
-    double sum = 0;
-    memset(t->gradients, 0, t->total * sizeof(float));
-    for (size_t part = 0; part < t->accumulation; part++) {
-        double loss;
-        size_t counted;
-        for (size_t i = 0; i < t->micro; i++)
-            ts_batches_sequence(&t->batches, t->state.step * batch + part * t->micro + i, t->ids + i * T, t->targets + i * T);
-        ts_network_step(t->network, &t->weights, &t->gradient_weights, t->ids, t->targets, 1 / (float)(batch * T), &loss, &counted);
-        sum += loss;
-    }
-    return sum / (double)(batch * T);
-}
-
 /* Notes a step that changed nothing. */
 static ts_status skip(ts_trainer *t)
 {
@@ -260,10 +305,12 @@ static ts_status skip(ts_trainer *t)
 ts_status ts_trainer_step_within(ts_trainer *t)
 {
     double start = ts_clock(), rate = ts_schedule_rate(&t->options, ts_trainer_fraction(t, t->state.step + 1));
-    double loss = gradient(t), norm = ts_gradient_norm(t), clip = t->options.clip;
+    double loss, clip = t->options.clip;
     ts_status status = TS_OK;
+    TS_TRY(ts_slices_gradient(t, &loss));
+    double norm = ts_gradient_norm(t);
     if (isfinite(loss) && isfinite(norm)) {
-        ts_adamw(t, clip > 0 && norm > clip ? clip / norm : 1, rate);
+        ts_optimizer_step(t, clip > 0 && norm > clip ? clip / norm : 1, rate);
         t->state.skipped_in_a_row = 0;
     } else {
         status = skip(t);
@@ -275,6 +322,7 @@ ts_status ts_trainer_step_within(ts_trainer *t)
     t->state.tokens += t->options.batch_tokens;
     double seconds = ts_clock() - start;
     t->state.seconds += seconds;
+    TS_TRY(ts_slices_agree(t, &t->state.seconds, sizeof t->state.seconds)); /* the schedule may go by it */
     t->recent_seconds = 0.95 * t->recent_seconds + seconds;
     t->recent_tokens = 0.95 * t->recent_tokens + (double)t->options.batch_tokens;
     return status;

@@ -46,6 +46,8 @@ double ts_schedule_rate(const ts_trainer_options *options, double progress);
 /* The peak for a width when the options leave it open: found on TinyStories for widths 64 to 512 with AdamW. */
 double ts_schedule_peak(size_t width);
 
+#define TS_SLICE_LEVELS 8 /* up to 256 slices */
+
 /* ---- the handle ---- */
 
 /* What changes with the steps and is saved. */
@@ -55,7 +57,10 @@ typedef struct ts_trainer_progress_state {
     double seconds;
     double loss, gradient_norm, learning_rate;
     double valid_nats_per_token, valid_bits_per_byte;
+    double best_bits_per_byte; /* of all validations */
 } ts_trainer_progress_state;
+
+typedef struct ts_muon ts_muon;
 
 struct ts_trainer {
     ts_runtime *runtime;
@@ -72,7 +77,14 @@ struct ts_trainer {
     ts_network *network;
     ts_batches batches;
     uint32_t *ids, *targets;     /* (micro batch, T) */
-    size_t micro, accumulation;  /* sequences at once; micro batches a step */
+    size_t micro, accumulation;  /* sequences at once; micro batches of a slice */
+    size_t slices, rank, ranks;
+    ts_communicator communicator;
+    float *partial[TS_SLICE_LEVELS]; /* gradients that wait to be added */
+    ts_weights partial_weights[TS_SLICE_LEVELS];
+    size_t partial_count;
+    float *received;             /* half a gradient of another rank */
+    ts_muon *muon;               /* NULL: AdamW for all */
     double *squares;             /* of pieces of the gradient */
     ts_trainer_progress_state state;
     double recent_seconds;       /* of the last steps, and their tokens */
@@ -93,17 +105,37 @@ ts_status ts_trainer_step_within(ts_trainer *trainer);
 ts_status ts_trainer_validate_within(ts_trainer *trainer, ts_score *score, ts_status (*between)(void *user), void *user);
 ts_status ts_trainer_save_within(ts_trainer *trainer, const char *path);
 
+/* ---- slices.c: the gradient of a batch, over any number of ranks ---- */
+
+/* Reads options.slices and the communicator (NULL: one rank). */
+ts_status ts_slices_check(ts_trainer *trainer, const ts_communicator *communicator);
+ts_status ts_slices_make(ts_trainer *trainer);
+void ts_slices_free(ts_trainer *trainer);
+/* The gradient of the mean loss over the whole batch, the same on every rank, and that loss. */
+ts_status ts_slices_gradient(ts_trainer *trainer, double *loss);
+/* What rank 0 has becomes everybody's. */
+ts_status ts_slices_agree(const ts_trainer *trainer, void *data, size_t size);
+
 /* ---- optimizer.c ---- */
 
 /* The global norm of the gradient, summed in fixed pieces. */
 double ts_gradient_norm(const ts_trainer *trainer);
-/* One step of AdamW; `clip` multiplies the gradient. */
-void ts_adamw(ts_trainer *trainer, double clip, double rate);
+/* One step of the options' optimizer; `clip` multiplies the gradient. */
+void ts_optimizer_step(ts_trainer *trainer, double clip, double rate);
+
+/* ---- muon.c ---- */
+
+/* Whether Muon takes this parameter: the matrices within layers. AdamW takes the rest. */
+bool ts_muon_takes(const ts_parameter *parameter);
+ts_status ts_muon_make(ts_muon **out, ts_runtime *runtime, const ts_kernels *kernels, const ts_shape *shape, const ts_parameter *table, size_t table_count, bool bf16);
+void ts_muon_free(ts_muon *muon);
+void ts_muon_step(ts_muon *muon, float *parameters, float *momentum, const float *gradients, double clip, double rate, double beta, double decay);
 
 /* ---- folder.c: run folders and their logs ---- */
 
 #define TS_CHECKPOINT_NAME "checkpoint.safetensors"
 #define TS_LOG_NAME "log.jsonl"
+#define TS_BEST_NAME "best.gguf"
 
 /* Joins folder and name; release with ts_release. NULL: no memory. */
 char *ts_path_join(ts_runtime *runtime, const char *folder, const char *name);

@@ -52,6 +52,7 @@ VALUE(TS_CPU_LEVEL_REFERENCE, 1);
 VALUE(TS_CPU_LEVEL_AVX2, 2);
 VALUE(TS_CPU_LEVEL_AVX512, 3);
 VALUE(TS_CPU_LEVEL_AVX512_BF16, 4);
+VALUE(TS_CPU_LEVEL_AMX, 5);
 VALUE(TS_LOG_WARNING, 1);
 VALUE(TS_LOG_INFO, 2);
 
@@ -211,7 +212,7 @@ FIELD(ts_sampler_options, frequency_penalty, float, 52, 4);
 FIELD(ts_sampler_options, presence_penalty, float, 56, 4);
 FIELD(ts_sampler_options, penalty_window, uint32_t, 60, 4);
 FIELD(ts_sampler_options, no_repeat_ngram, uint32_t, 64, 4);
-FIELD(ts_sampler_options, reserved, uint32_t, 68, 4);
+FIELD(ts_sampler_options, beams, uint32_t, 68, 4);
 FIELD(ts_sampler_options, biases, const ts_token_bias *, 72, 8);
 FIELD(ts_sampler_options, bias_count, size_t, 80, 8);
 FIELD(ts_sampler_options, banned_words, const char *const *, 88, 8);
@@ -229,7 +230,20 @@ VALUE(TS_SCHEDULE_CONSTANT, 2);
 VALUE(TS_SCHEDULE_WSD, 3);
 
 #if LP64
-SIZE(ts_trainer_options, 184);
+VALUE(TS_OPTIMIZER_ADAMW, 0);
+VALUE(TS_OPTIMIZER_MUON, 1);
+VALUE(TS_PRECISION_AUTO, 0);
+VALUE(TS_PRECISION_F32, 1);
+VALUE(TS_PRECISION_BF16, 2);
+
+SIZE(ts_communicator, 40);
+FIELD(ts_communicator, struct_size, size_t, 0, 8);
+FIELD(ts_communicator, user, void *, 8, 8);
+FIELD(ts_communicator, rank, int32_t, 16, 4);
+FIELD(ts_communicator, size, int32_t, 20, 4);
+FIELD(ts_communicator, exchange, ts_exchange, 24, 8);
+FIELD(ts_communicator, broadcast, ts_broadcast, 32, 8);
+SIZE(ts_trainer_options, 216);
 FIELD(ts_trainer_options, struct_size, size_t, 0, 8);
 FIELD(ts_trainer_options, text, const char *const *, 8, 8);
 FIELD(ts_trainer_options, text_count, size_t, 16, 8);
@@ -256,6 +270,12 @@ FIELD(ts_trainer_options, micro_batch, uint32_t, 168, 4);
 FIELD(ts_trainer_options, valid_interval, uint32_t, 172, 4);
 FIELD(ts_trainer_options, checkpoint_interval, uint32_t, 176, 4);
 FIELD(ts_trainer_options, log_interval, uint32_t, 180, 4);
+FIELD(ts_trainer_options, precision, uint32_t, 184, 4);
+FIELD(ts_trainer_options, optimizer, uint32_t, 188, 4);
+FIELD(ts_trainer_options, initial, const ts_model *, 192, 8);
+FIELD(ts_trainer_options, keep_best, uint32_t, 200, 4);
+FIELD(ts_trainer_options, slices, uint32_t, 204, 4);
+FIELD(ts_trainer_options, communicator, const ts_communicator *, 208, 8);
 
 SIZE(ts_trainer_report, 128);
 FIELD(ts_trainer_report, struct_size, size_t, 0, 8);
@@ -328,6 +348,19 @@ FIELD(ts_chat_report, reserved_tokens, uint64_t, 96, 8);
 FIELD(ts_chat_report, damaged_lines, uint64_t, 104, 8);
 FIELD(ts_chat_report, money, double, 112, 8);
 FIELD(ts_chat_report, reserved_money, double, 120, 8);
+
+SIZE(ts_batch_report, 88);
+FIELD(ts_batch_report, struct_size, size_t, 0, 8);
+FIELD(ts_batch_report, left, uint64_t, 8, 8);
+FIELD(ts_batch_report, files, uint64_t, 16, 8);
+FIELD(ts_batch_report, requests, uint64_t, 24, 8);
+FIELD(ts_batch_report, results, uint64_t, 32, 8);
+FIELD(ts_batch_report, known, uint64_t, 40, 8);
+FIELD(ts_batch_report, failed, uint64_t, 48, 8);
+FIELD(ts_batch_report, foreign, uint64_t, 56, 8);
+FIELD(ts_batch_report, waiting, uint64_t, 64, 8);
+FIELD(ts_batch_report, done, uint64_t, 72, 8);
+FIELD(ts_batch_report, total, uint64_t, 80, 8);
 #endif
 
 /* ---- generator.h ---- */
@@ -343,7 +376,7 @@ VALUE(TS_AUTHOR_EMBEDDED, 0);
 VALUE(TS_AUTHOR_CHAT, 1);
 
 #if LP64
-SIZE(ts_generator_options, 64);
+SIZE(ts_generator_options, 72);
 FIELD(ts_generator_options, struct_size, size_t, 0, 8);
 FIELD(ts_generator_options, seed, uint64_t, 8, 8);
 FIELD(ts_generator_options, first, uint64_t, 16, 8);
@@ -354,8 +387,10 @@ FIELD(ts_generator_options, chat, const ts_chat_options *, 40, 8);
 FIELD(ts_generator_options, prompt, const char *, 48, 8);
 FIELD(ts_generator_options, shard, uint32_t, 56, 4);
 FIELD(ts_generator_options, shards, uint32_t, 60, 4);
+FIELD(ts_generator_options, varied, uint32_t, 64, 4);
+FIELD(ts_generator_options, stories_a_call, uint32_t, 68, 4);
 
-SIZE(ts_story, 88);
+SIZE(ts_story, 96);
 FIELD(ts_story, struct_size, size_t, 0, 8);
 FIELD(ts_story, story, const char *, 8, 8);
 FIELD(ts_story, story_size, size_t, 16, 8);
@@ -365,6 +400,7 @@ FIELD(ts_story, source, const char *, 56, 8);
 FIELD(ts_story, seed, uint64_t, 64, 8);
 FIELD(ts_story, index, uint64_t, 72, 8);
 FIELD(ts_story, features, uint64_t, 80, 8);
+FIELD(ts_story, drawn, const char *, 88, 8);
 #endif
 
 /* ---- dataset.h ---- */
@@ -413,6 +449,189 @@ FIELD(ts_dataset_statistics, once_occurrence_share, double, 568, 8);
 FIELD(ts_dataset_statistics, dialogue_share, double, 576, 8);
 FIELD(ts_dataset_statistics, gzip_share, double, 584, 8);
 FIELD(ts_dataset_statistics, gzip_ratio, double, 592, 8);
+#endif
+
+/* ---- evaluator.h ---- */
+
+VALUE(TS_AXIS_GRAMMAR, 0);
+VALUE(TS_AXIS_CREATIVITY, 1);
+VALUE(TS_AXIS_CONSISTENCY, 2);
+VALUE(TS_AXIS_PLOT, 3);
+VALUE(TS_AXIS_COUNT, 4);
+VALUE(TS_AGE_COUNT, 6);
+VALUE(TS_JUDGE_EMBEDDED, 0);
+VALUE(TS_JUDGE_CHAT, 1);
+VALUE(TS_JUDGED_PENDING, 0);
+VALUE(TS_JUDGED_SCORED, 1);
+VALUE(TS_JUDGED_NO_ASSESSMENT, 2);
+VALUE(TS_JUDGED_NO_REPLY, 3);
+VALUE(TS_JUDGED_MISSING, 4);
+VALUE(TS_JUDGED_RANGE, 5);
+VALUE(TS_JUDGED_TWICE, 6);
+VALUE(TS_JUDGED_FORM, 7);
+VALUE(TS_JUDGED_EMPTY, 8);
+VALUE(TS_JUDGED_COUNT, 9);
+VALUE(TS_MEASURE_COUNT, 27);
+
+#if LP64
+SIZE(ts_record, 80);
+FIELD(ts_record, struct_size, size_t, 0, 8);
+FIELD(ts_record, prompt, const char *, 8, 8);
+FIELD(ts_record, prompt_size, size_t, 16, 8);
+FIELD(ts_record, completion, const char *, 24, 8);
+FIELD(ts_record, completion_size, size_t, 32, 8);
+FIELD(ts_record, model, const char *, 40, 8);
+FIELD(ts_record, words, const char *, 48, 8);
+FIELD(ts_record, sentence, const char *, 56, 8);
+FIELD(ts_record, features, const char *, 64, 8);
+FIELD(ts_record, summary, const char *, 72, 8);
+
+SIZE(ts_evaluator_options, 96);
+FIELD(ts_evaluator_options, struct_size, size_t, 0, 8);
+FIELD(ts_evaluator_options, chat, const ts_chat_options *, 8, 8);
+FIELD(ts_evaluator_options, templates, const char *, 16, 8);
+FIELD(ts_evaluator_options, text, const char *const *, 24, 8);
+FIELD(ts_evaluator_options, text_count, size_t, 32, 8);
+FIELD(ts_evaluator_options, text_name, const char *, 40, 8);
+FIELD(ts_evaluator_options, seed, uint64_t, 48, 8);
+FIELD(ts_evaluator_options, confidence, double, 56, 8);
+FIELD(ts_evaluator_options, least_scored, double, 64, 8);
+FIELD(ts_evaluator_options, judge, uint32_t, 72, 4);
+FIELD(ts_evaluator_options, repeats, uint32_t, 76, 4);
+FIELD(ts_evaluator_options, asks, uint32_t, 80, 4);
+FIELD(ts_evaluator_options, schema, uint32_t, 84, 4);
+FIELD(ts_evaluator_options, resamples, uint32_t, 88, 4);
+FIELD(ts_evaluator_options, reserved, uint32_t, 92, 4);
+
+SIZE(ts_judgment, 72);
+FIELD(ts_judgment, struct_size, size_t, 0, 8);
+FIELD(ts_judgment, grades, double[4], 8, 32);
+FIELD(ts_judgment, assessment, const char *, 40, 8);
+FIELD(ts_judgment, reply, const char *, 48, 8);
+FIELD(ts_judgment, outcome, uint32_t, 56, 4);
+FIELD(ts_judgment, age, uint32_t, 60, 4);
+FIELD(ts_judgment, asks, uint32_t, 64, 4);
+FIELD(ts_judgment, reserved, uint32_t, 68, 4);
+
+SIZE(ts_grade_mean, 40);
+FIELD(ts_grade_mean, mean, double, 0, 8);
+FIELD(ts_grade_mean, low, double, 8, 8);
+FIELD(ts_grade_mean, high, double, 16, 8);
+FIELD(ts_grade_mean, deviation, double, 24, 8);
+FIELD(ts_grade_mean, count, uint64_t, 32, 8);
+
+SIZE(ts_evaluation, 352);
+FIELD(ts_evaluation, struct_size, size_t, 0, 8);
+FIELD(ts_evaluation, records, uint64_t, 8, 8);
+FIELD(ts_evaluation, prompts, uint64_t, 16, 8);
+FIELD(ts_evaluation, judgments, uint64_t, 24, 8);
+FIELD(ts_evaluation, outcomes, uint64_t[9], 32, 72);
+FIELD(ts_evaluation, ages, uint64_t[7], 104, 56);
+FIELD(ts_evaluation, asked_again, uint64_t, 160, 8);
+FIELD(ts_evaluation, scored_share, double, 168, 8);
+FIELD(ts_evaluation, mean_words, double, 176, 8);
+FIELD(ts_evaluation, axes, ts_grade_mean[4], 184, 160);
+FIELD(ts_evaluation, trusted, uint64_t, 344, 8);
+
+SIZE(ts_comparison, 200);
+FIELD(ts_comparison, struct_size, size_t, 0, 8);
+FIELD(ts_comparison, prompts, uint64_t[4], 8, 32);
+FIELD(ts_comparison, wins, uint64_t[4], 40, 32);
+FIELD(ts_comparison, losses, uint64_t[4], 72, 32);
+FIELD(ts_comparison, difference, double[4], 104, 32);
+FIELD(ts_comparison, low, double[4], 136, 32);
+FIELD(ts_comparison, high, double[4], 168, 32);
+#endif
+
+/* ---- analysis.h ---- */
+
+VALUE(TS_TAP_EMBEDDING, 0);
+VALUE(TS_TAP_ATTENTION_INPUT, 1);
+VALUE(TS_TAP_QUERIES, 2);
+VALUE(TS_TAP_KEYS, 3);
+VALUE(TS_TAP_VALUES, 4);
+VALUE(TS_TAP_SCORES, 5);
+VALUE(TS_TAP_WEIGHTS, 6);
+VALUE(TS_TAP_HEADS, 7);
+VALUE(TS_TAP_ATTENTION_OUTPUT, 8);
+VALUE(TS_TAP_MIDDLE, 9);
+VALUE(TS_TAP_MLP_INPUT, 10);
+VALUE(TS_TAP_GATE, 11);
+VALUE(TS_TAP_HIDDEN, 12);
+VALUE(TS_TAP_NEURONS, 13);
+VALUE(TS_TAP_MLP_OUTPUT, 14);
+VALUE(TS_TAP_OUTPUT, 15);
+VALUE(TS_TAP_NORMED, 16);
+VALUE(TS_TAP_LOGITS, 17);
+VALUE(TS_TAP_COUNT, 18);
+VALUE(TS_HEAD_PREVIOUS, 1);
+VALUE(TS_HEAD_DUPLICATE, 2);
+VALUE(TS_HEAD_INDUCTION, 4);
+VALUE(TS_HEAD_DISTANCE, 8);
+VALUE(TS_HEAD_SEMANTIC, 16);
+VALUE(TS_HEAD_RESTING, 32);
+
+#if LP64
+SIZE(ts_tap, 88);
+FIELD(ts_tap, struct_size, size_t, 0, 8);
+FIELD(ts_tap, name, const char *, 8, 8);
+FIELD(ts_tap, data, float *, 16, 8);
+FIELD(ts_tap, rank, uint64_t, 24, 8);
+FIELD(ts_tap, shape, uint64_t[3], 32, 24);
+FIELD(ts_tap, strides, uint64_t[3], 56, 24);
+FIELD(ts_tap, point, uint32_t, 80, 4);
+FIELD(ts_tap, layer, uint32_t, 84, 4);
+
+SIZE(ts_analysis_options, 48);
+FIELD(ts_analysis_options, struct_size, size_t, 0, 8);
+FIELD(ts_analysis_options, progress, ts_progress, 8, 8);
+FIELD(ts_analysis_options, progress_user, void *, 16, 8);
+FIELD(ts_analysis_options, max_tokens, uint64_t, 24, 8);
+FIELD(ts_analysis_options, seed, uint64_t, 32, 8);
+FIELD(ts_analysis_options, examples, uint32_t, 40, 4);
+FIELD(ts_analysis_options, threshold, float, 44, 4);
+
+SIZE(ts_head, 104);
+FIELD(ts_head, struct_size, size_t, 0, 8);
+FIELD(ts_head, layer, uint32_t, 8, 4);
+FIELD(ts_head, head, uint32_t, 12, 4);
+FIELD(ts_head, kinds, uint32_t, 16, 4);
+FIELD(ts_head, reserved, uint32_t, 20, 4);
+FIELD(ts_head, previous, double, 24, 8);
+FIELD(ts_head, previous_chance, double, 32, 8);
+FIELD(ts_head, duplicate, double, 40, 8);
+FIELD(ts_head, duplicate_chance, double, 48, 8);
+FIELD(ts_head, induction, double, 56, 8);
+FIELD(ts_head, induction_chance, double, 64, 8);
+FIELD(ts_head, first, double, 72, 8);
+FIELD(ts_head, focus, double, 80, 8);
+FIELD(ts_head, distance, double, 88, 8);
+FIELD(ts_head, mean_distance, double, 96, 8);
+
+SIZE(ts_neuron, 48);
+FIELD(ts_neuron, struct_size, size_t, 0, 8);
+FIELD(ts_neuron, layer, uint32_t, 8, 4);
+FIELD(ts_neuron, neuron, uint32_t, 12, 4);
+FIELD(ts_neuron, active, uint64_t, 16, 8);
+FIELD(ts_neuron, mean, double, 24, 8);
+FIELD(ts_neuron, most, double, 32, 8);
+FIELD(ts_neuron, examples, size_t, 40, 8);
+
+SIZE(ts_neuron_example, 48);
+FIELD(ts_neuron_example, struct_size, size_t, 0, 8);
+FIELD(ts_neuron_example, ids, const uint32_t *, 8, 8);
+FIELD(ts_neuron_example, count, size_t, 16, 8);
+FIELD(ts_neuron_example, at, size_t, 24, 8);
+FIELD(ts_neuron_example, story, uint64_t, 32, 8);
+FIELD(ts_neuron_example, activation, double, 40, 8);
+
+SIZE(ts_attribution, 48);
+FIELD(ts_attribution, struct_size, size_t, 0, 8);
+FIELD(ts_attribution, logit, double, 8, 8);
+FIELD(ts_attribution, embedding, double, 16, 8);
+FIELD(ts_attribution, heads, double, 24, 8);
+FIELD(ts_attribution, neurons, double, 32, 8);
+FIELD(ts_attribution, biases, double, 40, 8);
 #endif
 
 /* ---- diversity.h ---- */

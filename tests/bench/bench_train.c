@@ -1,7 +1,7 @@
 /*
  * Our training speed on one shape, as the peers' scripts measure theirs: the median of ten steps (forward, backward, clip, AdamW).
  *
- * usage: bench_train KIND(1 llama, 2 gpt2, 3 gpt_neo) WIDTH DEPTH HEADS VOCABULARY T BATCH THREADS
+ * usage: bench_train KIND(1 llama, 2 gpt2, 3 gpt_neo) WIDTH DEPTH HEADS VOCABULARY T BATCH THREADS [f32|bf16|amx]
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -35,8 +35,8 @@ static int by_value(const void *a, const void *b)
 
 int main(int count, char **values)
 {
-    if (count != 9) {
-        fprintf(stderr, "usage: bench_train KIND WIDTH DEPTH HEADS VOCABULARY T BATCH THREADS\n");
+    if (count != 9 && count != 10) {
+        fprintf(stderr, "usage: bench_train KIND WIDTH DEPTH HEADS VOCABULARY T BATCH THREADS [f32|bf16|amx]\n");
         return 2;
     }
     char path[] = "/tmp/bench-train-XXXXXX";
@@ -58,6 +58,8 @@ int main(int count, char **values)
     ts_architecture shape;
     ts_runtime_options_init(&runtime_options, sizeof runtime_options);
     runtime_options.threads = (uint32_t)atoi(values[8]);
+    if (count == 10 && strcmp(values[9], "amx") == 0)
+        runtime_options.cpu_level = TS_CPU_LEVEL_AMX;
     ts_tokenizer_train_options_init(&tokenizer_options, sizeof tokenizer_options);
     tokenizer_options.vocabulary_size = 1024;
     ts_architecture_init(&shape, sizeof shape);
@@ -71,6 +73,8 @@ int main(int count, char **values)
     options.text = paths;
     options.text_count = 1;
     options.valid_share = 0;
+    const char *precision = count == 10 ? values[9] : "f32";
+    options.precision = strcmp(precision, "f32") == 0 ? TS_PRECISION_F32 : TS_PRECISION_BF16;
     options.max_steps = 1000;
     options.batch_tokens = shape.context_length * (uint32_t)atoi(values[7]);
     options.micro_batch = (uint32_t)atoi(values[7]);
@@ -91,8 +95,8 @@ int main(int count, char **values)
     uint64_t parameters = 0;
     ts_architecture_parameters(&shape, &parameters);
     double rate = options.batch_tokens / times[7];
-    printf("libtinystories kind %s width %s depth %s V %s T %s B %s threads %s: %.2fM parameters, %.0f tokens/s, %.0f GFLOP/s, %.0f MB at most\n", values[1],
-           values[2], values[3], values[5], values[6], values[7], values[8], (double)parameters / 1e6, rate, 6e-9 * (double)parameters * rate,
+    printf("libtinystories kind %s width %s depth %s V %s T %s B %s threads %s %s: %.2fM parameters, %.0f tokens/s, %.0f GFLOP/s, %.0f MB at most\n", values[1],
+           values[2], values[3], values[5], values[6], values[7], values[8], precision, (double)parameters / 1e6, rate, 6e-9 * (double)parameters * rate,
            (double)ts_runtime_memory_peak(runtime) / 1e6);
     ts_trainer_free(trainer);
     ts_tokenizer_free(tokenizer);

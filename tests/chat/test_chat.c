@@ -222,7 +222,7 @@ static void what_stays_wrong_stops_the_run(void **state)
         ts_chat *chat = open_chat(s, &options);
         assert_status(run(chat, 0, 1000), TS_ERROR_NETWORK);
         assert_detail(cases[i].detail);
-        assert_detail("story ");
+        assert_detail("request ");
         if (paid->requests > cases[i].most_requests)
             fail_msg("case %zu: %llu requests", i, (unsigned long long)paid->requests);
         assert_int_equal(service_billed(paid), 0);

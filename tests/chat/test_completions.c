@@ -39,7 +39,7 @@ static ts_json *written(const ts_chat_options *options, const char *prompt)
     ts_bytes body = {.runtime = runtime};
     ts_json *document;
     assert_ok(ts_completion_check_extra(runtime, options));
-    assert_ok(ts_completion_write(&body, options, prompt, strlen(prompt), UINT64_MAX));
+    assert_ok(ts_completion_write(&body, options, prompt, strlen(prompt), NULL, UINT64_MAX));
     assert_ok(ts_json_parse(&document, runtime, body.data, body.size, 0, "body"));
     ts_bytes_free(&body);
     return document;
@@ -57,6 +57,28 @@ static void what_is_not_set_is_not_sent(void **state)
     assert_string_equal(ts_json_text(ts_json_get(message, "role")), "user");
     assert_string_equal(ts_json_text(ts_json_get(message, "content")), "A \"quote\",\na line and \xe2\x80\xa8.");
     ts_json_free(document);
+}
+
+static void nuls_divide_a_conversation(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *role, *content;
+    } expected[] = {{"user", "grade"}, {"assistant", ""}, {"user", "now"}};
+    ts_chat_options options = options_of();
+    ts_bytes body = {.runtime = runtime};
+    ts_json *document;
+    size_t at = 0;
+    assert_ok(ts_completion_write(&body, &options, "grade\0\0now", 10, ", \"more\": [1]", 0));
+    assert_ok(ts_json_parse(&document, runtime, body.data, body.size, 0, "body"));
+    for (const ts_json *message = ts_json_first(ts_json_get(document, "messages")); message; message = ts_json_next(message), at++) {
+        assert_string_equal(ts_json_text(ts_json_get(message, "role")), expected[at].role);
+        assert_string_equal(ts_json_text(ts_json_get(message, "content")), expected[at].content);
+    }
+    assert_int_equal(at, TS_COUNT_OF(expected));
+    assert_int_equal(ts_json_count(ts_json_get(document, "more")), 1);
+    ts_json_free(document);
+    ts_bytes_free(&body);
 }
 
 static void what_is_set_is_sent(void **state)
@@ -576,6 +598,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(what_is_not_set_is_not_sent),
+        cmocka_unit_test(nuls_divide_a_conversation),
         cmocka_unit_test(what_is_set_is_sent),
         cmocka_unit_test(wrong_extras_are_refused),
         cmocka_unit_test(wrong_options_are_refused),

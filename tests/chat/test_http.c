@@ -4,8 +4,10 @@
 
 #include "chat/client.h"
 
+#include <arpa/inet.h>
 #include <fcntl.h>
 #include <signal.h>
+#include <sys/socket.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -463,6 +465,80 @@ static void h16_forks(void **state)
     ts_chat_close(chat);
 }
 
+/* ---- h05, h12, h15: somebody who listens and is no service ---- */
+
+static int listen_somewhere(unsigned *port)
+{
+    struct sockaddr_in address = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    socklen_t size = sizeof address;
+    int file = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    assert_true(file >= 0 && bind(file, (struct sockaddr *)&address, sizeof address) == 0 && listen(file, 4) == 0 &&
+                getsockname(file, (struct sockaddr *)&address, &size) == 0);
+    *port = ntohs(address.sin_port);
+    return file;
+}
+
+/* The kernel takes the connection, and nobody ever reads: a request that went out is of unknown outcome, a handshake that hangs has shown nothing. */
+static void h05_and_h12_nobody_reads(void **state)
+{
+    (void)state;
+    need_server();
+    for (int secure = 0; secure < 2; secure++) {
+        ts_chat_report report;
+        unsigned port;
+        int listener = listen_somewhere(&port);
+        double began = ts_clock();
+        ts_chat_options options = options_of(secure ? "https" : "http", (int)port, "x");
+        options.attempts = 1;
+        options.connect_seconds = 0.3;
+        options.total_seconds = 0.6;
+        assert_status(ask(&options, 2, &report, NULL), TS_ERROR_NETWORK);
+        assert_true(ts_clock() - began < 10);
+        assert_int_equal(report.unknown, secure ? 0 : 2);
+        close(listener);
+    }
+}
+
+/* A proxy is asked for a way to the service, and never sees the key. What it says of itself is no reply of the service's. */
+static void h15_proxies_never_see_the_key(void **state)
+{
+    (void)state;
+    need_server();
+    static const char *const replies[] = {"HTTP/1.1 407 Proxy Authentication Required\r\nProxy-Authenticate: Basic\r\nContent-Length: 0\r\n\r\n",
+                                          "HTTP/1.1 200 OK\r\n\r\n<html>Log in</html>", "<html>"};
+    for (size_t i = 0; i < TS_COUNT_OF(replies); i++) {
+        ts_chat_report report;
+        unsigned port;
+        int listener = listen_somewhere(&port), status;
+        char proxy[64];
+        pid_t child = fork();
+        if (child == 0) {
+            char heard[65536];
+            size_t size = 0;
+            alarm(20);
+            int file = accept(listener, NULL, NULL);
+            for (ssize_t count; size < sizeof heard && !memmem(heard, size, "\r\n\r\n", 4) && (count = read(file, heard + size, sizeof heard - size)) > 0;)
+                size += (size_t)count;
+            bool good = size > 8 && memcmp(heard, "CONNECT ", 8) == 0 && write(file, replies[i], strlen(replies[i])) > 0;
+            shutdown(file, SHUT_WR);
+            for (ssize_t count; size < sizeof heard && (count = read(file, heard + size, sizeof heard - size)) > 0;)
+                size += (size_t)count;
+            _exit(good && !secret_in(heard, size) ? 0 : 1);
+        }
+        ts_chat_options options = options_of("https", 9, "x");
+        snprintf(proxy, sizeof proxy, "http://127.0.0.1:%u", port);
+        options.proxy = proxy;
+        options.attempts = 1;
+        options.in_flight = 1;
+        assert_status(ask(&options, 1, &report, NULL), TS_ERROR_NETWORK);
+        assert_int_equal(report.unknown + report.answered, 0);
+        assert_null(place_of_secret(options.journal));
+        close(listener);
+        waitpid(child, &status, 0);
+        assert_true(WIFEXITED(status) && WEXITSTATUS(status) == 0);
+    }
+}
+
 /* ---- h12: certificates ---- */
 
 static bool make_certificate(const char *name, const char *subject, const char *days)
@@ -539,6 +615,8 @@ int main(void)
         cmocka_unit_test(h07_and_h08_sizes),
         cmocka_unit_test(h09_to_h11_replies),
         cmocka_unit_test(h12_certificates),
+        cmocka_unit_test(h05_and_h12_nobody_reads),
+        cmocka_unit_test(h15_proxies_never_see_the_key),
         cmocka_unit_test(h13_nobody_there),
         cmocka_unit_test(h14_signals_stay_as_they_are),
         cmocka_unit_test(h15_the_environment_is_not_asked),

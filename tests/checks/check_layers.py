@@ -9,9 +9,9 @@ lib = pathlib.Path(sys.argv[1]) / "lib"
 BELOW = {
     "base": [], "text": ["base"], "tensor": ["base"], "format": ["base", "text"], "chat": ["format"], "tokenizer": ["text", "format"],
     "network": ["tensor"], "model": ["network", "format", "tokenizer"], "sampler": ["model", "tokenizer"], "trainer": ["model", "tokenizer"],
-    "generator": ["chat", "format", "text"], "evaluator": ["model", "tokenizer", "chat"],
+    "generator": ["chat", "format", "text"], "evaluator": ["model", "tokenizer", "chat"], "mpi": [],
 }
-OWNERS = {"cblas.h": "tensor/gemm_blas.c", "zlib.h": "format/gzip.c", "cjson/cJSON.h": "format/json.c", "curl/curl.h": "chat/http.c"}
+OWNERS = {"cblas.h": "tensor/gemm_blas.c", "zlib.h": "format/gzip.c", "cjson/cJSON.h": "format/json.c", "curl/curl.h": "chat/http.c", "mpi.h": "mpi/mpi_communicator.c"}
 # Rooms whose one header includes others of the room that others may then name.
 SHOWN = {"format": ["format", "gguf", "gzip", "json", "llama2c", "order", "safetensors", "stories", "tokens"]}
 BANNED = re.compile(r"\b(exit|_exit|abort|assert|printf|fprintf|puts|putchar|strcpy|strcat|sprintf|strtok|atoi|setlocale|signal|getenv|rand|srand|alloca)\s*\(")

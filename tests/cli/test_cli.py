@@ -75,7 +75,8 @@ class CommandLineTest(unittest.TestCase):
 
 
 COMMANDS = (["dataset", "generate"], ["dataset", "stats"], ["tokenizer", "train"], ["tokenizer", "prune"], ["tokenizer", "encode"], ["tokenizer", "decode"],
-            ["model", "inspect"], ["train"], ["sample"], ["evaluate", "loss"], ["evaluate", "index"], ["evaluate", "diversity"], ["bench"])
+            ["tokenizer", "convert"], ["model", "inspect"], ["model", "convert"], ["train"], ["sample"], ["evaluate", "loss"], ["evaluate", "index"], ["evaluate", "diversity"], ["analyze", "heads"],
+            ["analyze", "neurons"], ["bench"], ["report"])
 
 
 class HelpTest(CommandLineTest):
@@ -115,6 +116,8 @@ class HelpTest(CommandLineTest):
             ("train",): "text valid preset minutes steps threads seed run out resume",
             ("sample",): "model prompt tokens temperature top-k top-p seed threads",
             ("evaluate", "loss"): "model text json",
+            ("analyze", "heads"): "model text json",
+            ("analyze", "neurons"): "model text json",
         }
         for words, options in expected.items():
             text = self.must(*words, "--help").decode()
@@ -544,6 +547,50 @@ class ModelTest(CommandLineTest):
         self.assertEqual(json.loads(piped), score)
         two = json.loads(self.must("evaluate", "loss", "--model", "model.gguf", "--text", "valid.txt", "--json", "--threads", "2"))
         self.assertEqual(two, score)
+
+    def test_analyze_heads(self):
+        command = ["analyze", "heads", "--model", "model.gguf", "--text", "valid.txt", "--tokens", "500"]
+        found = json.loads(self.must(*command, "--json", "--prompt", "Once upon a time"))
+        self.assertEqual((found["tokens"], found["model"]), (500, "model.gguf"))
+        shape = json.loads(self.must("model", "inspect", "model.gguf", "--json"))
+        self.assertEqual([(head["layer"], head["head"]) for head in found["heads"]],
+                         [(layer, head) for layer in range(shape["layers"]) for head in range(shape["heads"])])
+        self.assertTrue(all(0 <= head["focus"] <= 1 and 0 <= head["distance"] <= 1 for head in found["heads"]))
+        maps, total = found["maps"], found["attribution"]
+        self.assertEqual("".join(maps["tokens"][1:]), "Once upon a time")
+        self.assertEqual([len(maps["weights"]), len(maps["weights"][0])], [shape["layers"], shape["heads"]])
+        for row, weights in enumerate(maps["weights"][1][0]):
+            self.assertEqual(len(weights), row + 1)
+            self.assertAlmostEqual(sum(weights), 1, places=2)
+        self.assertAlmostEqual(total["from_embedding"] + total["from_heads"] + total["from_neurons"] + total["from_biases"], total["logit"], places=2)
+        text = self.must(*command, "--prompt", "Once").decode()
+        self.assertRegex(text, r"(?m)^ +0 +0( +[\d.]+){7}")
+        self.assertRegex(text, r"(?m)^  from heads +-?[\d.]+$")
+        self.assertEqual(self.must(*command, "--json"), self.must(*command, "--json", "--threads", "2"))
+        self.refused(*command, "--threshold", "0", names="--threshold")
+        self.refused(*command, "--prompt", "a b c d " * 100, names="context")
+        self.refused("analyze", "heads", "--model", "model.gguf", "--text", "none.txt", names="none.txt")
+
+    def test_analyze_neurons(self):
+        command = ["analyze", "neurons", "--model", "model.gguf", "--text", "valid.txt", "--tokens", "500"]
+        found = json.loads(self.must(*command, "--count", "3", "--examples", "4", "--json"))
+        self.assertEqual((found["layer"], len(found["neurons"])), (0, 3))
+        most = [neuron["most"] for neuron in found["neurons"]]
+        self.assertEqual(most, sorted(most, reverse=True))
+        for neuron in found["neurons"]:
+            self.assertEqual([neuron["most"], 4], [neuron["examples"][0]["activation"], len(neuron["examples"])])
+            for example in neuron["examples"]:
+                self.assertLess(example["at"], len(example["tokens"]))
+        one = json.loads(self.must(*command, "--layer", "1", "--neuron", "5", "--json"))["neurons"]
+        self.assertEqual([(neuron["layer"], neuron["neuron"]) for neuron in one], [(1, 5)])
+        self.assertRegex(self.must(*command, "--count", "1").decode(), r"(?m)^  layer 0, neuron \d+, \d+ % active$")
+        self.refused(*command, "--layer", "2", names="--layer is 2")
+        self.refused(*command, "--neuron", "100000", names="--neuron is 100000")
+
+    def test_report_says_what_is_missing(self):
+        self.refused("report", "somewhere", names="-o is missing", status=(2,))
+        self.refused("report", "somewhere", "-o", "page.html", names="tinystories", environment={"PYTHONPATH": "/nonexistent", "TINYSTORIES_LIBRARY": "/nonexistent"})
+        self.refused("report", "somewhere", "-o", "page.html", names="needs python3", environment={"PATH": "/nonexistent"})
 
     def test_cpu_levels_agree(self):
         command = ["evaluate", "loss", "--model", "model.gguf", "--text", "valid.txt", "--json"]

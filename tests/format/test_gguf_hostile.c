@@ -166,6 +166,15 @@ static void test_pairs(void **state)
     put_u32(&file, TS_GGUF_TYPE_COUNT);
     put_u64(&file, 0);
     expect(&file, TS_ERROR_FORMAT, "unknown type");
+    file = begin(0, 1); /* arrays within arrays, however deep */
+    put_string(&file, "a");
+    for (int depth = 0; depth < 60; depth++) {
+        put_u32(&file, TS_GGUF_ARRAY);
+        if (depth > 0)
+            put_u64(&file, 1);
+    }
+    file.size += 64;
+    expect(&file, TS_ERROR_FORMAT, "nested arrays");
     file = begin(0, 1);
     put_u64(&file, 300);
     file.size += 400;

@@ -52,7 +52,7 @@ static char *written(const ts_prompt *prompt, uint64_t index, uint32_t features)
     ts_drawn drawn;
     ts_bytes out = {.runtime = runtime};
     ts_draw(&drawn, &words, 3, index, features);
-    assert_ok(ts_prompt_write(prompt, &drawn, 3, index, &out));
+    assert_ok(ts_prompt_write(prompt, &(ts_asked){&drawn, 3, index, TS_TEMPLATE_PAPER}, &out));
     assert_true(out.size < sizeof text);
     memcpy(text, out.size ? out.data : "", out.size + 1);
     ts_bytes_free(&out);
@@ -113,6 +113,62 @@ static void templates_of_the_users(void **state)
     }
 }
 
+/* Everything that SimpleStories varies is drawn, all of it evenly enough, and told. */
+static void the_varied_prompt(void **state)
+{
+    (void)state;
+    static const char *const lists[] = {"length", "style", "topic", "theme", "narrator", "beginning"};
+    ts_prompt prompt;
+    ts_bytes out = {.runtime = runtime}, told = {.runtime = runtime};
+    size_t narrators = 0;
+    assert_ok(ts_prompt_read(&prompt, runtime, NULL));
+    for (uint64_t i = 0; i < 500; i++) {
+        ts_drawn drawn;
+        ts_draw(&drawn, &words, 3, i, 63);
+        ts_asked asked = {&drawn, 3, i, TS_TEMPLATE_VARIED};
+        out.size = told.size = 0;
+        assert_ok(ts_prompt_write(&prompt, &asked, &out));
+        assert_null(strpbrk(out.data, "{}[]"));
+        assert_null(strstr(out.data, "  "));
+        assert_ok(ts_prompt_describe(&prompt, &asked, &told));
+        for (size_t k = 0; k < TS_COUNT_OF(lists); k++) {
+            char name[40], value[200];
+            snprintf(name, sizeof name, "\"%s\": \"", lists[k]);
+            const char *at = strstr(told.data, name);
+            assert_non_null(at);
+            at += strlen(name);
+            snprintf(value, sizeof value, "%.*s", (int)strcspn(at, "\\\""), at);
+            assert_non_null(strstr(out.data, value));
+            narrators += k == 4 && value[0] != 0;
+        }
+    }
+    assert_true(narrators > 250 && narrators < 420); /* three of nine are none */
+    ts_bytes_free(&out);
+    ts_bytes_free(&told);
+    ts_prompt_free(&prompt);
+}
+
+static void several_stories_in_one_call(void **state)
+{
+    (void)state;
+    ts_prompt prompt;
+    ts_bytes out = {.runtime = runtime};
+    ts_drawn drawn[2];
+    ts_asked asked[2];
+    char expected[200];
+    const char *file = "= several\n{count}, {divider}\n{stories}.\n= prompt\n{verb}\n";
+    assert_ok(ts_prompt_read(&prompt, runtime, put_file("template", file, strlen(file))));
+    for (uint64_t i = 0; i < 2; i++) {
+        ts_draw(&drawn[i], &words, 3, 8 + i, 63);
+        asked[i] = (ts_asked){&drawn[i], 3, 8 + i, TS_TEMPLATE_PAPER};
+    }
+    assert_ok(ts_prompt_write_several(&prompt, asked, 2, &out));
+    snprintf(expected, sizeof expected, "2, +++++\nStory 1. %s\n\nStory 2. %s.", drawn[0].words[0]->base, drawn[1].words[0]->base);
+    assert_string_equal(out.data, expected);
+    ts_bytes_free(&out);
+    ts_prompt_free(&prompt);
+}
+
 static void mistakes_are_told(void **state)
 {
     (void)state;
@@ -134,6 +190,10 @@ static void mistakes_are_told(void **state)
         {"text\n= prompt\na", "line 1: text before the first heading"},
         {"= prompt\na\n= prompt\nb", "line 3: this heading is there twice"},
         {"\xff\xfe", "not UTF-8"},
+        {"= varied\n{nuon}\n", "the varied has the placeholder {nuon}"},
+        {"= several\n{verb}\n", "expected count, divider or stories"},
+        {"= prompt\n{stories}\n", "placeholder {stories}"},
+        {"= varied\na\n= varied\nb\n", "line 3: this heading is there twice"},
     };
     for (size_t i = 0; i < TS_COUNT_OF(cases); i++) {
         ts_prompt prompt;
@@ -156,7 +216,10 @@ static ts_status read_and_write(ts_runtime *own, void *user)
     if (status != TS_OK)
         return status;
     ts_draw(&drawn, &words, 1, 2, 63);
-    status = ts_prompt_write(&prompt, &drawn, 1, 2, &out);
+    ts_asked asked[2] = {{&drawn, 1, 2, TS_TEMPLATE_PAPER}, {&drawn, 1, 3, TS_TEMPLATE_VARIED}};
+    status = ts_prompt_write_several(&prompt, asked, 2, &out);
+    if (status == TS_OK)
+        status = ts_prompt_describe(&prompt, &asked[1], &out);
     ts_bytes_free(&out);
     ts_prompt_free(&prompt);
     return status;
@@ -165,7 +228,7 @@ static ts_status read_and_write(ts_runtime *own, void *user)
 static void memory_may_fail(void **state)
 {
     (void)state;
-    put_file("swept", "= a\nb\n= prompt\n{a} {verb} {features}", 37);
+    put_file("swept", "= a\nb\n= prompt\n{a} {verb} {features}", 36);
     assert_true(sweep_memory(read_and_write, NULL) >= 5);
 }
 
@@ -255,6 +318,8 @@ int main(void)
         cmocka_unit_test(draws_are_the_embedded_authors),
         cmocka_unit_test(the_built_in_prompt),
         cmocka_unit_test(templates_of_the_users),
+        cmocka_unit_test(the_varied_prompt),
+        cmocka_unit_test(several_stories_in_one_call),
         cmocka_unit_test(mistakes_are_told),
         cmocka_unit_test(memory_may_fail),
         cmocka_unit_test(shards),

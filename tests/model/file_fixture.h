@@ -88,6 +88,26 @@ FIXTURE void assert_same_logits(const ts_model *a, const ts_model *b, float tole
     free(two);
 }
 
+/* Makes a version 2 of a version 1: numbers of a pattern, scales of another. */
+FIXTURE file_bytes quantized_file(const file_bytes *plain, uint32_t group, size_t norms, const size_t *counts, size_t tensors)
+{
+    file_bytes b = {malloc(2 * plain->size), 256 + norms * sizeof(float)};
+    memcpy(b.data, plain->data, b.size);
+    b.data[4] = 2;
+    memcpy(b.data + 37, &group, sizeof group);
+    uint32_t x = 1;
+    for (size_t i = 0; i < tensors; i++) {
+        for (size_t j = 0; j < counts[i]; j++)
+            b.data[b.size++] = (unsigned char)((x = x * 1664525 + 1013904223) >> 24);
+        for (size_t j = 0; j < counts[i] / group; j++) {
+            float scale = (float)((x = x * 1664525 + 1013904223) >> 20) * 1e-6f;
+            memcpy(b.data + b.size, &scale, sizeof scale);
+            b.size += sizeof scale;
+        }
+    }
+    return b;
+}
+
 /* The same architecture, tokenizer and weights, bit for bit. */
 FIXTURE void assert_same_model(const ts_model *a, const ts_model *b)
 {

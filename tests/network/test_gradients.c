@@ -30,7 +30,7 @@ static void make(subject *s, ts_architecture architecture, size_t B, size_t T, u
     s->gradients = ts_allocate_array(s->runtime, s->total, sizeof(float));
     assert_int_equal(ts_weights_make(&s->weights, s->runtime, &s->shape, s->table, s->count, s->parameters), TS_OK);
     assert_int_equal(ts_weights_make(&s->gradient_weights, s->runtime, &s->shape, s->table, s->count, s->gradients), TS_OK);
-    assert_int_equal(ts_network_make(&s->network, s->runtime, &s->shape, B, T), TS_OK);
+    assert_int_equal(ts_network_make(&s->network, s->runtime, &s->shape, B, T, false), TS_OK);
 }
 
 static void unmake(subject *s)

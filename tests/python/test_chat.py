@@ -12,10 +12,12 @@ import threading
 import time
 import traceback
 import unittest
-import urllib.request
 
 from fixture import ROOT
 import tinystories as ts
+
+sys.path.insert(0, str(ROOT / "tests" / "servers"))
+from local_chat import Server  # noqa: E402
 
 KEY = "SENTINEL-9f3a7c21d0b84e65"
 SECRETS = [KEY, KEY[:12], KEY[-12:], "Bearer S", "U0VOVElORUwt"]
@@ -34,22 +36,9 @@ with ts.Generator(seed=3, chat=chat) as generator:
 """
 
 
-class Server:
-    def __init__(self):
-        self.process = subprocess.Popen([sys.executable, str(ROOT / "tests" / "servers" / "chat_server.py")], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
-        self.port = int(self.process.stdout.readline())
-
-    def url(self, **settings):
-        return f"http://127.0.0.1:{self.port}/" + ";".join(f"{name}={value}" for name, value in settings.items())
-
-    def ledger(self, name):
-        with urllib.request.urlopen(f"http://127.0.0.1:{self.port}/ledger/{name}") as reply:
-            return json.load(reply)
-
-    def close(self):
-        self.process.stdin.close()
-        self.process.wait()
-        self.process.stdout.close()
+def jobs_of(path):
+    """The jobs of a batch file."""
+    return {int(json.loads(line)["custom_id"].rpartition("-")[2]) for line in path.read_text().splitlines()}
 
 
 @unittest.skipUnless(CHAT_BUILT, "built without chat services")
@@ -69,7 +58,7 @@ class ChatTest(unittest.TestCase):
         self.ledger = self.id().rpartition(".")[2]
 
     def chat(self, journal="stories.journal", **options):
-        settings = {name: options.pop(name) for name in ("faults", "honour", "delay", "limit") if name in options}
+        settings = {name: options.pop(name) for name in ("faults", "honour", "delay", "limit", "batches", "polls") if name in options}
         return ts.Chat(**{"base_url": self.server.url(ledger=self.ledger, **settings), "model": "m", "journal": self.folder / journal, "key": KEY, **options})
 
     def records(self, path="stories.jsonl"):
@@ -152,6 +141,23 @@ class ChatTest(unittest.TestCase):
                 generator.write(5, self.folder / f"stories{shard}.jsonl")
         with ts.Generator(seed=3, chat=self.chat("whole")) as generator:
             generator.write(15, self.folder / "stories.jsonl")
+        with ts.Generator(seed=3, chat=self.chat("merged")) as generator:
+            requests = self.server.ledger(self.ledger)["requests"]
+            self.assertEqual([generator.merge(self.folder / f"journal{shard}") for shard in (0, 1, 2, 1)], [5, 5, 5, 0])
+            generator.write(15, self.folder / "merged.jsonl")
+            report = generator.chat_report()
+            self.assertEqual((report.answered, report.requests, report.prompt_tokens), (15, 15, 1500))
+            self.assertEqual(self.server.ledger(self.ledger)["requests"], requests)
+            self.assertEqual(self.records("merged.jsonl"), self.records())
+            with self.assertRaises(ts.InputOutputError):
+                generator.merge(self.folder / "missing")
+            self.assertFalse((self.folder / "missing").exists())
+            with self.assertRaises(ts.BusyError):
+                generator.merge(self.folder / "merged")
+            with ts.Generator(seed=4, chat=self.chat("another")) as other:
+                next(other)
+            with self.assertRaises(ts.MismatchError):
+                generator.merge(self.folder / "another")
         parts = [record for shard in range(3) for record in self.records(f"stories{shard}.jsonl")]
         self.assertEqual(sorted(parts, key=lambda record: record["index"]), self.records())
 
@@ -236,6 +242,180 @@ class ChatTest(unittest.TestCase):
         with self.assertRaises(TypeError):
             ts.Chat(modle="m")
 
+    def test_several_stories_a_call(self):
+        with ts.Generator(seed=3, chat=self.chat("one")) as generator:
+            generator.write(10, self.folder / "one.jsonl")
+        with ts.Generator(seed=3, chat=self.chat("four"), stories_a_call=4) as generator:
+            self.assertEqual(generator.estimate(10).requests, 3)
+            self.assertEqual(generator.estimate(10).completion_tokens, 3 * 4 * 1024)
+            self.assertEqual([generator.prompt(i) for i in (4, 5, 7)], [generator.prompt(6)] * 3)
+            generator.write(10, self.folder / "stories.jsonl")
+            self.assertEqual(generator.chat_report().requests, 3)
+            self.assertEqual(next(generator).index, 10)  # which was in the third call
+            self.assertEqual(generator.chat_report().requests, 3)
+        one, four = self.records("one.jsonl"), self.records()
+        self.assertEqual([record["index"] for record in four], list(range(10)))
+        for a, b in zip(one, four):
+            self.assertEqual(a["instruction"], b["instruction"])
+            for word in b["instruction"]["words"]:
+                self.assertIn(word, b["story"])
+            self.assertNotIn("+++", b["story"])
+        with ts.Generator(seed=3, chat=self.chat("surplus", faults="surplus"), stories_a_call=4) as generator:
+            generator.write(10, self.folder / "surplus.jsonl")
+        self.assertEqual(self.records("surplus.jsonl"), four)
+        with ts.Generator(seed=3, chat=self.chat("pieces", faults="pieces"), stories_a_call=4) as generator:  # the missing are passed over
+            generator.write(10, self.folder / "pieces.jsonl")
+        self.assertEqual([record["index"] for record in self.records("pieces.jsonl")], [0, 1, 2, 4, 5, 6, 8, 9, 10, 12])
+        self.assertEqual(self.records("pieces.jsonl")[:3], four[:3])
+        for wrong in (0, 65):
+            with self.assertRaises(ts.InvalidArgumentError):
+                ts.Generator(chat=self.chat("wrong"), stories_a_call=wrong)
+
+    def test_shards_take_whole_calls(self):
+        indices = []
+        for shard in range(3):
+            with ts.Generator(seed=3, chat=self.chat(f"journal{shard}"), shard=shard, shards=3, stories_a_call=4, first=2) as generator:
+                generator.write(8, self.folder / f"stories{shard}.jsonl")
+                self.assertEqual(generator.chat_report().requests, 3 if shard == 0 else 2)
+                indices.append([record["index"] for record in self.records(f"stories{shard}.jsonl")])
+                generator.seek(5)
+                indices[-1].append(next(generator).index)
+        self.assertEqual(indices, [[2, 3, 12, 13, 14, 15, 24, 25, 12], [4, 5, 6, 7, 16, 17, 18, 19, 5], [8, 9, 10, 11, 20, 21, 22, 23, 8]])
+
+    def test_what_varies_is_in_the_record(self):
+        with ts.Generator(seed=3, chat=self.chat(), varied=True) as generator:
+            generator.write(20, self.folder / "stories.jsonl")
+            generator.seek(0)
+            stories = [next(generator) for _ in range(20)]
+            prompts = [generator.prompt(i) for i in range(20)]
+        for record, story, prompt in zip(self.records(), stories, prompts):
+            self.assertEqual(set(record["drawn"]), {"length", "style", "topic", "theme", "narrator", "beginning"})
+            self.assertEqual(json.loads(story.json()), record)
+            for value in record["drawn"].values():
+                self.assertIn(value, prompt)
+        self.assertGreater(len({record["drawn"]["topic"] for record in self.records()}), 8)
+        with self.assertRaises(ts.MismatchError):
+            ts.Generator(seed=3, chat=self.chat())
+
+    def steps(self, journal, count=20, most=20, **settings):
+        """Steps of batches until nothing is left; gives the sums of their reports and the stories."""
+        total = {}
+        for _ in range(most):
+            with ts.Generator(seed=3, chat=self.chat(journal, **settings)) as generator:
+                report = generator.batch_step(count)
+                for field in ("files", "requests", "results", "known", "failed", "foreign"):
+                    total[field] = total.get(field, 0) + getattr(report, field)
+                if report.left == 0:
+                    generator.write(count, self.folder / f"{journal}.jsonl")
+                    total["bill"] = generator.chat_report()
+                    return total
+                self.assertGreater(report.waiting, 0)
+        self.fail("the batches do not end")
+
+    def test_batches(self):
+        with ts.Generator(seed=3, chat=self.chat("online")) as generator:
+            generator.write(20, self.folder / "stories.jsonl")
+        for number, (script, polls, files, failed) in enumerate((("ok", 0, 1, 0), ("ok", 2, 1, 0), ("half,ok", 1, 2, 10), ("lost", 0, 1, 0), ("echo", 0, 1, 0),
+                                                                 ("half", 0, 6, 0))):
+            self.ledger = f"batches{number}"
+            total = self.steps(f"journal{number}", batches=script, polls=polls) if script != "lost" else self.lost(f"journal{number}")
+            bill = total["bill"]
+            self.assertEqual((total["results"], total["known"], total["foreign"]), (20, total["known"], 0))
+            self.assertEqual((bill.answered, bill.unknown, bill.possibly_paid_twice, bill.reserved_tokens), (20, 0, 0, 0), script)
+            self.assertEqual(self.server.ledger(self.ledger)["billed"], 20)
+            if script != "half":
+                self.assertEqual((total["files"], total["failed"]), (files, failed), script)
+            if script != "echo":
+                self.assertEqual(self.records(f"journal{number}.jsonl"), self.records())
+        self.assert_no_secret()
+
+    def lost(self, journal):
+        """The batch is created, and nobody tells us: the list does."""
+        with ts.Generator(seed=3, chat=self.chat(journal, batches="lost")) as generator:
+            with self.assertRaises(ts.NetworkError):
+                generator.batch_step(20)
+            self.assertEqual(generator.chat_report().unknown, 20)
+        return {**self.steps(journal, batches="lost"), "files": 1}
+
+    def test_batches_that_fail(self):
+        for number, script in enumerate(("failed", "bad")):
+            self.ledger = f"failing{number}"
+            with ts.Generator(seed=3, chat=self.chat(script, batches=script)) as generator:
+                self.assertEqual(generator.batch_step(20).waiting, 1)
+                with self.assertRaises(ts.NetworkError) as caught:
+                    generator.batch_step(20)
+                self.assertIn("none of the 20 requests", str(caught.exception))
+                self.assertEqual((generator.chat_report().unknown, generator.chat_report().reserved_tokens), (0, 0))
+            self.steps(script, batches=f"{script},ok")
+        with ts.Generator(seed=3, chat=self.chat("bound", max_requests=5)) as generator:
+            self.assertEqual(generator.batch_step(20).requests, 5)
+            with self.assertRaises(ts.LimitError):
+                generator.batch_step(20)
+        with ts.Generator(seed=3, chat=self.chat("key", faults="401", key=None, base_url=f"http://127.0.0.1:{self.server.port}/nothing/here")) as generator:
+            with self.assertRaises(ts.NetworkError):
+                generator.batch_step(20)
+            self.assertEqual(generator.chat_report().requests, 0)
+
+    def test_batch_files(self):
+        requests, results = self.folder / "requests.jsonl", self.folder / "results.jsonl"
+        with ts.Generator(seed=3, chat=self.chat("online")) as generator:
+            generator.write(20, self.folder / "stories.jsonl")
+        with ts.Generator(seed=3, chat=self.chat(stream=1)) as generator:
+            report = generator.batch_write(20, requests)
+            self.assertEqual((report.files, report.requests, report.left), (1, 20, 20))
+            self.assertEqual(generator.chat_report().unknown, 20)
+            lines = [json.loads(line) for line in requests.read_text().splitlines()]
+            for index, line in enumerate(lines):
+                self.assertEqual((line["method"], line["url"], line["body"]["messages"][0]["content"]), ("POST", "/v1/chat/completions", generator.prompt(index)))
+                self.assertLessEqual(len(line["custom_id"]), 64)
+                self.assertNotIn("stream", line["body"])
+            done = [{"id": "x", "custom_id": line["custom_id"], "error": None,
+                     "response": {"status_code": 200, "body": {"choices": [{"index": 0, "finish_reason": "stop", "message": {"content": f"Story {i}."}}]}}}
+                    for i, line in enumerate(lines)]
+            done[3]["response"] = None
+            done[4]["response"] = {"status_code": 429, "body": {"error": {"message": "slow down"}}}
+            done[5]["response"]["body"]["choices"][0]["finish_reason"] = "content_filter"
+            done[6]["custom_id"] = "0" * 32 + "-6"
+            random.Random(1).shuffle(done)
+            results.write_text("not JSON\n\n" + "\r\n".join(json.dumps(line) for line in done))
+            report = generator.batch_read(20, results)
+            self.assertEqual((report.results, report.known, report.failed, report.foreign, report.left), (17, 0, 2, 2, 3))
+            self.assertEqual(generator.batch_read(20, results).known, 17)
+            bill = generator.chat_report()
+            self.assertEqual((bill.answered, bill.filtered, bill.unknown), (16, 1, 1))
+            self.assertGreater(bill.estimated_tokens, 0)
+            for size in range(0, results.stat().st_size, 97):  # cut anywhere: what is whole is known, the rest is nothing
+                (self.folder / "cut").write_bytes(results.read_bytes()[:size])
+                self.assertEqual(generator.batch_read(20, self.folder / "cut").results, 0)
+            for path in (self.folder / "nothing", self.folder):
+                with self.assertRaises(ts.InputOutputError):
+                    generator.batch_read(20, path)
+            report = generator.batch_write(20, requests)
+            self.assertEqual(report.requests, 3)
+        self.assertEqual(jobs_of(requests), {3, 4, 6})
+
+    def test_progress_may_ask_for_the_report(self):
+        seen = []
+        with ts.Generator(chat=self.chat(delay=0.02, in_flight=2)) as generator:
+            generator.write(8, self.folder / "stories.txt", progress=lambda done, total: seen.append((done, generator.chat_report().answered)) and None)
+            with self.assertRaises(ts.BusyError):
+                generator.write(20, self.folder / "stories.txt", progress=lambda done, total: generator.seek(0))
+        self.assertEqual(seen[-1], (8, 8))
+        self.assertTrue(all(done <= answered for done, answered in seen))
+
+    def test_the_example(self):
+        example = [sys.executable, str(ROOT / "bindings" / "python" / "examples" / "dataset.py"), str(self.folder / "ten.jsonl"), "3"]
+        environment = {**os.environ, "PYTHONPATH": str(ROOT / "bindings" / "python")}
+        environment.pop("TINYSTORIES_API_KEY", None)
+        for key, arguments, source in ((None, [], "embedded"), (KEY, ["m", self.server.url(ledger=self.ledger)], "m")):
+            told = subprocess.run(example + arguments, env={**environment, **({"TINYSTORIES_API_KEY": key} if key else {})}, capture_output=True,
+                                  encoding="utf-8", timeout=60)
+            self.assertEqual(told.returncode, 0, told.stderr)
+            self.assertTrue(told.stdout.startswith(f"by {source}\n"), told.stdout)
+            self.assertEqual([record["source"] for record in self.records("ten.jsonl")], [source] * 10)
+        self.assertEqual(self.server.ledger(self.ledger)["requests"], 10)
+        self.assert_no_secret(told.stdout, told.stderr)
+
     def test_generators_in_many_threads(self):
         problems = []
 
@@ -289,7 +469,7 @@ class ChatTest(unittest.TestCase):
         return report, killed
 
     def test_kills_against_a_service_that_honours_keys(self):
-        report, killed = self.kill_again_and_again(20, 400, 8, "503,ok,reset,429,ok")
+        report, killed = self.kill_again_and_again(30, 400, 8, "503,ok,reset,429,ok")
         ledger = self.server.ledger(self.ledger)
         self.assertEqual(ledger["billed"], ledger["distinct"])
         self.assertEqual(ledger["billed"], 400)

@@ -14,7 +14,7 @@ from tinystories import _c
 
 BASE = {"char": ctypes.c_char, "int32_t": ctypes.c_int32, "uint8_t": ctypes.c_uint8, "uint32_t": ctypes.c_uint32, "uint64_t": ctypes.c_uint64,
         "size_t": ctypes.c_size_t, "float": ctypes.c_float, "double": ctypes.c_double, "ts_status": ctypes.c_int32}
-HEADERS = sorted((ROOT / "include" / "tinystories").glob("*.h"))
+HEADERS = sorted(header for header in (ROOT / "include" / "tinystories").glob("*.h") if header.name != "mpi.h")  # of another library
 
 
 def read_headers():

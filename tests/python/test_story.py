@@ -65,6 +65,18 @@ class Story(unittest.TestCase):
             with sampler.clone() as copy:
                 self.assertEqual("".join(copy), "".join(sampler))
             self.assertTrue(first)
+            sampler.start("Once")
+            next(sampler)
+            sampler.save(self.path("story.session"))
+            with ts.Sampler.load(self.path("story.session"), self.model) as loaded:
+                self.assertEqual("".join(loaded), "".join(sampler))
+        with ts.Sampler(self.model, max_tokens=60, context_full="slide") as sampler:
+            story = sampler.require("balloon", "Zed", within=30).tell("Once")
+            self.assertRegex(story.lower(), r"\bballoon\b")
+            self.assertRegex(story.lower(), r"\bzed\b")
+            self.assertEqual((sampler.missing, sampler.require("zebra").missing), (0, 1))
+            with self.assertRaises(ts.InvalidArgumentError):
+                sampler.require("")
         with ts.Sampler(self.model, max_tokens=20) as sampler:
             sampler.start("Once")
             told = list(iter(lambda: sampler.run_for(0.001), None))

@@ -504,7 +504,7 @@ static void wrong_options(void **state)
         FIELD(repetition_penalty, .number = 0), FIELD(repetition_penalty, .number = NAN), FIELD(repetition_penalty, .number = 101),
         FIELD(frequency_penalty, .number = NAN), FIELD(frequency_penalty, .number = 101), FIELD(presence_penalty, .number = -101),
         FIELD(context_length, .count = 17), FIELD(context_length, .count = 1), FIELD(context_full, .count = 2), FIELD(ignore_end, .count = 2),
-        FIELD(no_repeat_ngram, .count = 1), FIELD(reserved, .count = 1), FIELD(steps, .steps = {9}), FIELD(steps, .steps = {1, 1}), FIELD(steps, .steps = {1, 0, 2}),
+        FIELD(no_repeat_ngram, .count = 1), FIELD(beams, .count = 1025), FIELD(steps, .steps = {9}), FIELD(steps, .steps = {1, 1}), FIELD(steps, .steps = {1, 0, 2}),
         FIELD(bias_count, .size = 1), FIELD(banned_word_count, .size = 1), FIELD(stop_count, .size = 1),
     };
     ts_sampler *sampler = NULL;

@@ -10,6 +10,11 @@ What to do stands in the path of a request: /SETTINGS/chat/completions, SETTINGS
     honour=0          bill each request that is done, whatever its key (default 1: a key is billed once, and gets the same reply again)
     delay=SECONDS     before the reply
     limit=N           more than N requests in flight are answered 429
+    bad=PERCENT       of the conversations that ask for grades so many get a reply that is none; which, the conversation and BAD_GRADES decide
+    once=1            only when they are asked for the first time
+    batches=A,B,...   what comes of the first, second, ... batch of a ledger, the last one stays: ok (the default), half (expires with half of it done),
+                      failed (refused as a whole), bad (all requests fail with 500), lost (its creation is not answered), echo (its results repeat the key)
+    polls=N           how often the list must be asked for before a batch ends (default 0)
 """
 import asyncio
 import collections
@@ -29,23 +34,54 @@ class Ledger:
     def __init__(self):
         self.attempts = collections.Counter()
         self.billed = collections.Counter()
+        self.conversations, self.bad = collections.Counter(), {}
         self.replies = {}
         self.requests = self.in_flight = self.most_in_flight = self.connections = 0
         self.authorized = collections.Counter()
+        self.files, self.batches = {}, []
 
     def report(self):
         return {"requests": self.requests, "billed": sum(self.billed.values()), "distinct": len(self.billed),
                 "twice": sum(times > 1 for times in self.billed.values()), "most_in_flight": self.most_in_flight,
-                "keys": len(self.attempts), "authorized": dict(self.authorized)}
+                "keys": len(self.attempts), "authorized": dict(self.authorized),
+                "conversations": len(self.conversations), "bad": len(self.bad), "kinds": len(set(self.bad.values()))}
 
 
 LEDGERS = collections.defaultdict(Ledger)
 
 
 def story_of(prompt):
-    """A story that tells which prompt it was written for."""
+    """A story that tells which prompt it was written for; several, if several are asked for."""
+    if "\nStory 2. " in prompt:
+        return "\n+++++\n".join(story_of(part) for part in re.split(r"(?:^|\n)Story \d+\. ", prompt)[1:])
     words = re.findall(r'"([a-z \'-]+)"', prompt)[:3]
     return f"\n\nThere was a story of {', '.join(words)}.\n\nIts number was {hashlib.sha256(prompt.encode()).hexdigest()[:16]}. The end.\n"
+
+
+ECHO = "Grammar: 10/10, Creativity: 10/10, Consistency: 10/10, Plot: 10/10, Age group: F"
+# What judges say that is no grade. {good} is the reply that they would have given.
+BAD_GRADES = ["The language is correct, and I would say 8 of 10.", '{{"grammar": 8, "creativity": 7, "consistency": 7}}{{"grammar": 1, "creativity": 1, "consistency": 1}}',
+              "Grammar: 11/10, Creativity: 7/10, Consistency: 7/10, Plot: 7/10", "Grammar: ten, Creativity: seven, Consistency: eight, Plot: nine",
+              "I am sorry, but I cannot grade a child.", "Grammar: 8/10, Creativity: 7/10, Consist", "Grammar: 8/10, Creativity: 7/10",
+              "{good}\n{good}", "Grammar: 7.5/10, Creativity: 7/10, Consistency: 7/10, Plot: 7/10", "The student wrote:\n" + ECHO, "{good}\nThe story said: \"" + ECHO + "\""]
+
+
+def number_of(text, below):
+    return int(hashlib.sha256(text.encode()).hexdigest()[:12], 16) % below
+
+
+def grades_of(messages, request, ledger):
+    """The grades of a conversation, a function of its story alone; or a reply that is none."""
+    story = messages[0]["content"]
+    values = [1 + number_of(f"{axis} {story}", 10) for axis in ("grammar", "creativity", "consistency", "plot")]
+    names = ["Grammar", "Creativity", "Consistency"] + (["Plot"] if "Plot" in messages[-1]["content"] else [])
+    good = ", ".join(f"{name}: {value}/10" for name, value in zip(names, values)) + f", Age group: {'ABCDEF'[number_of(story, 6)]}"
+    ledger.conversations[story] += 1
+    if number_of("bad " + story, 100) >= float(request.settings.get("bad", 0)) or (request.settings.get("once") and ledger.conversations[story] > 1):
+        return good
+    kind = number_of("kind " + story, len(BAD_GRADES))
+    ledger.bad[story] = kind
+    return BAD_GRADES[kind].format(good=good)
 
 
 def completion(content, finish="stop", usage=True, **message):
@@ -198,6 +234,8 @@ FAULTS = {
     "filter400": plain(400, error("filtered", "invalid_request_error", "content_filter")),
     "length": success(lambda story: completion(story[:20], "length")),
     "marker": success(lambda story: completion("<|endoftext|>\n" + story + "<|endoftext|>\nAnother")),
+    "pieces": success(lambda story: completion("+++++\n" + "\n\n ++++++ \n+++\n".join(story.split("\n+++++\n")[:-1]))),  # the last one is missing
+    "surplus": success(lambda story: completion(story + "\n+++++\nAnother.\n<|endoftext|>\nAnd another.")),
     "long": success(lambda story: completion("word " * 200000)),
     "hostile": success(lambda story: completion('"quotes"\n\u2028\u2029\x01\x1b[31m</script>{"event":"result"} ' + story)),
     # H17: a service that repeats the key
@@ -225,8 +263,71 @@ def choose(request, ledger):
     script = request.settings.get("faults", "ok").split(",")
     attempt = ledger.attempts[request.key]
     ledger.attempts[request.key] += 1
-    prompt = json.loads(request.body)["messages"][0]["content"]
-    return FAULTS[script[min(attempt, len(script) - 1)]](request, story_of(prompt))
+    messages = json.loads(request.body)["messages"]
+    text = grades_of(messages, request, ledger) if len(messages) == 3 else story_of(messages[0]["content"])
+    return FAULTS[script[min(attempt, len(script) - 1)]](request, text)
+
+
+def run_batch(request, ledger, batch, how):
+    """Does the work of a batch: its output and error files, in no order."""
+    lines = [json.loads(line) for line in ledger.files[batch["input_file_id"]].splitlines()]
+    assert len({line["custom_id"] for line in lines}) == len(lines), "a custom_id is there twice"
+    done, undone = lines[::2] if how == "half" else lines, lines[1::2] if how == "half" else []
+    if how in ("failed", "bad"):
+        done, undone = [], lines
+    output, errors = [], []
+    for line in done:
+        ledger.billed[line["custom_id"]] += 1
+        story = story_of(line["body"]["messages"][0]["content"])
+        if how == "echo":
+            story += request.headers.get("authorization", "")
+        output.append(json.dumps({"id": "b", "custom_id": line["custom_id"], "response": {"status_code": 200, "request_id": "r", "body": completion(story)},
+                                  "error": None}))
+    for line in undone:
+        response = {"status_code": 500, "request_id": "r", "body": error("it went wrong")} if how == "bad" else None
+        errors.append(json.dumps({"id": "b", "custom_id": line["custom_id"], "response": response, "error": {"code": "batch_expired", "message": "too late"}}))
+    batch["request_counts"] = {"total": len(lines), "completed": len(done), "failed": 0}
+    batch["status"] = {"half": "expired", "failed": "failed"}.get(how, "completed")
+    for kind, written in (("output", output), ("error", errors if how != "failed" else [])):
+        if written:
+            written.sort(key=lambda line: hashlib.sha256(line.encode()).digest())
+            batch[kind + "_file_id"] = f"file-{kind}-{batch['id']}"
+            ledger.files[batch[kind + "_file_id"]] = "\n".join(written) + ("\n" if len(written) % 2 else "")
+
+
+def batch_request(request, ledger, path):
+    """The files and batches endpoints."""
+    def scripted(number):
+        script = request.settings.get("batches", "ok").split(",")
+        return script[min(number, len(script) - 1)]
+    if (request.method, path) == ("POST", "files"):
+        boundary = re.search(r"boundary=(\S+)", request.headers["content-type"]).group(1)
+        parts = [part.partition(b"\r\n\r\n") for part in request.body.split(b"--" + boundary.encode())]
+        purpose = [body.strip() for head, _, body in parts if b'name="purpose"' in head]
+        assert purpose == [b"batch"], purpose
+        name = f"file-{len(ledger.files)}"
+        ledger.files[name] = next(body for head, _, body in parts if b'name="file"' in head).decode().strip()
+        return Fault(whole(200, {"id": name, "object": "file", "purpose": "batch"}))
+    if (request.method, path) == ("POST", "batches"):
+        wanted = json.loads(request.body)
+        batch = {"id": f"batch_{len(ledger.batches)}", "object": "batch", "status": "validating", "polls": int(request.settings.get("polls", 0)),
+                 "input_file_id": wanted["input_file_id"], "output_file_id": None, "error_file_id": None, "metadata": wanted["metadata"]}
+        how = scripted(len(ledger.batches))
+        ledger.batches.append(batch)
+        return Fault(b"", reset=True) if how == "lost" else Fault(whole(200, batch))
+    if request.method == "GET" and path.startswith("batches"):
+        for number, batch in enumerate(ledger.batches):
+            batch["polls"] -= 1
+            if batch["polls"] < 0 and batch["status"] == "validating":
+                run_batch(request, ledger, batch, scripted(number))
+        query = dict(pair.split("=") for pair in path.partition("?")[2].split("&"))
+        newest = ledger.batches[::-1] + [{"id": "batch_other", "metadata": None, "status": "completed"}]
+        start = next((i + 1 for i, batch in enumerate(newest) if batch["id"] == query.get("after")), 0)
+        return Fault(whole(200, {"object": "list", "data": newest[start:start + 2], "has_more": start + 2 < len(newest)}))
+    match = re.fullmatch(r"files/([^/]+)/content", path)
+    if request.method == "GET" and match and match.group(1) in ledger.files:
+        return Fault(whole(200, ledger.files[match.group(1)].encode()))
+    return Fault(whole(404, error("no such thing")))
 
 
 async def answer(request, writer):
@@ -246,7 +347,12 @@ async def answer(request, writer):
 
 
 async def misbehave(request, ledger, writer):
-    fault = choose(request, ledger)
+    path = request.path.split("/", 2)[2]
+    if not path.endswith("chat/completions"):
+        fault = batch_request(request, ledger, path)
+        fault.billed = False
+    else:
+        fault = choose(request, ledger)
     if ledger.in_flight > int(request.settings.get("limit", 1 << 30)):
         fault = FAULTS["429"](request, "")
     if fault.billed and (request.settings.get("honour", "1") == "0" or not ledger.billed[request.key]):

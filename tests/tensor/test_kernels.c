@@ -9,6 +9,15 @@
 
 static const size_t sizes[] = {1, 2, 3, 4, 7, 8, 15, 16, 17, 31, 32, 33, 47, 48, 63, 64, 65, 100, 127, 172, 255, 256, 257};
 
+/* The last level that this machine has, AMX included, which is asked for. */
+static int32_t last_level(void)
+{
+    static int32_t level;
+    if (level == 0)
+        level = ts_cpu_take_amx() ? TS_CPU_LEVEL_AMX : ts_cpu_level_best();
+    return level;
+}
+
 static void fill(float *x, size_t count, uint64_t stream)
 {
     ts_random random = {.seed = 42, .stream = stream};
@@ -30,7 +39,7 @@ static void every(check_function check)
 {
     static float memory[8][MOST + 1];
     const ts_kernels *reference = ts_kernels_at(TS_CPU_LEVEL_REFERENCE);
-    for (int32_t level = TS_CPU_LEVEL_AVX2; level <= ts_cpu_level_best(); level++)
+    for (int32_t level = TS_CPU_LEVEL_AVX2; level <= last_level(); level++)
         for (size_t i = 0; i < TS_COUNT_OF(sizes); i++)
             for (size_t shift = 0; shift < 2; shift++) {
                 float *pointers[8];
@@ -166,7 +175,7 @@ static void test_one_order(void **state)
     static float x[64 * 177], w[23 * 177], y[64 * 23];
     (void)state;
     fill(x, 64 * 177, 1), fill(w, 23 * 177, 2);
-    for (int32_t level = TS_CPU_LEVEL_REFERENCE; level <= ts_cpu_level_best(); level++)
+    for (int32_t level = TS_CPU_LEVEL_REFERENCE; level <= last_level(); level++)
         for (size_t in = 1; in <= 177; in += 11)
             for (size_t rows = 1; rows <= 64; rows += rows < 8 ? 1 : 7) {
                 const ts_kernels *k = ts_kernels_at(level);
@@ -183,7 +192,7 @@ static void test_one_order(void **state)
 static void test_extremes(void **state)
 {
     (void)state;
-    for (int32_t level = TS_CPU_LEVEL_REFERENCE; level <= ts_cpu_level_best(); level++) {
+    for (int32_t level = TS_CPU_LEVEL_REFERENCE; level <= last_level(); level++) {
         const ts_kernels *k = ts_kernels_at(level);
         float x[4] = {-1e30f, -100, 100, 1e30f}, y[4], one[4] = {1, 1, 1, 1}, other[4];
         k->gelu(y, x, 4);
@@ -211,24 +220,83 @@ static void reference_product(float *c, size_t c_row, ts_matrix a, ts_matrix b, 
         }
 }
 
-/* ts_gemm in all four layouts at every level, and the same bits for 1, 2 and 4 threads where the tiles are ours. */
+/* To the nearest bf16, ties to even, by what a float is rather than by its bits. */
+static float rounded(float x)
+{
+    int exponent;
+    if (x == 0 || !isfinite(x))
+        return x;
+    frexpf(x, &exponent);
+    float unit = ldexpf(1, exponent - 8); /* 8 bits of mantissa */
+    return rintf(x / unit) * unit;
+}
+
+static void test_pairs(void **state)
+{
+    static const float odd_ones[] = {0, -0.0f, 1, -1, 1.00390625f, 1.01171875f, 3.4e38f, INFINITY, -INFINITY, 1e-38f, -2.99609375f, 65537};
+    float x[600], even[300];
+    uint32_t pairs[300];
+    (void)state;
+    fill(x, 600, 9);
+    memcpy(x, odd_ones, sizeof odd_ones);
+    for (int32_t level = TS_CPU_LEVEL_AVX2; level <= last_level(); level++) {
+        const ts_kernels *k = ts_kernels_at(level);
+        for (size_t size = 0; k->tile_pairs != NULL && size < TS_COUNT_OF(sizes); size++) {
+            size_t n = sizes[size];
+            for (size_t i = 0; i < 300; i++)
+                even[i] = x[2 * i];
+            for (int form = 0; form < 2; form++) {
+                if (form == 0)
+                    k->pair_neighbours(pairs, x, n);
+                else
+                    k->pair_rows(pairs, even, x + 1, n); /* odd: every float after its even one */
+                for (size_t i = 0; i < n; i++) {
+                    uint32_t low = pairs[i] << 16, high = pairs[i] & 0xffff0000u;
+                    float first, second;
+                    memcpy(&first, &low, 4), memcpy(&second, &high, 4);
+                    assert_true(first == (fabsf(x[2 * i]) > 3.39e38f ? copysignf(INFINITY, x[2 * i]) : rounded(x[2 * i])));
+                    float other = form == 0 ? x[2 * i + 1] : x[1 + i];
+                    assert_true(second == (fabsf(other) > 3.39e38f ? copysignf(INFINITY, other) : rounded(other)));
+                }
+            }
+            float nan = NAN;
+            k->pair_rows(pairs, &nan, &nan, 1);
+            assert_true((pairs[0] & 0x7fff) > 0x7f80 && (pairs[0] >> 16 & 0x7fff) > 0x7f80);
+        }
+    }
+}
+
+/* ts_gemm in all four layouts at every level and precision, for 1, 2 and 4 threads. In bf16 it is the product of the rounded factors. */
 static void test_gemm(void **state)
 {
     static const size_t shapes[][3] = {{1, 1, 1}, {12, 32, 8}, {13, 33, 257}, {5, 100, 300}, {97, 31, 64}, {200, 70, 513}, {64, 129, 1}};
-    static float a[200 * 513], b[513 * 129], c[200 * 140], d[200 * 140];
+    static float a[200 * 513], b[513 * 129], c[200 * 140], d[200 * 140], a16[200 * 513], b16[513 * 129];
     (void)state;
     fill(a, TS_COUNT_OF(a), 1), fill(b, TS_COUNT_OF(b), 2);
-    for (int32_t level = TS_CPU_LEVEL_REFERENCE; level <= ts_cpu_level_best(); level++)
-        for (uint32_t threads = 1; threads <= 4; threads *= 2) {
-            ts_runtime *runtime = make_runtime(threads, level);
+    for (size_t i = 0; i < TS_COUNT_OF(a); i++)
+        a16[i] = rounded(a[i]);
+    for (size_t i = 0; i < TS_COUNT_OF(b); i++)
+        b16[i] = rounded(b[i]);
+    for (int32_t level = TS_CPU_LEVEL_REFERENCE; level <= last_level(); level++)
+        for (uint32_t run = 0; run < 6; run++) {
+            bool bf16 = run & 1;
+            ts_runtime *runtime = make_runtime(1u << run / 2, level);
             ts_gemm_space space;
-            assert_int_equal(ts_gemm_space_init(&space, runtime, ts_kernels_at(level), 513 * 192), TS_OK);
+            ts_status status = ts_gemm_space_init(&space, runtime, ts_kernels_at(level), 513 * 192, bf16);
+            if (bf16 && ts_kernels_at(level)->tile_pairs == NULL) {
+                assert_int_equal(status, TS_ERROR_UNSUPPORTED);
+                ts_runtime_free(runtime);
+                continue;
+            }
+            assert_int_equal(status, TS_OK);
             for (size_t i = 0; i < TS_COUNT_OF(shapes); i++)
                 for (int form = 0; form < 8; form++) {
                     size_t m = shapes[i][0], n = shapes[i][1], k = shapes[i][2];
                     ts_matrix ma = form & 1 ? (ts_matrix){a, 1, m} : (ts_matrix){a, k, 1}, mb = form & 2 ? (ts_matrix){b, 1, k} : (ts_matrix){b, n, 1};
                     fill(c, TS_COUNT_OF(c), 3), fill(d, TS_COUNT_OF(d), 3);
                     ts_gemm(&space, c, n + 3, ma, mb, m, n, k, form & 4);
+                    if (bf16)
+                        ma.data = a16, mb.data = b16;
                     reference_product(d, n + 3, ma, mb, m, n, k, form & 4);
                     close_to(c, d, TS_COUNT_OF(c), 3e-5f, "gemm");
                 }
@@ -242,19 +310,22 @@ static void test_gemm_threads_same_bits(void **state)
     static float a[300 * 513], b[513 * 192], c[3][300 * 192];
     (void)state;
     fill(a, TS_COUNT_OF(a), 1), fill(b, TS_COUNT_OF(b), 2);
-    for (int32_t level = TS_CPU_LEVEL_REFERENCE; level <= ts_cpu_level_best(); level++) {
-        if (ts_kernels_at(level)->tile_rows == 0)
-            continue; /* OpenBLAS promises nothing */
-        for (int i = 0; i < 3; i++) {
-            ts_runtime *runtime = make_runtime(1u << i, level);
-            ts_gemm_space space;
-            assert_int_equal(ts_gemm_space_init(&space, runtime, ts_kernels_at(level), 513 * 192), TS_OK);
-            ts_gemm(&space, c[i], 190, (ts_matrix){a, 513, 1}, (ts_matrix){b, 1, 513}, 300, 190, 513, false);
-            ts_gemm_space_free(&space);
-            ts_runtime_free(runtime);
+    for (int32_t level = TS_CPU_LEVEL_REFERENCE; level <= last_level(); level++) {
+        const ts_kernels *kernels = ts_kernels_at(level);
+        for (int bf16 = 0; bf16 <= (kernels->tile_pairs != NULL); bf16++) {
+            if (kernels->tile_rows == 0)
+                continue; /* OpenBLAS promises nothing */
+            for (int i = 0; i < 3; i++) {
+                ts_runtime *runtime = make_runtime(1u << i, level);
+                ts_gemm_space space;
+                assert_int_equal(ts_gemm_space_init(&space, runtime, kernels, 513 * 192, bf16), TS_OK);
+                ts_gemm(&space, c[i], 190, (ts_matrix){a, 513, 1}, (ts_matrix){b, 1, 513}, 300, 190, 513, false);
+                ts_gemm_space_free(&space);
+                ts_runtime_free(runtime);
+            }
+            assert_memory_equal(c[0], c[1], 300 * 190 * sizeof(float));
+            assert_memory_equal(c[0], c[2], 300 * 190 * sizeof(float));
         }
-        assert_memory_equal(c[0], c[1], 300 * 190 * sizeof(float));
-        assert_memory_equal(c[0], c[2], 300 * 190 * sizeof(float));
     }
 }
 
@@ -263,7 +334,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_sums),     cmocka_unit_test(test_elements),  cmocka_unit_test(test_norms),
         cmocka_unit_test(test_adamw),    cmocka_unit_test(test_products),  cmocka_unit_test(test_one_order),
-        cmocka_unit_test(test_extremes), cmocka_unit_test(test_gemm),      cmocka_unit_test(test_gemm_threads_same_bits),
+        cmocka_unit_test(test_extremes), cmocka_unit_test(test_gemm),      cmocka_unit_test(test_pairs), cmocka_unit_test(test_gemm_threads_same_bits),
     };
     return cmocka_run_group_tests_name("kernels", tests, NULL, NULL);
 }

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Writes lib/text/unicode_tables.h: ranges of letters and numbers and the white space of Unicode, from Python's own database.
+"""Writes lib/text/unicode_tables.h: ranges of letters, numbers, white space, marks and punctuation of Unicode, from Python's own database.
 
 usage: make_unicode_tables.py > lib/text/unicode_tables.h
 """
@@ -8,6 +8,10 @@ import unicodedata
 
 # White space as \s of the regular expressions of GPT-2's tokenizer: the property White_Space.
 SPACES = [*range(0x09, 0x0E), 0x20, 0x85, 0xA0, 0x1680, *range(0x2000, 0x200B), 0x2028, 0x2029, 0x202F, 0x205F, 0x3000]
+
+# What \w of regular expressions holds besides letters, numbers and punctuation: marks, joiners, and the symbols that are Other_Alphabetic.
+JOINERS = {0x200C, 0x200D}
+LETTERLIKE = {*range(0x24B6, 0x24EA), *range(0x1F130, 0x1F14A), *range(0x1F150, 0x1F16A), *range(0x1F170, 0x1F18A)}
 
 
 def ranges(member):
@@ -34,5 +38,7 @@ print("#ifndef TS_UNICODE_TABLES_H\n#define TS_UNICODE_TABLES_H\n\n#include <std
 write("letters", r"\p{L}", ranges(lambda c: unicodedata.category(chr(c))[0] == "L"))
 write("numbers", r"\p{N}", ranges(lambda c: unicodedata.category(chr(c))[0] == "N"))
 write("spaces", r"\s", ranges(lambda c: c in SPACES))
+write("marks", r"\p{M}, joiners, and symbols that are alphabetic", ranges(lambda c: unicodedata.category(chr(c))[0] == "M" or c in JOINERS | LETTERLIKE))
+write("punctuation", r"\p{P}", ranges(lambda c: unicodedata.category(chr(c))[0] == "P"))
 print("#endif")
 sys.stdout.flush()

@@ -11,6 +11,8 @@
 #include <cmocka.h>
 
 #include "sentencepiece_cases.h"
+
+#include "broken_cases.h"
 #include "tokenizer/vocabulary.h"
 
 static ts_runtime *runtime;
@@ -246,6 +248,16 @@ static void test_library_512(void **state)
 {
     (void)state;
     assert_tokenizer("models/tok512.bin", 512, tok512_cases, TS_COUNT_OF(tok512_cases));
+}
+
+/* Bytes that are no UTF-8, by llama2.c itself. */
+static void test_broken(void **state)
+{
+    (void)state;
+    ts_tokenizer *t;
+    assert_int_equal(ts_tokenizer_open(&t, runtime, data("models/tok512.bin")), TS_OK);
+    assert_cases(t, broken_cases, TS_COUNT_OF(broken_cases));
+    ts_tokenizer_free(t);
 }
 
 static void test_library_llama2(void **state)
@@ -546,7 +558,7 @@ static void test_refusals(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_rule),     cmocka_unit_test(test_library_512),  cmocka_unit_test(test_library_llama2),
+        cmocka_unit_test(test_rule),     cmocka_unit_test(test_library_512),  cmocka_unit_test(test_library_llama2), cmocka_unit_test(test_broken),
         cmocka_unit_test(test_decoding), cmocka_unit_test(test_hostile_text), cmocka_unit_test(test_damaged),
         cmocka_unit_test(test_refusals), cmocka_unit_test(test_json),         cmocka_unit_test(test_json_refused),
     };

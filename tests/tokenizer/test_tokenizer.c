@@ -32,67 +32,6 @@ static const char sample[] = "the cat sat on the mat. the cat saw the rat, and t
 
 /* ---- gold ---- */
 
-static void test_gold_ids(void **state)
-{
-    (void)state;
-    ts_tokenizer *tokenizer = open_it(test_data("tokenizers/gpt2"));
-    size_t size, at = 0, stories = 0;
-    uint16_t *gold = (uint16_t *)(void *)read_file(test_data("tokens/gpt2-ids.u16.bin"), &size);
-    uint32_t *ids = malloc(1 << 20), *encoded = malloc(1 << 20);
-    char *text = malloc(1 << 20);
-    while (at < size / 2) {
-        size_t count = 0, bytes, got;
-        while (at < size / 2 && gold[at] != 50256)
-            ids[count++] = gold[at++];
-        at++;
-        assert_int_equal(ts_tokenizer_decode(tokenizer, ids, count, text, 1 << 20, &bytes), TS_OK);
-        assert_int_equal(ts_tokenizer_encode(tokenizer, text, bytes, 0, encoded, 1 << 18, &got), TS_OK);
-        assert_int_equal(got, count);
-        assert_memory_equal(ids, encoded, count * sizeof *ids);
-        stories++;
-    }
-    assert_int_equal(stories, 3117);
-    assert_int_equal(ts_tokenizer_end_of_text(tokenizer), 50256);
-    free(gold), free(ids), free(encoded), free(text);
-    ts_tokenizer_free(tokenizer);
-}
-
-static void test_gold_strings(void **state)
-{
-    static const char mark[] = "\n__ggml_vocab_test__\n";
-    (void)state;
-    ts_tokenizer *tokenizer = open_it(test_data("tokenizers/gpt2"));
-    size_t size, lines = 0;
-    char *strings = read_file(test_data("conformance/gpt2/strings.inp"), &size), *expected = read_file(test_data("conformance/gpt2/ids.out"), &size);
-    char *at = strings, *line = expected;
-    while (*line) {
-        char *end = strstr(at, mark);
-        size_t length = end ? (size_t)(end - at) : strlen(at), got, count = 0;
-        uint32_t ids[4096];
-        assert_int_equal(ts_tokenizer_encode(tokenizer, at, length, 0, ids, 4096, &got), TS_OK);
-        while (*line != '\n' && *line) {
-            char *rest;
-            unsigned long id = strtoul(line, &rest, 10);
-            if (rest == line)
-                break;
-            assert_true(count < got);
-            assert_int_equal(ids[count++], id);
-            for (line = rest; *line == ' '; line++)
-                ;
-        }
-        assert_int_equal(count, got);
-        line += strcspn(line, "\n");
-        line += *line == '\n';
-        lines++;
-        if (end == NULL)
-            break;
-        at = end + sizeof mark - 1;
-    }
-    assert_int_equal(lines, 46);
-    free(strings), free(expected);
-    ts_tokenizer_free(tokenizer);
-}
-
 static void test_gold_training(void **state)
 {
     (void)state;
@@ -646,7 +585,7 @@ static void test_files_out_of_memory(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_gold_ids),          cmocka_unit_test(test_gold_strings),      cmocka_unit_test(test_gold_training),
+        cmocka_unit_test(test_gold_training),
         cmocka_unit_test(test_any_bytes),         cmocka_unit_test(test_long_words),        cmocka_unit_test(test_hostile_text),
         cmocka_unit_test(test_specials),          cmocka_unit_test(test_buffers),           cmocka_unit_test(test_stream),
         cmocka_unit_test(test_training_threads),  cmocka_unit_test(test_training_refusals), cmocka_unit_test(test_training_bounded),

@@ -95,6 +95,7 @@ static void test_learns(void **state)
     (void)state;
     for (int32_t kind = 1; kind <= 3; kind++) {
         ts_trainer_options o = small_options(150);
+        o.optimizer = kind == 3 ? TS_OPTIMIZER_MUON : TS_OPTIMIZER_ADAMW;
         ts_trainer *t = make_trainer(NULL, kind, &o);
         ts_score before = {.struct_size = sizeof before}, after = {.struct_size = sizeof after};
         assert_int_equal(ts_trainer_validate(t, &before), TS_OK);
@@ -240,6 +241,7 @@ static void test_resume_same_bits(void **state)
     const uint64_t steps = 21;
     ts_trainer_options o = small_options(steps);
     for (int32_t kind = 1; kind <= 3; kind++) {
+        o.optimizer = kind == 2 ? TS_OPTIMIZER_MUON : TS_OPTIMIZER_ADAMW;
         ts_trainer *straight = make_trainer(NULL, kind, &o), *stopped = make_trainer(NULL, kind, &o);
         assert_int_equal(ts_trainer_run(straight, NULL, NULL), TS_OK);
         const char *path = in_work("resume.safetensors");
@@ -266,6 +268,7 @@ static void test_threads_same_bits(void **state)
     for (int32_t kind = 1; kind <= 3; kind++) {
         ts_architecture shape = small_shape(kind);
         shape.width = 96;
+        o.optimizer = kind == 1 ? TS_OPTIMIZER_MUON : TS_OPTIMIZER_ADAMW;
         ts_trainer *runs[3];
         ts_score scores[3];
         for (uint32_t i = 0; i < 3; i++) {
@@ -583,6 +586,86 @@ static void test_refusals(void **state)
     assert_int_equal(ts_trainer_new(&t, NULL, tokenizer, &shape, &o), TS_ERROR_IO);
 }
 
+/* ---- beginning with a model ---- */
+
+/* With the rate at 0 the model stays the one that training began with; further training goes on from there. */
+static void test_fine_tuning(void **state)
+{
+    (void)state;
+    ts_trainer_options o = small_options(60);
+    ts_trainer *t = make_trainer(NULL, TS_ARCHITECTURE_LLAMA, &o), *tuned = NULL;
+    ts_model *model, *same;
+    ts_score before = {.struct_size = sizeof before}, after = {.struct_size = sizeof after};
+    assert_int_equal(ts_trainer_run(t, NULL, NULL), TS_OK);
+    assert_int_equal(ts_trainer_snapshot(t, &model), TS_OK);
+    ts_trainer_free(t);
+    assert_int_equal(ts_model_score_files(model, &text_path, 1, &before, NULL, NULL), TS_OK);
+
+    o = small_options(30);
+    o.initial = model;
+    assert_int_equal(ts_trainer_new(&tuned, NULL, NULL, NULL, &o), TS_OK);
+    assert_int_equal(ts_trainer_snapshot(tuned, &same), TS_OK);
+    assert_int_equal(ts_model_score_files(same, &text_path, 1, &after, NULL, NULL), TS_OK);
+    assert_memory_equal(&before, &after, sizeof before);
+    ts_model_free(same);
+    assert_int_equal(ts_trainer_run(tuned, NULL, NULL), TS_OK);
+    assert_int_equal(ts_trainer_validate(tuned, &after), TS_OK);
+    assert_true(after.nats_per_token < before.nats_per_token);
+    ts_trainer_free(tuned);
+
+    ts_architecture shape = small_shape(TS_ARCHITECTURE_LLAMA);
+    shape.context_length = 16; /* turned positions have no table: another context is no matter */
+    assert_int_equal(ts_trainer_new(&tuned, NULL, tokenizer, &shape, &o), TS_OK);
+    ts_trainer_free(tuned);
+    tuned = NULL;
+    shape.hidden = 64;
+    assert_int_equal(ts_trainer_new(&tuned, NULL, tokenizer, &shape, &o), TS_ERROR_MISMATCH);
+    assert_non_null(strstr(ts_error_detail(), "architecture.hidden is 64"));
+    ts_tokenizer *smaller;
+    assert_int_equal(ts_tokenizer_prune_files(&smaller, tokenizer, 270, &text_path, 1), TS_OK);
+    assert_int_equal(ts_trainer_new(&tuned, NULL, smaller, NULL, &o), TS_ERROR_MISMATCH);
+    ts_tokenizer_free(smaller);
+    assert_int_equal(ts_trainer_new(&tuned, NULL, NULL, NULL, NULL), TS_ERROR_INVALID_ARGUMENT);
+    assert_null(tuned);
+    ts_model_free(model);
+}
+
+static double best_seen;
+
+static int32_t note_best(void *user, const ts_trainer_report *report)
+{
+    (void)user;
+    if (report->valid_bits_per_byte < best_seen)
+        best_seen = report->valid_bits_per_byte;
+    return 0;
+}
+
+/* The rate is so large at the end that the last model is not the best one; the kept one scores what the best validation did. */
+static void test_keeps_the_best(void **state)
+{
+    (void)state;
+    ts_trainer_options o = small_options(60);
+    ts_score score = {.struct_size = sizeof score};
+    ts_model *model;
+    o.run_directory = in_work("best");
+    o.keep_best = 1;
+    o.valid_interval = 10;
+    o.valid = &text_path;
+    o.valid_count = 1;
+    o.learning_rate = 0.3;
+    o.schedule = TS_SCHEDULE_CONSTANT;
+    o.warmup = 1;
+    best_seen = INFINITY;
+    ts_trainer *t = make_trainer(NULL, TS_ARCHITECTURE_LLAMA, &o);
+    assert_int_equal(ts_trainer_run(t, note_best, NULL), TS_OK);
+    assert_true(t->state.valid_bits_per_byte > best_seen);
+    assert_int_equal(ts_model_open(&model, NULL, in_work("best/best.gguf"), NULL), TS_OK);
+    assert_int_equal(ts_model_score_files(model, &text_path, 1, &score, NULL, NULL), TS_OK);
+    assert_true(fabs(score.bits_per_byte - best_seen) < 1e-9);
+    ts_model_free(model);
+    ts_trainer_free(t);
+}
+
 /* ---- memory ---- */
 
 static ts_status train_once(ts_runtime *runtime, void *user)
@@ -590,6 +673,7 @@ static ts_status train_once(ts_runtime *runtime, void *user)
     ts_architecture shape = small_shape(TS_ARCHITECTURE_LLAMA);
     ts_trainer_options o = small_options(2);
     ts_trainer *t;
+    o.optimizer = TS_OPTIMIZER_MUON;
     (void)user;
     TS_TRY(ts_trainer_new(&t, runtime, tokenizer, &shape, &o));
     ts_status status = ts_trainer_step(t, NULL);
@@ -630,7 +714,8 @@ int main(void)
         cmocka_unit_test(test_threads_same_bits), cmocka_unit_test(test_accumulation),       cmocka_unit_test(test_damaged_checkpoints),
         cmocka_unit_test(test_full_disk),        cmocka_unit_test(test_killed_while_saving), cmocka_unit_test(test_run_folder),
         cmocka_unit_test(test_stops_at_once),    cmocka_unit_test(test_sweeps_temporaries),
-        cmocka_unit_test(test_divergence),       cmocka_unit_test(test_refusals),            cmocka_unit_test(test_out_of_memory),
+        cmocka_unit_test(test_divergence),       cmocka_unit_test(test_refusals),            cmocka_unit_test(test_fine_tuning),         cmocka_unit_test(test_keeps_the_best),
+        cmocka_unit_test(test_out_of_memory),
     };
     return cmocka_run_group_tests_name("trainer", tests, make_all, remove_all);
 }

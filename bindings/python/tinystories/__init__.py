@@ -15,16 +15,20 @@ Text is str (UTF-8) or bytes. Arrays are numpy's where numpy is installed, else 
 
 from .errors import *  # noqa: F401,F403
 from .errors import __all__ as _errors
+from . import analysis
 from .dataset import dataset_stats
 from .diversity import Diversity, DiversityItem, Match, Novelty, Overlap, cut_at_repeat, overlap
-from .generator import Author, Chat, ChatReport, Feature, Generator, Story, WordKind
+from .evaluator import Comparison, Evaluation, Evaluator, GradeMean, Judge, Judgment, Outcome, read_grades, read_prompts
+from .generator import Author, BatchReport, Chat, ChatReport, Feature, Generator, Story, WordKind
 from .model import Architecture, ArchitectureKind, Model, ModelFormat, ModelType, Score
 from .runtime import CpuLevel, LogLevel, Runtime, version
 from .sampler import Alternatives, ContextFull, Finish, Sampler, Step
 from .tokenizer import ShardReport, Tokenizer
-from .trainer import Report, Schedule, Trainer
+from .trainer import Optimizer, Precision, Report, Schedule, Trainer
 
 __version__ = version()
-__all__ = [*_errors, "Alternatives", "Architecture", "ArchitectureKind", "Author", "Chat", "ChatReport", "ContextFull", "CpuLevel", "Diversity", "DiversityItem", "Feature", "Finish", "Generator", "LogLevel", "Match", "Model",
-           "ModelFormat", "ModelType", "Novelty", "Overlap", "Report", "Runtime", "Sampler", "Schedule", "Score", "ShardReport", "Step", "Story", "Tokenizer", "Trainer", "WordKind",
-           "cut_at_repeat", "dataset_stats", "overlap", "version"]
+__all__ = [*_errors, "Alternatives", "Architecture", "ArchitectureKind", "Author", "BatchReport", "Chat", "ChatReport", "ContextFull", "CpuLevel", "Feature", "Finish", "Generator", "LogLevel", "Model",
+           "ModelFormat", "ModelType", "Optimizer", "Precision", "Report", "Runtime", "Sampler", "Schedule", "Score", "ShardReport", "Step", "Story", "Tokenizer", "Trainer", "WordKind",
+           "analysis", "dataset_stats", "version"]
+__all__ += ["Comparison", "Evaluation", "Evaluator", "GradeMean", "Judge", "Judgment", "Outcome", "read_grades", "read_prompts"]
+__all__ += ["Diversity", "DiversityItem", "Match", "Novelty", "Overlap", "cut_at_repeat", "overlap"]

@@ -38,6 +38,7 @@ TS_CPU_LEVEL_REFERENCE = 1
 TS_CPU_LEVEL_AVX2 = 2
 TS_CPU_LEVEL_AVX512 = 3
 TS_CPU_LEVEL_AVX512_BF16 = 4
+TS_CPU_LEVEL_AMX = 5
 
 TS_LOG_WARNING = 1
 TS_LOG_INFO = 2
@@ -57,6 +58,13 @@ TS_MODEL_FORMAT_LLAMA2C_V1 = 4
 TS_MODEL_TYPE_F32 = 0
 TS_MODEL_TYPE_F16 = 1
 TS_MODEL_TYPE_BF16 = 2
+
+TS_OPTIMIZER_ADAMW = 0
+TS_OPTIMIZER_MUON = 1
+
+TS_PRECISION_AUTO = 0
+TS_PRECISION_F32 = 1
+TS_PRECISION_BF16 = 2
 
 TS_SCHEDULE_COSINE = 0
 TS_SCHEDULE_LINEAR = 1
@@ -96,6 +104,55 @@ TS_DATASET_BINS = 41
 
 TS_NOVELTY_GRAM = 5
 TS_DIVERSITY_BINS = 21
+TS_AXIS_GRAMMAR = 0
+TS_AXIS_CREATIVITY = 1
+TS_AXIS_CONSISTENCY = 2
+TS_AXIS_PLOT = 3
+TS_AXIS_COUNT = 4
+
+TS_AGE_COUNT = 6
+
+TS_JUDGE_EMBEDDED = 0
+TS_JUDGE_CHAT = 1
+
+TS_JUDGED_PENDING = 0
+TS_JUDGED_SCORED = 1
+TS_JUDGED_NO_ASSESSMENT = 2
+TS_JUDGED_NO_REPLY = 3
+TS_JUDGED_MISSING = 4
+TS_JUDGED_RANGE = 5
+TS_JUDGED_TWICE = 6
+TS_JUDGED_FORM = 7
+TS_JUDGED_EMPTY = 8
+TS_JUDGED_COUNT = 9
+
+TS_MEASURE_COUNT = 27
+TS_TAP_EMBEDDING = 0
+TS_TAP_ATTENTION_INPUT = 1
+TS_TAP_QUERIES = 2
+TS_TAP_KEYS = 3
+TS_TAP_VALUES = 4
+TS_TAP_SCORES = 5
+TS_TAP_WEIGHTS = 6
+TS_TAP_HEADS = 7
+TS_TAP_ATTENTION_OUTPUT = 8
+TS_TAP_MIDDLE = 9
+TS_TAP_MLP_INPUT = 10
+TS_TAP_GATE = 11
+TS_TAP_HIDDEN = 12
+TS_TAP_NEURONS = 13
+TS_TAP_MLP_OUTPUT = 14
+TS_TAP_OUTPUT = 15
+TS_TAP_NORMED = 16
+TS_TAP_LOGITS = 17
+TS_TAP_COUNT = 18
+
+TS_HEAD_PREVIOUS = 1
+TS_HEAD_DUPLICATE = 2
+TS_HEAD_INDUCTION = 4
+TS_HEAD_DISTANCE = 8
+TS_HEAD_SEMANTIC = 16
+TS_HEAD_RESTING = 32
 
 # ---- types ----
 
@@ -115,6 +172,10 @@ ts_sampler = _handle("ts_sampler")
 ts_generator = _handle("ts_generator")
 ts_novelty = _handle("ts_novelty")
 ts_diversity = _handle("ts_diversity")
+ts_evaluator = _handle("ts_evaluator")
+ts_prompts = _handle("ts_prompts")
+ts_heads = _handle("ts_heads")
+ts_neurons = _handle("ts_neurons")
 
 ts_allocate_hook = CFUNCTYPE(c_void_p, c_void_p, c_size_t)
 ts_reallocate_hook = CFUNCTYPE(c_void_p, c_void_p, c_void_p, c_size_t)
@@ -173,13 +234,23 @@ class ts_score(Structure):
                 ("tokens", c_uint64), ("bytes", c_uint64), ("stories", c_uint64)]
 
 
+ts_exchange = CFUNCTYPE(c_int32, c_void_p, c_int32, c_void_p, c_size_t, c_void_p, c_size_t)
+ts_broadcast = CFUNCTYPE(c_int32, c_void_p, c_void_p, c_size_t)
+
+
+class ts_communicator(Structure):
+    _fields_ = [("struct_size", c_size_t), ("user", c_void_p), ("rank", c_int32), ("size", c_int32),
+                ("exchange", ts_exchange), ("broadcast", ts_broadcast)]
+
+
 class ts_trainer_options(Structure):
     _fields_ = [("struct_size", c_size_t), ("text", POINTER(c_char_p)), ("text_count", c_size_t), ("valid", POINTER(c_char_p)),
                 ("valid_count", c_size_t), ("run_directory", c_char_p), ("seed", c_uint64), ("max_steps", c_uint64), ("max_tokens", c_uint64),
                 ("max_epochs", c_double), ("max_seconds", c_double), ("valid_share", c_double), ("learning_rate", c_double),
                 ("final_rate", c_double), ("warmup", c_double), ("beta1", c_double), ("beta2", c_double), ("epsilon", c_double),
                 ("weight_decay", c_double), ("clip", c_double), ("schedule", c_uint32), ("batch_tokens", c_uint32), ("micro_batch", c_uint32),
-                ("valid_interval", c_uint32), ("checkpoint_interval", c_uint32), ("log_interval", c_uint32)]
+                ("valid_interval", c_uint32), ("checkpoint_interval", c_uint32), ("log_interval", c_uint32), ("precision", c_uint32),
+                ("optimizer", c_uint32), ("initial", POINTER(ts_model)), ("keep_best", c_uint32), ("slices", c_uint32), ("communicator", POINTER(ts_communicator))]
 
 
 class ts_trainer_report(Structure):
@@ -197,7 +268,7 @@ class ts_sampler_options(Structure):
     _fields_ = [("struct_size", c_size_t), ("seed", c_uint64), ("temperature", c_float), ("top_p", c_float), ("top_k", c_uint32),
                 ("max_tokens", c_uint32), ("context_length", c_uint32), ("context_full", c_uint32), ("ignore_end", c_uint32), ("min_p", c_float),
                 ("repetition_penalty", c_float), ("frequency_penalty", c_float), ("presence_penalty", c_float), ("penalty_window", c_uint32),
-                ("no_repeat_ngram", c_uint32), ("reserved", c_uint32), ("biases", POINTER(ts_token_bias)), ("bias_count", c_size_t),
+                ("no_repeat_ngram", c_uint32), ("beams", c_uint32), ("biases", POINTER(ts_token_bias)), ("bias_count", c_size_t),
                 ("banned_words", POINTER(c_char_p)), ("banned_word_count", c_size_t), ("stops", POINTER(c_char_p)), ("stop_count", c_size_t),
                 ("steps", c_uint8 * 8)]
 
@@ -266,16 +337,82 @@ class ts_chat_report(Structure):
                 ("damaged_lines", c_uint64), ("money", c_double), ("reserved_money", c_double)]
 
 
+class ts_batch_report(Structure):
+    _fields_ = [("struct_size", c_size_t), ("left", c_uint64), ("files", c_uint64), ("requests", c_uint64), ("results", c_uint64), ("known", c_uint64),
+                ("failed", c_uint64), ("foreign", c_uint64), ("waiting", c_uint64), ("done", c_uint64), ("total", c_uint64)]
+
+
 class ts_generator_options(Structure):
     _fields_ = [("struct_size", c_size_t), ("seed", c_uint64), ("first", c_uint64), ("vocabulary", c_char_p), ("author", c_uint32),
-                ("features", c_uint32), ("chat", POINTER(ts_chat_options)), ("prompt", c_char_p), ("shard", c_uint32), ("shards", c_uint32)]
+                ("features", c_uint32), ("chat", POINTER(ts_chat_options)), ("prompt", c_char_p), ("shard", c_uint32), ("shards", c_uint32),
+                ("varied", c_uint32), ("stories_a_call", c_uint32)]
 
 
 class ts_story(Structure):
     _fields_ = [("struct_size", c_size_t), ("story", c_char_p), ("story_size", c_size_t), ("words", c_char_p * 3), ("summary", c_char_p),
-                ("source", c_char_p), ("seed", c_uint64), ("index", c_uint64), ("features", c_uint64)]
+                ("source", c_char_p), ("seed", c_uint64), ("index", c_uint64), ("features", c_uint64), ("drawn", c_char_p)]
 
 
+class ts_record(Structure):
+    _fields_ = [("struct_size", c_size_t), ("prompt", c_char_p), ("prompt_size", c_size_t), ("completion", c_char_p), ("completion_size", c_size_t),
+                ("model", c_char_p), ("words", c_char_p), ("sentence", c_char_p), ("features", c_char_p), ("summary", c_char_p)]
+
+class ts_evaluator_options(Structure):
+    _fields_ = [("struct_size", c_size_t), ("chat", POINTER(ts_chat_options)), ("templates", c_char_p), ("text", POINTER(c_char_p)),
+                ("text_count", c_size_t), ("text_name", c_char_p), ("seed", c_uint64), ("confidence", c_double), ("least_scored", c_double),
+                ("judge", c_uint32), ("repeats", c_uint32), ("asks", c_uint32), ("schema", c_uint32), ("resamples", c_uint32),
+                ("reserved", c_uint32)]
+
+class ts_judgment(Structure):
+    _fields_ = [("struct_size", c_size_t), ("grades", c_double * 4), ("assessment", c_char_p), ("reply", c_char_p), ("outcome", c_uint32),
+                ("age", c_uint32), ("asks", c_uint32), ("reserved", c_uint32)]
+
+class ts_grade_mean(Structure):
+    _fields_ = [("mean", c_double), ("low", c_double), ("high", c_double), ("deviation", c_double), ("count", c_uint64)]
+
+class ts_evaluation(Structure):
+    _fields_ = [("struct_size", c_size_t), ("records", c_uint64), ("prompts", c_uint64), ("judgments", c_uint64), ("outcomes", c_uint64 * 9),
+                ("ages", c_uint64 * 7), ("asked_again", c_uint64), ("scored_share", c_double), ("mean_words", c_double), ("axes", ts_grade_mean * 4),
+                ("trusted", c_uint64)]
+
+class ts_comparison(Structure):
+    _fields_ = [("struct_size", c_size_t), ("prompts", c_uint64 * 4), ("wins", c_uint64 * 4), ("losses", c_uint64 * 4), ("difference", c_double * 4),
+                ("low", c_double * 4), ("high", c_double * 4)]
+
+
+class ts_tap(Structure):
+    _fields_ = [("struct_size", c_size_t), ("name", c_char_p), ("data", POINTER(c_float)), ("rank", c_uint64), ("shape", c_uint64 * 3),
+                ("strides", c_uint64 * 3), ("point", c_uint32), ("layer", c_uint32)]
+
+
+class ts_analysis_options(Structure):
+    _fields_ = [("struct_size", c_size_t), ("progress", ts_progress), ("progress_user", c_void_p), ("max_tokens", c_uint64), ("seed", c_uint64),
+                ("examples", c_uint32), ("threshold", c_float)]
+
+
+class ts_head(Structure):
+    _fields_ = [("struct_size", c_size_t), ("layer", c_uint32), ("head", c_uint32), ("kinds", c_uint32), ("reserved", c_uint32),
+                ("previous", c_double), ("previous_chance", c_double), ("duplicate", c_double), ("duplicate_chance", c_double),
+                ("induction", c_double), ("induction_chance", c_double), ("first", c_double), ("focus", c_double), ("distance", c_double),
+                ("mean_distance", c_double)]
+
+
+class ts_neuron(Structure):
+    _fields_ = [("struct_size", c_size_t), ("layer", c_uint32), ("neuron", c_uint32), ("active", c_uint64), ("mean", c_double), ("most", c_double),
+                ("examples", c_size_t)]
+
+
+class ts_neuron_example(Structure):
+    _fields_ = [("struct_size", c_size_t), ("ids", POINTER(c_uint32)), ("count", c_size_t), ("at", c_size_t), ("story", c_uint64),
+                ("activation", c_double)]
+
+
+class ts_attribution(Structure):
+    _fields_ = [("struct_size", c_size_t), ("logit", c_double), ("embedding", c_double), ("heads", c_double), ("neurons", c_double),
+                ("biases", c_double)]
+
+
+ts_tap_callback = CFUNCTYPE(c_int32, c_void_p, POINTER(ts_tap))
 ts_trainer_progress = CFUNCTYPE(c_int32, c_void_p, POINTER(ts_trainer_report))
 ts_sampler_text = CFUNCTYPE(c_int32, c_void_p, POINTER(c_char), c_size_t)
 
@@ -284,6 +421,8 @@ ts_sampler_text = CFUNCTYPE(c_int32, c_void_p, POINTER(c_char), c_size_t)
 _runtime, _tokenizer, _model = POINTER(ts_runtime), POINTER(ts_tokenizer), POINTER(ts_model)
 _trainer, _sampler, _generator = POINTER(ts_trainer), POINTER(ts_sampler), POINTER(ts_generator)
 _novelty, _diversity = POINTER(ts_novelty), POINTER(ts_diversity)
+_evaluator, _prompts = POINTER(ts_evaluator), POINTER(ts_prompts)
+_heads, _neurons = POINTER(ts_heads), POINTER(ts_neurons)
 _strings, _ids, _size = POINTER(c_char_p), POINTER(c_uint32), POINTER(c_size_t)
 
 FUNCTIONS = {
@@ -366,6 +505,12 @@ FUNCTIONS = {
     "ts_sampler_alternatives": (ts_status, [_sampler, POINTER(c_uint32), POINTER(c_float), POINTER(c_uint32), POINTER(c_float), c_size_t, _size]),
     "ts_sampler_clone": (ts_status, [POINTER(_sampler), _sampler]),
     "ts_sampler_cut": (ts_status, [_sampler, c_size_t, c_uint64]),
+    "ts_sampler_require": (ts_status, [_sampler, POINTER(c_char_p), c_size_t, c_uint32]),
+    "ts_sampler_missing": (c_size_t, [_sampler]),
+    "ts_sampler_save": (ts_status, [_sampler, c_char_p]),
+    "ts_sampler_save_memory": (ts_status, [_sampler, c_void_p, c_size_t, _size]),
+    "ts_sampler_load": (ts_status, [POINTER(_sampler), _model, c_char_p]),
+    "ts_sampler_load_memory": (ts_status, [POINTER(_sampler), _model, c_void_p, c_size_t]),
     "ts_sampler_run_for": (ts_status, [_sampler, c_uint64, POINTER(POINTER(c_char)), _size]),
     "ts_sampler_cancel": (None, [_sampler]),
     "ts_feature_name": (c_char_p, [c_uint32]),
@@ -379,9 +524,29 @@ FUNCTIONS = {
     "ts_generator_prompt": (ts_status, [_generator, c_uint64, POINTER(c_char), c_size_t, _size]),
     "ts_generator_estimate": (ts_status, [_generator, c_uint64, POINTER(ts_chat_report)]),
     "ts_generator_chat_report": (ts_status, [_generator, POINTER(ts_chat_report)]),
+    "ts_generator_merge": (ts_status, [_generator, c_char_p, POINTER(c_uint64)]),
+    "ts_generator_batch_step": (ts_status, [_generator, c_uint64, POINTER(ts_batch_report)]),
+    "ts_generator_batch_write": (ts_status, [_generator, c_uint64, c_char_p, POINTER(ts_batch_report)]),
+    "ts_generator_batch_read": (ts_status, [_generator, c_uint64, c_char_p, POINTER(ts_batch_report)]),
     "ts_story_json": (ts_status, [POINTER(ts_story), POINTER(c_char), c_size_t, _size]),
     "ts_generator_words": (_strings, [_generator, c_uint32, _size]),
     "ts_dataset_options_init": (ts_status, [POINTER(ts_dataset_options), c_size_t]),
+    "ts_tap_name": (c_char_p, [c_uint32]),
+    "ts_model_tap": (ts_status, [_model, _ids, c_size_t, ts_tap_callback, c_void_p, POINTER(c_float), c_size_t]),
+    "ts_analysis_options_init": (ts_status, [POINTER(ts_analysis_options), c_size_t]),
+    "ts_heads_new": (ts_status, [POINTER(_heads), _model, _strings, c_size_t, POINTER(ts_analysis_options)]),
+    "ts_heads_free": (None, [_heads]),
+    "ts_heads_count": (c_size_t, [_heads]),
+    "ts_heads_get": (ts_status, [_heads, c_size_t, POINTER(ts_head)]),
+    "ts_heads_tokens": (c_uint64, [_heads]),
+    "ts_neurons_new": (ts_status, [POINTER(_neurons), _model, _strings, c_size_t, POINTER(ts_analysis_options)]),
+    "ts_neurons_free": (None, [_neurons]),
+    "ts_neurons_count": (c_size_t, [_neurons]),
+    "ts_neurons_get": (ts_status, [_neurons, c_size_t, POINTER(ts_neuron)]),
+    "ts_neurons_example": (ts_status, [_neurons, c_size_t, c_size_t, POINTER(ts_neuron_example)]),
+    "ts_neurons_tokens": (c_uint64, [_neurons]),
+    "ts_model_attribute": (ts_status, [_model, _ids, c_size_t, c_uint32, POINTER(ts_attribution), POINTER(c_float), c_size_t, POINTER(c_float),
+                                       c_size_t]),
     "ts_dataset_stats": (ts_status, [POINTER(ts_dataset_statistics), _runtime, _strings, c_size_t, POINTER(ts_dataset_options)]),
     "ts_overlap_measure": (ts_status, [_runtime, c_char_p, c_size_t, c_char_p, c_size_t, c_uint32, POINTER(ts_overlap)]),
     "ts_repeat_cut": (ts_status, [_runtime, c_char_p, c_size_t, c_uint32, _size]),
@@ -399,6 +564,32 @@ FUNCTIONS = {
     "ts_diversity_add_file": (ts_status, [_diversity, c_char_p, c_uint32, POINTER(c_uint64)]),
     "ts_diversity_item_at": (ts_status, [_diversity, c_uint64, POINTER(ts_diversity_item)]),
     "ts_diversity_measure": (ts_status, [_diversity, POINTER(ts_diversity_report)]),
+    "ts_axis_name": (c_char_p, [c_uint32]),
+    "ts_judge_name": (c_char_p, [c_uint32]),
+    "ts_judged_name": (c_char_p, [c_uint32]),
+    "ts_measure_name": (c_char_p, [c_uint32]),
+    "ts_evaluator_options_init": (ts_status, [POINTER(ts_evaluator_options), c_size_t]),
+    "ts_evaluator_new": (ts_status, [POINTER(_evaluator), _runtime, POINTER(ts_evaluator_options)]),
+    "ts_evaluator_free": (None, [_evaluator]),
+    "ts_evaluator_add": (ts_status, [_evaluator, POINTER(ts_record)]),
+    "ts_evaluator_add_file": (ts_status, [_evaluator, c_char_p]),
+    "ts_evaluator_count": (c_uint64, [_evaluator]),
+    "ts_evaluator_record": (ts_status, [_evaluator, c_uint64, POINTER(ts_record)]),
+    "ts_evaluator_run": (ts_status, [_evaluator, ts_progress, c_void_p]),
+    "ts_evaluator_judgment": (ts_status, [_evaluator, c_uint64, c_uint32, POINTER(ts_judgment)]),
+    "ts_grades_read": (ts_status, [c_char_p, c_size_t, c_uint32, POINTER(ts_judgment)]),
+    "ts_evaluator_evaluate": (ts_status, [_evaluator, c_char_p, POINTER(ts_evaluation)]),
+    "ts_evaluator_model": (c_char_p, [_evaluator, c_size_t]),
+    "ts_evaluator_compare": (ts_status, [_evaluator, c_char_p, c_char_p, POINTER(ts_comparison)]),
+    "ts_evaluator_write": (ts_status, [_evaluator, c_char_p]),
+    "ts_evaluator_measures": (ts_status, [_evaluator, c_uint64, POINTER(c_double)]),
+    "ts_evaluator_prompt": (ts_status, [_evaluator, c_uint64, c_uint32, POINTER(c_char), c_size_t, _size]),
+    "ts_evaluator_estimate": (ts_status, [_evaluator, POINTER(ts_chat_report)]),
+    "ts_evaluator_chat_report": (ts_status, [_evaluator, POINTER(ts_chat_report)]),
+    "ts_prompts_open": (ts_status, [POINTER(_prompts), _runtime, c_char_p]),
+    "ts_prompts_free": (None, [_prompts]),
+    "ts_prompts_count": (c_size_t, [_prompts]),
+    "ts_prompts_get": (c_char_p, [_prompts, c_size_t, _size]),
 }
 
 # Functions whose int32 is an answer and not a status.

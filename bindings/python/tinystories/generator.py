@@ -5,7 +5,8 @@ from __future__ import annotations
 import ctypes
 import dataclasses
 import enum
-from typing import Any, Callable, Iterator, List, Optional, Tuple, Union
+import json
+from typing import Any, Callable, Dict, Iterator, List, Optional, Tuple, Union
 
 from . import _c
 from ._handle import (Handle, Path, Progress, callback, fill, integer, interruptible, make, member, options_of, path_bytes, progress_callback, report_of,
@@ -119,8 +120,25 @@ class ChatReport:
 
 
 @dataclasses.dataclass(frozen=True)
+class BatchReport:
+    """What a call for batches did. The fields are those of ts_batch_report."""
+
+    left: int
+    files: int
+    requests: int
+    results: int
+    known: int
+    failed: int
+    foreign: int
+    waiting: int
+    done: int
+    total: int
+
+
+@dataclasses.dataclass(frozen=True)
 class Story:
-    """A story and how it came about. `words` are the drawn verb, noun and adjective, as in the vocabulary; paragraphs are divided by an empty line."""
+    """A story and how it came about. `words` are the drawn verb, noun and adjective, as in the vocabulary; paragraphs are divided by an empty line. `drawn`
+    is what else was drawn for a chat service's prompt: {"theme": "being brave", ...}."""
 
     story: str
     words: Tuple[str, str, str]
@@ -129,6 +147,7 @@ class Story:
     seed: int
     index: int
     features: Feature
+    drawn: Dict[str, str] = dataclasses.field(default_factory=dict)
 
     @property
     def feature_names(self) -> List[str]:
@@ -143,6 +162,7 @@ class Story:
         record.words = (ctypes.c_char_p * 3)(*(word.encode() for word in self.words))
         record.summary, record.source = self.summary.encode(), self.source.encode()
         record.seed, record.index, record.features = self.seed, self.index, int(self.features)
+        record.drawn = json.dumps(self.drawn).encode() if self.drawn else b""
         size, capacity = ctypes.c_size_t(), 2 * len(text) + 512
         while True:
             line = ctypes.create_string_buffer(capacity)
@@ -162,19 +182,21 @@ class Generator(Handle):
 
     seed: 0 to 2**64 - 1. first: index of the first story. vocabulary: path of a file that replaces the built-in words (FormatError names file, line and
     word). features: those that may be drawn; None: all. author: "embedded", or "chat", which is the default when `chat` is given: the Chat that writes.
-    prompt: path of a template for the chat author. shard, shards: only stories whose index is `shard` modulo `shards`.
+    prompt: path of a template for the chat author. shard, shards: only stories whose index is `shard` modulo `shards`. varied: the chat author draws a theme,
+    a topic, a style and more too. stories_a_call: that it asks for at a time.
     """
 
     def __init__(self, seed: int = 0, first: int = 0, vocabulary: Optional[Path] = None, features: Optional[int] = None, author: Any = None,
                  runtime: Optional[Runtime] = None, chat: Optional[Chat] = None, prompt: Optional[Path] = None, shard: int = 0,
-                 shards: int = 1) -> None:
+                 shards: int = 1, varied: bool = False, stories_a_call: int = 1) -> None:
         shared, options = runtime_pointer(runtime), options_of(_c.ts_generator_options, _c.library.ts_generator_options_init)
         if author is None:
             author = Author.EMBEDDED if chat is None else Author.CHAT
-        values = {"seed": seed, "first": first, "author": member(Author, author, "author"), "shard": shard, "shards": shards}
+        values = {"seed": seed, "first": first, "author": member(Author, author, "author"), "shard": shard, "shards": shards,
+                  "varied": int(varied), "stories_a_call": stories_a_call}
         if features is not None:
             values["features"] = features
-        fill(options, values, ("seed", "first", "author", "features", "shard", "shards"))
+        fill(options, values, ("seed", "first", "author", "features", "shard", "shards", "varied", "stories_a_call"))
         options.vocabulary = None if vocabulary is None else path_bytes(vocabulary)
         options.prompt = None if prompt is None else path_bytes(prompt)
         if chat is not None:
@@ -190,7 +212,8 @@ class Generator(Handle):
         pointer, story = self._c, report_of(_c.ts_story)
         _c.library.ts_generator_next(pointer, ctypes.byref(story))
         words = tuple(word.decode() for word in story.words)
-        return Story(story.story.decode(), words, story.summary.decode(), story.source.decode(), story.seed, story.index, Feature(story.features))
+        return Story(story.story.decode(), words, story.summary.decode(), story.source.decode(), story.seed, story.index, Feature(story.features),
+                     json.loads(story.drawn or b"{}"))
 
     def seek(self, index: int) -> None:
         """Goes to story `index`; the next one read is it."""
@@ -225,6 +248,30 @@ class Generator(Handle):
         report = report_of(_c.ts_chat_report)
         _c.library.ts_generator_chat_report(self._c, ctypes.byref(report))
         return ChatReport._of(report)
+
+    def merge(self, journal: Path) -> int:
+        """Takes the replies of another shard's journal that this one lacks; gives their number."""
+        taken = ctypes.c_uint64()
+        _c.library.ts_generator_merge(self._c, path_bytes(journal), ctypes.byref(taken))
+        return taken.value
+
+    def batch_step(self, count: int) -> BatchReport:
+        """One step of having the next `count` stories written by the service's batch endpoints: collects what is there, submits what is missing. To be
+        called again, a minute later or on another day, until `left` is 0; then write() has all it needs."""
+        return self._batch(_c.library.ts_generator_batch_step, count)
+
+    def batch_write(self, count: int, path: Path) -> BatchReport:
+        """Writes what the next `count` stories lack as OpenAI batch files: `path`, and on with .2, .3 before the ending."""
+        return self._batch(_c.library.ts_generator_batch_write, count, path_bytes(path))
+
+    def batch_read(self, count: int, path: Path) -> BatchReport:
+        """Reads a file of results or errors; `left` tells what of the next `count` stories is missing then."""
+        return self._batch(_c.library.ts_generator_batch_read, count, path_bytes(path))
+
+    def _batch(self, call: Any, count: int, *path: bytes) -> BatchReport:
+        report = report_of(_c.ts_batch_report)
+        call(self._c, integer(count, "count", ctypes.c_uint64), *path, ctypes.byref(report))
+        return BatchReport(**{field.name: getattr(report, field.name) for field in dataclasses.fields(BatchReport)})
 
     def words(self, kind: Any = WordKind.ALL) -> List[str]:
         """The vocabulary: "verbs", "nouns", "adjectives", or "all" for every form of every word that a story may hold."""

@@ -19,6 +19,7 @@ class CpuLevel(enum.IntEnum):
     AVX2 = _c.TS_CPU_LEVEL_AVX2
     AVX512 = _c.TS_CPU_LEVEL_AVX512
     AVX512_BF16 = _c.TS_CPU_LEVEL_AVX512_BF16
+    AMX = _c.TS_CPU_LEVEL_AMX  # never BEST: takes a permission that the process keeps, see base.h
 
 
 class LogLevel(enum.IntEnum):

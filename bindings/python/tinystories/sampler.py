@@ -7,11 +7,11 @@ import enum
 from typing import Any, Iterator, List, NamedTuple, Optional, Tuple
 
 from . import _c
-from ._handle import Handle, Text, fill, integer, make, member, options_of, pointer_of, text_bytes
+from ._handle import Handle, Path, Text, fill, integer, make, member, options_of, path_bytes, pointer_of, text_bytes
 from .model import Model
 
 _OPTIONS = ("seed", "temperature", "top_p", "top_k", "max_tokens", "context_length", "context_full", "ignore_end", "min_p", "repetition_penalty",
-            "frequency_penalty", "presence_penalty", "penalty_window", "no_repeat_ngram")
+            "frequency_penalty", "presence_penalty", "penalty_window", "no_repeat_ngram", "beams")
 
 
 class ContextFull(enum.IntEnum):
@@ -53,7 +53,7 @@ class Sampler(Handle):
     Options: seed (0); temperature (0: always the likeliest token; 0 to 100; 0.8); top_p ((0, 1]; 1: all); top_k (0: all); max_tokens (0: no
     limit); context_length (positions to hold; 0: the model's); context_full ("stop" or "slide"); ignore_end (True: only max_tokens or the context
     ends a story); min_p ([0, 1]; 0); repetition_penalty (1), frequency_penalty (0), presence_penalty (0), penalty_window (64 tokens; 0: all);
-    no_repeat_ngram (0: no matter); biases ({token: bias}; -inf bans); banned_words (no word of the story begins with one of these); stops (strings
+    no_repeat_ngram (0: no matter); beams (above 1: beam search, nothing is drawn); biases ({token: bias}; -inf bans); banned_words (no word of the story begins with one of these); stops (strings
     that end the story); steps (a list of Step). InvalidArgumentError names the option that is out of range.
     """
 
@@ -109,6 +109,20 @@ class Sampler(Handle):
         """From any thread: the call in progress, or the next one, ends with CancelledError."""
         _c.library.ts_sampler_cancel(self._c)
 
+    def require(self, *words: Text, within: int = 0) -> "Sampler":
+        """The stories told from now on, the present one among them, shall hold these words (at most 16 of 1 to 31 bytes; none: no more), each where the
+        model finds it least surprising, in about `within` tokens (0: 160)."""
+        texts = [text_bytes(word) for word in words]
+        if any(b"\0" in text for text in texts):
+            raise ValueError("a required word has a NUL")
+        _c.library.ts_sampler_require(self._c, (ctypes.c_char_p * len(texts))(*texts), len(texts), integer(within, "within", ctypes.c_uint32))
+        return self
+
+    @property
+    def missing(self) -> int:
+        """The required words that have not come yet."""
+        return _c.library.ts_sampler_missing(self._c)
+
     # ---- sessions ----
 
     def clone(self) -> "Sampler":
@@ -117,6 +131,18 @@ class Sampler(Handle):
         copy = Sampler.__new__(Sampler)
         copy._pointer = make(_c.ts_sampler, _c.library.ts_sampler_free, lambda out: _c.library.ts_sampler_clone(out, pointer), ())
         return copy
+
+    def save(self, path: Path) -> None:
+        """Writes the story's state and the options to a small file."""
+        _c.library.ts_sampler_save(self._c, path_bytes(path))
+
+    @classmethod
+    def load(cls, path: Path, model: Model) -> "Sampler":
+        """A sampler that goes on exactly as the saved one would have. FormatError: damaged. MismatchError: saved with another model."""
+        where, pointer = path_bytes(path), pointer_of(model, Model)
+        sampler = cls.__new__(cls)
+        sampler._pointer = make(_c.ts_sampler, _c.library.ts_sampler_free, lambda out: _c.library.ts_sampler_load(out, pointer, where), (pointer,))
+        return sampler
 
     def cut(self, count: int, seed: int = 0) -> "Sampler":
         """Goes back to the first `count` tokens of the story, as `tokens` has them, and goes on from there with the random numbers of `seed`."""

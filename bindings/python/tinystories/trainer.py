@@ -21,6 +21,19 @@ class Schedule(enum.IntEnum):
     WSD = _c.TS_SCHEDULE_WSD  # warm-up, stable, decay over the last fifth
 
 
+class Optimizer(enum.IntEnum):
+    ADAMW = _c.TS_OPTIMIZER_ADAMW
+    MUON = _c.TS_OPTIMIZER_MUON  # for the matrices within layers, AdamW for the rest
+
+
+class Precision(enum.IntEnum):
+    """Of matrix products; sums, weights and everything else are f32."""
+
+    AUTO = _c.TS_PRECISION_AUTO  # BF16 at the CPU level AMX, else F32
+    F32 = _c.TS_PRECISION_F32
+    BF16 = _c.TS_PRECISION_BF16
+
+
 @dataclasses.dataclass(frozen=True)
 class Report:
     """How a training stands. total_steps is 0 when the run ends by time; loss is in nats per token of the last step's batch; valid_... are NaN before
@@ -44,7 +57,7 @@ class Report:
 
 
 _FIELDS = [field.name for field in dataclasses.fields(Report)]
-_DATA = ("struct_size", "text", "text_count", "valid", "valid_count", "run_directory")
+_DATA = ("struct_size", "communicator", "text", "text_count", "valid", "valid_count", "run_directory")
 _OPTIONS = [name for name, _ in _c.ts_trainer_options._fields_ if name not in _DATA]
 Paths = Union[Path, Sequence[Path]]
 
@@ -58,18 +71,20 @@ class Trainer(Handle):
     Options, all with defaults: seed; max_steps, max_tokens, max_epochs, max_seconds (whichever comes first; all 0: one epoch); valid_share (0 to
     0.5; 0.02); learning_rate (0: by width), final_rate (0.05), warmup (0.03, share of the run), schedule ("cosine", "linear", "constant", "wsd");
     beta1, beta2, epsilon, weight_decay, clip; batch_tokens (a step; 0: 8 sequences), micro_batch (sequences in memory at once); valid_interval,
-    checkpoint_interval, log_interval (steps, for run()).
+    checkpoint_interval, log_interval (steps, for run()); initial (a Model to begin with, whose tokenizer and shape are taken where tokenizer is
+    None), keep_best (True: best.gguf in the run folder); slices (of a batch, a power of two: 1); precision ("auto", "f32", "bf16"); optimizer ("adamw", "muon").
 
     InvalidArgumentError names the option. MismatchError: a shard of another tokenizer. LimitError: less text than one context. BusyError: another
     trainer has the run folder.
     """
 
-    def __init__(self, tokenizer: Tokenizer, architecture: Union[Architecture, str] = "laptop-1m", text: Paths = (), valid: Optional[Paths] = None,
+    def __init__(self, tokenizer: Optional[Tokenizer], architecture: Union[Architecture, str, None] = "laptop-1m", text: Paths = (), valid: Optional[Paths] = None,
                  run_directory: Optional[Path] = None, runtime: Optional[Runtime] = None, **options: Any) -> None:
-        shared, words, shape = runtime_pointer(runtime), pointer_of(tokenizer, Tokenizer), shape_of(architecture)
-        settings = _options(text, valid, run_directory, options)
+        shared, settings = runtime_pointer(runtime), _options(text, valid, run_directory, options)
+        words = None if tokenizer is None else pointer_of(tokenizer, Tokenizer)
+        shape = None if options.get("initial") is not None and tokenizer is None else shape_of(architecture)
         self._pointer = make(_c.ts_trainer, _c.library.ts_trainer_free, lambda out: _c.library.ts_trainer_new(
-            out, shared, words, ctypes.byref(shape), ctypes.byref(settings)), (shared, words))
+            out, shared, words, None if shape is None else ctypes.byref(shape), ctypes.byref(settings)), (shared, words))
 
     @classmethod
     def resume(cls, path: Path, text: Paths, valid: Optional[Paths] = None, run_directory: Optional[Path] = None, runtime: Optional[Runtime] = None,
@@ -140,6 +155,14 @@ def _options(text: Paths, valid: Optional[Paths], run_directory: Optional[Path],
     options = options_of(_c.ts_trainer_options, _c.library.ts_trainer_options_init)
     if "schedule" in values:
         values = {**values, "schedule": member(Schedule, values["schedule"], "schedule")}
+    values = dict(values)
+    initial = values.pop("initial", None)
+    if initial is not None:
+        options.initial = pointer_of(initial, Model)
+    if "optimizer" in values:
+        values = {**values, "optimizer": member(Optimizer, values["optimizer"], "optimizer")}
+    if "precision" in values:
+        values = {**values, "precision": member(Precision, values["precision"], "precision")}
     fill(options, values, _OPTIONS)
     texts = path_array(text)
     options.text, options.text_count = texts, len(texts)

@@ -1,0 +1,219 @@
+"""The pictures of the report: plots by matplotlib, each an image inside the page, and attention maps of squares with titles that show without scripts."""
+
+from __future__ import annotations
+
+import base64
+import io
+import math
+from typing import Any, Dict, List, Optional, Sequence
+
+import matplotlib
+
+matplotlib.use("Agg")
+
+from markupsafe import Markup, escape  # noqa: E402
+from matplotlib.figure import Figure  # noqa: E402
+
+COLOURS = ("#2b6cb0", "#c05621", "#2f855a", "#b83280", "#6b46c1", "#975a16", "#2c7a7b", "#4a5568")
+STYLE = {"svg.fonttype": "none", "font.family": "sans-serif", "font.size": 10, "axes.spines.top": False, "axes.spines.right": False, "axes.grid": True,
+         "grid.color": "#e5e5e5", "axes.edgecolor": "#888888", "axes.axisbelow": True}
+
+
+def _label(text: Any) -> str:
+    """A text that matplotlib takes as it is: no mathematics, no control characters, shown in legends."""
+    clean = "".join(c if c.isprintable() and not 0xD800 <= ord(c) < 0xE000 else "?" for c in str(text))[:60].replace("$", r"\$")
+    return " " + clean if clean.startswith("_") else clean
+
+
+def _image(figure: Figure, alternative: str) -> Markup:
+    data = io.BytesIO()
+    figure.savefig(data, format="svg", bbox_inches="tight", metadata={"Date": None, "Creator": None})
+    source = base64.b64encode(data.getvalue()).decode()
+    return Markup('<img class="plot" alt="{}" src="data:image/svg+xml;base64,{}">').format(alternative, Markup(source))
+
+
+def _figure(width: float = 5.6, height: float = 3.2) -> tuple:
+    figure = Figure(figsize=(width, height))
+    return figure, figure.add_subplot()
+
+
+def _column(log: Sequence[Dict[str, Any]], x: str, y: str) -> tuple:
+    from .report import column
+
+    return column(log, x, y)
+
+
+def _smooth(values: Sequence[float]) -> List[float]:
+    """A running mean over about a thirtieth of the run."""
+    share, mean, result = 2 / (1 + max(len(values) / 30, 1)), None, []
+    for value in values:
+        mean = value if mean is None else mean + share * (value - mean)
+        result.append(mean)
+    return result
+
+
+def curves(runs: Sequence[Any], x: str, y: str, x_label: str, y_label: str, smooth: bool = False, scale: float = 1) -> Optional[Markup]:
+    """A line a run; None when no log has two such points: one is in the table."""
+    with matplotlib.rc_context(STYLE):
+        figure, axes = _figure()
+        ends = []
+        for index, run in enumerate(runs):
+            xs, ys = _column(run.log, x, y)
+            if not xs:
+                continue
+            colour, xs = COLOURS[index % len(COLOURS)], [value * scale for value in xs]
+            if smooth and len(xs) > 30:
+                axes.plot(xs, ys, color=colour, alpha=0.25, linewidth=0.8)
+                ys = _smooth(ys)
+            axes.plot(xs, ys, color=colour, linewidth=1.6, marker="o" if len(xs) < 30 else None, markersize=3, label=_label(run.name))
+            ends.append(f"{run.name} ends at {ys[-1]:.4g}")
+        if all(len(line.get_xdata()) < 2 for line in axes.lines):
+            return None
+        axes.set_xlabel(x_label)
+        axes.set_ylabel(y_label)
+        if len(ends) > 1:
+            axes.legend(frameon=False)
+        return _image(figure, f"{y_label} over {x_label}: " + "; ".join(ends))
+
+
+def histogram(counts: Sequence[Any], width: float, x_label: str, y_label: str) -> Optional[Markup]:
+    """Bars of counts; the last, which takes the rest, among them."""
+    values = [value if isinstance(value, (int, float)) and math.isfinite(value) else 0 for value in counts]
+    used = max((index for index, value in enumerate(values) if value), default=-1)
+    if used < 0:
+        return None
+    with matplotlib.rc_context(STYLE):
+        figure, axes = _figure(5.6, 2.6)
+        axes.bar([width * index for index in range(used + 1)], values[:used + 1], width=width * 0.92, align="edge", color=COLOURS[0])
+        axes.set_xlabel(x_label)
+        axes.set_ylabel(y_label)
+        axes.grid(axis="x", visible=False)
+        return _image(figure, f"{y_label} by {x_label}, most at {width * values.index(max(values)):g}")
+
+
+def grades(models: Sequence[Dict[str, Any]]) -> Optional[Markup]:
+    """Means with their intervals, axis by axis, a colour a model."""
+    named = [one for one in models if isinstance(one, dict) and isinstance(one.get("grades"), dict)]
+    axes_of = [axis for axis in ("grammar", "creativity", "consistency", "plot")
+               if any(_number((one["grades"].get(axis) or {}).get("mean")) is not None for one in named)]
+    if not axes_of:
+        return None
+    with matplotlib.rc_context(STYLE):
+        figure, axes = _figure(5.6, 3)
+        step = 0.8 / len(named)
+        for index, one in enumerate(named):
+            for place, axis in enumerate(axes_of):
+                grade = one["grades"].get(axis) or {}
+                mean, low, high = (_number(grade.get(key)) for key in ("mean", "low", "high"))
+                if mean is None:
+                    continue
+                error = [[mean - low], [high - mean]] if low is not None and high is not None else None
+                axes.errorbar(place + (index - (len(named) - 1) / 2) * step, mean, yerr=error, fmt="o", capsize=4, color=COLOURS[index % len(COLOURS)],
+                              label=_label(one.get("model") or "a model without a name") if place == 0 else None)
+        axes.set_xticks(range(len(axes_of)), axes_of)
+        axes.set_ylim(0, 10.3)
+        axes.set_ylabel("grade of 10")
+        if len(named) > 1:
+            axes.legend(frameon=False, loc="upper center", bbox_to_anchor=(0.5, -0.1), ncols=min(len(named), 3))
+        return _image(figure, "grades by model with their intervals")
+
+
+def _number(value: Any) -> Optional[float]:
+    from .report import number
+
+    return number(value)
+
+
+def _power_law(xs: Sequence[float], ys: Sequence[float]) -> Optional[tuple]:
+    """(factor, exponent) of y = factor x^exponent by least squares of the logarithms."""
+    if len(set(xs)) < 3:
+        return None
+    a, b = [math.log(x) for x in xs], [math.log(y) for y in ys]
+    mean_a, mean_b = sum(a) / len(a), sum(b) / len(b)
+    slope = sum((x - mean_a) * (y - mean_b) for x, y in zip(a, b)) / sum((x - mean_a) ** 2 for x in a)
+    return math.exp(mean_b - slope * mean_a), slope
+
+
+def scaling(points: Sequence[Dict[str, Any]], x: str, y: str, x_label: str, y_label: str) -> Optional[Markup]:
+    """Models as points on two logarithmic axes, with a power law through three or more sizes; None for less than two."""
+    named = [(one.get("name") or one.get("model") or "", _number(one.get(x)), _number(one.get(y))) for one in points if isinstance(one, dict)]
+    whole = [(name, a, b) for name, a, b in named if a and b and a > 0 and b > 0]
+    if len(whole) < 2:
+        return None
+    with matplotlib.rc_context(STYLE):
+        figure, axes = _figure()
+        for index, (name, a, b) in enumerate(whole):
+            axes.plot(a, b, "o", color=COLOURS[index % len(COLOURS)])
+            axes.annotate(_label(name), (a, b), textcoords="offset points", xytext=(6, 4), fontsize=9)
+        law = _power_law([a for _, a, _ in whole], [b for _, _, b in whole])
+        if law:
+            ends = [min(a for _, a, _ in whole), max(a for _, a, _ in whole)]
+            axes.plot(ends, [law[0] * end ** law[1] for end in ends], color="#888888", linewidth=1, linestyle="--")
+            axes.set_title(f"{y_label} = {law[0]:.3g} × {x_label}$^{{{law[1]:.3f}}}$", fontsize=10)
+        axes.set_xscale("log")
+        axes.set_yscale("log")
+        axes.set_xlabel(x_label)
+        axes.set_ylabel(y_label)
+        axes.margins(0.15)
+        axes.yaxis.set_major_formatter(matplotlib.ticker.FormatStrFormatter("%.3g"))
+        axes.yaxis.set_minor_formatter(matplotlib.ticker.FormatStrFormatter("%.3g"))
+        return _image(figure, f"{y_label} by {x_label} of {len(whole)} models")
+
+
+# ---- attention ----
+
+
+def _colour(weight: float) -> str:
+    """From white to dark blue."""
+    share = min(max(weight, 0), 1) ** 0.6
+    return "#%02x%02x%02x" % tuple(round(255 + share * (end - 255)) for end in (26, 54, 110))
+
+
+def attention_map(tokens: Sequence[str], weights: Sequence[Sequence[Any]], labels: bool) -> Markup:
+    """Rows are queries, columns keys; a square's title says both and the weight. With `labels` tokens stand at both axes."""
+    from .report import visible
+
+    cell, margin = 12, 84 if labels else 1
+    names = [visible(token) for token in tokens[:64]]
+    size = margin + cell * len(names) + 1
+    parts = [f'<svg class="map" viewBox="0 0 {size} {size}" role="img" aria-label="attention map"><rect x="{margin}" y="{margin}" width="{cell * len(names)}" '
+             f'height="{cell * len(names)}" class="ground"/>']
+    for index, name in enumerate(names if labels else []):
+        at = margin + cell * index + 9
+        parts.append(f'<text x="{margin - 4}" y="{at}" text-anchor="end">{escape(name[:13])}</text>'
+                     f'<text transform="translate({at},{margin - 4}) rotate(-90)">{escape(name[:13])}</text>')
+    for query, row in enumerate(list(weights)[:len(names)]):
+        for key, weight in enumerate(list(row)[:query + 1]):
+            value = _number(weight)
+            if value is None or value < 0.02:
+                continue
+            title = f"{names[query]} looks at {names[key]}: {value:.2f}"
+            parts.append(f'<rect x="{margin + cell * key}" y="{margin + cell * query}" width="{cell}" height="{cell}" fill="{_colour(value)}">'
+                         f"<title>{escape(title)}</title></rect>")
+    return Markup("".join(parts) + "</svg>")
+
+
+def map_of(data: Dict[str, Any], layer: Any, head: Any) -> Optional[list]:
+    """The weights of a head, if the maps have them."""
+    try:
+        weights = data["maps"]["weights"][layer][head]
+        return weights if isinstance(weights, list) else None
+    except (KeyError, IndexError, TypeError):
+        return None
+
+
+def telling_heads(data: Dict[str, Any]) -> List[tuple]:
+    """(why, head) of the heads worth a large map: the greatest of each score, each head once."""
+    heads = [one for one in data.get("heads", []) if isinstance(one, dict) and map_of(data, one.get("layer"), one.get("head")) is not None]
+    chosen: List[tuple] = []
+
+    def choose(why: str, score: Any, among: Sequence[Dict[str, Any]]) -> None:
+        left = [one for one in among if all(one is not other for _, other in chosen)]
+        if left:
+            chosen.append((why, max(left, key=lambda one: score(one) or 0)))
+
+    choose("looks most at the token before", lambda one: _number(one.get("previous")), heads)
+    choose("looks at what followed the same token", lambda one: _number(one.get("induction")), [one for one in heads if "induction" in one.get("kinds", [])])
+    choose("goes by distance", lambda one: _number(one.get("distance")), [one for one in heads if "distance" in one.get("kinds", [])])
+    choose("goes by meaning", lambda one: -(_number(one.get("distance")) or 0), [one for one in heads if "semantic" in one.get("kinds", [])])
+    return chosen

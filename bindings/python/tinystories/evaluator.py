@@ -1,0 +1,251 @@
+"""Evaluators: completions graded by a judge, and files of prompts."""
+
+from __future__ import annotations
+
+import ctypes
+import dataclasses
+import enum
+import math
+from typing import Any, Dict, List, Optional, Sequence, Union
+
+from . import _c
+from ._handle import (Handle, Path, Progress, Text, fill, integer, interruptible, make, member, options_of, path_array, path_bytes, progress_callback,
+                      report_of, text_bytes)
+from .errors import BufferTooSmallError
+from .generator import Chat, ChatReport
+from .runtime import Runtime, runtime_pointer
+
+AXES = ("grammar", "creativity", "consistency", "plot")
+AGES = "ABCDEF"
+_ASKED = ("words", "sentence", "features", "summary")
+
+
+class Judge(enum.IntEnum):
+    EMBEDDED = _c.TS_JUDGE_EMBEDDED  # rules and a small n-gram model: no network
+    CHAT = _c.TS_JUDGE_CHAT  # a chat service
+
+
+class Outcome(enum.IntEnum):
+    """What came of a judgment, or why it has no grades."""
+
+    PENDING = _c.TS_JUDGED_PENDING
+    SCORED = _c.TS_JUDGED_SCORED
+    NO_ASSESSMENT = _c.TS_JUDGED_NO_ASSESSMENT
+    NO_REPLY = _c.TS_JUDGED_NO_REPLY
+    MISSING = _c.TS_JUDGED_MISSING
+    RANGE = _c.TS_JUDGED_RANGE
+    TWICE = _c.TS_JUDGED_TWICE
+    FORM = _c.TS_JUDGED_FORM
+    EMPTY = _c.TS_JUDGED_EMPTY
+
+
+def _number(value: float) -> Optional[float]:
+    return None if math.isnan(value) else value
+
+
+@dataclasses.dataclass(frozen=True)
+class Judgment:
+    """One judgment: grades by axis (None where there is none, all of them unless it is scored), an age group or None, and what the chat judge said."""
+
+    outcome: Outcome
+    grades: Dict[str, Optional[float]]
+    age: Optional[str]
+    asks: int
+    assessment: str
+    reply: str
+
+    @classmethod
+    def _of(cls, judgment: Any) -> "Judgment":
+        grades = {axis: _number(grade) for axis, grade in zip(AXES, judgment.grades)}
+        return cls(Outcome(judgment.outcome), grades, AGES[judgment.age - 1] if judgment.age else None, judgment.asks,
+                   (judgment.assessment or b"").decode(), (judgment.reply or b"").decode())
+
+
+@dataclasses.dataclass(frozen=True)
+class GradeMean:
+    """The mean of a grade; low and high are the ends of a bootstrap interval over prompts. None where there are too few."""
+
+    mean: Optional[float]
+    low: Optional[float]
+    high: Optional[float]
+    deviation: Optional[float]
+    count: int
+
+
+@dataclasses.dataclass(frozen=True)
+class Evaluation:
+    """The results of all records or of one model's. outcomes count judgments by name; means are None unless `trusted`: too few judgments are scored."""
+
+    records: int
+    prompts: int
+    judgments: int
+    outcomes: Dict[str, int]
+    ages: Dict[str, int]
+    asked_again: int
+    scored_share: Optional[float]
+    mean_words: Optional[float]
+    trusted: bool
+    grades: Dict[str, GradeMean]
+
+    @classmethod
+    def _of(cls, e: Any) -> "Evaluation":
+        grades = {axis: GradeMean(_number(m.mean), _number(m.low), _number(m.high), _number(m.deviation), m.count) for axis, m in zip(AXES, e.axes)}
+        outcomes = {outcome.name.lower(): count for outcome, count in zip(Outcome, e.outcomes)}
+        return cls(e.records, e.prompts, e.judgments, outcomes, dict(zip(("none", *AGES), e.ages)), e.asked_again, _number(e.scored_share),
+                   _number(e.mean_words), bool(e.trusted), grades)
+
+
+@dataclasses.dataclass(frozen=True)
+class Comparison:
+    """Two models on one axis: the mean over prompts that both completed of the difference, left minus right, with its interval."""
+
+    prompts: int
+    wins: int
+    losses: int
+    difference: Optional[float]
+    low: Optional[float]
+    high: Optional[float]
+
+
+class Evaluator(Handle):
+    """Grades completions. Add records, run() the judge, ask for results. Belongs to one thread at a time (BusyError).
+
+    judge: "embedded", or "chat", which is the default when `chat` is given: the Chat that judges. text: files of stories that the embedded judge's n-gram model
+    learns from, text_name what reports call them. templates: path of the chat judge's own templates. repeats: judgments of each record; asks: how often
+    unreadable grades are asked for; schema: 1 to ask for JSON. seed, confidence, least_scored, resamples: see tinystories/evaluator.h, which also tells
+    how much the embedded judge's grades are worth.
+    """
+
+    def __init__(self, judge: Any = None, chat: Optional[Chat] = None, text: Union[Path, Sequence[Path], None] = None, text_name: Optional[str] = None,
+                 templates: Optional[Path] = None, runtime: Optional[Runtime] = None, **numbers: Any) -> None:
+        shared, options = runtime_pointer(runtime), options_of(_c.ts_evaluator_options, _c.library.ts_evaluator_options_init)
+        if judge is None:
+            judge = Judge.EMBEDDED if chat is None else Judge.CHAT
+        fill(options, {"judge": member(Judge, judge, "judge"), **numbers},
+             ("judge", "seed", "confidence", "least_scored", "repeats", "asks", "schema", "resamples"))
+        files = None if text is None else path_array(text)
+        if files is not None:
+            options.text, options.text_count = files, len(files)
+        options.text_name = None if text_name is None else text_name.encode()
+        options.templates = None if templates is None else path_bytes(templates)
+        if chat is not None:
+            options.chat = ctypes.pointer(chat._options)
+        self.judge = Judge(options.judge)
+        self._repeats = options.repeats if self.judge is Judge.CHAT else 1
+        self._pointer = make(_c.ts_evaluator, _c.library.ts_evaluator_free,
+                             lambda out: _c.library.ts_evaluator_new(out, shared, ctypes.byref(options)), (shared, chat))
+
+    def add(self, completion: Text, prompt: Text = "", model: str = "", words: Union[str, Sequence[str], None] = None, sentence: Optional[str] = None,
+            features: Union[str, Sequence[str], None] = None, summary: Optional[str] = None) -> None:
+        """Adds a completion of `prompt` by `model`; words, sentence, features and summary are the instruction that the model was given."""
+        record, kept = report_of(_c.ts_record), (text_bytes(prompt), text_bytes(completion))
+        record.prompt, record.prompt_size, record.completion, record.completion_size = kept[0], len(kept[0]), kept[1], len(kept[1])
+        record.model = _text(model)
+        for name, value in zip(_ASKED, (words, sentence, features, summary)):
+            if value is not None:
+                setattr(record, name, _text(value if isinstance(value, str) else ", ".join(value)))
+        _c.library.ts_evaluator_add(self._c, ctypes.byref(record))
+
+    def add_file(self, path: Path) -> None:
+        """Adds the records of a file of JSON lines (see tinystories/evaluator.h)."""
+        _c.library.ts_evaluator_add_file(self._c, path_bytes(path))
+
+    def __len__(self) -> int:
+        return _c.library.ts_evaluator_count(self._c)
+
+    def record(self, index: int) -> Dict[str, str]:
+        """A record as a dictionary of what it has."""
+        pointer, record = self._c, report_of(_c.ts_record)
+        _c.library.ts_evaluator_record(pointer, integer(index, "index", ctypes.c_uint64), ctypes.byref(record))
+        fields = {name: getattr(record, name) for name in ("prompt", "completion", "model", *_ASKED)}
+        return {name: value.decode() for name, value in fields.items() if value is not None}
+
+    @property
+    def models(self) -> List[str]:
+        """The models among the records, in the order in which they came."""
+        pointer, names = self._c, []
+        while (name := _c.library.ts_evaluator_model(pointer, len(names))) is not None:
+            names.append(name.decode())
+        return names
+
+    def run(self, progress: Optional[Progress] = None) -> None:
+        """Has every record judged that is not yet. What was paid for is in the journal, whatever stops it; the next call goes on."""
+        watch = progress_callback(progress)
+        with interruptible():
+            _c.library.ts_evaluator_run(self._c, watch, None)
+
+    def judgment(self, index: int, repeat: int = 0) -> Judgment:
+        pointer, judgment = self._c, report_of(_c.ts_judgment)
+        _c.library.ts_evaluator_judgment(pointer, integer(index, "index", ctypes.c_uint64), integer(repeat, "repeat"), ctypes.byref(judgment))
+        return Judgment._of(judgment)
+
+    def judgments(self, index: int) -> List[Judgment]:
+        """All judgments of a record."""
+        return [self.judgment(index, repeat) for repeat in range(self._repeats)]
+
+    def evaluate(self, model: Optional[str] = None) -> Evaluation:
+        """The results of all records, or of one model's."""
+        evaluation = report_of(_c.ts_evaluation)
+        _c.library.ts_evaluator_evaluate(self._c, None if model is None else _text(model), ctypes.byref(evaluation))
+        return Evaluation._of(evaluation)
+
+    def compare(self, left: str, right: str) -> Dict[str, Comparison]:
+        """Two models on the prompts that both completed, by axis."""
+        c = report_of(_c.ts_comparison)
+        _c.library.ts_evaluator_compare(self._c, _text(left), _text(right), ctypes.byref(c))
+        return {axis: Comparison(c.prompts[i], c.wins[i], c.losses[i], _number(c.difference[i]), _number(c.low[i]), _number(c.high[i]))
+                for i, axis in enumerate(AXES)}
+
+    def write(self, path: Path) -> None:
+        """Writes everything as one JSON object."""
+        _c.library.ts_evaluator_write(self._c, path_bytes(path))
+
+    def measures(self, index: int) -> Dict[str, float]:
+        """The measures that the embedded judge grades a record by."""
+        pointer, values = self._c, (ctypes.c_double * _c.TS_MEASURE_COUNT)()
+        _c.library.ts_evaluator_measures(pointer, integer(index, "index", ctypes.c_uint64), values)
+        return {_c.library.ts_measure_name(i).decode(): value for i, value in enumerate(values)}
+
+    def prompt(self, index: int, turn: int = 0) -> str:
+        """What the chat service is asked about a record: turn 0 the assessment, 1 the grades."""
+        pointer, number, size, capacity = self._c, integer(index, "index", ctypes.c_uint64), ctypes.c_size_t(), 4096
+        while True:
+            text = ctypes.create_string_buffer(capacity)
+            try:
+                _c.library.ts_evaluator_prompt(pointer, number, integer(turn, "turn"), text, capacity, ctypes.byref(size))
+                return text.raw[: size.value].decode()
+            except BufferTooSmallError:
+                capacity = size.value + 1
+
+    def estimate(self) -> ChatReport:
+        """What the chat service would cost at most, what the journal has left out. Nothing is sent."""
+        report = report_of(_c.ts_chat_report)
+        _c.library.ts_evaluator_estimate(self._c, ctypes.byref(report))
+        return ChatReport._of(report)
+
+    def chat_report(self) -> ChatReport:
+        """What the chat service's journal holds and has cost."""
+        report = report_of(_c.ts_chat_report)
+        _c.library.ts_evaluator_chat_report(self._c, ctypes.byref(report))
+        return ChatReport._of(report)
+
+
+def _text(value: str) -> bytes:
+    encoded = text_bytes(value)
+    if b"\0" in encoded:
+        raise ValueError("a text must not contain a null byte")
+    return encoded
+
+
+def read_grades(reply: Text, plot: bool = False) -> Judgment:
+    """Reads grades out of a reply as the chat judge's are read, strictly; `plot`: that grade must be there too."""
+    encoded, judgment = text_bytes(reply), report_of(_c.ts_judgment)
+    _c.library.ts_grades_read(encoded, len(encoded), 15 if plot else 7, ctypes.byref(judgment))
+    return Judgment._of(judgment)
+
+
+def read_prompts(path: Path, runtime: Optional[Runtime] = None) -> List[str]:
+    """The beginnings of stories in a file: text, or a list in YAML (see tinystories/evaluator.h)."""
+    shared, name = runtime_pointer(runtime), path_bytes(path)
+    prompts = make(_c.ts_prompts, _c.library.ts_prompts_free, lambda out: _c.library.ts_prompts_open(out, shared, name), (shared,))
+    return [_c.library.ts_prompts_get(prompts, i, None).decode() for i in range(_c.library.ts_prompts_count(prompts))]

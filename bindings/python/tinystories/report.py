@@ -1,0 +1,376 @@
+"""One self-contained HTML page of runs and results: python3 -m tinystories.report RUN... -o page.html
+
+A RUN is a run folder, a model, or a JSON file. Of a folder its log.jsonl is read, the model if there is one (*.gguf), and every *.json, which is whatever the
+command line printed with --json. Each kind of JSON is known by its keys and has its section; what has no section is shown as a table. With a model and no
+stories, heads or neurons in files, the page's maker lets the model tell some and looks into it.
+
+Needs matplotlib and Jinja2, which nothing else of this package does.
+"""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import json
+import math
+import os
+import pathlib
+import re
+import sys
+import tempfile
+from typing import Any, Dict, Iterable, List, Optional, Sequence
+
+LARGEST = 256 << 20  # bytes of a file that is read
+PROMPT = 'Lily and Tom went to the park. Lily had a big red ball. "Can I play with your'
+BEGINNING = "Once upon a time"
+SHOWN_STORIES, SHOWN_COMPLETIONS, SHOWN_NEURONS, MAP_TOKENS = 6, 40, 8, 28
+
+
+@dataclasses.dataclass
+class Run:
+    """What was found of one RUN."""
+
+    name: str
+    log: List[Dict[str, Any]] = dataclasses.field(default_factory=list)
+    model: Optional[pathlib.Path] = None
+    facts: Dict[str, Any] = dataclasses.field(default_factory=dict)  # of the model
+    results: List["Result"] = dataclasses.field(default_factory=list)
+
+    def of(self, kind: str) -> List["Result"]:
+        return [result for result in self.results if result.kind == kind]
+
+
+@dataclasses.dataclass
+class Result:
+    """A JSON object and what it is."""
+
+    name: str
+    kind: str
+    data: Dict[str, Any]
+
+
+# ---- reading ----
+
+
+def kind_of(data: Any, name: str = "") -> Optional[str]:
+    """Which command printed an object, by its keys; "other" for what is unknown, None for what is no object."""
+    if not isinstance(data, dict):
+        return None
+    for kind, wanted in (("judge", {"completions": list, "all": dict}), ("heads", {"heads": list}), ("neurons", {"neurons": list}),
+                         ("samples", {"stories": list}), ("data", {"stories": int, "histogram": list, "words": int}),
+                         ("loss", {"nats_per_token": (int, float), "bits_per_byte": (int, float)}), ("grid", {"models": list})):
+        if all(isinstance(data.get(key), types) for key, types in wanted.items()):
+            return kind
+    text = " ".join([name, *map(str, data)]).lower()
+    return "diversity" if re.search("divers|novel|rouge|copied|ngram", text) else "other"
+
+
+def _read_text(path: pathlib.Path) -> str:
+    if path.stat().st_size > LARGEST:
+        raise ValueError(f"larger than {LARGEST >> 20} MiB")
+    return path.read_text(encoding="utf-8", errors="replace")
+
+
+def read_log(path: pathlib.Path) -> List[Dict[str, Any]]:
+    """The lines of a log that are objects; one that was cut off while it was written is none."""
+    lines = []
+    for line in _read_text(path).splitlines():
+        try:
+            record = json.loads(line)
+        except ValueError:
+            continue
+        if isinstance(record, dict):
+            lines.append(record)
+    return lines
+
+
+def _add_json(run: Run, path: pathlib.Path, problems: List[str]) -> None:
+    try:
+        data = json.loads(_read_text(path))
+        kind = kind_of(data, path.name)
+        if kind is None:
+            raise ValueError("no JSON object")
+        run.results.append(Result(path.stem, kind, data))
+    except (OSError, ValueError, RecursionError) as error:
+        problems.append(f"{path}: {error}")
+
+
+def read_run(path: pathlib.Path, problems: List[str]) -> Run:
+    """Reads a RUN. What cannot be read is told in `problems`; a path that is not there raises OSError."""
+    run = Run(path.resolve().name if path.is_dir() else path.stem)
+    if not path.is_dir():
+        path.stat()
+        if path.suffix == ".json":
+            _add_json(run, path, problems)
+        elif path.suffix == ".jsonl":
+            run.log = read_log(path)
+        else:
+            run.model = path
+        return run
+    if (path / "log.jsonl").is_file():
+        run.log = read_log(path / "log.jsonl")
+    for file in sorted(path.glob("*.json")):
+        if not file.name.startswith(("tokenizer", "config", "generation_config", "special_tokens", "model.safetensors.index")):
+            _add_json(run, file, problems)
+    models = sorted(path.glob("*.gguf"), key=lambda model: (model.stem != "best", model.stem != "model", model.name))
+    run.model = models[0] if models else None
+    return run
+
+
+# ---- looking into a model: the same objects that the command line prints ----
+
+
+def _pieces(model: Any, ids: Sequence[int]) -> List[str]:
+    return [model.tokenizer.token(one).decode("utf-8", "replace") for one in ids]
+
+
+def tell(model: Any, count: int) -> Dict[str, Any]:
+    from . import Sampler
+
+    stories = []
+    with Sampler(model, temperature=0.8, max_tokens=300) as sampler:
+        for seed in range(1, count + 1):
+            stories.append({"text": BEGINNING + sampler.tell(BEGINNING, seed=seed), "seed": seed})
+    return {"prompt": BEGINNING, "stories": stories}
+
+
+def look_at_heads(model: Any, text: str, tokens: int) -> Dict[str, Any]:
+    from . import analysis
+
+    measured = analysis.heads(model, text, max_tokens=tokens)
+    begin = model.tokenizer.begin_of_text
+    ids = [*([begin] if begin is not None else []), *list(model.tokenizer.encode(PROMPT))][:min(MAP_TOKENS, model.architecture.context_length)]
+    found = analysis.trace(model, ids, "blocks.*.attention.weights")
+    weights = [[[row[:query + 1] for query, row in enumerate(head)] for head in layer.tolist()] for layer in found.values()]
+    heads = [{**dataclasses.asdict(head), "kinds": head.names} for head in measured]
+    return {"tokens": tokens, "heads": heads, "maps": {"tokens": _pieces(model, ids), "weights": weights}}
+
+
+def look_at_neurons(model: Any, text: str, tokens: int) -> Dict[str, Any]:
+    from . import analysis
+
+    layer = max(model.architecture.layers - 2, 0)
+    with analysis.Neurons(model, text, max_tokens=tokens, examples=6) as neurons:
+        chosen = [neurons[layer, one.neuron] for one in neurons.summary(layer)[:SHOWN_NEURONS]]
+        read = neurons.tokens
+    found = []
+    for neuron in chosen:
+        examples = []
+        for example in neuron.examples:
+            first = max(example.at - 24, 1 if example.ids[0] == model.tokenizer.begin_of_text else 0)
+            examples.append({"activation": example.activation, "story": example.story, "at": example.at - first,
+                             "tokens": _pieces(model, example.ids[first:example.at + 13])})
+        found.append({"layer": neuron.layer, "neuron": neuron.neuron, "active": neuron.active, "mean": neuron.mean, "most": neuron.most, "examples": examples})
+    return {"tokens": read, "layer": layer, "neurons": found}
+
+
+def look_into(run: Run, texts: Sequence[str], tokens: int, problems: List[str]) -> None:
+    """Adds what files did not say: the model's facts, stories, heads and neurons."""
+    from . import Error, Model
+
+    try:
+        with Model.open(run.model) as model:
+            shape = model.architecture
+            run.facts = {"parameters": model.parameters, "architecture": shape.kind.name.lower(), "width": shape.width, "layers": shape.layers,
+                         "heads": shape.heads, "context": shape.context_length, "vocabulary": shape.vocabulary_size}
+            if not run.of("samples"):
+                run.results.append(Result("told by the model", "samples", tell(model, SHOWN_STORIES)))
+            with tempfile.TemporaryDirectory() as folder:
+                files = list(texts) or [_own_stories(model, folder)]
+                for kind, look in (("heads", look_at_heads), ("neurons", look_at_neurons)):
+                    if not run.of(kind):
+                        run.results.append(Result(f"{kind} of {run.model.name}", kind, look(model, files, tokens)))  # type: ignore[arg-type,union-attr]
+    except (Error, OSError, ValueError) as error:
+        problems.append(f"{run.model}: {error}")
+
+
+def _own_stories(model: Any, folder: str) -> str:
+    path = os.path.join(folder, "stories.txt")
+    told = [story["text"] for story in tell(model, 40)["stories"]]
+    pathlib.Path(path).write_text("\n<|endoftext|>\n".join(told), encoding="utf-8", errors="replace")
+    return path
+
+
+# ---- what the page shows ----
+
+
+def number(value: Any) -> Optional[float]:
+    """A finite number, or None."""
+    return float(value) if isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value) else None
+
+
+def column(log: Iterable[Dict[str, Any]], x: str, y: str) -> tuple:
+    """The points of a log where both are numbers."""
+    points = [(number(line.get(x)), number(line.get(y))) for line in log]
+    whole = [(a, b) for a, b in points if a is not None and b is not None]
+    return [a for a, _ in whole], [b for _, b in whole]
+
+
+def summary(run: Run) -> Dict[str, Any]:
+    """A run's line in the table of runs."""
+    last: Dict[str, Any] = {}
+    for line in run.log:
+        last.update({key: value for key, value in line.items() if number(value) is not None})
+    valid = column(run.log, "step", "valid_bits_per_byte")[1]
+    losses = [number(result.data["bits_per_byte"]) for result in run.of("loss")]
+    measured = [value for value in losses if value is not None]
+    return {"name": run.name, "parameters": run.facts.get("parameters"), "shape": shape_text(run.facts), "step": last.get("step"), "tokens": last.get("tokens"),
+            "seconds": last.get("seconds"), "speed": last.get("tokens_per_second"), "best_valid": min(valid) if valid else None,
+            "loss": measured[0] if measured else min(valid) if valid else None}
+
+
+def shape_text(facts: Dict[str, Any]) -> str:
+    return f"{facts['architecture']}, {facts['layers']} layers of {facts['width']}, {facts['heads']} heads" if facts else ""
+
+
+def flat(data: Any, prefix: str = "") -> List[tuple]:
+    """An object as rows (name, value): nested names joined, long lists told by their length."""
+    rows: List[tuple] = []
+    for key, value in data.items():
+        name = f"{prefix}{key}".replace("_", " ")
+        if isinstance(value, dict):
+            rows += flat(value, f"{name} ")
+        elif isinstance(value, list) and (len(value) > 12 or any(isinstance(one, (dict, list)) for one in value)):
+            rows.append((name, f"{len(value)} entries"))
+        elif isinstance(value, list):
+            rows.append((name, ", ".join(map(plain, value))))
+        else:
+            rows.append((name, plain(value)))
+    return rows
+
+
+def plain(value: Any) -> str:
+    """A value for people."""
+    if value is None or type(value).__name__ == "ChainableUndefined":
+        return "–"
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, int):
+        return f"{value:,}"
+    if isinstance(value, float):
+        return "–" if not math.isfinite(value) else f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.4g}"
+    return str(value)
+
+
+def duration(seconds: Any) -> str:
+    value = number(seconds)
+    if value is None or type(value).__name__ == "ChainableUndefined":
+        return "–"
+    minutes, rest = divmod(int(value), 60)
+    return f"{minutes} min {rest} s" if minutes else f"{rest} s"
+
+
+def visible(token: Any) -> str:
+    """A token on an axis or in a title: white space is seen."""
+    return str(token).replace("\n", "⏎").replace("\t", "⇥").replace(" ", "·") or "∅"
+
+
+# Kind, heading, and what the reader must know.
+SECTIONS = (
+    ("samples", "Stories", "What the model was given is bold."),
+    ("loss", "Loss on texts", ""),
+    ("judge", "Grades", ""),
+    ("diversity", "Diversity", ""),
+    ("grid", "Studies", ""),
+    ("heads", "Heads", "Rows look, columns are looked at; the darker, the more. A square says its tokens and weight when pointed at. Layers and heads count from 0. "
+     "“focus” is the share of attention that would have to move to be even, “distance” the share of its unevenness that the distance alone explains."),
+    ("neurons", "Neurons", "The tokens that activate a neuron most, in their sentences; before each its activation."),
+    ("data", "Data", ""),
+    ("other", "Other results", ""),
+)
+
+LOSSES = ("bits_per_byte", "nats_per_token", "perplexity", "tokens", "bytes", "stories")
+
+
+def _curves(runs: List[Run], plots: Any) -> List[Any]:
+    return [plots.curves(runs, "step", "loss", "steps", "training loss, nats per token", True),
+            plots.curves(runs, "seconds", "valid_bits_per_byte", "minutes", "validation, bits per byte", False, 1 / 60),
+            plots.curves(runs, "step", "learning_rate", "steps", "learning rate"),
+            plots.curves(runs, "step", "gradient_norm", "steps", "gradient norm", True)]
+
+
+def make_page(runs: List[Run], title: str, problems: List[str]) -> str:
+    """The page's HTML. Every text in it is escaped by the templates, and what browsers and XML refuse is replaced."""
+    import jinja2
+
+    from . import _plots
+
+    environment = jinja2.Environment(autoescape=True, trim_blocks=True, lstrip_blocks=True, undefined=jinja2.ChainableUndefined,
+                                     loader=jinja2.FileSystemLoader(pathlib.Path(__file__).parent))
+    environment.filters.update(plain=plain, duration=duration, flat=flat, number=number, visible=visible)
+    limits = {"stories": SHOWN_STORIES, "completions": SHOWN_COMPLETIONS, "neurons": SHOWN_NEURONS}
+    macros = environment.get_template("report_sections.html").make_module({"plots": _plots, "limits": limits})
+
+    def draw(run: Run, result: Result) -> Any:
+        try:
+            return getattr(macros, result.kind)(result.data)
+        except (TypeError, ValueError, KeyError, AttributeError, IndexError, OverflowError, jinja2.TemplateError) as error:
+            problems.append(f"{run.name}, {result.name}: not as {result.kind}: {error}")  # files come from anywhere; one must not take the page
+            return macros.other(result.data)
+
+    summaries = [summary(run) for run in runs if run.log or run.model]
+    page = environment.get_template("report_page.html").render(
+        title=title, losses=LOSSES, summaries=summaries, problems=problems, sections=SECTIONS, draw=draw, curves=_curves(runs, _plots),
+        entries=lambda kind: [(run, result) for run in runs for result in run.of(kind)],
+        scaling=_plots.scaling(summaries, "parameters", "loss", "parameters", "bits per byte"))
+    return re.sub("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f\ud800-\udfff]", "\ufffd", page)
+
+
+def write_page(path: str, page: str) -> None:
+    """Replaces the file as a whole."""
+    folder = os.path.dirname(os.path.abspath(path))
+    handle, temporary = tempfile.mkstemp(dir=folder, prefix=".report-")
+    try:
+        with os.fdopen(handle, "w", encoding="utf-8") as file:
+            file.write(page)
+        os.chmod(temporary, 0o644)
+        os.replace(temporary, path)
+    except BaseException:
+        os.unlink(temporary)
+        raise
+
+
+def _arguments(argv: Optional[Sequence[str]]) -> argparse.Namespace:
+    parser = argparse.ArgumentParser("tinystories report", description="Make one HTML page of runs and results, with plots.")
+    parser.add_argument("runs", nargs="+", metavar="RUN", help="run folders, models (.gguf), and JSON files that other commands printed")
+    parser.add_argument("-o", "--out", required=True, metavar="FILE", help="the page to write")
+    parser.add_argument("--title", default="TinyStories report")
+    parser.add_argument("--text", nargs="+", default=[], metavar="TEXT", help="stories to read for heads and neurons (default: those that the model tells)")
+    parser.add_argument("--tokens", type=int, default=10000, metavar="N", help="read so many tokens of them (default 10000)")
+    parser.add_argument("--no-model", action="store_true", help="show what is in files alone")
+    parser.add_argument("--quiet", action="store_true")
+    parser.add_argument("--json", action="store_true", help="print what was made as JSON")
+    return parser.parse_args(argv)
+
+
+def main(argv: Optional[Sequence[str]] = None) -> int:
+    options = _arguments(argv)
+    try:
+        import jinja2  # noqa: F401
+        import matplotlib  # noqa: F401
+    except ImportError as error:
+        print(f"tinystories: report needs matplotlib and Jinja2 (pip install tinystories[report]): {error}", file=sys.stderr)
+        return 1
+    problems: List[str] = []
+    try:
+        runs = [read_run(pathlib.Path(path), problems) for path in options.runs]
+        for run in runs:
+            if run.model is not None and not options.no_model:
+                if not options.quiet:
+                    print(f"looking into {run.model}", file=sys.stderr)
+                look_into(run, options.text, options.tokens, problems)
+        write_page(options.out, make_page(runs, options.title, problems))
+    except OSError as error:
+        print(f"tinystories: {error}", file=sys.stderr)
+        return 1
+    for problem in problems:
+        print(f"tinystories: warning: not on the page: {problem}", file=sys.stderr)
+    if options.json:
+        print(json.dumps({"file": options.out, "runs": len(runs), "results": sum(len(run.results) for run in runs), "problems": problems}))
+    elif not options.quiet:
+        print(options.out)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,75 @@
+/* report: hands over to the Python package, which draws the page. */
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "cli.h"
+
+typedef struct report_values {
+    cli_common common;
+    cli_paths runs, text;
+    const char *out, *title;
+} report_values;
+
+/* The same as python3 -m tinystories.report, but that a missing package is told in one line. */
+static const char start[] = "import sys\n"
+                            "try:\n"
+                            "    from tinystories.report import main\n"
+                            "except ImportError as error:\n"
+                            "    sys.exit(f'tinystories: report needs the Python package tinystories: {error}')\n"
+                            "sys.exit(main(sys.argv[1:]))\n";
+
+static ts_status report(void *values)
+{
+    const report_values *v = values;
+    size_t count = 0;
+    if (v->out == NULL)
+        return cli_usage("-o is missing; see 'tinystories report --help'");
+    const char **arguments = calloc(v->runs.count + v->text.count + 16, sizeof *arguments);
+    if (arguments == NULL)
+        return cli_fail("there is no memory");
+    arguments[count++] = "python3";
+    arguments[count++] = "-c";
+    arguments[count++] = start;
+    arguments[count++] = "--out";
+    arguments[count++] = v->out;
+    if (v->title != NULL) {
+        arguments[count++] = "--title";
+        arguments[count++] = v->title;
+    }
+    if (v->text.count > 0)
+        arguments[count++] = "--text";
+    for (size_t i = 0; i < v->text.count; i++)
+        arguments[count++] = v->text.items[i];
+    if (v->common.quiet)
+        arguments[count++] = "--quiet";
+    if (v->common.json)
+        arguments[count++] = "--json";
+    arguments[count++] = "--";
+    for (size_t i = 0; i < v->runs.count; i++)
+        arguments[count++] = v->runs.items[i];
+    fflush(stdout);
+    execvp("python3", (char *const *)arguments);
+    free(arguments);
+    return cli_fail("report needs python3, which cannot be started: %s", strerror(errno));
+}
+
+/* clang-format off */
+#define OFFSET(member) offsetof(report_values, member)
+static const cli_argument report_arguments[] = {
+    {"RUN", NULL, CLI_PATHS, CLI_REQUIRED, OFFSET(runs), 0, 0, NULL, "run folders, and JSON files that other commands printed"},
+    {"-o", "FILE", CLI_TEXT, 0, OFFSET(out), 0, 0, NULL, "the page to write, .html (required)"},
+    {"--out", "FILE", CLI_TEXT, 0, OFFSET(out), 0, 0, NULL, "the same"},
+    {"--text", "TEXT", CLI_PATHS, 0, OFFSET(text), 0, 0, NULL, "stories to read for heads and neurons (default: those that the model tells)"},
+    {"--title", "TEXT", CLI_TEXT, 0, OFFSET(title), 0, 0, NULL, "the page's heading"},
+};
+
+const cli_command cli_report_commands[] = {
+    {"report", NULL, "make one HTML page of runs and results, with plots",
+     "Needs Python with the package tinystories, matplotlib and Jinja2. A run's folder holds its log, its model if it was written there, and whatever other\n"
+     "commands printed with --json into it; each kind has its section of the page. The page needs no network and no scripts.", report_arguments,
+     CLI_COUNT_OF(report_arguments), sizeof(report_values), NULL, report},
+    {0},
+};

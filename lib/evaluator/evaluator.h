@@ -1,0 +1,85 @@
+/*
+ * The evaluator's own parts: records, the two judges, and what their judgments add up to.
+ */
+#ifndef TS_EVALUATOR_H
+#define TS_EVALUATOR_H
+
+#include "tinystories/evaluator.h"
+
+#include "base/base.h"
+
+typedef struct ts_language ts_language;
+typedef struct ts_chat_judge ts_chat_judge;
+
+/* A record as it is kept: what `fields` points to is in `memory`. */
+typedef struct ts_kept_record {
+    ts_record fields;
+    char *memory;
+    uint64_t hash;  /* of all fields */
+    uint64_t group; /* of prompt and instruction: records of one group are completions of one thing */
+    uint32_t words; /* of the completion */
+    uint32_t model; /* index among the models */
+} ts_kept_record;
+
+/* A judgment as it is kept, without its texts. */
+typedef struct ts_kept_judgment {
+    double grades[TS_AXIS_COUNT];
+    uint8_t outcome, age, asks;
+} ts_kept_judgment;
+
+struct ts_evaluator {
+    ts_runtime *runtime;
+    ts_busy busy;
+    ts_evaluator_options options; /* strings of the caller's are not kept, but for options.chat until the chat judge is opened */
+    char *text_name;              /* NULL: there is no n-gram model */
+    ts_kept_record *records;
+    size_t count, capacity;
+    char **models;
+    size_t model_count, model_capacity;
+    ts_kept_judgment *judgments; /* of record i in repeat r: r * count + i; NULL before the first run */
+    size_t judged;               /* records that `judgments` is for */
+    ts_language *language;
+    ts_chat_judge *chat;        /* NULL: the embedded judge */
+    ts_bytes assessment, reply; /* of the judgment that was read last */
+};
+
+/* Judgments of each record. */
+uint32_t ts_evaluator_repeats(const ts_evaluator *evaluator);
+
+static inline bool ts_record_is_instructed(const ts_record *record)
+{
+    return record->words || record->sentence || record->features || record->summary;
+}
+
+/* The axes that a record is graded on by the chat judge, 1 << TS_AXIS_. */
+uint32_t ts_record_axes(const ts_record *record);
+
+/* ---- records.c ---- */
+
+ts_status ts_records_add(ts_evaluator *evaluator, const ts_record *record);
+ts_status ts_records_read(ts_evaluator *evaluator, const char *path);
+/* A fingerprint of all records. */
+uint64_t ts_records_hash(const ts_evaluator *evaluator);
+void ts_records_free(ts_evaluator *evaluator);
+
+/* ---- grades.c ---- */
+
+/* As ts_grades_read, of which only grades, age and outcome are set. OUT_OF_MEMORY alone. */
+ts_status ts_grades_parse(ts_runtime *runtime, const char *reply, size_t size, uint32_t axes, ts_kept_judgment *judgment);
+
+/* ---- embedded_judge.c ---- */
+
+/* `measures` of a record as measures.c has them. */
+void ts_embedded_grade(const double measures[TS_MEASURE_COUNT], bool with_language, const ts_record *record, ts_kept_judgment *judgment);
+
+/* ---- summary.c ---- */
+
+/* A model's results; UINT32_MAX: everyone's. */
+ts_status ts_summary_of(const ts_evaluator *evaluator, uint32_t model, ts_evaluation *evaluation);
+ts_status ts_summary_compare(const ts_evaluator *evaluator, uint32_t left, uint32_t right, ts_comparison *comparison);
+
+/* ---- evaluation_report.c ---- */
+
+ts_status ts_evaluation_write(ts_evaluator *evaluator, const char *path);
+
+#endif

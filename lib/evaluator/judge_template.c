@@ -1,0 +1,165 @@
+/* What the chat judge is asked: texts by name out of a file, with a record's texts in their places. The form is told in judge.txt. */
+#include "evaluator/chat_judge.h"
+
+#include "text/text.h"
+
+enum { MOST_FILE = 1 << 20 };
+
+static const char *const text_names[TS_JUDGE_TEXTS] = {"assess", "grade", "assess instruction", "grade instruction"};
+static const char *const placeholders[] = {"beginning", "completion", "fence", "words", "sentence", "features", "summary"};
+enum { BEGINNING, COMPLETION, FENCE, WORDS, SENTENCE, FEATURES, SUMMARY };
+
+static bool is(const char *name, size_t size, const char *other)
+{
+    return strlen(other) == size && memcmp(name, other, size) == 0;
+}
+
+static size_t place_of(const char *name, size_t size)
+{
+    size_t place = 0;
+    while (place < TS_COUNT_OF(placeholders) && !is(name, size, placeholders[place]))
+        place++;
+    return place;
+}
+
+static bool is_known(void *user, const char *name, size_t size)
+{
+    (void)user;
+    return place_of(name, size) < TS_COUNT_OF(placeholders);
+}
+
+/* ---- reading ---- */
+
+static ts_status fail_line(const char *name, size_t line, const char *what)
+{
+    return ts_fail(TS_ERROR_FORMAT, "%s: line %zu: %s", name, line, what);
+}
+
+/* The text that a heading "= name" begins; TS_JUDGE_TEXTS: it is no such name, or one that the file had before. */
+static ts_status find_text(size_t *found, const char *heading, size_t length, uint32_t seen, const char *name, size_t line)
+{
+    const char *title = heading + 2;
+    size_t size = length - 2;
+    ts_trim(&title, &size);
+    for (*found = 0; *found < TS_JUDGE_TEXTS && !is(title, size, text_names[*found]);)
+        ++*found;
+    if (*found == TS_JUDGE_TEXTS)
+        return fail_line(name, line, "an unknown heading, expected assess, grade, assess instruction or grade instruction");
+    return seen >> *found & 1 ? fail_line(name, line, "this heading is there twice") : TS_OK;
+}
+
+/* Takes the texts that are not there yet. */
+static ts_status read_texts(ts_judge_template *judge, const char *text, size_t size, const char *name)
+{
+    const char *end = text + size, *begin = text;
+    size_t number = 0, found = TS_JUDGE_TEXTS, wanted = TS_JUDGE_TEXTS;
+    uint32_t seen = 0;
+    for (const char *line = text, *next; line <= end; line = next) {
+        const char *newline = line < end ? memchr(line, '\n', (size_t)(end - line)) : NULL;
+        size_t length = (size_t)((newline ? newline : end) - line);
+        bool heading = length > 2 && line[0] == '=' && line[1] == ' ';
+        next = newline ? newline + 1 : end + 1;
+        number++;
+        if ((heading || next > end) && wanted < TS_JUDGE_TEXTS) {
+            judge->texts[wanted].text = begin;
+            judge->texts[wanted].size = (size_t)((heading ? line : end) - begin);
+            ts_trim(&judge->texts[wanted].text, &judge->texts[wanted].size);
+        }
+        if (!heading && found == TS_JUDGE_TEXTS && length > 0 && line[0] != '#' && line[0] != '\r')
+            return fail_line(name, number, "text before the first heading '= name'");
+        if (!heading)
+            continue;
+        TS_TRY(find_text(&found, line, length, seen, name, number));
+        seen |= 1u << found;
+        wanted = judge->texts[found].text ? TS_JUDGE_TEXTS : found; /* an earlier file's stays */
+        begin = next;
+    }
+    return TS_OK;
+}
+
+static ts_status check_texts(const ts_judge_template *judge, const char *name)
+{
+    ts_template_names names = {.known = is_known, .expected = "beginning, completion, fence, words, sentence, features or summary"};
+    for (size_t i = 0; i < TS_JUDGE_TEXTS; i++) {
+        const char *text = judge->texts[i].text;
+        size_t size = judge->texts[i].size;
+        if (size == 0)
+            return ts_fail(TS_ERROR_FORMAT, "%s: the text '%s' is empty", name, text_names[i]);
+        if (!ts_utf8_valid(text, size) || memchr(text, 0, size))
+            return ts_fail(TS_ERROR_FORMAT, "%s: the text '%s' is not UTF-8, or has a NUL in it", name, text_names[i]);
+        names.what = text_names[i];
+        TS_TRY(ts_template_check(text, size, name, &names));
+    }
+    return TS_OK;
+}
+
+ts_status ts_judge_template_read(ts_judge_template *judge, ts_runtime *runtime, const char *path)
+{
+    const char *name = path ? path : "the built-in templates";
+    size_t size;
+    *judge = (ts_judge_template){.runtime = runtime};
+    ts_status status = path ? ts_file_read(runtime, path, MOST_FILE, &judge->file, &size) : TS_OK;
+    if (status == TS_OK && path) {
+        status = read_texts(judge, judge->file, size, path);
+        judge->fingerprint = ts_hash(judge->file, size, 0);
+    }
+    if (status == TS_OK)
+        status = read_texts(judge, ts_judge_data, ts_judge_data_size, "the built-in templates");
+    judge->fingerprint = ts_hash(ts_judge_data, ts_judge_data_size, judge->fingerprint);
+    if (status == TS_OK)
+        status = check_texts(judge, name);
+    if (status != TS_OK)
+        ts_judge_template_free(judge);
+    return status;
+}
+
+void ts_judge_template_free(ts_judge_template *judge)
+{
+    ts_release(judge->runtime, judge->file);
+    *judge = (ts_judge_template){.runtime = judge->runtime};
+}
+
+/* ---- writing ---- */
+
+typedef struct writing {
+    const char *places[TS_COUNT_OF(placeholders)];
+    char fence[32];
+} writing;
+
+static ts_status say(void *user, const char *name, size_t size, ts_bytes *out)
+{
+    const writing *w = user;
+    const char *text = w->places[place_of(name, size)];
+    return text ? ts_bytes_add(out, text, strlen(text)) : TS_OK;
+}
+
+/* Draws words until one is in none of the record's texts, so that no text can end its fence. */
+static void draw_fence(writing *w, uint64_t hash, uint64_t seed)
+{
+    static const char letters[] = "bcdfghjklmnpqrst"; /* no digits: a fence is never taken for a grade */
+    bool inside = true;
+    for (uint64_t counter = 0; inside; counter++) {
+        uint64_t drawn = ts_random_at(seed, hash, counter);
+        for (size_t i = 0; i < 16; i++)
+            w->fence[i] = letters[drawn >> 4 * i & 15];
+        inside = false;
+        for (size_t i = 0; i < TS_COUNT_OF(w->places); i++)
+            inside = inside || (w->places[i] && strstr(w->places[i], w->fence));
+    }
+}
+
+ts_status ts_judge_template_write(const ts_judge_template *judge, const ts_kept_record *record, uint64_t seed, uint32_t turn, ts_bytes *out)
+{
+    const ts_record *r = &record->fields;
+    writing w = {.places = {[BEGINNING] = r->prompt,
+                            [COMPLETION] = r->completion,
+                            [WORDS] = r->words,
+                            [SENTENCE] = r->sentence,
+                            [FEATURES] = r->features,
+                            [SUMMARY] = r->summary}};
+    size_t text = turn + (ts_record_is_instructed(r) ? (size_t)TS_JUDGE_TURNS : 0);
+    ts_template_names names = {.user = &w, .say = say};
+    draw_fence(&w, record->hash, seed);
+    w.places[FENCE] = w.fence;
+    return ts_template_write(judge->texts[text].text, judge->texts[text].size, &names, out);
+}

@@ -1,0 +1,107 @@
+"""`evaluate judge`: the embedded judge, and a chat service on this machine."""
+import json
+import os
+import pathlib
+import subprocess
+import sys
+import tempfile
+import unittest
+
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "servers"))
+from local_chat import Server  # noqa: E402
+
+TOOL = os.environ.get("TINYSTORIES_CLI")
+RECORDS = [{"prompt": f"Tom had {n} cats and", "completion": f" he {verb} all of them. The end.", "model": model}
+           for n in range(6) for model, verb in (("good", "liked"), ("bad", "the the the the"))]
+
+
+def chat_built():
+    tried = subprocess.run([TOOL, "dataset", "generate", "--author", "chat", "--model", "m", "--dry-run", "--count", "1", "--out", "x.txt"],
+                           capture_output=True, timeout=60) if TOOL else None
+    return tried is not None and tried.returncode == 0
+
+
+@unittest.skipUnless(TOOL, "skipped: TINYSTORIES_CLI does not name the built tool")
+class JudgeCommandTest(unittest.TestCase):
+    @classmethod
+    def setUpClass(cls):
+        folder = tempfile.TemporaryDirectory()
+        cls.addClassCleanup(folder.cleanup)
+        cls.folder = pathlib.Path(folder.name)
+        (cls.folder / "records.jsonl").write_text("".join(json.dumps(record) + "\n" for record in RECORDS), encoding="utf-8")
+        (cls.folder / "stories.txt").write_text("\n<|endoftext|>\n".join(f"Tom had {n} cats. He liked {'all' if n % 2 else 'some'} of them." for n in range(80)),
+                                                encoding="utf-8")
+        (cls.folder / "prompts.txt").write_text("Tom had\nHe liked\n", encoding="utf-8")
+
+    def run_tool(self, *arguments):
+        environment = {name: value for name, value in os.environ.items() if not name.endswith("_API_KEY")}
+        return subprocess.run([os.path.abspath(TOOL), *map(str, arguments)], cwd=self.folder, capture_output=True, encoding="utf-8", timeout=60, env=environment)
+
+    def must(self, *arguments):
+        result = self.run_tool(*arguments)
+        self.assertEqual(result.returncode, 0, result.stderr)
+        return result.stdout
+
+    def refused(self, status, names, *arguments):
+        result = self.run_tool("evaluate", "judge", *arguments)
+        self.assertEqual(result.returncode, status, result.stderr)
+        self.assertEqual(result.stdout, "")
+        self.assertIn(names, result.stderr)
+        self.assertEqual(result.stderr.count("\n"), 1)
+
+    def test_completions_of_a_file(self):
+        report = json.loads(self.must("evaluate", "judge", "--completions", "records.jsonl", "--text", "stories.txt", "--text-name", "eighty stories", "--json"))
+        self.assertEqual((report["judge"], report["language_text"]), ("embedded", "eighty stories"))
+        self.assertEqual([model["model"] for model in report["models"]], ["good", "bad"])
+        self.assertGreater(report["comparisons"][0]["grammar"]["low"], 0)
+        self.assertEqual(len(report["completions"]), len(RECORDS))
+        lines = self.must("evaluate", "judge", "--completions", "records.jsonl", "--out", "report.json")
+        self.assertIn("embedded", lines.splitlines()[0])
+        self.assertIn("good less bad", lines)
+        self.assertEqual(json.loads((self.folder / "report.json").read_text(encoding="utf-8"))["all"]["records"], len(RECORDS))
+
+    def test_completions_of_a_model(self):
+        self.must("tokenizer", "train", "--in", "stories.txt", "--size", "300", "--out", "tokenizer.json")
+        self.must("train", "--text", "stories.txt", "--preset", "laptop-0.3m", "--context", "64", "--tokenizer", "tokenizer.json", "--steps", "5", "--seed", "1",
+                  "--out", "model.gguf")
+        told = ("evaluate", "judge", "--model", "model.gguf", "--prompts", "prompts.txt", "--completions-per-prompt", "3", "--tokens", "20", "--seed", "5")
+        report = json.loads(self.must(*told, "--save", "saved.jsonl", "--json"))
+        self.assertEqual((report["all"]["records"], report["all"]["prompts"]), (6, 2))
+        self.assertEqual(report["models"][0]["model"], "model.gguf")
+        again = json.loads(self.must("evaluate", "judge", "--completions", "saved.jsonl", "--seed", "5", "--json"))
+        self.assertEqual(again["completions"], report["completions"])
+        one = self.must("sample", "--model", "model.gguf", "--prompt", "Tom had", "--tokens", "20", "--seed", "6", "--temperature", "1")
+        self.assertEqual(one, "Tom had" + report["completions"][1]["completion"] + "\n")
+
+    def test_wrong_calls(self):
+        self.refused(2, "--completions")
+        self.refused(2, "belong together", "--model", "m.gguf")
+        self.refused(2, "--completions", "--model", "m.gguf", "--prompts", "prompts.txt", "--completions", "records.jsonl")
+        self.refused(2, "--journal", "--completions", "records.jsonl", "--journal", "j")
+        self.refused(2, "--repeats", "--completions", "records.jsonl", "--repeats", "3")
+        self.refused(2, "--save", "--completions", "records.jsonl", "--save", "x")
+        self.refused(1, "none.jsonl", "--completions", "none.jsonl")
+        self.refused(2, "--judge-model", "--completions", "records.jsonl", "--judge", "chat")
+        self.refused(2, "--text", "--completions", "records.jsonl", "--judge", "chat", "--judge-model", "m", "--journal", "j", "--text", "stories.txt")
+
+    @unittest.skipUnless(chat_built(), "skipped: the tool was built without chat services")
+    def test_chat_judge(self):
+        server = Server()
+        self.addCleanup(server.close)
+        chat = ("evaluate", "judge", "--completions", "records.jsonl", "--judge", "chat", "--judge-model", "m", "--base-url", server.url(ledger="cli"))
+        plan = self.must(*chat, "--dry-run")
+        self.assertIn("Give no grades yet", plan)
+        self.assertIn("Grammar: ?/10", plan)
+        self.assertEqual(server.ledger("cli")["requests"], 0)
+        result = self.run_tool(*chat, "--journal", "j", "--max-requests", "10")
+        self.assertEqual(result.returncode, 1)
+        self.assertIn("the same command goes on", result.stderr)
+        report = json.loads(self.must(*chat, "--journal", "j", "--json"))
+        self.assertEqual(report["all"]["outcomes"]["scored"], len(RECORDS))
+        self.assertEqual(server.ledger("cli")["requests"], 2 * len(RECORDS))
+        self.assertIn("journal", self.must(*chat, "--journal", "j"))
+        self.assertEqual(server.ledger("cli")["requests"], 2 * len(RECORDS))
+
+
+if __name__ == "__main__":
+    unittest.main()

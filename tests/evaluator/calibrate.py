@@ -1,0 +1,167 @@
+#!/usr/bin/env python3
+"""Finds the weights of the embedded judge, and says how well it agrees with a language model's grades. Needs numpy.
+
+usage: calibrate.py GRADED.csv STORIES [--write lib/evaluator/embedded_weights.h]
+
+GRADED.csv has the columns id, story, assessment, grammar, creativity, consistency and age group, with backslashes for quotes; STORIES is the text that the n-gram
+model learns from. Every third row is held out: nothing is fitted or chosen on it. Weights are those of a ridge regression on ranks, scaled to the mean and the
+deviation of the grades; its penalty is chosen by cross-validation on the other rows.
+
+The stories were written to an instruction that the file does not have; what it asked for (dialogue, a bad ending, ...) can be told from the assessment, which always
+speaks of it. Each row is used twice, with and without that, so that the weights are good for both; agreement is given for both.
+"""
+import argparse
+import csv
+import os
+import pathlib
+import re
+import sys
+
+import numpy as np
+
+ROOT = pathlib.Path(__file__).resolve().parents[2]
+sys.path.insert(0, str(ROOT / "bindings" / "python"))
+
+import tinystories as ts  # noqa: E402
+
+AXES = ("grammar", "creativity", "consistency")
+ASKED = {"Dialogue": r"dialogue", "BadEnding": r"bad ending|sad ending|tragic", "Twist": r"twist|unexpected", "MoralValue": r"moral",
+         "Conflict": r"conflict", "Foreshadowing": r"foreshadow|setup"}
+LANGUAGE = ("loss", "beginning", "worst", "surprises", "unknown", "novelty")
+UNUSED = ("carried",)  # the file has no prompts
+# What can only be a fault, and what can only be a merit: a weight of the other sign is chance, and would praise what no graded story shows.
+FAULTS = ("doubled", "small_starts", "open_quote", "unfinished", "articles", "repetition", "genders", "missed_ending", "loss", "beginning", "worst", "surprises",
+          "unknown")
+MERITS = ("variety", "close", "followed")
+PENALTIES = (10, 30, 100, 300, 1000)
+
+
+def ranks(values):
+    order, out = np.argsort(values, kind="stable"), np.empty(len(values))
+    out[order] = np.arange(len(values))
+    for value in np.unique(values):
+        out[values == value] = out[values == value].mean()
+    return out
+
+
+def spearman(a, b):
+    a, b = ranks(a), ranks(b)
+    return 0.0 if a.std() == 0 or b.std() == 0 else float(np.corrcoef(a, b)[0, 1])
+
+
+def interval(a, b, seed=0, times=1000, against=None):
+    """Of the correlation of a and b, or of how much more it is than that of `against` and b."""
+    random, values = np.random.default_rng(seed), []
+    for _ in range(times):
+        drawn = random.integers(0, len(a), len(a))
+        values.append(spearman(a[drawn], b[drawn]) - (0 if against is None else spearman(against[drawn], b[drawn])))
+    return np.quantile(values, [0.025, 0.975])
+
+
+def solve(x, y, penalty):
+    """(weights, constant) of a ridge regression on standardized columns, in the columns' own units."""
+    mean, scale = x.mean(0), x.std(0)
+    scale[scale < 1e-9] = np.inf
+    z = (x - mean) / scale
+    w = np.linalg.solve(z.T @ z + penalty * np.eye(x.shape[1]), z.T @ (y - y.mean())) / scale
+    return w, y.mean() - w @ mean
+
+
+def cross_validated(x, y, penalty, groups, folds=10):
+    guess = np.zeros(len(y))
+    for fold in range(folds):
+        test = groups % folds == fold
+        w, constant = solve(x[~test], y[~test], penalty)
+        guess[test] = x[test] @ w + constant
+    return spearman(guess, y)
+
+
+def fit(x, grades, groups, columns, names):
+    """Weights that give grades (0 for other columns, then the constant): of the ranks' regression, scaled to the grades; and the penalty."""
+    y, columns = ranks(grades), columns.copy()
+    while True:
+        penalty = max(PENALTIES, key=lambda one: cross_validated(x[:, columns], y, one, groups))
+        w, constant = solve(x[:, columns], y, penalty)
+        full = np.zeros(len(names))
+        full[columns] = w
+        wrong = [i for i, name in enumerate(names) if (name in FAULTS and full[i] > 0) or (name in MERITS and full[i] < 0)]
+        if not wrong:
+            break
+        columns[wrong] = False
+    line = np.polyfit(x @ full + constant, grades, 1)
+    return np.append(full * line[0], constant * line[0] + line[1]), penalty
+
+
+def read(path, stories, instructed):
+    rows = list(csv.reader(open(path, newline="", encoding="utf-8"), escapechar="\\", doublequote=False))[1:]
+    grades = np.array([[float(value) for value in row[3:6]] for row in rows])
+    with ts.Evaluator(text=stories) as evaluator:
+        for row in rows:
+            asked = [name for name, pattern in ASKED.items() if re.search(pattern, row[2].lower())]
+            evaluator.add(row[1].replace("\\n", "\n"), features=asked if instructed and asked else None)
+        measured = [evaluator.measures(i) for i in range(len(rows))]
+    names = list(measured[0])
+    return names, np.array([[one[name] for name in names] for one in measured]), grades
+
+
+def usable(names, with_language):
+    return np.array([name not in UNUSED and (with_language or name not in LANGUAGE) for name in names])
+
+
+def rows_of(values):
+    written = [f"{value:.5g}" for value in values]
+    return ",\n".join("     " + ", ".join(written[i:i + 10]) for i in range(0, len(written), 10))
+
+
+def table(name, weights):
+    lines = [f"static const double {name}[GRADED_AXES][TS_MEASURE_COUNT + 1] = {{"]
+    for axis, row in zip(AXES, weights):
+        lines.append(f"    {{ /* {axis} */")
+        lines.append(rows_of(row) + "},")
+    return "\n".join(lines) + "\n};\n"
+
+
+def main():
+    parser = argparse.ArgumentParser()
+    parser.add_argument("graded")
+    parser.add_argument("stories")
+    parser.add_argument("--write")
+    options = parser.parse_args()
+    names, plain, grades = read(options.graded, options.stories, False)
+    _, told, _ = read(options.graded, options.stories, True)
+    ids = np.arange(len(grades))
+    held, groups = ids % 3 == 2, ids // 3
+    print(f"{(~held).sum()} stories to calibrate on, {held.sum()} held out")
+    tables = {}
+    for name, with_language in (("weights_with_language", True), ("weights_without", False)):
+        columns, tables[name] = usable(names, with_language), []
+        for axis in range(3):
+            x = np.vstack([plain[~held], told[~held]])
+            full, penalty = fit(x, np.tile(grades[~held, axis], 2), np.tile(groups[~held], 2), columns, names)
+            tables[name].append(full)
+            for kind, measures in (("story alone", plain), ("what was asked is known", told)):
+                guess = measures[held] @ full[:-1] + full[-1]
+                low, high = interval(guess, grades[held, axis])
+                print(f"{AXES[axis]:12} {'with' if with_language else 'without'} n-gram model, {kind}: {spearman(guess, grades[held, axis]):.3f} "
+                      f"({low:.3f} to {high:.3f}), penalty {penalty}")
+    seen = np.vstack([plain[~held], told[~held]])
+    for axis in range(3):
+        for name, sign in (("length", 1), ("loss", -1)):
+            values, full = sign * plain[held][:, names.index(name)], tables["weights_with_language"][axis]
+            low, high = interval(values, grades[held, axis])
+            less, more = interval(plain[held] @ full[:-1], grades[held, axis], against=values)
+            print(f"{AXES[axis]:12} {name} alone: {spearman(values, grades[held, axis]):.3f} ({low:.3f} to {high:.3f}); the judge has {less:+.3f} to {more:+.3f} more")
+    if options.write:
+        text = ("/* Written by tests/evaluator/calibrate.py: what a unit of each measure adds to a grade, then the constant. */\n#ifndef TS_EVALUATOR_EMBEDDED_WEIGHTS_H\n"
+                "#define TS_EVALUATOR_EMBEDDED_WEIGHTS_H\n\n#include \"evaluator/measures.h\"\n\nenum { GRADED_AXES = 3 };\n\n/* clang-format off */\n")
+        text += "\n".join(table(name, weights) for name, weights in tables.items()) + "\n/* What the graded stories had of each measure. */\n"
+        for name, values in (("measured_least", seen.min(0)), ("measured_most", seen.max(0))):
+            text += f"static const double {name}[TS_MEASURE_COUNT] = {{\n" + rows_of(values) + "};\n"
+        text += "/* clang-format on */\n\n#endif\n"
+        with open(options.write + ".new", "w", encoding="utf-8") as file:
+            file.write(text)
+        os.replace(options.write + ".new", options.write)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,292 @@
+"""Judges: the embedded one against grades of a language model, and the chat judge against a service that misbehaves, bills and is killed."""
+import csv
+import json
+import os
+import pathlib
+import re
+import signal
+import subprocess
+import sys
+import tempfile
+import unittest
+
+from fixture import ROOT
+import tinystories as ts
+
+sys.path.insert(0, str(ROOT / "tests" / "servers"))
+from local_chat import Server  # noqa: E402
+
+DATA = os.environ.get("TINYSTORIES_TEST_DATA")
+AXES = ("grammar", "creativity", "consistency")
+CHAT_BUILT = True
+try:
+    ts.Chat()
+except ts.UnsupportedError:
+    CHAT_BUILT = False
+
+PROMPTS, EACH = 44, 10
+RECORDS = [{"prompt": f"Once there was a number {p} that", "completion": f" liked to count to {c} and back. It was {'happy' if c % 2 else 'sad'}.", "model": f"model {c % 2}"}
+           for p in range(PROMPTS) for c in range(EACH)]
+
+RUN = """
+import sys, tinystories as ts
+url, journal, records = sys.argv[1:4]
+with ts.Evaluator(chat=ts.Chat(base_url=url, model="m", journal=journal, in_flight=8), seed=3) as evaluator:
+    evaluator.add_file(records)
+    evaluator.run()
+"""
+
+
+class EmbeddedJudge(unittest.TestCase):
+    def setUp(self):
+        folder = tempfile.TemporaryDirectory()
+        self.addCleanup(folder.cleanup)
+        self.folder = pathlib.Path(folder.name)
+
+    def test_records_judgments_and_results(self):
+        with ts.Evaluator() as evaluator:
+            evaluator.add(" ran home. He was happy.", prompt="Tom saw a dog and", model="a")
+            evaluator.add(" dog dog dog the", prompt="Tom saw a dog and", model="b", words=["dog", "cat"], features="Dialogue")
+            self.assertEqual(len(evaluator), 2)
+            self.assertEqual(evaluator.record(1), {"prompt": "Tom saw a dog and", "completion": " dog dog dog the", "model": "b", "words": "dog, cat", "features": "Dialogue"})
+            evaluator.add(" dog dog dog the", prompt="Tom saw a dog and", model="b")
+            self.assertEqual(evaluator.models, ["a", "b"])
+            self.assertIs(evaluator.judgment(0).outcome, ts.Outcome.PENDING)
+            evaluator.run()
+            first = evaluator.judgments(0)[0]
+            self.assertIs(first.outcome, ts.Outcome.SCORED)
+            self.assertIsNone(first.grades["plot"])
+            self.assertIsNone(first.age)
+            result = evaluator.evaluate("a")
+            self.assertEqual(result.grades["grammar"].mean, first.grades["grammar"])
+            self.assertIsNone(result.grades["grammar"].low)
+            compared = evaluator.compare("a", "b")["grammar"]
+            self.assertEqual((compared.prompts, compared.wins, compared.losses), (1, 1, 0))  # not the one with an instruction
+            self.assertGreater(compared.difference, 0)
+            self.assertGreater(evaluator.measures(1)["doubled"], 0)
+            evaluator.write(self.folder / "report.json")
+            report = json.loads((self.folder / "report.json").read_text(encoding="utf-8"))
+            self.assertEqual(report["judge"], "embedded")
+            self.assertIsNone(report["language_text"])
+            with self.assertRaises(ts.InvalidArgumentError):
+                evaluator.prompt(0)
+        with self.assertRaises(ts.InvalidArgumentError):
+            ts.Evaluator(judge="chat") if CHAT_BUILT else ts.Evaluator(repeats=0)
+
+    def test_stopped_by_progress(self):
+        with ts.Evaluator() as evaluator:
+            for record in RECORDS:
+                evaluator.add(**record)
+            with self.assertRaises(ts.CancelledError):
+                evaluator.run(lambda done, total: done == 5)
+            evaluator.run()
+            self.assertEqual(evaluator.evaluate().outcomes["scored"], len(RECORDS))
+
+    @unittest.skipUnless(DATA, "skipped: TINYSTORIES_TEST_DATA is not set")
+    def test_agreement_with_a_language_model(self):
+        """On the third that calibrate.py holds out; and every reply of the file that has grades is read as what it says."""
+        with open(f"{DATA}/judged/llm-graded-1000.csv", newline="", encoding="utf-8") as file:
+            rows = list(csv.reader(file, escapechar="\\", doublequote=False))[1:]
+        read = 0
+        for row in rows:
+            reply = f"Grammar: {row[3]}/10, Creativity: {row[4]}/10, Consistency: {row[5]}/10, Age group: {row[6]}".replace("\\n", "\n")
+            judgment = ts.read_grades(reply)
+            self.assertIsNot(ts.read_grades(row[2].replace("\\n", "\n")).outcome, ts.Outcome.SCORED)
+            if judgment.outcome is ts.Outcome.SCORED:
+                read += 1
+                self.assertEqual([judgment.grades[axis] for axis in AXES], [float(value) for value in row[3:6]])
+        self.assertEqual(read, 998)  # one grade is 0, one reply goes on in prose
+        with ts.Evaluator(text=f"{DATA}/stories/tinystories-train.txt") as evaluator:
+            held = rows[2::3]
+            for row in held:
+                evaluator.add(row[1].replace("\\n", "\n"))
+            evaluator.run()
+            for number, axis in enumerate(AXES):
+                given = [float(row[3 + number]) for row in held]
+                guessed = [evaluator.judgment(i).grades[axis] for i in range(len(held))]
+                self.assertGreater(spearman(guessed, given), 0.28, axis)
+
+
+def ranks(values):
+    order = sorted(range(len(values)), key=values.__getitem__)
+    out, at = [0.0] * len(values), 0
+    while at < len(order):
+        end = at
+        while end < len(order) and values[order[end]] == values[order[at]]:
+            end += 1
+        for i in range(at, end):
+            out[order[i]] = (at + end - 1) / 2
+        at = end
+    return out
+
+
+def spearman(a, b):
+    a, b = ranks(a), ranks(b)
+    middle = (len(a) - 1) / 2
+    return sum((x - middle) * (y - middle) for x, y in zip(a, b)) / (sum((x - middle) ** 2 for x in a) * sum((y - middle) ** 2 for y in b)) ** 0.5
+
+
+@unittest.skipUnless(CHAT_BUILT, "built without chat services")
+class ChatJudge(unittest.TestCase):
+    @classmethod
+    def setUpClass(cls):
+        cls.server = Server()
+        cls.addClassCleanup(cls.server.close)
+
+    def setUp(self):
+        folder = tempfile.TemporaryDirectory()
+        self.addCleanup(folder.cleanup)
+        self.folder, self.name = pathlib.Path(folder.name), self.id().rpartition(".")[2]
+
+    def chat(self, journal="journal", settings=None, **options):
+        return ts.Chat(base_url=self.server.url(ledger=self.name, **(settings or {})), model="m", journal=self.folder / journal, **options)
+
+    def evaluator(self, records=RECORDS, settings=None, chat=None, **options):
+        evaluator = ts.Evaluator(chat=chat or self.chat(settings=settings), **{"seed": 3, **options})
+        self.addCleanup(evaluator.close)
+        for record in records:
+            evaluator.add(**record)
+        return evaluator
+
+    def check(self, evaluator):
+        """Every number of every judgment stands in its reply, and there is none where it is not scored."""
+        for i in range(len(evaluator)):
+            for judgment in evaluator.judgments(i):
+                said = {name.lower(): float(value) for name, value in re.findall(r"(\w+): (\d+)/10", judgment.reply)}
+                for axis in AXES:
+                    self.assertEqual(judgment.grades[axis], said[axis] if judgment.outcome is ts.Outcome.SCORED else None)
+
+    def test_bad_replies_are_accounted_for(self):
+        evaluator = self.evaluator(settings={"bad": 5})
+        evaluator.run()
+        result, ledger = evaluator.evaluate(), self.server.ledger(self.name)
+        self.assertEqual(sum(result.outcomes.values()), PROMPTS * EACH)
+        self.assertEqual(result.outcomes["pending"], 0)
+        self.assertEqual(PROMPTS * EACH - result.outcomes["scored"], ledger["bad"])
+        self.assertGreaterEqual(ledger["kinds"], 8)  # of eleven
+        self.assertEqual(result.asked_again, 2 * ledger["bad"])  # each of them was asked three times
+        self.assertEqual(ledger["requests"], 2 * PROMPTS * EACH + 2 * ledger["bad"])
+        self.assertEqual(ledger["twice"], 0)
+        self.assertEqual(sum(mean.count for mean in (result.grades[axis] for axis in AXES)), 3 * result.outcomes["scored"])
+        self.check(evaluator)
+        evaluator.write(self.folder / "report.json")
+        report = json.loads((self.folder / "report.json").read_text(encoding="utf-8"))
+        self.assertEqual(report["all"]["outcomes"], result.outcomes)
+        self.assertEqual(report["cost"]["requests"], ledger["requests"])
+
+    def test_all_bad_gives_no_mean(self):
+        evaluator = self.evaluator(RECORDS[:20], settings={"bad": 100}, asks=1)
+        evaluator.run()
+        result = evaluator.evaluate()
+        self.assertFalse(result.trusted)
+        self.assertEqual(result.outcomes["scored"], 0)
+        self.assertIsNone(result.grades["grammar"].mean)
+
+    def test_asked_again_until_read(self):
+        evaluator = self.evaluator(settings={"bad": 20, "once": 1})
+        evaluator.run()
+        result = evaluator.evaluate()
+        self.assertEqual(result.outcomes["scored"], PROMPTS * EACH)
+        self.assertEqual(result.asked_again, self.server.ledger(self.name)["bad"])
+        self.check(evaluator)
+
+    def test_killed_and_resumed_repeats_nothing(self):
+        records = self.folder / "records.jsonl"
+        records.write_text("".join(json.dumps(record) + "\n" for record in RECORDS[:120]), encoding="utf-8")
+        url = self.server.url(ledger=self.name, bad=5, delay=0.02)
+        environment = {**os.environ, "PYTHONPATH": str(ROOT / "bindings" / "python")}
+        kills = 0
+        for attempt in range(60):
+            child = subprocess.Popen([sys.executable, "-c", RUN, url, str(self.folder / "journal"), str(records)], env=environment)
+            try:
+                self.assertEqual(child.wait(0.5 + 0.1 * attempt), 0)
+                break
+            except subprocess.TimeoutExpired:
+                child.send_signal(signal.SIGKILL)
+                child.wait()
+                kills += 1
+        self.assertGreater(kills, 0)
+        ledger = self.server.ledger(self.name)
+        evaluator = self.evaluator(RECORDS[:120], settings={"bad": 5, "delay": 0.02})
+        evaluator.run()
+        self.assertEqual(self.server.ledger(self.name)["requests"], ledger["requests"])  # it was all there
+        self.assertEqual(ledger["twice"], 0)  # no key was billed twice
+        result = evaluator.evaluate()
+        self.assertEqual(ledger["billed"], 2 * 120 + result.asked_again)
+        self.assertEqual(120 - result.outcomes["scored"], ledger["bad"])
+        self.check(evaluator)
+
+    def test_more_repeats_ask_for_more_alone(self):
+        records = RECORDS[:10]
+        first = self.evaluator(records)
+        first.run()
+        before = [first.judgment(i) for i in range(10)]
+        first.close()
+        second = self.evaluator(records, repeats=3)
+        second.run()
+        self.assertEqual([second.judgment(i) for i in range(10)], before)
+        self.assertEqual(self.server.ledger(self.name)["requests"], 2 * 3 * 10)
+        self.assertEqual(second.evaluate().judgments, 30)
+
+    def test_journal_belongs_to_the_records(self):
+        evaluator = self.evaluator(RECORDS[:2])
+        evaluator.run()
+        with self.assertRaises(ts.InvalidArgumentError):
+            evaluator.add("another")
+        evaluator.close()
+        with self.assertRaises(ts.MismatchError):
+            self.evaluator(RECORDS[1:3]).run()
+        with self.assertRaises(ts.MismatchError):
+            self.evaluator(RECORDS[:2], seed=4).run()
+
+    def test_bounds_stop_and_the_next_run_goes_on(self):
+        evaluator = self.evaluator(RECORDS[:20], chat=self.chat(max_requests=13))
+        with self.assertRaises(ts.LimitError):
+            evaluator.run()
+        result = evaluator.evaluate()
+        self.assertEqual(result.outcomes["pending"], 20)
+        self.assertEqual(self.server.ledger(self.name)["requests"], 13)
+        evaluator.close()
+        evaluator = self.evaluator(RECORDS[:20])
+        evaluator.run()
+        self.assertEqual(self.server.ledger(self.name)["requests"], 40)
+        self.assertEqual(evaluator.evaluate().outcomes["scored"], 20)
+
+    def test_estimate_sends_nothing(self):
+        evaluator = self.evaluator(RECORDS[:5], repeats=2)
+        estimate = evaluator.estimate()
+        self.assertEqual(estimate.requests, 20)
+        self.assertGreater(estimate.prompt_tokens, 10 * 1024)
+        self.assertEqual(self.server.ledger(self.name)["requests"], 0)
+        evaluator.run()
+        self.assertEqual(evaluator.estimate().requests, 0)
+        self.assertEqual(evaluator.chat_report().answered, 20)
+
+    def test_refused_and_cut_assessments_are_counted(self):
+        evaluator = self.evaluator(RECORDS[:4], settings={"faults": "refusal"})
+        evaluator.run()
+        self.assertEqual(evaluator.evaluate().outcomes["no_assessment"], 4)
+        evaluator = self.evaluator(RECORDS[:4] + [{"completion": " ... "}], chat=self.chat("other", {"faults": "length"}))
+        evaluator.run()
+        self.assertEqual(evaluator.evaluate().outcomes["no_assessment"], 4)
+        self.assertEqual(evaluator.evaluate().outcomes["empty"], 1)
+
+    def test_instructions_have_a_plot(self):
+        evaluator = self.evaluator([{"completion": "A story.", "words": ["cat"], "summary": "A cat."}])
+        self.assertIn("Plot", evaluator.prompt(0, 1))
+        evaluator.run()
+        judgment = evaluator.judgment(0)
+        self.assertIs(judgment.outcome, ts.Outcome.SCORED)
+        self.assertIsNotNone(judgment.grades["plot"])
+        self.assertIn("Its number was", judgment.assessment)
+
+    def test_schema(self):
+        evaluator = self.evaluator(RECORDS[:3], schema=1)
+        evaluator.run()
+        self.assertEqual(evaluator.evaluate().outcomes["scored"], 3)
+        with self.assertRaises(ts.InvalidArgumentError):
+            self.evaluator([], chat=self.chat("other", extra='{"response_format": {}}'), schema=1)
+
+
+if __name__ == "__main__":
+    unittest.main()

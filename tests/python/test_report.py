@@ -1,0 +1,195 @@
+"""The report: what is read, what stands on the page, and that no text of a file is ever more than text. Without matplotlib and Jinja2 pages are skipped."""
+
+import contextlib
+import html.parser
+import importlib.util
+import io
+import json
+import os
+import pathlib
+import subprocess
+import sys
+import tempfile
+import unittest
+
+from fixture import ROOT, new_model, write_stories
+from tinystories import report
+
+DRAWING = all(importlib.util.find_spec(name) for name in ("matplotlib", "jinja2"))
+EVIL = '</div><script>alert("1")</script><img src=x onerror=alert(1)> $x^{$ {{ 7 * 7 }} &amp; \ud800 \x00\x1b'
+
+
+class Page(html.parser.HTMLParser):
+    """All text of a page, its elements, and what does not belong there."""
+
+    def __init__(self, text):
+        super().__init__(convert_charrefs=True)
+        self.text, self.elements, self.attributes, self.open = "", [], [], []
+        self.feed(text)
+
+    def handle_starttag(self, tag, attributes):
+        self.elements.append(tag)
+        self.attributes += [(tag, key, value or "") for key, value in attributes]
+        if tag not in ("meta", "img", "rect"):
+            self.open.append(tag)
+
+    def handle_startendtag(self, tag, attributes):
+        self.handle_starttag(tag, attributes)
+        if self.open and self.open[-1] == tag and tag not in ("meta", "img", "rect"):
+            self.open.pop()
+
+    def handle_endtag(self, tag):
+        if tag != "rect":
+            assert self.open and self.open[-1] == tag, f"</{tag}> closes {self.open[-3:]}"
+            self.open.pop()
+
+    def handle_data(self, data):
+        self.text += data
+
+
+def log_lines(count):
+    for step in range(count):
+        yield json.dumps({"event": "step", "step": step, "tokens": step * 100, "loss": 5 / (1 + step), "seconds": step / 2, "learning_rate": 1e-3, "gradient_norm": 1.0,
+                          "tokens_per_second": 200.0, **({"valid_bits_per_byte": 3 / (1 + step)} if step % 10 == 9 else {})})
+
+
+def head(layer, number, *kinds):
+    return {"layer": layer, "head": number, "kinds": list(kinds), "previous": 0.1, "duplicate": 0, "induction": float("nan"), "first": 0, "focus": 0.9, "distance": 0.8}
+
+
+RESULTS = {
+    "judged": {"judge": "embedded", "confidence": 0.95, "language_text": EVIL, "all": {}, "comparisons": [], "models": [
+        {"model": name, "records": 3, "scored_share": 1.0, "grades": {"grammar": {"mean": 6.5, "low": 6, "high": 7}, "plot": {"mean": None}}} for name in (EVIL, "b")],
+        "completions": [{"model": "b", "prompt": "A dog " + EVIL, "completion": "sat.", "judgments": [{"outcome": "scored", "grammar": 7, "age_group": "B"}, {"outcome": EVIL}]}]},
+    "heads": {"tokens": 10, "heads": [head(0, 0, "previous", "distance"), head(0, 1, EVIL)],
+              "maps": {"tokens": [EVIL, " dog", "\n"], "weights": [[[[1], [0.5, 0.5], [0.1, 0.2, 0.7]], [[1], [1, 0], [None, "x", 1]]]]}},
+    "neurons": {"tokens": 10, "layer": 0, "neurons": [{"layer": 0, "neuron": 3, "examples": [{"activation": 1.5, "at": 1, "tokens": ["the", EVIL, " ran"]}]}]},
+    "told": {"prompt": "Once", "stories": [{"text": "Once " + EVIL}, {"text": 3}]},
+    "stats": {"stories": 4, "words": 40, "histogram": [0, 3, 1], "words_per_story": {"mean": 10.0}},
+    "loss": {"nats_per_token": 1.5, "bits_per_byte": 0.9, "tokens": 100},
+    "diversity": {"novel_share": 0.5, "similarity_histogram": [1, 2, 3], "evil": EVIL},
+    "what": {"answer": 42, "list": [1, 2], "evil " + EVIL: {"deep": [EVIL]}},
+    "grid": {"models": [{"name": f"m{i}", "parameters": 10 ** (3 + i), "bits_per_byte": 2 / (i + 1)} for i in range(4)]},
+}
+
+
+class ReportTest(unittest.TestCase):
+    def setUp(self):
+        folder = tempfile.TemporaryDirectory()
+        self.addCleanup(folder.cleanup)
+        self.folder = pathlib.Path(folder.name)
+
+    def make_run(self, name="a run", results=RESULTS, steps=40):
+        run = self.folder / name
+        run.mkdir()
+        (run / "log.jsonl").write_text("\n".join(log_lines(steps)) + '\n[1]\n{"event": "st')
+        for key, data in results.items():
+            (run / f"{key}.json").write_text(json.dumps(data))
+        return run
+
+    def page(self, *arguments):
+        out, errors = self.folder / "page.html", io.StringIO()
+        with contextlib.redirect_stderr(errors), contextlib.redirect_stdout(io.StringIO()):
+            self.assertEqual(report.main([*map(str, arguments), "-o", str(out)]), 0, errors.getvalue())
+        self.assertEqual([name for name in os.listdir(self.folder) if name.startswith(".report")], [])
+        text = out.read_text(encoding="utf-8")
+        return Page(text), text
+
+    # ---- reading ----
+
+    def test_kinds(self):
+        kinds = {name: report.kind_of(data) for name, data in RESULTS.items()}
+        self.assertEqual(kinds, {"judged": "judge", "heads": "heads", "neurons": "neurons", "told": "samples", "stats": "data", "loss": "loss", "diversity": "diversity",
+                                 "what": "other", "grid": "grid"})
+        self.assertIsNone(report.kind_of([1]))
+        self.assertEqual(report.kind_of({"stories": 3}), "other")
+
+    def test_a_folder_is_read(self):
+        problems = []
+        run = self.make_run()
+        (run / "broken.json").write_text("{")
+        (run / "deep.json").write_text("[" * 100000)
+        (run / "list.json").write_text("[]")
+        (run / "tokenizer.json").write_text("{}")
+        found = report.read_run(run, problems)
+        self.assertEqual(len(found.log), 40)
+        self.assertEqual(len(found.results), len(RESULTS))
+        self.assertEqual(sorted(problem.split(":")[0].rsplit("/", 1)[1] for problem in problems), ["broken.json", "deep.json", "list.json"])
+        line = report.summary(found)
+        self.assertEqual((line["step"], line["tokens"], line["loss"]), (39, 3900, 0.9))
+        self.assertAlmostEqual(line["best_valid"], 3 / 40)
+
+    def test_values_for_people(self):
+        self.assertEqual([report.plain(value) for value in (None, True, 1234567, 0.123456, 1234.5, float("nan"), "x")], ["–", "yes", "1,234,567", "0.1235", "1,234", "–", "x"])
+        self.assertEqual(report.flat({"a_b": {"c": [1, 2]}, "d": [{}]}), [("a b c", "1, 2"), ("d", "1 entries")])
+
+    def test_nothing_is_imported_before_it_is_needed(self):
+        code = "import sys, tinystories, tinystories.report; sys.exit(any(name in sys.modules for name in ('matplotlib', 'jinja2')))"
+        self.assertEqual(subprocess.run([sys.executable, "-c", code], env={**os.environ, "PYTHONPATH": str(ROOT / "bindings" / "python")}, check=False).returncode, 0)
+
+    # ---- pages ----
+
+    @unittest.skipUnless(DRAWING, "skipped: no matplotlib and Jinja2")
+    def test_every_kind_has_its_section(self):
+        page, text = self.page(self.make_run())
+        for wanted in ("Stories", "Grades", "Diversity", "Heads", "Neurons", "Data", "Other results", "Loss on texts", "grammar 7 · age B", "layer 0, neuron 3", "looks most at the token before, 0.10 of its attention"):
+            self.assertIn(wanted, page.text)
+        self.assertIn("built-in rules", page.text)
+        self.assertGreaterEqual(page.elements.count("img"), 8)
+        self.assertEqual(page.elements.count("mark"), 1)
+        self.assertIn("·dog looks at ·dog: 0.50", page.text)
+        self.assertEqual(page.open, [])
+
+    @unittest.skipUnless(DRAWING, "skipped: no matplotlib and Jinja2")
+    def test_texts_are_texts(self):
+        page, text = self.page(self.make_run("a <b>run $x_{ & _y"), self.make_run("_second", {}), "--title", EVIL.replace("\0", ""))
+        self.assertFalse({"script", "iframe", "object", "link", "form"} & set(page.elements))
+        for tag, key, value in page.attributes:
+            self.assertFalse(key.startswith("on"), (tag, key))
+            if key in ("src", "href"):
+                self.assertTrue(value.startswith(("data:image/svg+xml;base64,", "#")), value[:50])
+        for refused in ("\0", "\x1b", "\ud800", "49 &amp;"):
+            self.assertNotIn(refused, text)
+        self.assertGreaterEqual(page.text.count('<script>alert("1")</script>'), 6)
+        self.assertNotIn("http:", text)
+        self.assertNotIn("https:", text)
+
+    @unittest.skipUnless(DRAWING, "skipped: no matplotlib and Jinja2")
+    def test_several_runs_and_little(self):
+        runs = [self.make_run(f"run {index}", {"loss": {"nats_per_token": 1.0, "bits_per_byte": 1.0 / (index + 1)}}) for index in range(3)]
+        empty = self.folder / "empty"
+        empty.mkdir()
+        page, _ = self.page(*runs, empty)
+        for index in range(3):
+            self.assertIn(f"run {index}", page.text)
+        page, _ = self.page(empty)
+        self.assertEqual(page.elements.count("img"), 0)
+        for broken in ({"heads": [1, {}]}, {"heads": [], "maps": 3}, {"neurons": [{}]}, {"neurons": [3]}, {"stories": ["x", None]}, {"judge": 1, "all": {}, "completions": [{}]},
+                       {"judge": 1, "all": {"grades": {"grammar": 3}}, "models": [1], "completions": [3]}, {"histogram": ["x"], "stories": 1, "words": 1}, {"models": [1, {}]}):
+            (empty / "x.json").write_text(json.dumps(broken))
+            self.page(empty)
+
+    @unittest.skipUnless(DRAWING, "skipped: no matplotlib and Jinja2")
+    def test_a_model_is_looked_into(self):
+        run = self.make_run(results={})
+        new_model(layers=2, context_length=64).save(run / "model.gguf")
+        page, _ = self.page(run, "--text", write_stories(self.folder), "--tokens", "300", "--quiet")
+        for wanted in ("Stories", "Heads", "Neurons", "llama, 2 layers of 16", "layer 0, neuron"):
+            self.assertIn(wanted, page.text)
+        self.assertGreater(page.elements.count("svg"), 3)
+        (run / "model.gguf").write_bytes(b"GGUF")
+        page, _ = self.page(run)
+        self.assertIn("Not on this page", page.text)
+
+    @unittest.skipUnless(DRAWING, "skipped: no matplotlib and Jinja2")
+    def test_failures_leave_the_old_page(self):
+        (self.folder / "page.html").write_text("old")
+        for arguments in ([str(self.folder / "none")], [str(self.folder / "none.json")]):
+            with contextlib.redirect_stderr(io.StringIO()) as errors:
+                self.assertEqual(report.main([*arguments, "-o", str(self.folder / "page.html")]), 1)
+            self.assertIn("none", errors.getvalue())
+        self.assertEqual((self.folder / "page.html").read_text(), "old")
+
+
+if __name__ == "__main__":
+    unittest.main()

@@ -1,0 +1,304 @@
+/* Training over ranks, which are threads here: the same bits for any number of them, one checkpoint for all, a stop that all obey, and a rank that dies. */
+#include <pthread.h>
+#include <unistd.h>
+
+#include "support/support.h"
+#include "trainer/trainer.h"
+
+enum { MOST_RANKS = 8, SLICES = 8 };
+
+static const char *text_path;
+static ts_tokenizer *tokenizer;
+
+static int make_all(void **state)
+{
+    static const char *const who[] = {"Lily", "Tom", "the cat", "a bird"}, *const did[] = {"saw", "found", "liked", "lost"}, *const what[] = {"a ball", "the sun", "a big tree"};
+    static char kept[512];
+    ts_random random = {.seed = 9};
+    ts_tokenizer_train_options options;
+    make_folder(state);
+    snprintf(kept, sizeof kept, "%s", in_work("text.txt"));
+    text_path = kept;
+    FILE *file = fopen(text_path, "w");
+    for (int i = 0; i < 200; i++)
+        fprintf(file, "%s %s %s. %s %s %s.\n<|endoftext|>\n", who[ts_random_below(&random, 4)], did[ts_random_below(&random, 4)], what[ts_random_below(&random, 3)],
+                who[ts_random_below(&random, 4)], did[ts_random_below(&random, 4)], what[ts_random_below(&random, 3)]);
+    fclose(file);
+    ts_tokenizer_train_options_init(&options, sizeof options);
+    options.vocabulary_size = 280;
+    return ts_tokenizer_train_files(&tokenizer, NULL, &text_path, 1, &options) != TS_OK;
+}
+
+static int remove_all(void **state)
+{
+    ts_tokenizer_free(tokenizer);
+    return remove_folder(state);
+}
+
+/* ---- ranks that speak through memory ---- */
+
+typedef struct letter {
+    const void *data;
+    size_t size;
+    bool full;
+} letter;
+
+typedef struct office {
+    pthread_mutex_t mutex;
+    pthread_cond_t changed;
+    letter letters[MOST_RANKS][MOST_RANKS]; /* from, to */
+    int ranks;
+    bool broken; /* a rank has died */
+    uint64_t bytes;
+} office;
+
+typedef struct rank {
+    office *office;
+    int number;
+    long calls, dies_at; /* 0: never */
+    ts_trainer_options options;
+    int32_t kind;
+    const char *resume;
+    ts_trainer *trainer;
+    uint64_t stop_at; /* the callback of this rank stops there; 0: never */
+    ts_status status;
+    char detail[512];
+} rank;
+
+static int32_t exchange(void *user, int32_t partner, const void *send, size_t send_size, void *receive, size_t receive_size)
+{
+    rank *r = user;
+    office *o = r->office;
+    letter *mine = &o->letters[r->number][partner], *theirs = &o->letters[partner][r->number];
+    pthread_mutex_lock(&o->mutex);
+    if (++r->calls == r->dies_at)
+        o->broken = true;
+    *mine = (letter){send, send_size, true};
+    o->bytes += send_size;
+    pthread_cond_broadcast(&o->changed);
+    while (!theirs->full && !o->broken)
+        pthread_cond_wait(&o->changed, &o->mutex);
+    bool fits = !o->broken && theirs->size == receive_size;
+    if (fits && receive_size > 0)
+        memcpy(receive, theirs->data, receive_size);
+    theirs->full = false;
+    pthread_cond_broadcast(&o->changed);
+    while (mine->full && !o->broken)
+        pthread_cond_wait(&o->changed, &o->mutex);
+    bool fine = fits && !o->broken;
+    pthread_mutex_unlock(&o->mutex);
+    return fine ? 0 : -1;
+}
+
+static int32_t broadcast(void *user, void *data, size_t size)
+{
+    rank *r = user;
+    if (r->number != 0)
+        return exchange(user, 0, NULL, 0, data, size);
+    for (int i = 1; i < r->office->ranks; i++)
+        if (exchange(user, i, data, size, NULL, 0) != 0)
+            return -1;
+    return 0;
+}
+
+static int32_t stop_there(void *user, const ts_trainer_report *report)
+{
+    const rank *r = user;
+    return r->stop_at != 0 && report->step >= r->stop_at;
+}
+
+static ts_architecture shape_of(int32_t kind)
+{
+    ts_architecture a;
+    ts_architecture_init(&a, sizeof a);
+    a.kind = kind;
+    a.width = 32, a.layers = 2, a.heads = 4, a.context_length = 16;
+    return a;
+}
+
+static void *run_rank(void *argument)
+{
+    rank *r = argument;
+    ts_communicator c = {.struct_size = sizeof c, .user = r, .rank = r->number, .size = r->office->ranks, .exchange = exchange, .broadcast = broadcast};
+    ts_runtime *runtime = make_runtime(1, TS_CPU_LEVEL_BEST);
+    ts_architecture shape = shape_of(r->kind);
+    r->options.communicator = r->office->ranks > 1 ? &c : NULL;
+    r->status = r->resume ? ts_trainer_resume(&r->trainer, runtime, r->resume, &r->options) : ts_trainer_new(&r->trainer, runtime, tokenizer, &shape, &r->options);
+    if (r->status == TS_OK)
+        r->status = ts_trainer_run(r->trainer, stop_there, r);
+    snprintf(r->detail, sizeof r->detail, "%s", ts_error_detail());
+    ts_runtime_free(runtime);
+    return NULL;
+}
+
+static ts_trainer_options options_of(uint64_t steps)
+{
+    ts_trainer_options o;
+    ts_trainer_options_init(&o, sizeof o);
+    o.text = &text_path;
+    o.text_count = 1;
+    o.max_steps = steps;
+    o.batch_tokens = 16 * 16;
+    o.micro_batch = 2;
+    o.slices = SLICES;
+    o.seed = 3;
+    o.learning_rate = 5e-3;
+    return o;
+}
+
+/* Runs so many ranks with these settings; what they made is to be freed. */
+static void run_ranks(rank *ranks, int count, const rank *settings)
+{
+    static office o;
+    pthread_t threads[MOST_RANKS];
+    o = (office){.mutex = PTHREAD_MUTEX_INITIALIZER, .changed = PTHREAD_COND_INITIALIZER, .ranks = count};
+    for (int i = 0; i < count; i++) {
+        ranks[i] = *settings;
+        ranks[i].office = &o;
+        ranks[i].number = i;
+        if (i != count - 1)
+            ranks[i].dies_at = 0;
+        if (i != 0)
+            ranks[i].stop_at = ranks[i].stop_at ? 1 : 0; /* others would stop at once, but are not asked */
+        assert_int_equal(pthread_create(&threads[i], NULL, run_rank, &ranks[i]), 0);
+    }
+    for (int i = 0; i < count; i++)
+        pthread_join(threads[i], NULL);
+}
+
+static void free_ranks(rank *ranks, int count)
+{
+    for (int i = 0; i < count; i++)
+        ts_trainer_free(ranks[i].trainer);
+}
+
+static bool same_run(const ts_trainer *a, const ts_trainer *b)
+{
+    size_t size = a->total * sizeof(float);
+    return memcmp(a->parameters, b->parameters, size) == 0 && memcmp(a->first, b->first, size) == 0 && memcmp(a->second, b->second, size) == 0 &&
+           a->state.step == b->state.step && a->state.loss == b->state.loss && a->state.gradient_norm == b->state.gradient_norm;
+}
+
+/* ---- tests ---- */
+
+static void same_bits_by_any_ranks(void **state)
+{
+    (void)state;
+    for (int32_t kind = 1; kind <= 2; kind++) {
+        rank one[1], ranks[MOST_RANKS], settings = {.options = options_of(6), .kind = kind};
+        run_ranks(one, 1, &settings);
+        assert_int_equal(one[0].status, TS_OK);
+        for (int count = 2; count <= 8; count *= 2) {
+            run_ranks(ranks, count, &settings);
+            for (int i = 0; i < count; i++) {
+                if (ranks[i].status != TS_OK)
+                    fail_msg("rank %d of %d: %s", i, count, ranks[i].detail);
+                assert_true(same_run(one[0].trainer, ranks[i].trainer));
+            }
+            free_ranks(ranks, count);
+        }
+        /* A batch in one piece is another sum of the same gradients. */
+        rank whole[1];
+        settings.options.slices = 1;
+        run_ranks(whole, 1, &settings);
+        assert_true(one[0].trainer->options.batch_tokens == whole[0].trainer->options.batch_tokens);
+        assert_true(one[0].trainer->state.loss - whole[0].trainer->state.loss < 1e-3 && whole[0].trainer->state.loss - one[0].trainer->state.loss < 1e-3);
+        free_ranks(whole, 1);
+        free_ranks(one, 1);
+    }
+}
+
+/* Four ranks are stopped by rank 0's callback and leave a checkpoint with which one goes on, and two. */
+static void stopped_and_resumed_by_others(void **state)
+{
+    (void)state;
+    rank straight[1], ranks[MOST_RANKS], settings = {.options = options_of(8), .kind = TS_ARCHITECTURE_LLAMA};
+    run_ranks(straight, 1, &settings);
+    settings.options.run_directory = in_work("run");
+    settings.stop_at = 4;
+    run_ranks(ranks, 4, &settings);
+    for (int i = 0; i < 4; i++) {
+        assert_int_equal(ranks[i].status, TS_ERROR_CANCELLED);
+        assert_int_equal(ranks[i].trainer->state.step, 4);
+    }
+    free_ranks(ranks, 4);
+    settings = (rank){.options = {.struct_size = sizeof(ts_trainer_options), .text = &text_path, .text_count = 1}, .resume = in_work("run/checkpoint.safetensors")};
+    for (int count = 1; count <= 2; count++) {
+        run_ranks(ranks, count, &settings);
+        for (int i = 0; i < count; i++) {
+            if (ranks[i].status != TS_OK)
+                fail_msg("%s", ranks[i].detail);
+            assert_true(same_run(straight[0].trainer, ranks[i].trainer));
+        }
+        free_ranks(ranks, count);
+    }
+    free_ranks(straight, 1);
+}
+
+/* Whenever a rank dies, the others end with an error, and the last checkpoint is whole. */
+static void a_rank_that_dies(void **state)
+{
+    (void)state;
+    rank ranks[MOST_RANKS], again[1];
+    const char *path = in_work("dying");
+    for (long at = 1; at < 40; at += 5) {
+        rank settings = {.options = options_of(5), .kind = TS_ARCHITECTURE_LLAMA, .dies_at = at};
+        settings.options.run_directory = path;
+        settings.options.checkpoint_interval = 1;
+        run_ranks(ranks, 4, &settings);
+        uint64_t reached = ranks[0].trainer->state.step;
+        for (int i = 0; i < 4; i++) {
+            assert_int_equal(ranks[i].status, TS_ERROR_NETWORK);
+            assert_non_null(strstr(ranks[i].detail, "rank "));
+        }
+        free_ranks(ranks, 4);
+        char file[600];
+        snprintf(file, sizeof file, "%s/checkpoint.safetensors", path);
+        if (reached > 1) {
+            settings = (rank){.options = {.struct_size = sizeof(ts_trainer_options), .text = &text_path, .text_count = 1}, .resume = file};
+            run_ranks(again, 1, &settings);
+            assert_int_equal(again[0].status, TS_OK);
+            free_ranks(again, 1);
+        }
+        unlink(file);
+    }
+}
+
+static void bad_communicators_are_told(void **state)
+{
+    (void)state;
+    rank r = {.number = 0};
+    ts_architecture shape = shape_of(TS_ARCHITECTURE_LLAMA);
+    ts_trainer *t = NULL;
+    const ts_communicator good = {.struct_size = sizeof good, .user = &r, .rank = 0, .size = 2, .exchange = exchange, .broadcast = broadcast};
+    for (int i = 0; i < 6; i++) {
+        ts_communicator c = good;
+        ts_trainer_options o = options_of(1);
+        if (i == 0)
+            c.size = 3;
+        else if (i == 1)
+            c.size = 16; /* more than slices */
+        else if (i == 2)
+            c.rank = 2;
+        else if (i == 3)
+            c.exchange = NULL;
+        else if (i == 4)
+            c.broadcast = NULL;
+        else
+            o.slices = 6;
+        o.communicator = &c;
+        assert_int_equal(ts_trainer_new(&t, NULL, tokenizer, &shape, &o), TS_ERROR_INVALID_ARGUMENT);
+    }
+    assert_null(t);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(same_bits_by_any_ranks),
+        cmocka_unit_test(stopped_and_resumed_by_others),
+        cmocka_unit_test(a_rank_that_dies),
+        cmocka_unit_test(bad_communicators_are_told),
+    };
+    return cmocka_run_group_tests(tests, make_all, remove_all);
+}
