@@ -35,9 +35,12 @@ typedef struct search {
     uint32_t best, best_story; /* best 0: none */
 } search;
 
+/* Those without a list come first, for search_rare takes them all. */
 static int compare_terms(const void *a, const void *b)
 {
     const term *left = a, *right = b;
+    if ((left->bytes == NULL) != (right->bytes == NULL))
+        return left->bytes == NULL ? -1 : 1;
     if (left->size != right->size)
         return left->size < right->size ? -1 : 1;
     return left->range.begin < right->range.begin ? -1 : left->range.begin > right->range.begin;
