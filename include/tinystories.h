@@ -11,6 +11,7 @@
 #include "tinystories/chat.h"
 #include "tinystories/generator.h"
 #include "tinystories/dataset.h"
+#include "tinystories/diversity.h"
 #include "tinystories/evaluator.h"
 #include "tinystories/analysis.h"
 

@@ -117,7 +117,7 @@ run_tests "$build/sanitized" .
 echo "== thread sanitizer"
 one_check "thread sanitizer build" build_in "$build/threads" -DCMAKE_BUILD_TYPE=Release -DTINYSTORIES_SANITIZE=thread -DTINYSTORIES_PROGRAMS=OFF \
     -DTINYSTORIES_TESTS=ON
-run_tests "$build/threads" 'test_(threads|kernels|gradients|sampler|bpe_encode|bpe_train|tokenizer|model|score|trainer|generator|clean|taps|heads|neurons)$'
+run_tests "$build/threads" 'test_(threads|kernels|gradients|sampler|bpe_encode|bpe_train|tokenizer|model|score|trainer|generator|clean|taps|heads|neurons|novelty)$'
 
 echo "== inference build: libc and libm alone"
 one_check "inference build" build_in "$build/inference" -DCMAKE_BUILD_TYPE=Release -DTINYSTORIES_TRAINER=OFF -DTINYSTORIES_CHAT=OFF -DTINYSTORIES_TESTS=ON

@@ -62,21 +62,23 @@ void cli_nearest_consider(cli_nearest *nearest, const char *given, const char *n
     if (size > 1 && strncmp(given + bare, name + strspn(name, "-"), size) == 0)
         distance = 1; /* only its beginning */
     size_t most = size < 4 ? 1 : size < 8 ? 2 : 3;
-    if (distance <= most && (nearest->name == NULL || distance < nearest->distance))
-        *nearest = (cli_nearest){name, distance};
+    if (distance <= most && (nearest->name[0] == 0 || distance < nearest->distance)) {
+        snprintf(nearest->name, sizeof nearest->name, "%s", name);
+        nearest->distance = distance;
+    }
 }
 
 static ts_status fail_unknown(const cli_command *command, const char *given)
 {
     char option[64];
-    cli_nearest nearest = {NULL, 0};
+    cli_nearest nearest = {"", 0};
     snprintf(option, sizeof option, "%.*s", (int)strcspn(given, "="), given);
     for (size_t i = 0; i < command->argument_count; i++)
         if (command->arguments[i].name[0] == '-')
             cli_nearest_consider(&nearest, option, command->arguments[i].name);
     for (size_t i = 0; i < CLI_COUNT_OF(common_arguments); i++)
         cli_nearest_consider(&nearest, option, common_arguments[i].name);
-    if (nearest.name != NULL)
+    if (nearest.name[0] != 0)
         return cli_usage("'%s' is no option of 'tinystories %s'; did you mean %s?", given, cli_command_name(command), nearest.name);
     return cli_usage("'%s' is no option of 'tinystories %s'; see its --help", given, cli_command_name(command));
 }

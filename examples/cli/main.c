@@ -16,8 +16,9 @@
 #include "cli.h"
 
 static const cli_command *const nouns[] = {cli_dataset_commands, cli_clean_commands,    cli_tokenizer_commands, cli_train_commands,
-                                           cli_sample_commands,  cli_evaluate_commands, cli_judge_commands,     cli_model_commands,
-                                           cli_quantize_commands, cli_analyze_commands, cli_bench_commands,     cli_report_commands};
+                                           cli_sample_commands,  cli_evaluate_commands, cli_judge_commands,     cli_diversity_commands,
+                                           cli_model_commands,   cli_quantize_commands, cli_analyze_commands,   cli_bench_commands,
+                                           cli_report_commands};
 
 /* ---- failures ---- */
 
@@ -154,7 +155,7 @@ static bool asks_help(const char *text)
 static ts_status fail_command(int count, char **arguments)
 {
     char given[128];
-    cli_nearest nearest = {NULL, 0};
+    cli_nearest nearest = {"", 0};
     bool noun = false;
     for (size_t i = 0; i < CLI_COUNT_OF(nouns); i++)
         for (const cli_command *c = nouns[i]; c->noun != NULL; c++) {
@@ -165,7 +166,7 @@ static ts_status fail_command(int count, char **arguments)
     if (noun && count == 1)
         return cli_usage("'%s' needs a verb; see 'tinystories %s --help'", arguments[0], arguments[0]);
     snprintf(given, sizeof given, "%s%s%s", arguments[0], noun ? " " : "", noun ? arguments[1] : "");
-    if (nearest.name != NULL)
+    if (nearest.name[0] != 0)
         return cli_usage("'%s' is no command; did you mean '%s'?", given, nearest.name);
     return cli_usage("'%s' is no command; see 'tinystories --help'", given);
 }

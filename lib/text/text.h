@@ -49,6 +49,11 @@ size_t ts_word(const char *text, size_t size);
 /* The next word as readers count them: letters and digits, with apostrophes (' or U+2019) between them. *text (of *size bytes) moves behind it. False when
  * there is none left. */
 bool ts_plain_word(const char **text, size_t *size, const char **word, size_t *word_size);
+/* The last such word of a text: the one that ts_plain_word gives last. False when there is none. */
+bool ts_plain_word_before(const char *text, size_t size, const char **word, size_t *word_size);
+/* Writes at most `capacity` bytes of such a word in the form in which words are compared (small ASCII letters, straight apostrophes) and gives how many;
+ * *word (of *size bytes) moves behind what was written. */
+size_t ts_plain_word_fold(const char **word, size_t *size, char *folded, size_t capacity);
 /* A hash of such a word that is the same for ASCII capitals and small letters, and for both apostrophes. */
 uint64_t ts_plain_word_hash(const char *word, size_t size);
 

@@ -73,6 +73,8 @@ size_t ts_word(const char *text, size_t size)
 static size_t letter(const char *text, size_t size)
 {
     size_t length = 0;
+    if (size > 0 && (unsigned char)*text < 0x80) /* most are: no call */
+        return (unsigned)((*text | 0x20) - 'a') < 26 || (unsigned)(*text - '0') < 10;
     ts_class class = size > 0 ? class_at(text, size, &length) : TS_CLASS_OTHER;
     return class == TS_CLASS_LETTER || class == TS_CLASS_NUMBER ? length : 0;
 }
@@ -106,20 +108,62 @@ bool ts_plain_word(const char **text, size_t *size, const char **word, size_t *w
     return *word_size > 0;
 }
 
+/* The length of the character that ends at `end` and begins at `begin` or later, as decoding from the front would cut it; 0 at the beginning. */
+static size_t length_before(const char *begin, const char *end)
+{
+    for (size_t length = 1; length <= 4 && length <= (size_t)(end - begin); length++) {
+        uint32_t code;
+        if (ts_utf8_decode(end - length, length, &code) == length && code != TS_UTF8_INVALID)
+            return length;
+    }
+    return end > begin ? 1 : 0;
+}
+
+/* The length of the letter or digit that ends there, 0 for anything else. */
+static size_t letter_before(const char *begin, const char *end)
+{
+    size_t length = length_before(begin, end);
+    return letter(end - length, length);
+}
+
+bool ts_plain_word_before(const char *text, size_t size, const char **word, size_t *word_size)
+{
+    const char *at = text + size, *end;
+    size_t length;
+    while (at > text && letter_before(text, at) == 0)
+        at -= length_before(text, at);
+    end = at;
+    while ((length = letter_before(text, at)) > 0) {
+        at -= length;
+        length = length_before(text, at);
+        if (apostrophe(at - length, length) > 0 && letter_before(text, at - length) > 0)
+            at -= length;
+    }
+    *word = at;
+    *word_size = (size_t)(end - at);
+    return *word_size > 0;
+}
+
+size_t ts_plain_word_fold(const char **word, size_t *size, char *folded, size_t capacity)
+{
+    size_t used = 0;
+    while (*size > 0 && used < capacity) {
+        size_t length = apostrophe(*word, *size);
+        char c = length > 0 ? '\'' : **word;
+        folded[used++] = c >= 'A' && c <= 'Z' ? (char)(c + 'a' - 'A') : c;
+        length = TS_MAX(length, (size_t)1);
+        *word += length;
+        *size -= length;
+    }
+    return used;
+}
+
 uint64_t ts_plain_word_hash(const char *word, size_t size)
 {
     char folded[64];
     uint64_t hash = 0;
     while (size > 0) {
-        size_t used = 0;
-        while (size > 0 && used < sizeof folded) {
-            size_t length = apostrophe(word, size);
-            char c = length > 0 ? '\'' : *word;
-            folded[used++] = c >= 'A' && c <= 'Z' ? (char)(c + 'a' - 'A') : c;
-            length = TS_MAX(length, (size_t)1);
-            word += length;
-            size -= length;
-        }
+        size_t used = ts_plain_word_fold(&word, &size, folded, sizeof folded);
         hash = ts_hash(folded, used, hash);
     }
     return hash;

@@ -758,3 +758,70 @@ FIELD(ts_attribution, heads, double, 24, 8);
 FIELD(ts_attribution, neurons, double, 32, 8);
 FIELD(ts_attribution, biases, double, 40, 8);
 #endif
+
+/* ---- diversity.h ---- */
+
+VALUE(TS_NOVELTY_GRAM, 5);
+VALUE(TS_DIVERSITY_BINS, 21);
+
+#if LP64
+SIZE(ts_overlap, 56);
+FIELD(ts_overlap, struct_size, size_t, 0, 8);
+FIELD(ts_overlap, first, uint64_t, 8, 8);
+FIELD(ts_overlap, second, uint64_t, 16, 8);
+FIELD(ts_overlap, common, uint64_t, 24, 8);
+FIELD(ts_overlap, precision, double, 32, 8);
+FIELD(ts_overlap, recall, double, 40, 8);
+FIELD(ts_overlap, f, double, 48, 8);
+
+SIZE(ts_novelty_options, 32);
+FIELD(ts_novelty_options, struct_size, size_t, 0, 8);
+FIELD(ts_novelty_options, progress, ts_progress, 8, 8);
+FIELD(ts_novelty_options, progress_user, void *, 16, 8);
+FIELD(ts_novelty_options, working_memory, uint64_t, 24, 8);
+
+SIZE(ts_novelty_about, 80);
+FIELD(ts_novelty_about, struct_size, size_t, 0, 8);
+FIELD(ts_novelty_about, stories, uint64_t, 8, 8);
+FIELD(ts_novelty_about, bytes, uint64_t, 16, 8);
+FIELD(ts_novelty_about, words, uint64_t, 24, 8);
+FIELD(ts_novelty_about, distinct_words, uint64_t, 32, 8);
+FIELD(ts_novelty_about, grams, uint64_t[5], 40, 40);
+
+SIZE(ts_novelty_match, 96);
+FIELD(ts_novelty_match, struct_size, size_t, 0, 8);
+FIELD(ts_novelty_match, words, uint64_t, 8, 8);
+FIELD(ts_novelty_match, bigrams, uint64_t, 16, 8);
+FIELD(ts_novelty_match, nearest_common, uint64_t, 24, 8);
+FIELD(ts_novelty_match, nearest_story, uint64_t, 32, 8);
+FIELD(ts_novelty_match, nearest_precision, double, 40, 8);
+FIELD(ts_novelty_match, copied_words, uint64_t, 48, 8);
+FIELD(ts_novelty_match, copied_begin, uint64_t, 56, 8);
+FIELD(ts_novelty_match, copied_size, uint64_t, 64, 8);
+FIELD(ts_novelty_match, source_story, uint64_t, 72, 8);
+FIELD(ts_novelty_match, source_begin, uint64_t, 80, 8);
+FIELD(ts_novelty_match, source_size, uint64_t, 88, 8);
+
+SIZE(ts_diversity_item, 136);
+FIELD(ts_diversity_item, struct_size, size_t, 0, 8);
+FIELD(ts_diversity_item, words, uint64_t, 8, 8);
+FIELD(ts_diversity_item, ending_precision, double, 16, 8);
+FIELD(ts_diversity_item, nearest_f, double, 24, 8);
+FIELD(ts_diversity_item, nearest, uint64_t, 32, 8);
+FIELD(ts_diversity_item, match, ts_novelty_match, 40, 96);
+
+SIZE(ts_diversity_report, 1000);
+FIELD(ts_diversity_report, struct_size, size_t, 0, 8);
+FIELD(ts_diversity_report, completions, uint64_t, 8, 8);
+FIELD(ts_diversity_report, words, uint64_t, 16, 8);
+FIELD(ts_diversity_report, endings, uint64_t, 24, 8);
+FIELD(ts_diversity_report, mean_ending_precision, double, 32, 8);
+FIELD(ts_diversity_report, mean_nearest_f, double, 40, 8);
+FIELD(ts_diversity_report, mean_nearest_precision, double, 48, 8);
+FIELD(ts_diversity_report, mean_copied_words, double, 56, 8);
+FIELD(ts_diversity_report, max_copied_words, uint64_t, 64, 8);
+FIELD(ts_diversity_report, copied_whole, uint64_t, 72, 8);
+FIELD(ts_diversity_report, grams, uint64_t[5], 80, 40);
+FIELD(ts_diversity_report, never, uint64_t[5], 120, 40);
+FIELD(ts_diversity_report, histogram, uint64_t[105], 160, 840);
+#endif

@@ -76,7 +76,7 @@ class CommandLineTest(unittest.TestCase):
 
 COMMANDS = (["dataset", "generate"], ["dataset", "stats"], ["dataset", "clean"], ["dataset", "instruct"], ["tokenizer", "train"], ["tokenizer", "prune"],
             ["tokenizer", "encode"], ["tokenizer", "decode"], ["tokenizer", "convert"], ["model", "inspect"], ["model", "convert"], ["train"], ["sample"],
-            ["evaluate", "loss"], ["analyze", "heads"], ["analyze", "neurons"], ["bench"], ["report"])
+            ["evaluate", "loss"], ["evaluate", "index"], ["evaluate", "diversity"], ["analyze", "heads"], ["analyze", "neurons"], ["bench"], ["report"])
 
 
 class HelpTest(CommandLineTest):
@@ -701,7 +701,7 @@ class ProgressTest(CommandLineTest):
         self.assertAlmostEqual(loss["bits_per_byte"], said["bits_per_byte_after"], places=3)
         self.assertLess(os.path.getsize(os.path.join(self.folder, "small.gguf")), os.path.getsize(os.path.join(self.folder, "model.gguf")) / 2)
         self.assertTrue(self.must("sample", "--model", "small.gguf", "--tokens", "5"))
-        self.refused("model", "quantize", "model.gguf", "x.gguf", "--type", "q5_1", names="q4_0", status=(2,))
+        self.refused("model", "quantize", "model.gguf", "x.gguf", "--type", "q5_1", names="q4_0")
         self.refused("model", "quantize", "missing.gguf", "x.gguf", names="missing.gguf")
         os.remove(os.path.join(self.folder, "small.gguf"))
 

@@ -17,6 +17,7 @@ from .errors import *  # noqa: F401,F403
 from .errors import __all__ as _errors
 from . import analysis
 from .dataset import CleanStep, Instruct, InstructField, clean_story, dataset_clean, dataset_instruct, dataset_stats
+from .diversity import Diversity, DiversityItem, Match, Novelty, Overlap, cut_at_repeat, overlap
 from .evaluator import Comparison, Evaluation, Evaluator, GradeMean, Judge, Judgment, Outcome, read_grades, read_prompts
 from .generator import Author, BatchReport, Chat, ChatReport, Feature, Generator, Story, WordKind
 from .model import Architecture, ArchitectureKind, Model, ModelFormat, ModelType, Score
@@ -26,7 +27,7 @@ from .tokenizer import ShardReport, Tokenizer
 from .trainer import Optimizer, Precision, Report, Schedule, Trainer
 
 __version__ = version()
-__all__ = [*_errors, "Alternatives", "Architecture", "ArchitectureKind", "Author", "Batch", "BatchReport", "Chat", "ChatReport", "CleanStep", "Comparison", "ContextFull", "CpuLevel",
-           "Evaluation", "Evaluator", "Feature", "Finish", "Generator", "GradeMean", "Instruct", "InstructField", "Judge", "Judgment", "LogLevel", "Model", "ModelFormat",
-           "ModelType", "Optimizer", "Outcome", "Precision", "Report", "Runtime", "Sampler", "Schedule", "Score", "ShardReport", "Step", "Story", "Tokenizer", "Trainer",
-           "WordKind", "analysis", "clean_story", "dataset_clean", "dataset_instruct", "dataset_stats", "read_grades", "read_prompts", "version"]
+__all__ = [*_errors, "Alternatives", "Architecture", "ArchitectureKind", "Author", "Batch", "BatchReport", "Chat", "ChatReport", "CleanStep", "Comparison", "ContextFull", "CpuLevel", "Diversity", "DiversityItem",
+           "Evaluation", "Evaluator", "Feature", "Finish", "Generator", "GradeMean", "Instruct", "InstructField", "Judge", "Judgment", "LogLevel", "Match", "Model", "ModelFormat", "Novelty",
+           "ModelType", "Optimizer", "Outcome", "Overlap", "Precision", "Report", "Runtime", "Sampler", "Schedule", "Score", "ShardReport", "Step", "Story", "Tokenizer", "Trainer",
+           "WordKind", "analysis", "clean_story", "cut_at_repeat", "dataset_clean", "dataset_instruct", "dataset_stats", "overlap", "read_grades", "read_prompts", "version"]

@@ -129,6 +129,8 @@ TS_INSTRUCT_SENTENCE = 8
 TS_INSTRUCT_ALL = 15
 TS_INSTRUCT_COUNT = 4
 
+TS_NOVELTY_GRAM = 5
+TS_DIVERSITY_BINS = 21
 TS_AXIS_GRAMMAR = 0
 TS_AXIS_CREATIVITY = 1
 TS_AXIS_CONSISTENCY = 2
@@ -196,6 +198,8 @@ ts_trainer = _handle("ts_trainer")
 ts_sampler = _handle("ts_sampler")
 ts_batch = _handle("ts_batch")
 ts_generator = _handle("ts_generator")
+ts_novelty = _handle("ts_novelty")
+ts_diversity = _handle("ts_diversity")
 ts_evaluator = _handle("ts_evaluator")
 ts_prompts = _handle("ts_prompts")
 ts_heads = _handle("ts_heads")
@@ -357,6 +361,38 @@ class ts_instruct_report(Structure):
                 ("combinations", c_uint64 * 16)]
 
 
+class ts_overlap(Structure):
+    _fields_ = [("struct_size", c_size_t), ("first", c_uint64), ("second", c_uint64), ("common", c_uint64), ("precision", c_double), ("recall",
+                c_double), ("f", c_double)]
+
+
+class ts_novelty_options(Structure):
+    _fields_ = [("struct_size", c_size_t), ("progress", ts_progress), ("progress_user", c_void_p), ("working_memory", c_uint64)]
+
+
+class ts_novelty_about(Structure):
+    _fields_ = [("struct_size", c_size_t), ("stories", c_uint64), ("bytes", c_uint64), ("words", c_uint64), ("distinct_words", c_uint64),
+                ("grams", c_uint64 * 5)]
+
+
+class ts_novelty_match(Structure):
+    _fields_ = [("struct_size", c_size_t), ("words", c_uint64), ("bigrams", c_uint64), ("nearest_common", c_uint64), ("nearest_story", c_uint64),
+                ("nearest_precision", c_double), ("copied_words", c_uint64), ("copied_begin", c_uint64), ("copied_size", c_uint64),
+                ("source_story", c_uint64), ("source_begin", c_uint64), ("source_size", c_uint64)]
+
+
+class ts_diversity_item(Structure):
+    _fields_ = [("struct_size", c_size_t), ("words", c_uint64), ("ending_precision", c_double), ("nearest_f", c_double), ("nearest", c_uint64),
+                ("match", ts_novelty_match)]
+
+
+class ts_diversity_report(Structure):
+    _fields_ = [("struct_size", c_size_t), ("completions", c_uint64), ("words", c_uint64), ("endings", c_uint64), ("mean_ending_precision",
+                c_double), ("mean_nearest_f", c_double), ("mean_nearest_precision", c_double), ("mean_copied_words", c_double),
+                ("max_copied_words", c_uint64), ("copied_whole", c_uint64), ("grams", c_uint64 * 5), ("never", c_uint64 * 5), ("histogram",
+                c_uint64 * 105)]
+
+
 class ts_chat_options(Structure):
     _fields_ = [("struct_size", c_size_t), ("base_url", c_char_p), ("model", c_char_p), ("journal", c_char_p), ("key", c_char_p),
                 ("key_file", c_char_p), ("read_key", ts_read_key), ("key_user", c_void_p), ("ca_file", c_char_p), ("proxy", c_char_p),
@@ -458,6 +494,7 @@ ts_sampler_text = CFUNCTYPE(c_int32, c_void_p, POINTER(c_char), c_size_t)
 _runtime, _tokenizer, _model = POINTER(ts_runtime), POINTER(ts_tokenizer), POINTER(ts_model)
 _trainer, _sampler, _generator = POINTER(ts_trainer), POINTER(ts_sampler), POINTER(ts_generator)
 _batch = POINTER(ts_batch)
+_novelty, _diversity = POINTER(ts_novelty), POINTER(ts_diversity)
 _evaluator, _prompts = POINTER(ts_evaluator), POINTER(ts_prompts)
 _heads, _neurons = POINTER(ts_heads), POINTER(ts_neurons)
 _strings, _ids, _size = POINTER(c_char_p), POINTER(c_uint32), POINTER(c_size_t)
@@ -591,6 +628,22 @@ FUNCTIONS = {
     "ts_model_attribute": (ts_status, [_model, _ids, c_size_t, c_uint32, POINTER(ts_attribution), POINTER(c_float), c_size_t, POINTER(c_float),
                                        c_size_t]),
     "ts_dataset_stats": (ts_status, [POINTER(ts_dataset_statistics), _runtime, _strings, c_size_t, POINTER(ts_dataset_options)]),
+    "ts_overlap_measure": (ts_status, [_runtime, c_char_p, c_size_t, c_char_p, c_size_t, c_uint32, POINTER(ts_overlap)]),
+    "ts_repeat_cut": (ts_status, [_runtime, c_char_p, c_size_t, c_uint32, _size]),
+    "ts_novelty_options_init": (ts_status, [POINTER(ts_novelty_options), c_size_t]),
+    "ts_novelty_build": (ts_status, [_runtime, _strings, c_size_t, c_char_p, POINTER(ts_novelty_options)]),
+    "ts_novelty_open": (ts_status, [POINTER(_novelty), _runtime, c_char_p]),
+    "ts_novelty_free": (None, [_novelty]),
+    "ts_novelty_describe": (ts_status, [_novelty, POINTER(ts_novelty_about)]),
+    "ts_novelty_story": (ts_status, [_novelty, c_uint64, POINTER(POINTER(c_char)), _size]),
+    "ts_novelty_count": (ts_status, [_novelty, c_char_p, c_size_t, POINTER(c_uint64)]),
+    "ts_novelty_find": (ts_status, [_novelty, c_char_p, c_size_t, POINTER(ts_novelty_match)]),
+    "ts_diversity_new": (ts_status, [POINTER(_diversity), _runtime, _novelty]),
+    "ts_diversity_free": (None, [_diversity]),
+    "ts_diversity_add": (ts_status, [_diversity, c_char_p, c_size_t, c_char_p, c_size_t]),
+    "ts_diversity_add_file": (ts_status, [_diversity, c_char_p, c_uint32, POINTER(c_uint64)]),
+    "ts_diversity_item_at": (ts_status, [_diversity, c_uint64, POINTER(ts_diversity_item)]),
+    "ts_diversity_measure": (ts_status, [_diversity, POINTER(ts_diversity_report)]),
     "ts_axis_name": (c_char_p, [c_uint32]),
     "ts_judge_name": (c_char_p, [c_uint32]),
     "ts_judged_name": (c_char_p, [c_uint32]),

@@ -1,0 +1,562 @@
+/*
+ * Puts the places of all words in order, part by part so that memory is bounded.
+ *
+ * A cell is what is sorted on its own: the places of one word, or of a frequent word those whose second word lies in a range. The numbers of the text are
+ * passed over once to count cells, then once a part to collect the places of its cells, each range of chunks at cursors of its own, so that places come in
+ * the order of the text whoever collects them. Sorting by the second word keeps that order, which the lists of stories need, and then each 2-gram is sorted
+ * by the other three.
+ */
+#include "evaluator/novelty.h"
+
+enum {
+    RANGES = 8,            /* of chunks, each passed over by one thread */
+    FREQUENT = 1 << 18,    /* places of a word that has many cells */
+    FINE_BITS = 12,        /* how many: 2 to this power */
+    CELL_GROUP = 1 << 16,  /* places that are sorted together by one thread, at least */
+    BLOCK_BITS = 8,        /* a table says which story each block of 256 bytes begins in */
+    SMALL = 24             /* records that are sorted by insertion */
+};
+
+#define MANY_CELLS (UINT32_C(1) << 31)
+
+/* A place and the words behind its first one. */
+typedef struct record {
+    uint64_t rest; /* third to fifth word */
+    uint32_t second, place;
+} record;
+
+typedef struct word_key {
+    uint32_t rank, length; /* rank: from 1 in the order of the words; length: bytes, folded */
+} word_key;
+
+/* What a thread makes of a group of cells. */
+typedef struct group {
+    size_t first_cell, end_cell;
+    ts_bytes lists, stories;
+    ts_status status;
+} group;
+
+typedef struct sorting {
+    ts_novelty_words *words;
+    ts_novelty_parts *parts;
+    ts_writer *file;
+    word_key *keys;            /* by word */
+    uint32_t *counts;          /* by rank */
+    uint32_t *cell_of;         /* by rank, MANY_CELLS where there are many */
+    uint32_t shift;            /* of a second word's rank to its cell */
+    size_t cell_count;
+    uint32_t *cursors[RANGES]; /* by cell: places, then where the next one goes */
+    uint32_t *cell_starts;     /* of the part's records */
+    uint32_t *block_stories;
+    size_t range_count;
+    bool counting;      /* words, before there are cells */
+    size_t begin, end;  /* cells of the part */
+    record *records;
+    uint32_t *places;   /* of the part, in order */
+    size_t records_capacity, places_capacity;
+    record **scratch; /* one a worker */
+    size_t largest;   /* cell */
+    group *groups;
+    size_t group_count, group_capacity;
+    size_t unwritten; /* places of the part before that are still to be written */
+} sorting;
+
+/* ---- passing over the text ---- */
+
+static inline uint32_t cell_at(const sorting *s, uint32_t first, uint32_t second)
+{
+    uint32_t cell = s->cell_of[first];
+    return cell & MANY_CELLS ? (cell & ~MANY_CELLS) + (second >> s->shift) : cell;
+}
+
+/* Five words in a row; those behind the end of a story are 0. */
+static inline void take(const sorting *s, uint32_t *cursors, const uint32_t words[TS_NOVELTY_GRAM], uint32_t place)
+{
+    if (s->counting) {
+        cursors[words[0]]++;
+        return;
+    }
+    uint32_t cell = cell_at(s, words[0], words[1]);
+    if (s->records == NULL) {
+        cursors[cell]++;
+    } else if (cell - s->begin < s->end - s->begin) {
+        uint64_t rest = (uint64_t)words[2] << 2 * TS_NOVELTY_WORD_BITS | (uint64_t)words[3] << TS_NOVELTY_WORD_BITS | words[4];
+        s->records[cursors[cell]++] = (record){rest, words[1], place};
+    }
+}
+
+static inline void push(uint32_t values[TS_NOVELTY_GRAM], uint32_t value)
+{
+    for (int i = 0; i + 1 < TS_NOVELTY_GRAM; i++)
+        values[i] = values[i + 1];
+    values[TS_NOVELTY_GRAM - 1] = value;
+}
+
+static void pass_over(const sorting *s, const ts_novelty_chunk *chunk, uint32_t *cursors)
+{
+    uint32_t words[TS_NOVELTY_GRAM] = {0}, places[TS_NOVELTY_GRAM] = {0};
+    uint64_t place = chunk->start;
+    const uint16_t *at = chunk->codes, *end = at + chunk->count;
+    while (at < end) {
+        uint32_t code = *at++;
+        if (code >= CODE_WORD) {
+            uint32_t word = code - CODE_WORD;
+            if (code == CODE_LONG_WORD) {
+                word = at[0] | (uint32_t)at[1] << 16;
+                at += 2;
+            }
+            push(words, s->keys[word].rank);
+            push(places, (uint32_t)place);
+            place += (uint64_t)s->keys[word].length + 1;
+            if (words[0] != 0)
+                take(s, cursors, words, places[0]);
+        } else if (code == CODE_SKIP) {
+            place += at[0] | (uint32_t)at[1] << 16;
+            at += 2;
+        } else if (code != CODE_END) {
+            place += code;
+        } else {
+            for (int i = 0; i < TS_NOVELTY_GRAM; i++) { /* after five pushes nothing of the story is left */
+                push(words, 0);
+                push(places, 0);
+                if (words[0] != 0)
+                    take(s, cursors, words, places[0]);
+            }
+        }
+    }
+}
+
+/* ---- writing ---- */
+
+void ts_novelty_pad(ts_writer *file, uint64_t size)
+{
+    static const unsigned char zeros[TS_GGUF_ALIGNMENT];
+    ts_writer_bytes(file, zeros, (size_t)(0 - size) & (TS_GGUF_ALIGNMENT - 1));
+}
+
+/* Writes what was sorted last. GGUF knows no empty tensors: an empty list gets one element of zeros. */
+static void write_part(sorting *s)
+{
+    static const uint32_t nothing[TS_NOVELTY_LIST];
+    uint64_t *sizes = s->parts->sizes[s->parts->count], offset = 0;
+    sizes[0] = s->unwritten;
+    ts_writer_bytes(s->file, s->places, s->unwritten * sizeof *s->places);
+    ts_novelty_pad(s->file, s->unwritten * sizeof *s->places);
+    for (size_t i = 0; i < s->group_count; i++) {
+        group *g = &s->groups[i];
+        for (size_t at = 0; at < g->lists.size; at += sizeof nothing) {
+            uint32_t list[TS_NOVELTY_LIST];
+            memcpy(list, g->lists.data + at, sizeof list);
+            uint64_t begin = (list[2] | (uint64_t)list[3] << 32) + offset;
+            list[2] = (uint32_t)begin;
+            list[3] = (uint32_t)(begin >> 32);
+            ts_writer_bytes(s->file, list, sizeof list);
+        }
+        offset += g->stories.size;
+        sizes[1] += g->lists.size / sizeof nothing[0];
+    }
+    if (sizes[1] == 0) {
+        ts_writer_bytes(s->file, nothing, sizeof nothing);
+        sizes[1] = TS_NOVELTY_LIST;
+    }
+    ts_novelty_pad(s->file, sizes[1] * sizeof nothing[0]);
+    for (size_t i = 0; i < s->group_count; i++)
+        ts_writer_bytes(s->file, s->groups[i].stories.data, s->groups[i].stories.size);
+    if (offset == 0)
+        ts_writer_bytes(s->file, nothing, 1);
+    sizes[2] = TS_MAX(offset, (uint64_t)1);
+    ts_novelty_pad(s->file, sizes[2]);
+    s->parts->count++;
+    s->unwritten = 0;
+}
+
+static void do_ranges(void *argument, size_t begin, size_t end, size_t worker)
+{
+    sorting *s = argument;
+    (void)worker;
+    for (size_t i = begin; i < end; i++) {
+        if (i == 0) { /* the part before is written meanwhile */
+            if (s->unwritten > 0)
+                write_part(s);
+            continue;
+        }
+        size_t chunks = s->words->chunk_count, from = chunks * (i - 1) / RANGES, to = chunks * i / RANGES;
+        for (size_t c = from; c < to; c++)
+            pass_over(s, &s->words->chunks[c], s->cursors[i - 1]);
+    }
+}
+
+static void pass(sorting *s)
+{
+    ts_parallel(s->words->runtime, RANGES + 1, 1, do_ranges, s);
+}
+
+/* ---- sorting ---- */
+
+static inline uint64_t key_of(const record *r, bool by_second)
+{
+    return by_second ? r->second : r->rest;
+}
+
+static void sort_few(record *records, size_t count, bool by_second)
+{
+    for (size_t i = 1; i < count; i++) {
+        record moved = records[i];
+        size_t at = i;
+        for (; at > 0 && key_of(&records[at - 1], by_second) > key_of(&moved, by_second); at--)
+            records[at] = records[at - 1];
+        records[at] = moved;
+    }
+}
+
+static void merge_sort(record *records, record *scratch, size_t count, bool by_second)
+{
+    for (size_t i = 0; i < count; i += SMALL)
+        sort_few(records + i, TS_MIN((size_t)SMALL, count - i), by_second);
+    record *from = records, *to = scratch;
+    for (size_t run = SMALL; run < count; run *= 2) {
+        for (size_t i = 0; i < count; i += 2 * run) {
+            size_t a = i, middle = TS_MIN(i + run, count), b = middle, end = TS_MIN(i + 2 * run, count);
+            for (size_t at = i; at < end; at++) {
+                bool left = a < middle && (b == end || key_of(&from[a], by_second) <= key_of(&from[b], by_second));
+                to[at] = left ? from[a++] : from[b++];
+            }
+        }
+        record *swapped = from;
+        from = to;
+        to = swapped;
+    }
+    if (from != records)
+        memcpy(records, from, count * sizeof *records);
+}
+
+/* By digits of 11 bits, lowest first, those left out that all keys share. */
+static void radix_sort(record *records, record *scratch, size_t count, bool by_second)
+{
+    enum { BITS = 11, SIZE = 1 << BITS };
+    uint64_t differing = 0;
+    record *from = records, *to = scratch;
+    for (size_t i = 1; i < count; i++)
+        differing |= key_of(&records[i], by_second) ^ key_of(&records[0], by_second);
+    for (int shift = 0; shift < 64; shift += BITS) {
+        uint32_t starts[SIZE + 1] = {0};
+        if ((differing >> shift & (SIZE - 1)) == 0)
+            continue;
+        for (size_t i = 0; i < count; i++)
+            starts[(key_of(&from[i], by_second) >> shift & (SIZE - 1)) + 1]++;
+        for (size_t i = 0; i < SIZE; i++)
+            starts[i + 1] += starts[i];
+        for (size_t i = 0; i < count; i++)
+            to[starts[key_of(&from[i], by_second) >> shift & (SIZE - 1)]++] = from[i];
+        record *swapped = from;
+        from = to;
+        to = swapped;
+    }
+    if (from != records)
+        memcpy(records, from, count * sizeof *records);
+}
+
+/* Stable. */
+static inline void sort_records(record *records, record *scratch, size_t count, bool by_second)
+{
+    if (count <= SMALL)
+        sort_few(records, count, by_second);
+    else if (count < 4096)
+        merge_sort(records, scratch, count, by_second);
+    else
+        radix_sort(records, scratch, count, by_second);
+}
+
+static ts_status add_number(ts_bytes *bytes, uint32_t value)
+{
+    unsigned char code[5];
+    size_t size = 0;
+    for (; value >= 0x80; value >>= 7)
+        code[size++] = (unsigned char)(value | 0x80);
+    code[size++] = (unsigned char)value;
+    return ts_bytes_add(bytes, code, size);
+}
+
+/* Adds the stories of a 2-gram whose places are in the order of the text. */
+static ts_status add_list(const sorting *s, group *g, const record *records, size_t count)
+{
+    const uint32_t *starts = s->words->starts;
+    uint64_t offset = g->stories.size;
+    uint32_t stories = 0, last = 0;
+    for (size_t i = 0; i < count; i++) {
+        uint32_t place = records[i].place;
+        if (stories > 0 && place < starts[last + 1])
+            continue;
+        uint32_t story = TS_MAX(s->block_stories[place >> BLOCK_BITS], stories > 0 ? last + 1 : 0);
+        while (starts[story + 1] <= place)
+            story++;
+        TS_TRY(add_number(&g->stories, story - last));
+        last = story;
+        stories++;
+    }
+    uint32_t list[TS_NOVELTY_LIST] = {(uint32_t)(records - s->records), stories, (uint32_t)offset, (uint32_t)(offset >> 32)};
+    return ts_bytes_add(&g->lists, list, sizeof list);
+}
+
+static ts_status sort_cell(sorting *s, group *g, record *records, size_t count, record *scratch)
+{
+    sort_records(records, scratch, count, true);
+    for (size_t begin = 0, end; begin < count; begin = end) {
+        end = begin + 1;
+        while (end < count && records[end].second == records[begin].second)
+            end++;
+        if (end - begin > TS_NOVELTY_FEW && records[begin].second != 0)
+            TS_TRY(add_list(s, g, records + begin, end - begin));
+        sort_records(records + begin, scratch, end - begin, false);
+    }
+    uint32_t *places = s->places + (records - s->records);
+    for (size_t i = 0; i < count; i++)
+        places[i] = records[i].place;
+    return TS_OK;
+}
+
+static void sort_groups(void *argument, size_t begin, size_t end, size_t worker)
+{
+    sorting *s = argument;
+    for (size_t i = begin; i < end; i++) {
+        group *g = &s->groups[i];
+        for (size_t cell = g->first_cell; cell < g->end_cell && g->status == TS_OK; cell++) {
+            uint32_t first = s->cell_starts[cell - s->begin], count = s->cell_starts[cell - s->begin + 1] - first;
+            g->status = sort_cell(s, g, s->records + first, count, s->scratch[worker]);
+        }
+    }
+}
+
+/* ---- words and cells ---- */
+
+typedef struct named_word {
+    const char *text;
+    size_t size;
+    uint32_t word;
+} named_word;
+
+static int compare_words(const void *a, const void *b)
+{
+    const named_word *left = a, *right = b;
+    int order = memcmp(left->text, right->text, TS_MIN(left->size, right->size));
+    return order != 0 ? order : left->size < right->size ? -1 : left->size > right->size;
+}
+
+static ts_status rank_words(sorting *s)
+{
+    const ts_novelty_words *w = s->words;
+    named_word *names = ts_allocate_array(w->runtime, w->count, sizeof *names);
+    const void **order = ts_allocate_array(w->runtime, w->count, sizeof *order);
+    for (size_t i = 0; names != NULL && order != NULL && i < w->count; i++) {
+        uint64_t begin = i > 0 ? w->ends[i - 1] : 0;
+        names[i] = (named_word){w->bytes.data + begin, (size_t)(w->ends[i] - begin), (uint32_t)i};
+        order[i] = &names[i];
+    }
+    bool made = names != NULL && order != NULL;
+    if (made) {
+        ts_order_sort(order, w->count, compare_words);
+        for (size_t i = 0; i < w->count; i++) {
+            const named_word *name = order[i];
+            s->keys[name->word] = (word_key){(uint32_t)i + 1, (uint32_t)name->size};
+        }
+    }
+    ts_release(w->runtime, names);
+    ts_release(w->runtime, order);
+    return made ? TS_OK : TS_ERROR_OUT_OF_MEMORY;
+}
+
+static ts_status make_cursors(sorting *s, size_t count)
+{
+    for (size_t i = 0; i < RANGES; i++) {
+        ts_release(s->words->runtime, s->cursors[i]);
+        s->cursors[i] = ts_allocate_array(s->words->runtime, count, sizeof *s->cursors[i]);
+        if (s->cursors[i] == NULL)
+            return TS_ERROR_OUT_OF_MEMORY;
+    }
+    return TS_OK;
+}
+
+static uint32_t sum_of(const sorting *s, size_t index)
+{
+    uint32_t sum = 0;
+    for (size_t i = 0; i < RANGES; i++)
+        sum += s->cursors[i][index];
+    return sum;
+}
+
+/* Counts words, cuts them into cells, counts these; and the tensor `words`. */
+static ts_status make_cells(sorting *s)
+{
+    ts_novelty_words *w = s->words;
+    s->parts->first_places = ts_allocate_array(w->runtime, w->count + 1, sizeof(uint32_t));
+    s->keys = ts_allocate_array(w->runtime, w->count, sizeof *s->keys);
+    s->cell_of = ts_allocate_array(w->runtime, w->count + 1, sizeof *s->cell_of);
+    if (s->parts->first_places == NULL || s->keys == NULL || s->cell_of == NULL)
+        return TS_ERROR_OUT_OF_MEMORY;
+    TS_TRY(rank_words(s));
+    TS_TRY(make_cursors(s, w->count + 1));
+    s->counting = true;
+    pass(s);
+    s->counting = false;
+    while (w->count >> s->shift >= 1 << FINE_BITS)
+        s->shift++;
+    for (size_t rank = 1; rank <= w->count; rank++) {
+        uint32_t places = sum_of(s, rank);
+        bool many = places >= FREQUENT;
+        s->cell_of[rank] = (uint32_t)s->cell_count | (many ? MANY_CELLS : 0);
+        s->cell_count += many ? (w->count >> s->shift) + 1 : 1;
+        s->parts->first_places[rank] = s->parts->first_places[rank - 1] + places;
+    }
+    TS_TRY(make_cursors(s, s->cell_count));
+    pass(s);
+    for (size_t cell = 0; cell < s->cell_count; cell++)
+        s->largest = TS_MAX(s->largest, (size_t)sum_of(s, cell));
+    return TS_OK;
+}
+
+static ts_status find_blocks(sorting *s)
+{
+    const ts_novelty_words *w = s->words;
+    size_t count = (size_t)(w->text_size >> BLOCK_BITS) + 1;
+    uint32_t story = 0;
+    s->block_stories = ts_allocate_array(w->runtime, count, sizeof *s->block_stories);
+    if (s->block_stories == NULL)
+        return TS_ERROR_OUT_OF_MEMORY;
+    for (size_t block = 0; block < count; block++) {
+        while (story + 1 < w->story_count && w->starts[story + 1] <= (uint64_t)block << BLOCK_BITS)
+            story++;
+        s->block_stories[block] = story;
+    }
+    return TS_OK;
+}
+
+/* ---- parts ---- */
+
+/* Takes cells from `begin` on until the part is full, turns their counts into cursors, and cuts them into groups. */
+static ts_status plan_part(sorting *s, size_t most)
+{
+    size_t count = 0, grouped = 0;
+    uint32_t *starts = s->cell_starts;
+    s->group_count = 0;
+    starts[0] = 0;
+    for (s->end = s->begin; s->end < s->cell_count; s->end++) {
+        uint32_t places = sum_of(s, s->end);
+        if (count > 0 && count + places > most)
+            break;
+        uint32_t cursor = (uint32_t)count;
+        for (size_t i = 0; i < RANGES; i++) {
+            uint32_t own = s->cursors[i][s->end];
+            s->cursors[i][s->end] = cursor;
+            cursor += own;
+        }
+        count += places;
+        starts[s->end - s->begin + 1] = (uint32_t)count;
+        if (s->group_count == 0 || count - grouped > CELL_GROUP) {
+            size_t known = s->group_capacity;
+            TS_TRY(ts_reserve(s->words->runtime, &s->groups, &s->group_capacity, s->group_count + 1, sizeof *s->groups));
+            for (; known < s->group_capacity; known++)
+                s->groups[known] = (group){.lists.runtime = s->words->runtime, .stories.runtime = s->words->runtime};
+            if (s->group_count > 0)
+                s->groups[s->group_count - 1].end_cell = s->end;
+            s->groups[s->group_count++].first_cell = s->end;
+            grouped = count - places;
+        }
+        s->groups[s->group_count - 1].end_cell = s->end + 1;
+    }
+    return TS_OK;
+}
+
+static ts_status sort_part(sorting *s, size_t most)
+{
+    ts_runtime *runtime = s->words->runtime;
+    if (s->parts->count + 1 == TS_NOVELTY_MAX_PARTS)
+        return ts_fail(TS_ERROR_LIMIT, "the index has more than %d parts: more working memory is needed", TS_NOVELTY_MAX_PARTS);
+    /* The groups of the part before are still to be written, while this one's places are collected. */
+    size_t groups_before = s->group_count;
+    group *before = s->groups;
+    size_t capacity_before = s->group_capacity;
+    s->groups = NULL;
+    s->group_capacity = 0;
+    ts_status status = plan_part(s, most);
+    group *planned = s->groups;
+    size_t planned_count = s->group_count, planned_capacity = s->group_capacity;
+    s->groups = before;
+    s->group_count = groups_before;
+    s->group_capacity = capacity_before;
+    if (status == TS_OK)
+        pass(s);
+    for (size_t i = 0; i < s->group_capacity; i++) {
+        ts_bytes_free(&s->groups[i].lists);
+        ts_bytes_free(&s->groups[i].stories);
+    }
+    ts_release(runtime, s->groups);
+    s->groups = planned;
+    s->group_count = planned_count;
+    s->group_capacity = planned_capacity;
+    TS_TRY(status);
+    ts_parallel(runtime, s->group_count, 1, sort_groups, s);
+    for (size_t i = 0; i < s->group_count; i++)
+        if (s->groups[i].status != TS_OK)
+            return ts_fail(s->groups[i].status, "the lists of stories could not be made: out of memory");
+    s->unwritten = s->cell_starts[s->end - s->begin];
+    s->begin = s->end;
+    return TS_OK;
+}
+
+static ts_status sort_parts(sorting *s, const ts_novelty_options *o, uint64_t total)
+{
+    ts_runtime *runtime = s->words->runtime;
+    uint64_t all = s->words->grams[0], done = 0;
+    size_t most = (size_t)TS_MAX(o->working_memory / (sizeof *s->records + sizeof *s->places), all / (TS_NOVELTY_MAX_PARTS / 2) + 1);
+    most = TS_MAX(TS_MIN(most, (size_t)all), s->largest);
+    size_t workers = ts_runtime_threads(runtime);
+    s->records = NULL;
+    s->cell_starts = ts_allocate_array(runtime, s->cell_count + 1, sizeof *s->cell_starts);
+    s->places = ts_allocate_array(runtime, most, sizeof *s->places);
+    s->scratch = ts_allocate_array(runtime, workers, sizeof *s->scratch);
+    s->records = ts_allocate_array(runtime, most, sizeof *s->records);
+    if (s->cell_starts == NULL || s->records == NULL || s->places == NULL || s->scratch == NULL)
+        return TS_ERROR_OUT_OF_MEMORY;
+    for (size_t i = 0; i < workers; i++)
+        if ((s->scratch[i] = ts_allocate_array(runtime, s->largest, sizeof *s->records)) == NULL)
+            return TS_ERROR_OUT_OF_MEMORY;
+    while (s->begin < s->cell_count) {
+        TS_TRY(sort_part(s, most));
+        TS_TRY(s->file->status);
+        done += s->unwritten;
+        uint64_t told = total / 2 + (uint64_t)((double)(total - total / 2) * ((double)done / (double)all));
+        if (o->progress != NULL && o->progress(o->progress_user, told, total) != 0)
+            return ts_fail(TS_ERROR_CANCELLED, "stopped by the progress callback while the places were sorted");
+    }
+    if (s->unwritten > 0)
+        write_part(s);
+    return TS_OK;
+}
+
+ts_status ts_novelty_sort(ts_novelty_words *words, ts_novelty_parts *parts, ts_writer *file, const ts_novelty_options *options, uint64_t total)
+{
+    ts_runtime *runtime = words->runtime;
+    sorting s = {.words = words, .parts = parts, .file = file};
+    ts_status status = make_cells(&s);
+    if (status == TS_OK)
+        status = find_blocks(&s);
+    if (status == TS_OK)
+        status = sort_parts(&s, options, total);
+    for (size_t i = 0; i < s.group_capacity; i++) {
+        ts_bytes_free(&s.groups[i].lists);
+        ts_bytes_free(&s.groups[i].stories);
+    }
+    for (size_t i = 0; s.scratch != NULL && i < ts_runtime_threads(runtime); i++)
+        ts_release(runtime, s.scratch[i]);
+    for (size_t i = 0; i < RANGES; i++)
+        ts_release(runtime, s.cursors[i]);
+    ts_release(runtime, s.scratch);
+    ts_release(runtime, s.groups);
+    ts_release(runtime, s.records);
+    ts_release(runtime, s.places);
+    ts_release(runtime, s.cell_starts);
+    ts_release(runtime, s.block_stories);
+    ts_release(runtime, s.cell_of);
+    ts_release(runtime, s.keys);
+    return status;
+}
