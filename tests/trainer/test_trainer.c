@@ -652,7 +652,8 @@ static void test_keeps_the_best(void **state)
     o.valid_interval = 10;
     o.valid = &text_path;
     o.valid_count = 1;
-    o.learning_rate = 0.3;
+    o.optimizer = TS_OPTIMIZER_ADAMW;
+    o.learning_rate = 3;
     o.schedule = TS_SCHEDULE_CONSTANT;
     o.warmup = 1;
     best_seen = INFINITY;
