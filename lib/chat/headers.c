@@ -121,15 +121,10 @@ void ts_http_limits_init(ts_http_limits *limits)
     *limits = (ts_http_limits){-1, -1, -1, -1, -1, -1, -1, -1};
 }
 
-static char lower(char c)
-{
-    return c >= 'A' && c <= 'Z' ? (char)(c + 32) : c;
-}
-
 static bool is_name(const char *line, size_t size, const char *name)
 {
     for (size_t i = 0; i < size; i++)
-        if (lower(line[i]) != name[i])
+        if (ts_ascii_lower(line[i]) != name[i])
             return false;
     return name[size] == 0;
 }

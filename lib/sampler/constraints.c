@@ -3,11 +3,6 @@
 
 #include <math.h>
 
-static char lower(char c)
-{
-    return c >= 'A' && c <= 'Z' ? (char)(c + 32) : c;
-}
-
 /* Part of a word: letters of any language, digits and apostrophes. */
 static bool in_word(char c)
 {
@@ -21,7 +16,7 @@ static bool begins(const char *text, size_t size, const char *with, size_t lengt
     if (size < length)
         return false;
     for (size_t i = 0; i < length; i++)
-        if (lower(text[i]) != with[i])
+        if (ts_ascii_lower(text[i]) != with[i])
             return false;
     return true;
 }
@@ -75,7 +70,7 @@ void ts_word_bans_find(ts_word_bans *bans, const ts_tokenizer *tokenizer, const 
         char word[TS_MOST_WORD + 1];
         size_t length = strlen(words[i]);
         for (size_t k = 0; k <= length; k++)
-            word[k] = lower(words[i][k]);
+            word[k] = ts_ascii_lower(words[i][k]);
         if (at)
             memcpy(at, word, length + 1);
         find_of_word(bans, tokenizer, at ? at : word, length);
@@ -90,7 +85,7 @@ void ts_tail_add(ts_sampler *sampler, const char *bytes, size_t size)
     size_t taken = TS_MIN(size, sizeof sampler->tail), kept = TS_MIN(sampler->tail_size, sizeof sampler->tail - taken);
     memmove(sampler->tail, sampler->tail + sampler->tail_size - kept, kept);
     for (size_t i = 0; i < taken; i++)
-        sampler->tail[kept + i] = lower(bytes[size - taken + i]);
+        sampler->tail[kept + i] = ts_ascii_lower(bytes[size - taken + i]);
     sampler->tail_size = kept + taken;
     ts_required_note(sampler);
 }

@@ -9,6 +9,7 @@
 #include "network/network.h"
 #include "sampler/distribution.h"
 #include "tensor/tensor.h"
+#include "text/text.h"
 #include "tinystories/sampler.h"
 #include "tokenizer/tokenizer.h"
 

@@ -13,16 +13,6 @@
 #define SHARPNESS 4        /* 1 would often take a place well before the best one: it cost a tenth more bits for 200 triples of words */
 #define WORTH_READING 0.01 /* odds by the first token alone that are worth reading the others ahead */
 
-static char lower(char c)
-{
-    return c >= 'A' && c <= 'Z' ? (char)(c + 32) : c;
-}
-
-static char upper(char c)
-{
-    return c >= 'a' && c <= 'z' ? (char)(c - 32) : c;
-}
-
 /* What a word cannot be followed by. An apostrophe may: the dog's. */
 static bool is_letter(char c)
 {
@@ -58,11 +48,11 @@ static ts_status read_word(ts_required_word *into, const ts_tokenizer *tokenizer
     into->size = strlen(word);
     memcpy(into->given, word, into->size);
     for (size_t i = 0; i < into->size; i++)
-        into->text[i] = lower(word[i]);
+        into->text[i] = ts_ascii_lower(word[i]);
     memcpy(text, word, into->size + 1);
     for (size_t i = 0; i < TS_COUNT_OF(into->spellings); i++) { /* as given, then as a sentence begins */
         if (i == TS_COUNT_OF(before))
-            text[0] = upper(text[0]);
+            text[0] = text[0] >= 'a' && text[0] <= 'z' ? (char)(text[0] - 32) : text[0];
         if (i < TS_COUNT_OF(before) || text[0] != word[0])
             TS_TRY(encode_after(tokenizer, before[i % TS_COUNT_OF(before)], text, &into->spellings[i]));
     }

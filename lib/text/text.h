@@ -25,6 +25,12 @@ size_t ts_utf8_encode(uint32_t code, char out[4]);
 
 bool ts_utf8_valid(const char *text, size_t size);
 
+/* An ASCII capital as its small letter; any other byte as it is. */
+static inline char ts_ascii_lower(char c)
+{
+    return c >= 'A' && c <= 'Z' ? (char)(c + 32) : c;
+}
+
 /* ---- unicode.c: \p{L}, \p{N} and \s as regular expressions mean them ---- */
 
 typedef enum ts_class { TS_CLASS_OTHER, TS_CLASS_LETTER, TS_CLASS_NUMBER, TS_CLASS_SPACE } ts_class;

@@ -345,8 +345,8 @@ static ts_tokenizer *open_scored(bool in_order)
                                         "bb",
                                         "  ",
                                         "aa",
-                                        "\xe2\x82\xac"
-                                        "a",
+                                        ("\xe2\x82\xac"
+                                        "a"),
                                         " ",
                                         "a",
                                         "b",

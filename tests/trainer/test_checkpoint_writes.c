@@ -18,7 +18,7 @@ static int make_run(void **state)
     static const char text[] =
         "Tom saw a cake. Lily ate an egg. The cat hid a ball.\n<|endoftext|>\nThe dog found a cake. Tom hid an egg. Lily saw a ball.\n";
     static char paths[3][200];
-    static const char *const names[3] = {"text.txt", "run", "run/" TS_CHECKPOINT_NAME};
+    static const char *const names[3] = {"text.txt", "run", ("run/" TS_CHECKPOINT_NAME)};
     if (make_folder(state) != 0)
         return 1;
     for (int i = 0; i < 3; i++)
