@@ -70,8 +70,21 @@ fi
 echo "== three stories"
 "$tinystories" sample --model "$out/model.gguf" --prompt "Once upon a time" --seed 1 --count 3 --temperature 0.7
 
+echo "== grades of the embedded judge, for 36 stories that go on with the beginnings in examples/prompts.txt"
+"$tinystories" evaluate judge --model "$out/model.gguf" --prompts examples/prompts.txt --completions-per-prompt 3 --tokens 300 --text "$text" --seed 1 \
+    --out "$out/run/judge.json" --quiet
+
+page=""
+if python3 -c 'import matplotlib, jinja2' 2>/dev/null; then
+    echo "== report"
+    PYTHONPATH=bindings/python TINYSTORIES_LIBRARY=$(pwd)/build/quickstart/libtinystories.so "$tinystories" report "$out/run" -o "$out/report.html"
+    page=$out/report.html
+fi
+
 echo "== files"
 echo "stories     $text"
 echo "model       $out/model.gguf"
 echo "checkpoint  $out/run/checkpoint.safetensors"
 echo "log         $out/run/log.jsonl"
+echo "grades      $out/run/judge.json"
+echo "report      ${page:-none: it needs Python with matplotlib and Jinja2}"
