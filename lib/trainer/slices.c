@@ -34,7 +34,7 @@ void ts_slices_free(ts_trainer *t)
 {
     for (size_t i = 0; i < t->partial_count; i++) {
         ts_release(t->runtime, t->partial[i]);
-        ts_release(t->runtime, t->partial_weights[i].all);
+        ts_weights_free(&t->partial_weights[i], t->runtime);
     }
     ts_release(t->runtime, t->received);
 }
