@@ -30,7 +30,7 @@ missing=""
 for pair in gcc:gcc cmake:cmake make:make pkg-config:pkg-config; do
     command -v "${pair%%:*}" >/dev/null 2>&1 || missing="$missing ${pair#*:}"
 done
-for pair in openblas:libopenblas-dev zlib:zlib1g-dev libcjson:libcjson-dev; do
+for pair in openblas:libopenblas-dev zlib:zlib1g-dev libcjson:libcjson-dev libcurl:libcurl4-openssl-dev; do
     pkg-config --exists "${pair%%:*}" 2>/dev/null || missing="$missing ${pair#*:}"
 done
 if [ -n "$missing" ]; then

@@ -119,6 +119,14 @@ one_check "thread sanitizer build" build_in "$build/threads" -DCMAKE_BUILD_TYPE=
     -DTINYSTORIES_TESTS=ON
 run_tests "$build/threads" 'test_(threads|kernels|gradients|sampler|bpe_encode|bpe_train|tokenizer|model|score|trainer|generator|clean|taps|heads|neurons|novelty)$'
 
+echo "== training over several ranks"
+if command -v mpicc >/dev/null 2>&1 && command -v mpirun >/dev/null 2>&1; then
+    one_check "MPI ranks" sh "$root/tests/mpi/check_ranks.sh" "$root" "$build"
+else
+    skipped=$((skipped + 1))
+    echo "skipped MPI ranks: no MPI here"
+fi
+
 echo "== inference build: libc and libm alone"
 one_check "inference build" build_in "$build/inference" -DCMAKE_BUILD_TYPE=Release -DTINYSTORIES_TRAINER=OFF -DTINYSTORIES_CHAT=OFF -DTINYSTORIES_TESTS=ON
 one_check "inference build needs libc and libm alone" sh -c "! ldd '$build/inference/libtinystories.so' | grep -vE 'libc\.so|libm\.so|ld-linux|linux-vdso'"
