@@ -90,8 +90,8 @@ typedef struct ts_dataset_statistics {
  * Counts files of stories, read as ts_tokenizer_train_files says. `options` may be NULL.
  *
  * Stories, words and 4-grams are told apart by 63 bits of a hash, so that a count of n distinct ones is exact but with a probability below n^2 / 2^64.
- * Files are streamed: memory holds the longest story, 4 bytes a story, the distinct openings with 30 bytes each, and 8 bytes times the next power of two above 4/3 of the number of distinct
- * 4-grams (of words and stories alike; half as much again while a table grows). The runtime's memory_limit bounds it (OUT_OF_MEMORY).
+ * Files are streamed: memory holds the longest story, 4 bytes a story, the distinct openings with 30 bytes each, and 8 bytes times the next power of
+ * two above 4/3 of the number of distinct 4-grams (of words and stories alike; half as much again while a table grows). The runtime's memory_limit bounds it (OUT_OF_MEMORY).
  *
  * INVALID_ARGUMENT: no path, a token shard, or no story at all; CANCELLED: by the progress; IO, FORMAT and LIMIT name file and line; UNSUPPORTED: a build
  * without gzip.
@@ -241,7 +241,8 @@ TS_API ts_status ts_instruct_prompt(const ts_instruct *fields, char *text, size_
 TS_API ts_status ts_instruct_parse(ts_instruct *fields, const char *text, size_t size);
 
 /*
- * Says what a story is about, in a line of at most `capacity` - 1 bytes: sets *size to its bytes, 0 if it has nothing to say, and writes it without a NUL. Returns nonzero to stop with CANCELLED.
+ * Says what a story is about, in a line of at most `capacity` - 1 bytes: sets *size to its bytes, 0 if it has nothing to say, and writes it without a NUL.
+ * Returns nonzero to stop with CANCELLED.
  */
 typedef int32_t (*ts_summarizer)(void *user, const char *story, size_t story_size, char *text, size_t capacity, size_t *size);
 

@@ -111,7 +111,8 @@ TS_API ts_status ts_evaluator_options_init(ts_evaluator_options *options, size_t
 TS_API ts_status ts_evaluator_new(ts_evaluator **out, ts_runtime *runtime, const ts_evaluator_options *options);
 TS_API void ts_evaluator_free(ts_evaluator *evaluator);
 
-/* Adds a record. A completion may be any bytes: those that are no UTF-8, and NULs, become U+FFFD. INVALID_ARGUMENT: one of the other strings is not UTF-8. LIMIT: more than 1 MiB in one record, or 2^24 records. */
+/* Adds a record. A completion may be any bytes: those that are no UTF-8, and NULs, become U+FFFD. INVALID_ARGUMENT: one of the other strings is not UTF-8.
+ * LIMIT: more than 1 MiB in one record, or 2^24 records. */
 TS_API ts_status ts_evaluator_add(ts_evaluator *evaluator, const ts_record *record);
 
 /*

@@ -96,7 +96,8 @@ TS_API ts_status ts_sampler_memory(const ts_model *model, const ts_sampler_optio
 
 /*
  * Begins a new story: the token that stories begin with (ts_tokenizer_begin_of_text), then the prompt (`size` bytes, may be 0; special tokens in it stay plain
- * text), and reads them in. A prompt that ends in spaces is continued best without them. The random numbers begin again from `seed`: a story is a function of (model, prompt, options, seed).
+ * text), and reads them in. A prompt that ends in spaces is continued best without them. The random numbers begin again from `seed`: a
+ * story is a function of (model, prompt, options, seed).
  * LIMIT: the prompt is longer than the context allows (context length - 1 tokens); the sampler then has no story.
  * What the new story has in common with the beginning of the last one is not read again.
  */
