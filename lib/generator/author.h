@@ -87,8 +87,11 @@ typedef struct ts_telling {
     bool fallback; /* the drawn words may get sentences of their own */
     uint64_t lines_told[TS_MOST_LINES / 64]; /* lines of phrases: none is told twice while there are others */
     /* discourse */
-    int focus[TS_GENDERS]; /* whom he, she and it mean; -1: nobody */
-    int subject;           /* of the last sentence */
+    int focus[TS_GENDERS];           /* whom he, she and it mean; -1: nobody */
+    int before[TS_GENDERS];          /* whom they meant before the last name; -1: nobody */
+    size_t subject_at[TS_GENDERS];   /* where the focus was named as a subject; SIZE_MAX: otherwise than that */
+    int subject;                     /* of the last sentence */
+    uint32_t named;                  /* 1 << role: those that this paragraph has named: a name comes before its pronouns */
     const ts_entry *recent[TS_MOST_RECENT];
     size_t recent_count;
     char *out; /* raw text, of `capacity` bytes */
@@ -119,6 +122,9 @@ bool ts_condition_known(const ts_grammar *grammar, const char *name, size_t size
 size_t ts_polish(char *out, size_t capacity, const char *raw, size_t size);
 
 /* ---- slots.c ---- */
+
+/* A paragraph begins: whoever it speaks of is named first. */
+void ts_say_paragraph(ts_telling *telling);
 
 /* Says [reference.form]; false if there is no such reference. */
 bool ts_say(ts_telling *telling, const char *text, size_t size);

@@ -86,6 +86,8 @@ static void cast_actors(ts_telling *telling)
     const ts_entry *noun = telling->drawn[TS_DRAWN_NOUN];
     for (int i = 0; i < TS_ACTORS; i++)
         telling->actors[i] = (ts_actor){.gender = (uint32_t)ts_random_below(&telling->random, 2)};
+    if (ts_random_below(&telling->random, 2)) /* most pairs are a boy and a girl: then he and she are clear */
+        friend_->gender = hero->gender == TS_SHE ? TS_HE : TS_SHE;
     hero->name = name_of(telling, hero->gender);
     do
         friend_->name = name_of(telling, friend_->gender);
