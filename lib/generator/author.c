@@ -4,8 +4,8 @@
 #include "tinystories/generator.h"
 
 #define MOST_ATTEMPTS 256
-#define MOST_SENTENCES 128 /* that are compared with each other */
-#define LEAST_SENTENCE 12  /* bytes of a sentence that is not to be said twice */
+#define MOST_SENTENCES 128     /* that are compared with each other */
+#define LEAST_SENTENCE 12      /* bytes of a sentence that is not to be said twice */
 #define ATTEMPTS_WITH_PARTS 96 /* after these the drawn words may get sentences of their own */
 
 /* Tells lines [first, count) of the plot, each a paragraph. */

@@ -127,6 +127,10 @@ void ts_cast(ts_telling *telling)
         cast_part(telling, i);
     cast_actors(telling);
     cast_adjectives(telling);
+    const ts_entry *noun = telling->drawn[TS_DRAWN_NOUN];
+    telling->noun_has_part = telling->actors[TS_ROLE_HERO].word == noun;
+    for (uint32_t i = 0; i < TS_PART_COUNT; i++)
+        telling->noun_has_part = telling->noun_has_part || (telling->parts[i] == noun && telling->plot->asked >> i & 1);
     for (int i = 0; i < 2; i++)
         telling->dice[i] = (uint32_t)ts_random_below(&telling->random, 8);
 }

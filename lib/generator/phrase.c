@@ -140,7 +140,7 @@ static size_t piece(const char *text, size_t size)
 /* Alternatives whose guards hold. */
 typedef struct alternatives {
     ts_line lines[64];
-    uint32_t told[64]; /* features that the guard asked for */
+    uint32_t told[64];  /* features that the guard asked for */
     size_t numbers[64]; /* of the grammar's lines; those of a phrase alone */
     size_t count;
 } alternatives;
@@ -214,17 +214,28 @@ static bool was_told(const ts_telling *telling, size_t number)
     return number < TS_MOST_LINES && telling->lines_told[number / 64] >> number % 64 & 1;
 }
 
-/* What was told before is not told again while there is something else. */
+/* Whether a line of a phrase has nothing new: it was told, or it is there for a drawn word that the story has by now. A verb may come back once. */
+static bool is_stale(const ts_telling *telling, size_t number)
+{
+    if (number >= TS_MOST_LINES)
+        return false;
+    uint32_t says = telling->grammar->lines[number].says;
+    return was_told(telling, number) || (says >> TS_MENTION_VERB & 1 && telling->used[TS_DRAWN_VERB] > 1) ||
+           (says >> TS_MENTION_NOUN & 1 && (telling->used[TS_DRAWN_NOUN] || telling->noun_has_part)) ||
+           (says >> TS_MENTION_ADJECTIVE & 1 && telling->used[TS_DRAWN_ADJECTIVE]);
+}
+
+/* What is stale is not told while there is something else. */
 static void drop_told(alternatives *open, const ts_telling *telling)
 {
     size_t count = 0;
     for (size_t i = 0; i < open->count; i++)
-        count += !was_told(telling, open->numbers[i]);
+        count += !is_stale(telling, open->numbers[i]);
     if (count == 0 || count == open->count)
         return;
     count = 0;
     for (size_t i = 0; i < open->count; i++)
-        if (!was_told(telling, open->numbers[i]))
+        if (!is_stale(telling, open->numbers[i]))
             keep(open, i, count++);
     open->count = count;
 }

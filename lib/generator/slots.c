@@ -24,7 +24,7 @@ static bool is_text(const char *text, size_t size, const char *expected)
 static void note(ts_telling *telling, const ts_entry *word)
 {
     for (int i = 0; i < 3; i++)
-        telling->used[i] = telling->used[i] || telling->drawn[i] == word;
+        telling->used[i] += telling->drawn[i] == word;
 }
 
 /* ---- words ---- */
@@ -141,12 +141,15 @@ static bool is_clear_object(const ts_telling *telling, int role)
                                        telling->subject_at[gender] != SIZE_MAX && telling->subject_at[gender] >= start);
 }
 
-/* A subject that is clear is most often a pronoun where it was the subject before, now and then where it was not. */
+/* A subject that is clear is most often a pronoun where it was the subject before, now and then where it was not and nobody else is meant by it. */
 static bool takes_pronoun(ts_telling *telling, int role)
 {
-    if (!is_clear(telling, role) || telling->subject < 0)
+    int subject = telling->subject, before = telling->before[telling->actors[role].gender];
+    if (!is_clear(telling, role) || subject < 0)
         return false;
-    return ts_random_below(&telling->random, 8) < (telling->subject == role ? 7 : 2);
+    if (subject != role && (!telling->actors[subject].name || (before >= 0 && telling->named >> before & 1)))
+        return false;
+    return ts_random_below(&telling->random, 8) < (subject == role ? 7 : 2);
 }
 
 /* After a quote: who said it, in a word that fits how it ends. The sentence goes on: '~'. */
@@ -201,9 +204,11 @@ static bool say_actor(ts_telling *telling, int role, const char *form, size_t si
         focus_on(telling, role, false);
     } else if (size == 0 && takes_pronoun(telling, role))
         say(telling, pronouns[0][1 + actor->gender]);
-    else if (size == 0 || is_text(form, size, "n")) {
+    else if (size == 0 || is_text(form, size, "n"))
         say_name(telling, role, size == 0);
-    } else
+    else if (is_text(form, size, "s") && actor->word)
+        say_noun(telling, actor->word, form, size);
+    else
         return false;
     if (size == 0)
         telling->subject = role;
@@ -313,7 +318,7 @@ uint32_t ts_wanted(const ts_telling *telling)
     const ts_entry *adjective = telling->used[TS_DRAWN_ADJECTIVE] ? NULL : telling->drawn[TS_DRAWN_ADJECTIVE];
     uint32_t wanted = (uint32_t)!telling->used[TS_DRAWN_VERB] << TS_MENTION_VERB;
     if (noun) {
-        wanted |= 1u << TS_MENTION_NOUN;
+        wanted |= (uint32_t)!telling->noun_has_part << TS_MENTION_NOUN;
         for (uint32_t i = 0; i < TS_COUNT_OF(part_names); i++)
             wanted |= (uint32_t)(telling->parts[i] == noun) << (TS_MENTION_PART + i);
         for (uint32_t i = 0; i < TS_ACTORS; i++)
