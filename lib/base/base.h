@@ -110,6 +110,15 @@ void ts_release(ts_runtime *runtime, void *memory);
 /* Makes room for `needed` elements of `size` bytes in *array, doubling; *capacity counts elements. The way every growing array grows. */
 ts_status ts_reserve(ts_runtime *runtime, void *array_pointer, size_t *capacity, size_t needed, size_t size);
 
+/* A text that embed.cmake compiled in, deflated. */
+typedef struct ts_packed {
+    const unsigned char *bytes;
+    size_t packed_size, size;
+} ts_packed;
+
+/* unpack.c: *text becomes the text, with a NUL behind it; ts_release frees it. FORMAT: the bytes are damaged. */
+ts_status ts_unpack(ts_runtime *runtime, const ts_packed *packed, char **text);
+
 /* A handle's planned memory: add up what is needed (ts_arena_plan), make it once, take the pieces in any order. Pieces are 64-byte aligned, zeroed. */
 typedef struct ts_arena {
     ts_runtime *runtime;

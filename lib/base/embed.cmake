@@ -1,14 +1,25 @@
-# Makes a C file of a data file: cmake -DINPUT=words.txt -DOUTPUT=words_data.c -DSYMBOL=ts_words_data -DHEADER=generator/data.h -P embed.cmake
-# The array ends with a NUL that SYMBOL_size does not count.
+# Makes a C file of a text: cmake -DINPUT=words.txt -DOUTPUT=words_data.c -DSYMBOL=ts_words_data -DHEADER=generator/data.h -P embed.cmake
+# The text is deflated; ts_unpack gives it back.
 foreach(name INPUT OUTPUT SYMBOL HEADER)
   if(NOT DEFINED ${name})
     message(FATAL_ERROR "embed.cmake: -D${name}=... is missing")
   endif()
 endforeach()
-file(READ "${INPUT}" bytes HEX)
+file(ARCHIVE_CREATE OUTPUT "${OUTPUT}.gz" PATHS "${INPUT}" FORMAT raw COMPRESSION GZip COMPRESSION_LEVEL 9)
+file(READ "${OUTPUT}.gz" bytes HEX)
+file(REMOVE "${OUTPUT}.gz")
+file(SIZE "${INPUT}" size)
+# RFC 1952: ten bytes without a name before the deflated bytes (a time is among them, so they are left out), a checksum and the size behind them.
 string(LENGTH "${bytes}" digits)
-math(EXPR size "${digits} / 2")
+math(EXPR deflated "${digits} - 36")
+string(SUBSTRING "${bytes}" 0 8 header)
+if(NOT header STREQUAL "1f8b0800")
+  message(FATAL_ERROR "embed.cmake: this CMake's gzip puts ${header} first, expected 1f8b0800")
+endif()
+string(SUBSTRING "${bytes}" 20 ${deflated} bytes)
+math(EXPR packed_size "${deflated} / 2")
 string(REPEAT "[0-9a-f]" 48 line)
 string(REGEX REPLACE "(${line})" "\\1\n" bytes "${bytes}")
 string(REGEX REPLACE "([0-9a-f][0-9a-f])" "0x\\1," bytes "${bytes}")
-file(WRITE "${OUTPUT}" "#include \"${HEADER}\"\n\nconst char ${SYMBOL}[] = {\n${bytes}0};\nconst size_t ${SYMBOL}_size = ${size};\n")
+file(WRITE "${OUTPUT}" "#include \"${HEADER}\"\n\nstatic const unsigned char bytes[] = {\n${bytes}};\n"
+                       "const ts_packed ${SYMBOL} = {bytes, ${packed_size}, ${size}};\n")

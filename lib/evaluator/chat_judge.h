@@ -6,8 +6,7 @@
 
 #include "evaluator/evaluator.h"
 
-extern const char ts_judge_data[]; /* judge.txt, with a NUL behind it */
-extern const size_t ts_judge_data_size;
+extern const ts_packed ts_judge_data; /* judge.txt */
 
 /* ---- judge_template.c ---- */
 
@@ -16,6 +15,7 @@ enum { TS_JUDGE_ASSESS, TS_JUDGE_GRADE, TS_JUDGE_TURNS, TS_JUDGE_TEXTS = 2 * TS_
 typedef struct ts_judge_template {
     ts_runtime *runtime; /* borrowed */
     char *file;          /* the user's, or NULL */
+    char *built_in;
     struct {
         const char *text;
         size_t size;

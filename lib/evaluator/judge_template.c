@@ -104,8 +104,11 @@ ts_status ts_judge_template_read(ts_judge_template *judge, ts_runtime *runtime, 
         judge->fingerprint = ts_hash(judge->file, size, 0);
     }
     if (status == TS_OK)
-        status = read_texts(judge, ts_judge_data, ts_judge_data_size, "the built-in templates");
-    judge->fingerprint = ts_hash(ts_judge_data, ts_judge_data_size, judge->fingerprint);
+        status = ts_unpack(runtime, &ts_judge_data, &judge->built_in);
+    if (status == TS_OK) {
+        judge->fingerprint = ts_hash(judge->built_in, ts_judge_data.size, judge->fingerprint);
+        status = read_texts(judge, judge->built_in, ts_judge_data.size, "the built-in templates");
+    }
     if (status == TS_OK)
         status = check_texts(judge, name);
     if (status != TS_OK)
@@ -116,6 +119,7 @@ ts_status ts_judge_template_read(ts_judge_template *judge, ts_runtime *runtime, 
 void ts_judge_template_free(ts_judge_template *judge)
 {
     ts_release(judge->runtime, judge->file);
+    ts_release(judge->runtime, judge->built_in);
     *judge = (ts_judge_template){.runtime = judge->runtime};
 }
 

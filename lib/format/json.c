@@ -252,7 +252,7 @@ ts_status ts_json_parse(ts_json **out, ts_runtime *runtime, const char *text, si
     (void)out, (void)runtime, (void)limit;
     if (!prescan(&s))
         return ts_fail(TS_ERROR_FORMAT, "%s: is not JSON: %s at byte %zu", name, s.problem, s.at);
-    return ts_fail(TS_ERROR_UNSUPPORTED, "%s: this build reads no JSON", name);
+    return ts_fail(TS_ERROR_UNSUPPORTED, "%s: this build has no JSON", name);
 }
 
 void ts_json_free(ts_json *document)

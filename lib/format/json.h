@@ -33,7 +33,7 @@ static inline ts_status ts_json_expected(const char *name)
 {
     if (TS_WITH_JSON)
         return TS_OK;
-    ts_fail(TS_ERROR_UNSUPPORTED, "%s: this build reads no JSON", name);
+    ts_fail(TS_ERROR_UNSUPPORTED, "%s: this build has no JSON", name);
     return TS_ERROR_UNSUPPORTED;
 }
 

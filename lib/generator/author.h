@@ -45,6 +45,7 @@ typedef struct ts_line {
 
 typedef struct ts_grammar {
     ts_runtime *runtime; /* borrowed */
+    char *text;          /* the built-in plots, or NULL */
     ts_phrase *phrases;
     ts_line *lines;
     size_t phrase_count, phrase_capacity, line_count, line_capacity;
@@ -56,6 +57,8 @@ typedef struct ts_grammar {
 
 /* Reads plots; `text` is borrowed. FORMAT: a line is wrong, or a word of it is not in the vocabulary. Frees what it made on failure. */
 ts_status ts_grammar_read(ts_grammar *grammar, ts_runtime *runtime, const ts_word_list *vocabulary, const char *text, size_t size);
+/* Reads the built-in plots. */
+ts_status ts_grammar_open(ts_grammar *grammar, ts_runtime *runtime, const ts_word_list *vocabulary);
 void ts_grammar_free(ts_grammar *grammar);
 const ts_phrase *ts_grammar_find(const ts_grammar *grammar, const char *name, size_t size);
 int ts_fact_find(const ts_grammar *grammar, const char *name, size_t size);

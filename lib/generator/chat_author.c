@@ -86,12 +86,6 @@ void ts_chat_author_close(ts_chat_author *author)
 
 /* ---- asking ---- */
 
-uint64_t ts_story_range_at(const ts_story_range *range, uint64_t i)
-{
-    uint64_t place = range->first % range->group + i;
-    return (range->first / range->group + place / range->group * range->step) * range->group + place % range->group;
-}
-
 /* What story `index` is asked for, at place `i` of its call. */
 static const ts_asked *draw_story(ts_chat_author *author, uint64_t index, uint32_t i)
 {

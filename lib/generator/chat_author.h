@@ -14,17 +14,6 @@ ts_status ts_chat_author_open(ts_chat_author **out, ts_runtime *runtime, const t
 void ts_chat_author_close(ts_chat_author *author);
 
 /*
- * `count` stories from `first` on. A call of the service asks for `group` stories that follow one another, index / group is the number of the call, and
- * every `step`-th call belongs to the shard.
- */
-typedef struct ts_story_range {
-    uint64_t first, count, step, group;
-} ts_story_range;
-
-/* The index of story number `i` of the range. */
-uint64_t ts_story_range_at(const ts_story_range *range, uint64_t i);
-
-/*
  * Has `range->count` stories that can be used in the journal, asking for what it lacks; for each one that cannot be used the range grows by one.
  * LIMIT if more than half of them cannot.
  */

@@ -23,3 +23,9 @@ void ts_draw(ts_drawn *drawn, const ts_word_list *vocabulary, uint64_t seed, uin
     }
     drawn->features = draw_features(&random, allowed);
 }
+
+uint64_t ts_story_range_at(const ts_story_range *range, uint64_t i)
+{
+    uint64_t place = range->first % range->group + i;
+    return (range->first / range->group + place / range->group * range->step) * range->group + place % range->group;
+}

@@ -16,4 +16,15 @@ typedef struct ts_drawn {
 /* Uses the first numbers of (seed, index), those of counters below 2^20. */
 void ts_draw(ts_drawn *drawn, const ts_word_list *vocabulary, uint64_t seed, uint64_t index, uint32_t allowed);
 
+/*
+ * `count` stories from `first` on. A call of the service asks for `group` stories that follow one another, index / group is the number of the call, and
+ * every `step`-th call belongs to the shard.
+ */
+typedef struct ts_story_range {
+    uint64_t first, count, step, group;
+} ts_story_range;
+
+/* The index of story number `i` of the range. */
+uint64_t ts_story_range_at(const ts_story_range *range, uint64_t i);
+
 #endif

@@ -5,7 +5,6 @@
 #include "format/stories.h"
 #include "generator/author.h"
 #include "generator/chat_author.h"
-#include "generator/data.h"
 #include "text/text.h"
 
 #include <stdio.h>
@@ -49,7 +48,7 @@ ts_status ts_generator_options_init(ts_generator_options *options, size_t struct
 static ts_status read_vocabulary(ts_generator *generator, const char *path)
 {
     if (!path)
-        return ts_word_list_read(&generator->vocabulary, generator->runtime, ts_words_data, ts_words_data_size, "the built-in vocabulary");
+        return ts_word_list_open(&generator->vocabulary, generator->runtime);
     char *data;
     size_t size;
     TS_TRY(ts_file_read(generator->runtime, path, MOST_VOCABULARY, &data, &size));
@@ -94,7 +93,7 @@ static ts_status start(ts_generator *generator, const ts_generator_options *opti
     if (!generator->draft)
         return TS_ERROR_OUT_OF_MEMORY;
     TS_TRY(read_vocabulary(generator, options->vocabulary));
-    ts_status status = ts_grammar_read(&generator->grammar, generator->runtime, &generator->vocabulary, ts_plots_data, ts_plots_data_size);
+    ts_status status = ts_grammar_open(&generator->grammar, generator->runtime, &generator->vocabulary);
     return status != TS_OK && options->vocabulary ? ts_fail_context(status, options->vocabulary) : status;
 }
 

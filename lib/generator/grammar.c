@@ -1,6 +1,7 @@
 /* Reads plots.txt: "= name" begins a phrase, "== name parts" a plot; the form of their lines is told there. */
 #include "generator/author.h"
 
+#include "generator/data.h"
 #include "tinystories/generator.h"
 
 const ts_phrase *ts_grammar_find(const ts_grammar *grammar, const char *name, size_t size)
@@ -300,8 +301,22 @@ ts_status ts_grammar_read(ts_grammar *grammar, ts_runtime *runtime, const ts_wor
     return status;
 }
 
+ts_status ts_grammar_open(ts_grammar *grammar, ts_runtime *runtime, const ts_word_list *vocabulary)
+{
+    char *text;
+    *grammar = (ts_grammar){0};
+    TS_TRY(ts_unpack(runtime, &ts_plots_data, &text));
+    ts_status status = ts_grammar_read(grammar, runtime, vocabulary, text, ts_plots_data.size);
+    if (status == TS_OK)
+        grammar->text = text;
+    else
+        ts_release(runtime, text);
+    return status;
+}
+
 void ts_grammar_free(ts_grammar *grammar)
 {
+    ts_release(grammar->runtime, grammar->text);
     ts_release(grammar->runtime, grammar->phrases);
     ts_release(grammar->runtime, grammar->lines);
     ts_release(grammar->runtime, grammar->plots);

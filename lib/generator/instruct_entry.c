@@ -1,8 +1,6 @@
 /* Makes entries of TinyStories-Instruct. */
 #include "generator/instruct_entry.h"
 
-#include "generator/data.h"
-
 enum { SUMMARY_SIZE = 4096 }; /* what a summarizer of the host's may write */
 
 /* ---- the vocabulary that words are looked up in ---- */
@@ -18,7 +16,7 @@ ts_status ts_maker_start(ts_maker *m, ts_runtime *runtime, const ts_instruct_opt
     m->options = options;
     m->vocabulary.runtime = m->forms.runtime = runtime;
     m->words.runtime = m->features.runtime = m->summary.runtime = m->entry.runtime = runtime;
-    TS_TRY(ts_word_list_read(&m->vocabulary, runtime, ts_words_data, ts_words_data_size, "the built-in vocabulary"));
+    TS_TRY(ts_word_list_open(&m->vocabulary, runtime));
     for (size_t i = 0; i < m->vocabulary.kind_start[TS_KIND_ADJECTIVE + 1]; i++) {
         const ts_entry *word = &m->vocabulary.words[i];
         TS_TRY(add_form(m, word->base, (uint32_t)i));

@@ -208,8 +208,11 @@ ts_status ts_prompt_read(ts_prompt *prompt, ts_runtime *runtime, const char *pat
     *prompt = (ts_prompt){.runtime = runtime};
     ts_status status = path ? read_own(prompt, path) : TS_OK;
     if (status == TS_OK)
-        status = read_sections(prompt, ts_prompt_data, ts_prompt_data_size, "the built-in prompt");
-    prompt->fingerprint = ts_hash(ts_prompt_data, ts_prompt_data_size, prompt->fingerprint);
+        status = ts_unpack(runtime, &ts_prompt_data, &prompt->built_in);
+    if (status == TS_OK) {
+        prompt->fingerprint = ts_hash(prompt->built_in, ts_prompt_data.size, prompt->fingerprint);
+        status = read_sections(prompt, prompt->built_in, ts_prompt_data.size, "the built-in prompt");
+    }
     if (status == TS_OK)
         status = check_lists(prompt, name);
     if (status != TS_OK)
@@ -220,6 +223,7 @@ ts_status ts_prompt_read(ts_prompt *prompt, ts_runtime *runtime, const char *pat
 void ts_prompt_free(ts_prompt *prompt)
 {
     ts_release(prompt->runtime, prompt->text);
+    ts_release(prompt->runtime, prompt->built_in);
     ts_release(prompt->runtime, prompt->lists);
     ts_release(prompt->runtime, prompt->entries);
     *prompt = (ts_prompt){.runtime = prompt->runtime};

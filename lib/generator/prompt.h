@@ -27,6 +27,7 @@ enum { TS_PROMPT_MOST_LISTS = 256 };
 typedef struct ts_prompt {
     ts_runtime *runtime; /* borrowed */
     char *text;          /* the user's file, or NULL */
+    char *built_in;
     ts_prompt_list *lists;
     ts_prompt_entry *entries;
     size_t list_count, list_capacity, entry_count, entry_capacity;

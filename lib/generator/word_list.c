@@ -1,6 +1,8 @@
 /* Reads a vocabulary file: sections of words, irregular forms after slashes, tags after ':', a verb's object after '>'. */
 #include "generator/word_list.h"
 
+#include "generator/data.h"
+
 #include <stdlib.h>
 
 static const char *const kind_names[TS_KIND_COUNT] = {"verb", "noun", "adjective", "name", "function"};
@@ -338,6 +340,15 @@ ts_status ts_word_list_read(ts_word_list *vocabulary, ts_runtime *runtime, const
     ts_status status = vocabulary->pool ? read_all(&at, text, size) : TS_ERROR_OUT_OF_MEMORY;
     if (status != TS_OK)
         ts_word_list_free(vocabulary);
+    return status;
+}
+
+ts_status ts_word_list_open(ts_word_list *vocabulary, ts_runtime *runtime)
+{
+    char *text;
+    TS_TRY(ts_unpack(runtime, &ts_words_data, &text));
+    ts_status status = ts_word_list_read(vocabulary, runtime, text, ts_words_data.size, "the built-in vocabulary");
+    ts_release(runtime, text);
     return status;
 }
 

@@ -39,6 +39,8 @@ typedef struct ts_word_list {
 
 /* Reads a vocabulary; `name` is for the details of failures. FORMAT names line and word. Frees what it made on failure. */
 ts_status ts_word_list_read(ts_word_list *vocabulary, ts_runtime *runtime, const char *text, size_t size, const char *name);
+/* The built-in vocabulary. */
+ts_status ts_word_list_open(ts_word_list *vocabulary, ts_runtime *runtime);
 void ts_word_list_free(ts_word_list *vocabulary);
 
 /* Whether a form (lower case) is known. */

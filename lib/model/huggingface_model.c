@@ -374,6 +374,7 @@ static ts_status save_all(saving *s, const char *folder, ts_bytes *config, ts_by
 
 ts_status ts_huggingface_model_save(const ts_model *model, const char *folder, int32_t type)
 {
+    TS_TRY(ts_json_expected(folder));
     ts_runtime *runtime = model->runtime;
     saving s = {.model = model, .type = type};
     ts_bytes config = {.runtime = runtime}, tokenizer = {.runtime = runtime};

@@ -4,14 +4,14 @@
  */
 #define LANES 16
 #define LEVEL TS_CPU_LEVEL_AMX
-#define NAME(f) f##_amx
+#define NAME(f) ts_##f##_avx512
 #define TILE_ROWS 12
 #define TILE_VECTORS 2
 #include "tensor/levels.h"
 
 #include <immintrin.h>
 
-#include "tensor/loops.h"
+#include "tensor/vectors.h"
 
 #include "tensor/bytes_vnni.h"
 #include "tensor/pairs.h"

@@ -2,6 +2,7 @@
 #define LANES 8
 #define LEVEL TS_CPU_LEVEL_AVX2
 #define NAME(f) f##_avx2
+#define KERNEL static
 #define TILE_ROWS 6
 #define TILE_VECTORS 2
 #include "tensor/levels.h"

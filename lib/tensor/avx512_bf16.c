@@ -1,14 +1,14 @@
-/* AVX-512 with products of bf16 pairs. In f32 the same bits as AVX-512: the same loops. */
+/* AVX-512 with products of bf16 pairs. In f32 it is AVX-512. */
 #define LANES 16
 #define LEVEL TS_CPU_LEVEL_AVX512_BF16
-#define NAME(f) f##_avx512_bf16
+#define NAME(f) ts_##f##_avx512
 #define TILE_ROWS 12
 #define TILE_VECTORS 2
 #include "tensor/levels.h"
 
 #include <immintrin.h>
 
-#include "tensor/loops.h"
+#include "tensor/vectors.h"
 
 #include "tensor/bytes_vnni.h"
 #include "tensor/pairs.h"

@@ -1,6 +1,6 @@
 /*
  * Products of weights in blocks of 8 or 4 bits with bytes by VNNI, which multiplies unsigned bytes by signed ones: the weights are raised by 128 (or are 0 to 15
- * as they stand) and what that adds is taken off by the sum of x. After loops.h and <immintrin.h>, once a level. BYTES are the entries of the table.
+ * as they stand) and what that adds is taken off by the sum of x. After <immintrin.h>, once a level. BYTES are the entries of the table.
  */
 
 /* ROWS rows of x (from `row` on) and one panel; integers within a block, floats from block to block. */

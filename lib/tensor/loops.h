@@ -1,103 +1,13 @@
 /*
- * The kernels that vector extensions can say, written once. A level's file sets LANES (floats in a vector), LEVEL, NAME(), TILE_ROWS and TILE_VECTORS, and
- * includes this once. Such files include nothing else that defines functions: a copy compiled for a level must not be the one that the linker keeps.
+ * The kernels that vector extensions can say, written once. A level's file sets LANES (floats in a vector), LEVEL, NAME(), TILE_ROWS, TILE_VECTORS and KERNEL
+ * (static, or nothing where other levels' tables have them too), and includes this once. LOOPS, of levels.h, are their entries of the table.
  */
-#include "tensor/tensor.h"
-
-typedef float vec __attribute__((vector_size(LANES * 4), aligned(4), may_alias));
-typedef int32_t ivec __attribute__((vector_size(LANES * 4), aligned(4), may_alias));
-typedef double dvec __attribute__((vector_size(LANES * 8), aligned(8), may_alias));
-
-typedef float half __attribute__((vector_size(LANES * 2), aligned(4), may_alias));
-typedef float quarter __attribute__((vector_size(16), aligned(4), may_alias));
-typedef float one __attribute__((vector_size(4), aligned(4), may_alias));
-
-#if LANES == 16
-#define ALL_LANES 0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15
-#else
-#define ALL_LANES 0, 1, 2, 3, 4, 5, 6, 7
-#endif
-
-#define BLOCK_ROWS (LANES / 4) /* by four outputs: as many sums as there are lanes */
-#define FULL(count, i) ((count) - (i) < LANES ? (count) - (i) : LANES)
-
-/* The first `count` (1 to LANES) floats at x, zeros behind them. */
-static inline vec load(const float *x, size_t count)
-{
-    if (count == LANES)
-        return *(const vec *)x;
-    if (count == LANES / 2) {
-        half h = *(const half *)x;
-        return __builtin_shufflevector(h, (half){0}, ALL_LANES);
-    }
-    vec v = {0};
-    float *lane = (float *)&v;
-    for (size_t i = 0; i < count; i++)
-        lane[i] = x[i];
-    return v;
-}
-
-static inline void store(float *x, vec v, size_t count)
-{
-    if (count == LANES) {
-        *(vec *)x = v;
-        return;
-    }
-    const float *lane = (const float *)&v;
-    for (size_t i = 0; i < count; i++)
-        x[i] = lane[i];
-}
-
-static inline vec all(float x)
-{
-    return x - (vec){0};
-}
-
-static inline vec choose(ivec condition, vec yes, vec no)
-{
-    return (vec)((condition & (ivec)yes) | (~condition & (ivec)no));
-}
-
-/* The sum of the lanes: halves folded onto each other, so that the order is the same everywhere. */
-static inline float total(vec v)
-{
-    typedef float half8 __attribute__((vector_size(32), aligned(4), may_alias));
-#if LANES == 16
-    half8 eight = __builtin_shufflevector(v, v, 0, 1, 2, 3, 4, 5, 6, 7) + __builtin_shufflevector(v, v, 8, 9, 10, 11, 12, 13, 14, 15);
-#else
-    half8 eight = v;
-#endif
-    quarter four = __builtin_shufflevector(eight, eight, 0, 1, 2, 3) + __builtin_shufflevector(eight, eight, 4, 5, 6, 7);
-    return (four[0] + four[2]) + (four[1] + four[3]);
-}
-
-/* exp: 2^n times a polynomial on [-ln 2 / 2, ln 2 / 2]; relative error below 2e-7. Clamped to the range of normal floats; NaN stays NaN. */
-static inline vec exponential(vec x)
-{
-    x = choose(x < -87.0f, all(-87.0f), x);
-    x = choose(x > 88.0f, all(88.0f), x);
-    vec magic = all(12582912.0f); /* 1.5 2^23: adding it rounds to an integer */
-    vec n = x * 1.44269504f + magic - magic;
-    vec r = x - n * 0.693145752f - n * 1.42860677e-6f;
-    vec p = r * 1.98412698e-4f + 1.38888889e-3f;
-    p = p * r + 8.33333333e-3f;
-    p = p * r + 4.16666667e-2f;
-    p = p * r + 1.66666667e-1f;
-    p = p * r + 0.5f;
-    p = p * r * r + r + 1.0f;
-    ivec power = (__builtin_convertvector(n, ivec) + 127) << 23;
-    return p * (vec)power;
-}
-
-static inline vec sigmoid(vec x)
-{
-    return 1.0f / (1.0f + exponential(-x));
-}
+#include "tensor/vectors.h"
 
 /* ---- inference ---- */
 
 /* Two running vectors: even and odd blocks of LANES. Everything that promises dot()'s order adds the same way. */
-static float NAME(dot)(const float *x, const float *y, size_t count)
+KERNEL float NAME(dot)(const float *x, const float *y, size_t count)
 {
     vec even = {0}, odd = {0};
     size_t i = 0;
@@ -110,7 +20,7 @@ static float NAME(dot)(const float *x, const float *y, size_t count)
     return total(even + odd);
 }
 
-static void NAME(axpy)(float *y, const float *x, float a, size_t count)
+KERNEL void NAME(axpy)(float *y, const float *x, float a, size_t count)
 {
     for (size_t i = 0; i < count; i += LANES) {
         size_t n = FULL(count, i);
@@ -173,7 +83,7 @@ LINEAR_BLOCK(sums_block, BLOCK_ROWS, 4)
 LINEAR_BLOCK(sums_one, 1, 1)
 
 /* y[o] of one row. */
-static inline void NAME(linear_row)(float *y, const float *x, const float *w, size_t w_stride, size_t outputs, size_t in)
+static __attribute__((noinline)) void NAME(linear_row)(float *y, const float *x, const float *w, size_t w_stride, size_t outputs, size_t in)
 {
     size_t o = 0;
     vec sum[LANES];
@@ -187,7 +97,7 @@ static inline void NAME(linear_row)(float *y, const float *x, const float *w, si
     }
 }
 
-static void NAME(linear)(float *y, size_t y_stride, const float *x, size_t x_stride, const float *w, size_t w_stride, size_t rows, size_t outputs, size_t in)
+KERNEL void NAME(linear)(float *y, size_t y_stride, const float *x, size_t x_stride, const float *w, size_t w_stride, size_t rows, size_t outputs, size_t in)
 {
     size_t row = 0, even = outputs - outputs % 4;
     for (size_t o = 0; rows >= BLOCK_ROWS && o < even; o += 4)
@@ -225,7 +135,7 @@ MIX_BLOCK(mix_vectors, vec, LANES)
 MIX_BLOCK(mix_quarters, quarter, 4)
 MIX_BLOCK(mix_ones, one, 1)
 
-static void NAME(mix)(float *y, const float *x, size_t x_stride, const float *a, size_t rows, size_t count)
+KERNEL void NAME(mix)(float *y, const float *x, size_t x_stride, const float *a, size_t rows, size_t count)
 {
     size_t done = NAME(mix_vectors)(y, x, x_stride, a, rows, 0, count);
     done = NAME(mix_quarters)(y, x, x_stride, a, rows, done, count);
@@ -233,7 +143,7 @@ static void NAME(mix)(float *y, const float *x, size_t x_stride, const float *a,
 }
 
 /* The greatest magnitude by its bits, so that a NaN is the greatest of all. 12582912 is 1.5 2^23: adding it rounds to an integer in the lowest bits. */
-static void NAME(quantize)(int8_t *values, float *scales, int32_t *sums, const float *x, size_t blocks)
+KERNEL void NAME(quantize)(int8_t *values, float *scales, int32_t *sums, const float *x, size_t blocks)
 {
     typedef int8_t bytes __attribute__((vector_size(LANES), aligned(1), may_alias));
     for (size_t b = 0; b < blocks; b++, x += TS_BLOCK, values += TS_BLOCK) {
@@ -275,7 +185,7 @@ static float NAME(sum)(const float *x, size_t count)
     return total(sum);
 }
 
-static void NAME(layer_norm)(float *y, const float *x, const float *weight, const float *bias, size_t count, float epsilon, float *mean, float *scale)
+KERNEL void NAME(layer_norm)(float *y, const float *x, const float *weight, const float *bias, size_t count, float epsilon, float *mean, float *scale)
 {
     float m = NAME(sum)(x, count) / (float)count;
     vec squares = {0};
@@ -296,7 +206,7 @@ static void NAME(layer_norm)(float *y, const float *x, const float *weight, cons
     *scale = s;
 }
 
-static void NAME(rms_norm)(float *y, const float *x, const float *weight, size_t count, float epsilon, float *scale)
+KERNEL void NAME(rms_norm)(float *y, const float *x, const float *weight, size_t count, float epsilon, float *scale)
 {
     float s = 1.0f / __builtin_sqrtf(NAME(dot)(x, x, count) / (float)count + epsilon);
     for (size_t i = 0; i < count; i += LANES) {
@@ -307,7 +217,7 @@ static void NAME(rms_norm)(float *y, const float *x, const float *weight, size_t
 }
 
 /* With z = (x - mean) scale and g = dy weight: dx = scale (g - mean(g) - z mean(g z)). */
-static void NAME(layer_norm_back)(float *dx, float *dweight, float *dbias, const float *dy, const float *x, const float *weight, size_t count, float mean,
+KERNEL void NAME(layer_norm_back)(float *dx, float *dweight, float *dbias, const float *dy, const float *x, const float *weight, size_t count, float mean,
                                   float scale)
 {
     vec sum_g = {0}, sum_gz = {0};
@@ -328,7 +238,7 @@ static void NAME(layer_norm_back)(float *dx, float *dweight, float *dbias, const
 }
 
 /* With z = x scale and g = dy weight: dx = scale (g - z mean(g z)). */
-static void NAME(rms_norm_back)(float *dx, float *dweight, const float *dy, const float *x, const float *weight, size_t count, float scale)
+KERNEL void NAME(rms_norm_back)(float *dx, float *dweight, const float *dy, const float *x, const float *weight, size_t count, float scale)
 {
     vec sum_gz = {0};
     for (size_t i = 0; i < count; i += LANES) {
@@ -349,7 +259,7 @@ static void NAME(rms_norm_back)(float *dx, float *dweight, const float *dy, cons
 #define GELU_SLOPE 1.59576912f /* 2 sqrt(2 / pi) */
 #define GELU_CUBE 0.044715f
 
-static void NAME(gelu)(float *y, const float *x, size_t count)
+KERNEL void NAME(gelu)(float *y, const float *x, size_t count)
 {
     for (size_t i = 0; i < count; i += LANES) {
         size_t n = FULL(count, i);
@@ -358,7 +268,7 @@ static void NAME(gelu)(float *y, const float *x, size_t count)
     }
 }
 
-static void NAME(gelu_back)(float *dx, const float *dy, const float *x, size_t count)
+KERNEL void NAME(gelu_back)(float *dx, const float *dy, const float *x, size_t count)
 {
     for (size_t i = 0; i < count; i += LANES) {
         size_t n = FULL(count, i);
@@ -368,7 +278,7 @@ static void NAME(gelu_back)(float *dx, const float *dy, const float *x, size_t c
     }
 }
 
-static void NAME(swiglu)(float *y, const float *gate, const float *up, size_t count)
+KERNEL void NAME(swiglu)(float *y, const float *gate, const float *up, size_t count)
 {
     for (size_t i = 0; i < count; i += LANES) {
         size_t n = FULL(count, i);
@@ -377,7 +287,7 @@ static void NAME(swiglu)(float *y, const float *gate, const float *up, size_t co
     }
 }
 
-static void NAME(swiglu_back)(float *dgate, float *dup, const float *dy, const float *gate, const float *up, size_t count)
+KERNEL void NAME(swiglu_back)(float *dgate, float *dup, const float *dy, const float *gate, const float *up, size_t count)
 {
     for (size_t i = 0; i < count; i += LANES) {
         size_t n = FULL(count, i);
@@ -387,7 +297,7 @@ static void NAME(swiglu_back)(float *dgate, float *dup, const float *dy, const f
     }
 }
 
-static float NAME(exp_sum)(float *x, size_t count, float scale, float shift)
+KERNEL float NAME(exp_sum)(float *x, size_t count, float scale, float shift)
 {
     vec sum = {0};
     for (size_t i = 0; i < count; i += LANES) {
@@ -401,7 +311,7 @@ static float NAME(exp_sum)(float *x, size_t count, float scale, float shift)
     return total(sum);
 }
 
-static float NAME(maximum)(const float *x, size_t count)
+KERNEL float NAME(maximum)(const float *x, size_t count)
 {
     vec most = all(x[0]);
     for (size_t i = 0; i < count; i += LANES) {
@@ -418,7 +328,7 @@ static float NAME(maximum)(const float *x, size_t count)
     return result;
 }
 
-static void NAME(multiply)(float *x, float factor, size_t count)
+KERNEL void NAME(multiply)(float *x, float factor, size_t count)
 {
     for (size_t i = 0; i < count; i += LANES) {
         size_t n = FULL(count, i);
@@ -426,7 +336,7 @@ static void NAME(multiply)(float *x, float factor, size_t count)
     }
 }
 
-static void NAME(rotate)(float *x, const float *turns, size_t count, float direction)
+KERNEL void NAME(rotate)(float *x, const float *turns, size_t count, float direction)
 {
     for (size_t i = 0; i + 2 <= count; i += 2) {
         float a = x[i], b = x[i + 1], c = turns[i], s = turns[i + 1] * direction;
@@ -454,7 +364,7 @@ static void NAME(rotate)(float *x, const float *turns, size_t count, float direc
 SMALL_BLOCK(8)
 SMALL_BLOCK(1)
 
-static void NAME(small_product)(float *c, size_t c_row, const float *a, size_t a_row, size_t a_column, const float *b, size_t b_row, size_t rows,
+KERNEL void NAME(small_product)(float *c, size_t c_row, const float *a, size_t a_row, size_t a_column, const float *b, size_t b_row, size_t rows,
                                 size_t columns, size_t depth, bool add)
 {
     for (size_t j = 0; j < columns; j += LANES) {
@@ -470,7 +380,7 @@ static void NAME(small_product)(float *c, size_t c_row, const float *a, size_t a
     }
 }
 
-static void NAME(tile)(float *c, size_t c_row, const float *a, const float *b, size_t depth, bool add)
+KERNEL void NAME(tile)(float *c, size_t c_row, const float *a, const float *b, size_t depth, bool add)
 {
     vec sum[TILE_ROWS][TILE_VECTORS] = {{{0}}};
     for (size_t k = 0; k < depth; k++, a += TILE_ROWS, b += TILE_VECTORS * LANES) {
@@ -495,7 +405,7 @@ static void NAME(tile)(float *c, size_t c_row, const float *a, const float *b, s
     }
 }
 
-static double NAME(square_sum)(const float *x, size_t count)
+KERNEL double NAME(square_sum)(const float *x, size_t count)
 {
     dvec sum = {0};
     for (size_t i = 0; i < count; i += LANES) {
@@ -516,7 +426,7 @@ static inline vec root(vec x)
     return y;
 }
 
-static void NAME(adamw)(float *w, float *m, float *v, const float *gradient, size_t count, float clip, float rate, float b1, float b2, float c1, float c2,
+KERNEL void NAME(adamw)(float *w, float *m, float *v, const float *gradient, size_t count, float clip, float rate, float b1, float b2, float c1, float c2,
                         float epsilon, float decay)
 {
     for (size_t i = 0; i < count; i += LANES) {
@@ -530,10 +440,3 @@ static void NAME(adamw)(float *w, float *m, float *v, const float *gradient, siz
 }
 
 /* The entries of a level's table. */
-#define LOOPS \
-    .level = LEVEL, .dot = NAME(dot), .axpy = NAME(axpy), .linear = NAME(linear), .mix = NAME(mix), .quantize = NAME(quantize), .layer_norm = NAME(layer_norm), \
-    .rms_norm = NAME(rms_norm), .layer_norm_back = TRAINING(NAME(layer_norm_back)), .rms_norm_back = TRAINING(NAME(rms_norm_back)), \
-    .gelu = NAME(gelu), .gelu_back = TRAINING(NAME(gelu_back)), .swiglu = NAME(swiglu), .swiglu_back = TRAINING(NAME(swiglu_back)), \
-    .exp_sum = NAME(exp_sum), .maximum = NAME(maximum), .multiply = NAME(multiply), .rotate = NAME(rotate), \
-    .small_product = NAME(small_product), .tile = TRAINING(NAME(tile)), .tile_rows = TILE_ROWS, .tile_columns = TILE_VECTORS * LANES, \
-    .square_sum = TRAINING(NAME(square_sum)), .adamw = TRAINING(NAME(adamw))

@@ -1,5 +1,5 @@
 /*
- * Packing of bf16 pairs, for the levels that multiply them; after loops.h and <immintrin.h>, once a level. PAIRS are their entries of the table.
+ * Packing of bf16 pairs, for the levels that multiply them; after vectors.h and <immintrin.h>, once a level. PAIRS are their entries of the table.
  */
 typedef uint32_t uvec __attribute__((vector_size(LANES * 4), aligned(4), may_alias));
 

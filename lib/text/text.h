@@ -35,6 +35,9 @@ static inline char ts_ascii_lower(char c)
 
 typedef enum ts_class { TS_CLASS_OTHER, TS_CLASS_LETTER, TS_CLASS_NUMBER, TS_CLASS_SPACE } ts_class;
 
+/* Of ASCII, a ts_class each: most text needs no call. */
+extern const uint8_t ts_ascii_classes[128];
+
 /* TS_CLASS_OTHER for TS_UTF8_INVALID. */
 ts_class ts_unicode_class(uint32_t code);
 

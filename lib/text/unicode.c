@@ -2,6 +2,10 @@
 #include "text/text.h"
 #include "text/unicode_tables.h"
 
+const uint8_t ts_ascii_classes[128] = {
+    ['\t' ... '\r'] = TS_CLASS_SPACE, [' '] = TS_CLASS_SPACE, ['0' ... '9'] = TS_CLASS_NUMBER, ['A' ... 'Z'] = TS_CLASS_LETTER, ['a' ... 'z'] = TS_CLASS_LETTER,
+};
+
 static bool within(const uint32_t (*ranges)[2], size_t count, uint32_t code)
 {
     size_t low = 0, high = count;
@@ -17,14 +21,8 @@ static bool within(const uint32_t (*ranges)[2], size_t count, uint32_t code)
 
 ts_class ts_unicode_class(uint32_t code)
 {
-    if (code < 0x80) {
-        uint32_t lower = code | 0x20;
-        if (lower >= 'a' && lower <= 'z')
-            return TS_CLASS_LETTER;
-        if (code >= '0' && code <= '9')
-            return TS_CLASS_NUMBER;
-        return code == ' ' || (code >= '\t' && code <= '\r') ? TS_CLASS_SPACE : TS_CLASS_OTHER;
-    }
+    if (code < 0x80)
+        return ts_ascii_classes[code];
     if (code > 0x10ffff)
         return TS_CLASS_OTHER;
     if (within(letters, TS_COUNT_OF(letters), code))

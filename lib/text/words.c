@@ -19,13 +19,14 @@ void ts_trim(const char **text, size_t *size)
     }
 }
 
-static ts_class class_at(const char *text, size_t size, size_t *length)
+static inline ts_class class_at(const char *text, size_t size, size_t *length)
 {
     unsigned char byte = (unsigned char)*text;
-    uint32_t code = byte;
+    uint32_t code;
     *length = 1;
-    if (byte >= 0x80)
-        *length = ts_utf8_decode(text, size, &code);
+    if (byte < 0x80)
+        return ts_ascii_classes[byte];
+    *length = ts_utf8_decode(text, size, &code);
     return ts_unicode_class(code);
 }
 
@@ -70,11 +71,9 @@ size_t ts_word(const char *text, size_t size)
 /* ---- words as readers count them ---- */
 
 /* The length of the letter or digit that `text` begins with, 0 for anything else. */
-static size_t letter(const char *text, size_t size)
+static inline size_t letter(const char *text, size_t size)
 {
     size_t length = 0;
-    if (size > 0 && (unsigned char)*text < 0x80) /* most are: no call */
-        return (unsigned)((*text | 0x20) - 'a') < 26 || (unsigned)(*text - '0') < 10;
     ts_class class = size > 0 ? class_at(text, size, &length) : TS_CLASS_OTHER;
     return class == TS_CLASS_LETTER || class == TS_CLASS_NUMBER ? length : 0;
 }

@@ -58,10 +58,18 @@ static void encode_short(const ts_tokenizer *t, const char *word, size_t size, t
 
 /* ---- words of one token ---- */
 
-/* The word as it is compared: everything but the id. 0 < size <= TS_WHOLE_SIZE. */
-static inline ts_whole whole_key(const char *word, size_t size)
+/* The word as it is compared: everything but the id. 0 < size <= TS_WHOLE_SIZE; `readable` bytes from `word` on may be looked at. */
+static inline ts_whole whole_key(const char *word, size_t size, size_t readable)
 {
     ts_whole key = {0};
+    if (__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__ && readable >= sizeof key.first + sizeof key.rest) {
+        uint32_t beyond = size > 8 ? (uint32_t)size - 8 : 0;
+        memcpy(&key.first, word, sizeof key.first);
+        memcpy(&key.rest, word + sizeof key.first, sizeof key.rest);
+        key.first &= ~(uint64_t)0 >> 8 * (8 - TS_MIN(size, (size_t)8));
+        key.rest = (key.rest & ((1u << 8 * beyond) - 1)) | (uint32_t)size << 24;
+        return key;
+    }
     unsigned char bytes[TS_WHOLE_SIZE + 1] = {0};
     memcpy(bytes, word, size);
     bytes[TS_WHOLE_SIZE] = (unsigned char)size;
@@ -100,7 +108,7 @@ ts_status ts_tokenizer_index_whole(ts_tokenizer *t)
             continue;
         encode_short(t, bytes, size, &one);
         if (one.count == 1) {
-            ts_whole key = whole_key(bytes, size), *place = find_whole(t, key);
+            ts_whole key = whole_key(bytes, size, size), *place = find_whole(t, key);
             *place = key;
             place->id = got;
         }
@@ -170,7 +178,7 @@ static ts_status encode_plain(const ts_tokenizer *t, const char *text, size_t si
 {
     while (size > 0) {
         size_t length = ts_word(text, size);
-        const ts_whole *whole = length <= TS_WHOLE_SIZE ? find_whole(t, whole_key(text, length)) : NULL;
+        const ts_whole *whole = length <= TS_WHOLE_SIZE ? find_whole(t, whole_key(text, length, size)) : NULL;
         if (whole != NULL && whole->rest != 0)
             ts_ids_put(out, whole->id);
         else if (length <= SHORT_WORD)

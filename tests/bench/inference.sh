@@ -29,7 +29,7 @@ median() {
 }
 bench() { # FOLDER MODEL THREADS ROW
     LD_LIBRARY_PATH=$1 "$1/llama-bench" -m "$2" -t "$3" -p 128 -n 128 -r 1 --repack "${LLAMA_CPP_REPACK:-1}" -o csv 2>/dev/null | awk -F'","' -v row="$4" '
-        NR == 1 {for (i = 1; i <= NF; i++) {gsub(/"/, "", $i); column[$i] = i}}
+        NR == 1 {count = split($0, names, ","); for (i = 1; i <= count; i++) column[names[i]] = i}
         NR > 1 && ($column["n_gen"] > 0) == (row == "tell") {gsub(/"/, "", $column["avg_ts"]); printf "%.0f\n", $column["avg_ts"]}'
 }
 
@@ -51,7 +51,7 @@ for round in $(seq "$rounds"); do
         fi
         [ -z "${LLAMA_CPP_AVX2:-}" ] || note "q8_0 llama.cpp avx2 $threads" "$(bench "$LLAMA_CPP_AVX2" "$work/q8_0.gguf" $threads tell)"
         [ -z "$llama2c" ] || note "f32 llama2.c greedy $threads" \
-            "$(OMP_NUM_THREADS=$threads "$llama2c" "$work/model.bin" -z "$work/model.tokenizer.bin" -n 128 -t 0 -s 1 2>&1 >/dev/null | awk '/tok\/s/ {print $NF}')"
+            "$(OMP_NUM_THREADS=$threads "$llama2c" "$work/model.bin" -z "$work/model.tokenizer.bin" -n 128 -t 0 -s 1 -i Once 2>&1 >/dev/null | awk '/tok\/s/ {print $NF}')"
     done
     note "stories260K" "$("$work/ours" "$words" 1 0 greedy)"
     echo "round $round of $rounds" >&2

@@ -136,7 +136,7 @@ static void stories_keep_to_their_words(void **state)
     (void)state;
     ts_generator *generator = generator_of(11, 63);
     ts_word_list list;
-    assert_int_equal(ts_word_list_read(&list, the_runtime(), ts_words_data, ts_words_data_size, "words"), TS_OK);
+    assert_int_equal(ts_word_list_open(&list, the_runtime()), TS_OK);
     size_t count;
     const char *const *words = ts_generator_words(generator, 3, &count);
     for (int i = 0; i < 2000; i++) {
@@ -186,8 +186,8 @@ static void plots_have_all_features(void **state)
     ts_grammar grammar;
     ts_draft *draft = malloc(sizeof *draft);
     assert_non_null(draft);
-    assert_int_equal(ts_word_list_read(&list, runtime, ts_words_data, ts_words_data_size, "words"), TS_OK);
-    assert_int_equal(ts_grammar_read(&grammar, runtime, &list, ts_plots_data, ts_plots_data_size), TS_OK);
+    assert_int_equal(ts_word_list_open(&list, runtime), TS_OK);
+    assert_int_equal(ts_grammar_open(&grammar, runtime, &list), TS_OK);
     assert_true(grammar.plot_count >= 60 && grammar.plot_count <= 128);
     static uint32_t times[128], features[128];
     for (uint64_t i = 0; i < STORIES; i++) {
@@ -230,7 +230,7 @@ static void bad_plots_are_told(void **state)
     ts_runtime *runtime = the_runtime();
     ts_word_list list;
     ts_grammar grammar;
-    assert_int_equal(ts_word_list_read(&list, runtime, ts_words_data, ts_words_data_size, "words"), TS_OK);
+    assert_int_equal(ts_word_list_open(&list, runtime), TS_OK);
     for (size_t i = 0; i < TS_COUNT_OF(cases); i++) {
         assert_int_equal(ts_grammar_read(&grammar, runtime, &list, cases[i].text, strlen(cases[i].text)), TS_ERROR_FORMAT);
         if (!strstr(ts_error_detail(), cases[i].detail))
@@ -492,7 +492,9 @@ static void a_vocabulary_of_ones_own(void **state)
     (void)state;
     char path[] = "/tmp/ts_words_XXXXXX";
     int file = mkstemp(path);
-    assert_true(file >= 0 && write(file, ts_words_data, ts_words_data_size) == (ssize_t)ts_words_data_size);
+    char *words;
+    assert_int_equal(ts_unpack(the_runtime(), &ts_words_data, &words), TS_OK);
+    assert_true(file >= 0 && write(file, words, ts_words_data.size) == (ssize_t)ts_words_data.size);
     close(file);
     ts_generator_options options;
     ts_generator *own, *built_in = generator_of(4, 63);
@@ -504,9 +506,10 @@ static void a_vocabulary_of_ones_own(void **state)
         assert_string_equal(next(own).story, next(built_in).story);
     ts_generator_free(own);
     ts_generator_free(built_in);
-    const char *end = strstr(ts_words_data, "[noun vehicle]");
+    const char *end = strstr(words, "[noun vehicle]");
     assert_non_null(end);
-    assert_int_equal(truncate(path, end - ts_words_data), 0);
+    assert_int_equal(truncate(path, end - words), 0);
+    ts_release(the_runtime(), words);
     own = NULL;
     assert_int_equal(ts_generator_new(&own, NULL, &options), TS_ERROR_FORMAT);
     assert_non_null(strstr(ts_error_detail(), "[noun vehicle]"));

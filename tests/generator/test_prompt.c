@@ -12,7 +12,7 @@ static ts_word_list words;
 static int set_up(void **state)
 {
     return ts_runtime_new(&runtime, NULL) != TS_OK || make_folder(state) ||
-           ts_word_list_read(&words, runtime, ts_words_data, ts_words_data_size, "words") != TS_OK;
+           ts_word_list_open(&words, runtime) != TS_OK;
 }
 
 static int tear_down(void **state)

@@ -99,9 +99,13 @@ class Tokenizer(Handle):
             raise ImportError("encode(numpy=True) needs numpy")
         data, count = text_bytes(text), ctypes.c_size_t()
         flags = _c.TS_ENCODE_SPECIALS if specials else 0
-        ids = (ctypes.c_uint32 * (len(data) + 1))()
-        _c.library.ts_tokenizer_encode(self._c, data, len(data), flags, ids, len(ids), ctypes.byref(count))
-        return _numpy.frombuffer(ids, _numpy.uint32, count.value).copy() if numpy else ids[: count.value]
+        if numpy:
+            array = _numpy.empty(len(data) + 1, _numpy.uint32)
+            ids = array.ctypes.data_as(ctypes.POINTER(ctypes.c_uint32))
+        else:
+            ids = (ctypes.c_uint32 * (len(data) + 1))()
+        _c.library.ts_tokenizer_encode(self._c, data, len(data), flags, ids, len(data) + 1, ctypes.byref(count))
+        return array[: count.value].copy() if numpy else ids[: count.value]
 
     def decode_bytes(self, ids: Any) -> bytes:
         """The bytes of ids (a sequence of int, or without a copy a numpy array or array.array of uint32); specials give their text.
