@@ -110,7 +110,7 @@ typedef struct ts_telling {
 const ts_entry *ts_draw_part(ts_telling *telling, const ts_part *part);
 bool ts_part_fits(const ts_part *part, const ts_entry *word);
 
-/* Chooses a plot, and who and what is in it. */
+/* Chooses who and what is in the plot. */
 void ts_cast(ts_telling *telling);
 
 /* ---- phrase.c ---- */

@@ -121,8 +121,6 @@ static void cast_adjectives(ts_telling *telling)
 
 void ts_cast(ts_telling *telling)
 {
-    const ts_grammar *grammar = telling->grammar;
-    telling->plot = &grammar->phrases[grammar->plots[ts_random_below(&telling->random, grammar->plot_count)]];
     for (uint32_t i = 0; i < TS_PART_COUNT; i++)
         cast_part(telling, i);
     cast_actors(telling);

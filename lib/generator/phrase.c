@@ -8,7 +8,7 @@
 
 static bool is_text(const char *text, size_t size, const char *expected)
 {
-    return strlen(expected) == size && memcmp(text, expected, size) == 0;
+    return size > 0 && text[0] == expected[0] && strlen(expected) == size && memcmp(text, expected, size) == 0;
 }
 
 /* ---- guards ---- */
@@ -106,17 +106,23 @@ static bool guarded(const ts_telling *telling, const char **text, size_t *size, 
 
 /* ---- walking a text ---- */
 
-/* The size of what is up to the '}' or (if `bar`) '|' of this level. */
+enum { MARK_CHOICE = 1, MARK_PIECE = 2 };
+
+static const uint8_t marks[256] = {
+    ['{'] = MARK_CHOICE | MARK_PIECE, ['}'] = MARK_CHOICE, ['|'] = MARK_CHOICE, ['<'] = MARK_PIECE, ['['] = MARK_PIECE};
+
+/* The size of what is up to the '}' or (if `bar`) '|' of this level. Telling is mostly this: a look-up a byte. */
 static size_t span(const char *text, size_t size, bool bar)
 {
     int depth = 0;
-    size_t i = 0;
-    for (; i < size; i++) {
+    for (size_t i = 0; i < size; i++) {
+        if (!(marks[(uint8_t)text[i]] & MARK_CHOICE))
+            continue;
         if (depth == 0 && (text[i] == '}' || (bar && text[i] == '|')))
-            break;
+            return i;
         depth += (text[i] == '{') - (text[i] == '}');
     }
-    return i;
+    return size;
 }
 
 /* The size of the piece that a text begins with: plain text, or {...}, <...>, [...] with their brackets. */
@@ -131,7 +137,7 @@ static size_t piece(const char *text, size_t size)
     case '[':
         return (size_t)((const char *)memchr(text, ']', size) - text) + 1;
     default:
-        while (length < size && text[length] != '{' && text[length] != '<' && text[length] != '[')
+        while (length < size && !(marks[(uint8_t)text[length]] & MARK_PIECE))
             length++;
         return length;
     }
@@ -180,6 +186,12 @@ static bool open_phrase(alternatives *open, const ts_telling *telling, uint32_t 
 
 /* ---- what a text promises ---- */
 
+/* Whether there is anything in a text but words and choices of words. */
+static bool refers(const char *text, size_t size)
+{
+    return memchr(text, '[', size) || memchr(text, '<', size);
+}
+
 /* Whether telling a text may say what is wanted, a bit for each mention. */
 static bool promises(const ts_telling *telling, uint32_t wanted, const char *text, size_t size, uint32_t depth)
 {
@@ -188,7 +200,7 @@ static bool promises(const ts_telling *telling, uint32_t wanted, const char *tex
         length = piece(text + i, size - i);
         if (text[i] == '[' && wanted & (1u << ts_mention(inside, length - 2)))
             return true;
-        if ((text[i] != '{' && text[i] != '<') || depth == 0)
+        if ((text[i] != '{' && text[i] != '<') || depth == 0 || (text[i] == '{' && !refers(inside, length - 2)))
             continue;
         alternatives open;
         if (text[i] == '{')

@@ -1,9 +1,9 @@
 /* Generators: the same stories in every way that they can be had, and stories that keep what their records promise. */
-#include <cmocka.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <cmocka.h>
 
 #include <stdio.h>
 #include <stdlib.h>
