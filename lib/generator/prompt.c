@@ -90,7 +90,7 @@ static ts_status read_heading(sections *s, const char *name, size_t size, const 
 {
     size_t template = find_name(template_names, TS_TEMPLATE_COUNT, name, size);
     const ts_prompt_list *before = find_list(s->prompt, name, size);
-    if ((before && before >= s->prompt->lists + s->known) || (template <TS_TEMPLATE_COUNT && s->seen[template]))
+    if ((before && before >= s->prompt->lists + s->known) || (template < TS_TEMPLATE_COUNT && s->seen[template]))
         return fail_line(s->name, s->number, "this heading is there twice");
     s->begun = true;
     s->skip = before != NULL;
