@@ -10,6 +10,8 @@
  * unknown is sent again with the same Idempotency-Key. A service that honours the key bills it once; from others it is possibly paid twice, and counted
  * so. One process at a time may use a journal.
  *
+ * What fails in passing is sent again after a growing wait; over ten seconds at most one request in five is such a retry, and ten a second besides.
+ *
  * The library uses libcurl (7.84 or later, thread-safe) and calls curl_global_init once, at the first chat service of the process; it never
  * calls curl_global_cleanup. It takes no proxy and no certificates from the environment and installs no signal handler (SIGPIPE is blocked for the
  * calling thread while it is at work). A handle must not be used in a child made by fork: TS_ERROR_UNSUPPORTED.

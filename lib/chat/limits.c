@@ -6,7 +6,10 @@
 #define LONGEST_ASKED 120.0 /* seconds that Retry-After may ask for */
 #define FIRST_BACKOFF 0.5
 #define LONGEST_BACKOFF 60.0
-#define BETWEEN_HALVINGS 1.0 /* seconds: the 429s of one moment are one message */
+#define RETRY_SECONDS 10.0     /* over which retries are held against requests */
+#define RETRIES_A_SECOND 10.0  /* that are always allowed */
+#define RETRIES_A_REQUEST 0.25 /* that a first request earns: then one of five is a retry */
+#define BETWEEN_HALVINGS 1.0   /* seconds: the 429s of one moment are one message */
 
 static void refill(ts_bucket *bucket, double now)
 {
@@ -24,6 +27,11 @@ void ts_limits_init(ts_limits *limits, double requests_per_minute, double tokens
 {
     *limits = (ts_limits){.requests = bucket_of(requests_per_minute, now),
                           .tokens = bucket_of(tokens_per_minute, now),
+                          .retries = {.known = true,
+                                      .level = RETRIES_A_SECOND * RETRY_SECONDS,
+                                      .capacity = RETRIES_A_SECOND * RETRY_SECONDS,
+                                      .rate = RETRIES_A_SECOND,
+                                      .at = now},
                           .window = in_flight,
                           .most = in_flight,
                           .halved = now - BETWEEN_HALVINGS,
@@ -46,12 +54,19 @@ double ts_limits_wait(ts_limits *limits, double now, double tokens, size_t in_fl
     return fmax(wait, fmax(limits->cool_until - now, 0));
 }
 
-void ts_limits_sent(ts_limits *limits, double now, double tokens)
+void ts_limits_sent(ts_limits *limits, double now, double tokens, bool again)
 {
     refill(&limits->requests, now);
     refill(&limits->tokens, now);
     limits->requests.level -= 1;
     limits->tokens.level -= tokens;
+    refill(&limits->retries, now);
+    limits->retries.level = fmin(limits->retries.capacity, limits->retries.level + (again ? -1 : RETRIES_A_REQUEST));
+}
+
+double ts_limits_wait_again(ts_limits *limits, double now)
+{
+    return wait_for(&limits->retries, now, 1);
 }
 
 /* Our own count knows what the service has not seen yet, the service's knows what others use: the lower one holds. */

@@ -15,6 +15,7 @@ typedef struct ts_bucket {
 
 typedef struct ts_limits {
     ts_bucket requests, tokens;
+    ts_bucket retries;   /* what may be sent again: a fifth of all requests, and always some, so that a service that is back is found */
     double window, most; /* how many may be in flight: halved by a 429, then slowly more again; and at most */
     double halved;       /* when it was halved last */
     double cool_until;   /* nothing is sent before */
@@ -25,7 +26,13 @@ void ts_limits_init(ts_limits *limits, double requests_per_minute, double tokens
 
 /* Seconds until a request of so many tokens may be sent, 0: at once; infinite: not before a reply comes. */
 double ts_limits_wait(ts_limits *limits, double now, double tokens, size_t in_flight);
-void ts_limits_sent(ts_limits *limits, double now, double tokens);
+
+/* The same for a request that was sent before, besides the above. A service that is in trouble is not flooded by what failed there: over ten seconds
+ * one request in five may be a retry, and besides these ten a second. */
+double ts_limits_wait_again(ts_limits *limits, double now);
+
+/* A request was sent; `again`: not for the first time. */
+void ts_limits_sent(ts_limits *limits, double now, double tokens, bool again);
 
 /* A reply's headers; what is in flight besides it may not be counted in them yet. `limited`: it was a 429, to be waited out for `delay`. */
 void ts_limits_replied(ts_limits *limits, double now, const ts_http_limits *said, size_t in_flight, double tokens_in_flight);

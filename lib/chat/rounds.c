@@ -203,6 +203,18 @@ static double tokens_of(const slot *s)
     return (double)(s->reserve.prompt_tokens + s->reserve.completion_tokens);
 }
 
+static bool is_retry(const slot *s)
+{
+    return s->failures + s->limited > 0;
+}
+
+/* Seconds until a slot's request may go. */
+static double held_for(ts_chat *chat, const slot *s, double now)
+{
+    double held = fmax(s->due - now, ts_limits_wait(&chat->limits, now, tokens_of(s), chat->in_flight));
+    return is_retry(s) ? fmax(held, ts_limits_wait_again(&chat->limits, now)) : held;
+}
+
 /* Chooses what may go now, and notes the intents. *wait becomes the time until something else may. */
 static ts_status choose(ts_chat *chat, double now, double *wait)
 {
@@ -210,7 +222,7 @@ static ts_status choose(ts_chat *chat, double now, double *wait)
         slot *s = &chat->slots[i];
         if (s->state != SLOT_WAITING)
             continue;
-        double held = fmax(s->due - now, ts_limits_wait(&chat->limits, now, tokens_of(s), chat->in_flight));
+        double held = held_for(chat, s, now);
         if (held > 0) {
             *wait = fmin(*wait, held);
             continue;
@@ -223,7 +235,7 @@ static ts_status choose(ts_chat *chat, double now, double *wait)
         }
         ts_event event = {.kind = TS_EVENT_INTENT, .job = s->job, .cost = s->reserve};
         TS_TRY(ts_journal_add(&chat->journal, &event));
-        ts_limits_sent(&chat->limits, now, tokens_of(s));
+        ts_limits_sent(&chat->limits, now, tokens_of(s), is_retry(s));
         chat->in_flight++;
         chat->tokens_in_flight += tokens_of(s);
         s->state = SLOT_READY;

@@ -4,23 +4,65 @@
 #include "tinystories/generator.h"
 
 #define MOST_ATTEMPTS 256
-#define ATTEMPTS_WITH_PARTS 96 /* after these the drawn words may get sentences of their own */
+#define MOST_SENTENCES 128     /* that are compared with each other */
+#define LEAST_SENTENCE 12      /* bytes of a sentence that is not to be said twice */
+#define ATTEMPTS_WITH_PLOT 4   /* before another plot is tried */
+#define ATTEMPTS_WITH_PARTS 48 /* after these the drawn words may get sentences of their own */
 
-/* Tells lines [first, count) of the plot, each a paragraph. */
-static size_t tell_lines(ts_telling *telling, size_t first, size_t count, char *raw, size_t raw_size, char *out, size_t capacity)
+/* Tells lines [first, count) of the plot, each a paragraph, into the draft's raw text. */
+static void tell_lines(ts_telling *telling, size_t first, size_t count, ts_draft *draft)
 {
-    telling->out = raw;
+    telling->out = draft->raw;
     telling->size = 0;
-    telling->capacity = raw_size;
+    telling->capacity = sizeof draft->raw;
     telling->subject = -1;
     for (int i = 0; i < TS_GENDERS; i++)
-        telling->focus[i] = -1;
+        telling->focus[i] = telling->before[i] = -1;
     for (size_t i = first; i < count; i++) {
         const ts_line *line = &telling->grammar->lines[telling->plot->first + i];
+        ts_say_paragraph(telling);
         ts_tell(telling, line->text, line->size, 0);
         ts_say_text(telling, "\n\n", 2);
     }
-    return telling->failed ? 0 : ts_polish(out, capacity, raw, telling->size);
+}
+
+static bool says_all(const ts_telling *telling)
+{
+    return telling->used[0] && telling->used[1] && telling->used[2] && telling->told == telling->features;
+}
+
+static bool ends_sentence(const char *text, size_t i)
+{
+    return strchr(".!?", text[i]) && (text[i + 1] == 0 || strchr(" \n", text[i + 1]));
+}
+
+/* Whether a sentence, which is more than a word or two, stands there twice. `text` ends with a NUL. */
+static bool says_twice(const char *text, size_t size)
+{
+    uint64_t seen[MOST_SENTENCES];
+    size_t count = 0, start = 0;
+    for (size_t i = 0; i < size && count < MOST_SENTENCES; i++) {
+        if (!ends_sentence(text, i))
+            continue;
+        while (start < i && strchr(" \n", text[start]))
+            start++;
+        if (i - start >= LEAST_SENTENCE) {
+            seen[count] = ts_hash(text + start, i - start, 0);
+            for (size_t k = 0; k < count; k++)
+                if (seen[k] == seen[count])
+                    return true;
+            count++;
+        }
+        start = i + 1;
+    }
+    return false;
+}
+
+/* A plot is tried several times: else those that take in many words would be told the most. Its numbers are apart from those of attempts. */
+static const ts_phrase *plot_of(const ts_grammar *grammar, uint64_t seed, uint64_t index, uint32_t attempt)
+{
+    ts_random random = {seed, index, (uint64_t)(attempt / ATTEMPTS_WITH_PLOT + 1) << 40};
+    return &grammar->phrases[grammar->plots[ts_random_below(&random, grammar->plot_count)]];
 }
 
 ts_status ts_author_write(ts_draft *draft, const ts_word_list *vocabulary, const ts_grammar *grammar, uint64_t seed, uint64_t index, uint32_t allowed)
@@ -34,13 +76,19 @@ ts_status ts_author_write(ts_draft *draft, const ts_word_list *vocabulary, const
     for (uint32_t attempt = 0; attempt < MOST_ATTEMPTS; attempt++) {
         ts_telling telling = start;
         telling.random.counter = (uint64_t)(attempt + 1) << 20;
+        telling.plot = plot_of(grammar, seed, index, attempt);
         telling.fallback = attempt >= ATTEMPTS_WITH_PARTS;
         ts_cast(&telling);
-        draft->story_size = tell_lines(&telling, 1, telling.plot->count, draft->raw, sizeof draft->raw, draft->story, sizeof draft->story);
-        bool all = telling.used[0] && telling.used[1] && telling.used[2] && telling.told == telling.features;
-        if (!all && !telling.failed)
-            continue;
-        draft->summary_size = tell_lines(&telling, 0, 1, draft->raw, sizeof draft->raw, draft->summary, sizeof draft->summary);
+        tell_lines(&telling, 1, telling.plot->count, draft);
+        if (!telling.failed) {
+            if (!says_all(&telling))
+                continue;
+            draft->story_size = ts_polish(draft->story, sizeof draft->story, draft->raw, telling.size);
+            if (says_twice(draft->story, draft->story_size))
+                continue;
+            tell_lines(&telling, 0, 1, draft);
+            draft->summary_size = ts_polish(draft->summary, sizeof draft->summary, draft->raw, telling.size);
+        }
         if (telling.failed)
             return ts_fail(TS_ERROR_LIMIT, "story %llu: the plot '%.*s' is too long or refers to nothing", (unsigned long long)index,
                            (int)telling.plot->name_size, telling.plot->name);

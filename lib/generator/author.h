@@ -40,6 +40,7 @@ typedef struct ts_line {
     const char *text;
     size_t size;
     uint32_t mentions; /* 1 << TS_MENTION_: references that it, or a phrase that it tells, may say */
+    uint32_t says;     /* of these, its own */
 } ts_line;
 
 typedef struct ts_grammar {
@@ -81,17 +82,21 @@ typedef struct ts_telling {
     ts_actor actors[TS_ACTORS];
     const ts_entry *parts[TS_PART_COUNT]; /* TEMPER: the hero's, or NULL */
     const ts_entry *thing_adjective;      /* or NULL */
+    bool noun_has_part;                   /* the drawn noun is one of these: it needs no place of its own */
     uint64_t facts;                       /* 1 << number in the grammar */
     uint32_t dice[2];                     /* 0 to 7: choices that several sentences must agree on */
     /* what was drawn and what was told of it */
     const ts_entry *drawn[TS_DRAWN_COUNT];
-    bool used[TS_DRAWN_COUNT];
-    uint32_t told; /* features */
-    bool fallback; /* the drawn words may get sentences of their own */
+    uint32_t used[TS_DRAWN_COUNT];           /* how often it was said */
+    uint32_t told;                           /* features */
+    bool fallback;                           /* the drawn words may get sentences of their own */
     uint64_t lines_told[TS_MOST_LINES / 64]; /* lines of phrases: none is told twice while there are others */
     /* discourse */
-    int focus[TS_GENDERS]; /* whom he, she and it mean; -1: nobody */
-    int subject;           /* of the last sentence */
+    int focus[TS_GENDERS];         /* whom he, she and it mean; -1: nobody */
+    int before[TS_GENDERS];        /* whom they meant before the last name; -1: nobody */
+    size_t subject_at[TS_GENDERS]; /* where the focus was named as a subject; SIZE_MAX: otherwise than that */
+    int subject;                   /* of the last sentence */
+    uint32_t named;                /* 1 << role: those that this paragraph has named: a name comes before its pronouns */
     const ts_entry *recent[TS_MOST_RECENT];
     size_t recent_count;
     char *out; /* raw text, of `capacity` bytes */
@@ -105,7 +110,7 @@ typedef struct ts_telling {
 const ts_entry *ts_draw_part(ts_telling *telling, const ts_part *part);
 bool ts_part_fits(const ts_part *part, const ts_entry *word);
 
-/* Chooses a plot, and who and what is in it. */
+/* Chooses who and what is in the plot. */
 void ts_cast(ts_telling *telling);
 
 /* ---- phrase.c ---- */
@@ -122,6 +127,9 @@ bool ts_condition_known(const ts_grammar *grammar, const char *name, size_t size
 size_t ts_polish(char *out, size_t capacity, const char *raw, size_t size);
 
 /* ---- slots.c ---- */
+
+/* A paragraph begins: whoever it speaks of is named first. */
+void ts_say_paragraph(ts_telling *telling);
 
 /* Says [reference.form]; false if there is no such reference. */
 bool ts_say(ts_telling *telling, const char *text, size_t size);

@@ -86,6 +86,8 @@ static void cast_actors(ts_telling *telling)
     const ts_entry *noun = telling->drawn[TS_DRAWN_NOUN];
     for (int i = 0; i < TS_ACTORS; i++)
         telling->actors[i] = (ts_actor){.gender = (uint32_t)ts_random_below(&telling->random, 2)};
+    if (ts_random_below(&telling->random, 2)) /* most pairs are a boy and a girl: then he and she are clear */
+        friend_->gender = hero->gender == TS_SHE ? TS_HE : TS_SHE;
     hero->name = name_of(telling, hero->gender);
     do
         friend_->name = name_of(telling, friend_->gender);
@@ -119,12 +121,14 @@ static void cast_adjectives(ts_telling *telling)
 
 void ts_cast(ts_telling *telling)
 {
-    const ts_grammar *grammar = telling->grammar;
-    telling->plot = &grammar->phrases[grammar->plots[ts_random_below(&telling->random, grammar->plot_count)]];
     for (uint32_t i = 0; i < TS_PART_COUNT; i++)
         cast_part(telling, i);
     cast_actors(telling);
     cast_adjectives(telling);
+    const ts_entry *noun = telling->drawn[TS_DRAWN_NOUN];
+    telling->noun_has_part = telling->actors[TS_ROLE_HERO].word == noun;
+    for (uint32_t i = 0; i < TS_PART_COUNT; i++)
+        telling->noun_has_part = telling->noun_has_part || (telling->parts[i] == noun && telling->plot->asked >> i & 1);
     for (int i = 0; i < 2; i++)
         telling->dice[i] = (uint32_t)ts_random_below(&telling->random, 8);
 }

@@ -5,10 +5,7 @@
 #include "generator/rules.h"
 #include "tinystories/dataset.h"
 
-enum {
-    BATCH_STORIES = 512,
-    BATCH_BYTES = 4 << 20
-};
+enum { BATCH_STORIES = 512, BATCH_BYTES = 4 << 20 };
 
 /* A story of a batch: where it lies, and what becomes of it. Its buffers serve one batch after another. */
 typedef struct slot {
@@ -37,11 +34,11 @@ typedef struct clean {
     uint64_t *indices;      /* of the stories in `known` within their files */
     size_t index_capacity;
     slot *slots;
-    size_t count;          /* slots in use */
+    size_t count; /* slots in use */
     ts_bytes texts, records;
-    ts_bytes line;         /* of JSON */
-    bool against_now;      /* what is read is `against` */
-    uint64_t index;        /* of the batch's first story */
+    ts_bytes line;    /* of JSON */
+    bool against_now; /* what is read is `against` */
+    uint64_t index;   /* of the batch's first story */
     ts_clean_report report;
 } clean;
 

@@ -145,9 +145,16 @@ void ts_generator_free(ts_generator *generator)
 
 static ts_story record_of(const ts_generator *generator, const ts_draft *draft, uint64_t index)
 {
-    return (ts_story){.struct_size = sizeof(ts_story), .story = draft->story, .story_size = draft->story_size,
-                      .words = {draft->drawn[0]->base, draft->drawn[1]->base, draft->drawn[2]->base}, .summary = draft->summary, .source = "embedded",
-                      .seed = generator->seed, .index = index, .features = draft->features, .drawn = ""};
+    return (ts_story){.struct_size = sizeof(ts_story),
+                      .story = draft->story,
+                      .story_size = draft->story_size,
+                      .words = {draft->drawn[0]->base, draft->drawn[1]->base, draft->drawn[2]->base},
+                      .summary = draft->summary,
+                      .source = "embedded",
+                      .seed = generator->seed,
+                      .index = index,
+                      .features = draft->features,
+                      .drawn = ""};
 }
 
 static ts_status next_embedded(ts_generator *generator, ts_story *record)
@@ -168,7 +175,8 @@ static ts_status next_by_chat(ts_generator *generator, ts_story *record)
             return TS_OK;
         advance(generator, 1);
     }
-    return ts_fail(TS_ERROR_LIMIT, "%d stories of the chat service in a row cannot be used: they are cut off, filtered, empty or missing", MOST_PASSED);
+    return ts_fail(TS_ERROR_LIMIT, "%d stories of the chat service in a row cannot be used: they are cut off, filtered, empty or missing",
+                   MOST_PASSED);
 }
 
 ts_status ts_generator_next(ts_generator *generator, ts_story *story)
@@ -272,8 +280,8 @@ ts_status ts_story_json(const ts_story *story, char *text, size_t capacity, size
 
 typedef struct block {
     const ts_generator *generator;
-    ts_draft *drafts;   /* one a worker */
-    ts_bytes *lines;    /* one a story */
+    ts_draft *drafts;    /* one a worker */
+    ts_bytes *lines;     /* one a story */
     ts_status *statuses; /* one a story */
     uint64_t first, step;
     bool json;

@@ -185,14 +185,24 @@ static ts_status check_names(const ts_grammar *grammar)
     return TS_OK;
 }
 
-/* What a line may say by itself and by the phrases that it tells. */
+/* What a line says by itself. */
+static uint32_t says_of(const ts_line *line)
+{
+    uint32_t says = 0;
+    for (size_t i = 0; i < line->size; i++) {
+        const char *inside = line->text + i + 1;
+        if (line->text[i] == '[')
+            says |= 1u << ts_mention(inside, (size_t)((const char *)memchr(inside, ']', line->size - i) - inside));
+    }
+    return says;
+}
+
+/* What it may say with the phrases that it tells, as far as that is known of these. */
 static uint32_t mentions_of(const ts_grammar *grammar, const ts_line *line)
 {
     uint32_t mentions = line->mentions;
     for (size_t i = 0; i < line->size; i++) {
         const char *inside = line->text + i + 1;
-        if (line->text[i] == '[')
-            mentions |= 1u << ts_mention(inside, (size_t)((const char *)memchr(inside, ']', line->size - i) - inside));
         if (line->text[i] != '<' || *inside == '+' || *inside == '-')
             continue;
         const ts_phrase *phrase = ts_grammar_find(grammar, inside, (size_t)((const char *)memchr(inside, '>', line->size - i) - inside));
@@ -205,6 +215,10 @@ static uint32_t mentions_of(const ts_grammar *grammar, const ts_line *line)
 /* Phrases tell phrases: until nothing changes any more. */
 static void find_mentions(ts_grammar *grammar)
 {
+    for (size_t i = 0; i < grammar->line_count; i++) {
+        grammar->lines[i].says = says_of(&grammar->lines[i]);
+        grammar->lines[i].mentions |= grammar->lines[i].says;
+    }
     for (bool changed = true; changed;) {
         changed = false;
         for (size_t i = 0; i < grammar->line_count; i++) {

@@ -8,7 +8,7 @@
 
 static bool is_text(const char *text, size_t size, const char *expected)
 {
-    return strlen(expected) == size && memcmp(text, expected, size) == 0;
+    return size > 0 && text[0] == expected[0] && strlen(expected) == size && memcmp(text, expected, size) == 0;
 }
 
 /* ---- guards ---- */
@@ -106,17 +106,23 @@ static bool guarded(const ts_telling *telling, const char **text, size_t *size, 
 
 /* ---- walking a text ---- */
 
-/* The size of what is up to the '}' or (if `bar`) '|' of this level. */
+enum { MARK_CHOICE = 1, MARK_PIECE = 2 };
+
+static const uint8_t marks[256] = {
+    ['{'] = MARK_CHOICE | MARK_PIECE, ['}'] = MARK_CHOICE, ['|'] = MARK_CHOICE, ['<'] = MARK_PIECE, ['['] = MARK_PIECE};
+
+/* The size of what is up to the '}' or (if `bar`) '|' of this level. Telling is mostly this: a look-up a byte. */
 static size_t span(const char *text, size_t size, bool bar)
 {
     int depth = 0;
-    size_t i = 0;
-    for (; i < size; i++) {
+    for (size_t i = 0; i < size; i++) {
+        if (!(marks[(uint8_t)text[i]] & MARK_CHOICE))
+            continue;
         if (depth == 0 && (text[i] == '}' || (bar && text[i] == '|')))
-            break;
+            return i;
         depth += (text[i] == '{') - (text[i] == '}');
     }
-    return i;
+    return size;
 }
 
 /* The size of the piece that a text begins with: plain text, or {...}, <...>, [...] with their brackets. */
@@ -131,7 +137,7 @@ static size_t piece(const char *text, size_t size)
     case '[':
         return (size_t)((const char *)memchr(text, ']', size) - text) + 1;
     default:
-        while (length < size && text[length] != '{' && text[length] != '<' && text[length] != '[')
+        while (length < size && !(marks[(uint8_t)text[length]] & MARK_PIECE))
             length++;
         return length;
     }
@@ -140,7 +146,7 @@ static size_t piece(const char *text, size_t size)
 /* Alternatives whose guards hold. */
 typedef struct alternatives {
     ts_line lines[64];
-    uint32_t told[64]; /* features that the guard asked for */
+    uint32_t told[64];  /* features that the guard asked for */
     size_t numbers[64]; /* of the grammar's lines; those of a phrase alone */
     size_t count;
 } alternatives;
@@ -180,6 +186,12 @@ static bool open_phrase(alternatives *open, const ts_telling *telling, uint32_t 
 
 /* ---- what a text promises ---- */
 
+/* Whether there is anything in a text but words and choices of words. */
+static bool refers(const char *text, size_t size)
+{
+    return memchr(text, '[', size) || memchr(text, '<', size);
+}
+
 /* Whether telling a text may say what is wanted, a bit for each mention. */
 static bool promises(const ts_telling *telling, uint32_t wanted, const char *text, size_t size, uint32_t depth)
 {
@@ -188,7 +200,7 @@ static bool promises(const ts_telling *telling, uint32_t wanted, const char *tex
         length = piece(text + i, size - i);
         if (text[i] == '[' && wanted & (1u << ts_mention(inside, length - 2)))
             return true;
-        if ((text[i] != '{' && text[i] != '<') || depth == 0)
+        if ((text[i] != '{' && text[i] != '<') || depth == 0 || (text[i] == '{' && !refers(inside, length - 2)))
             continue;
         alternatives open;
         if (text[i] == '{')
@@ -214,17 +226,28 @@ static bool was_told(const ts_telling *telling, size_t number)
     return number < TS_MOST_LINES && telling->lines_told[number / 64] >> number % 64 & 1;
 }
 
-/* What was told before is not told again while there is something else. */
+/* Whether a line of a phrase has nothing new: it was told, or it is there for a drawn word that the story has by now. A verb may come back once. */
+static bool is_stale(const ts_telling *telling, size_t number)
+{
+    if (number >= TS_MOST_LINES)
+        return false;
+    uint32_t says = telling->grammar->lines[number].says;
+    return was_told(telling, number) || (says >> TS_MENTION_VERB & 1 && telling->used[TS_DRAWN_VERB] > 1) ||
+           (says >> TS_MENTION_NOUN & 1 && (telling->used[TS_DRAWN_NOUN] || telling->noun_has_part)) ||
+           (says >> TS_MENTION_ADJECTIVE & 1 && telling->used[TS_DRAWN_ADJECTIVE]);
+}
+
+/* What is stale is not told while there is something else. */
 static void drop_told(alternatives *open, const ts_telling *telling)
 {
     size_t count = 0;
     for (size_t i = 0; i < open->count; i++)
-        count += !was_told(telling, open->numbers[i]);
+        count += !is_stale(telling, open->numbers[i]);
     if (count == 0 || count == open->count)
         return;
     count = 0;
     for (size_t i = 0; i < open->count; i++)
-        if (!was_told(telling, open->numbers[i]))
+        if (!is_stale(telling, open->numbers[i]))
             keep(open, i, count++);
     open->count = count;
 }

@@ -28,6 +28,8 @@ size_t ts_polish(char *out, size_t capacity, const char *raw, size_t size)
             continue;
         if (strchr(".,!?\n", c) && used > 0 && out[used - 1] == ' ')
             used--;
+        if (c == ',' && used > 0 && strchr("!?", out[used - 1])) /* "Yes!," said Tom */
+            continue;
         if (c == '\n' && (used < 2 || out[used - 1] == '\n')) {
             if (used > 1 && out[used - 2] != '\n')
                 out[used++] = '\n';

@@ -24,7 +24,7 @@ static bool is_text(const char *text, size_t size, const char *expected)
 static void note(ts_telling *telling, const ts_entry *word)
 {
     for (int i = 0; i < 3; i++)
-        telling->used[i] = telling->used[i] || telling->drawn[i] == word;
+        telling->used[i] += telling->drawn[i] == word;
 }
 
 /* ---- words ---- */
@@ -78,19 +78,32 @@ static void say_verb(ts_telling *telling, const char *form, size_t size)
 
 /* ---- actors ---- */
 
-static void say_name(ts_telling *telling, int role)
+/* Whom a pronoun means from now on. `subject`: of this sentence. */
+static void focus_on(ts_telling *telling, int role, bool subject)
+{
+    uint32_t gender = telling->actors[role].gender;
+    if (telling->focus[gender] != role)
+        telling->before[gender] = telling->focus[gender];
+    telling->focus[gender] = role;
+    telling->subject_at[gender] = subject ? telling->size : SIZE_MAX;
+    telling->named |= 1u << role;
+}
+
+static void say_name(ts_telling *telling, int role, bool subject)
 {
     const ts_actor *actor = &telling->actors[role];
     if (!actor->name) {
         say(telling, "the ");
         say(telling, actor->word->base);
+        note(telling, actor->word);
     } else
         say(telling, actor->name);
-    if (actor->word && !actor->name)
-        note(telling, actor->word);
-    telling->focus[actor->gender] = role;
-    if (telling->subject != role)
-        telling->subject = -1; /* somebody else was named: a pronoun would be unclear */
+    focus_on(telling, role, subject);
+}
+
+void ts_say_paragraph(ts_telling *telling)
+{
+    telling->named = 0;
 }
 
 /* "a kind little girl named Lily", without the name. */
@@ -112,17 +125,31 @@ static void say_kind(ts_telling *telling, int role, bool article)
         note(telling, actor->word);
 }
 
-static bool starts_paragraph(const ts_telling *telling)
-{
-    size_t size = telling->size;
-    while (size > 0 && (telling->out[size - 1] == ' ' || telling->out[size - 1] == '"'))
-        size--;
-    return size == 0 || telling->out[size - 1] == '\n';
-}
-
 static bool is_clear(const ts_telling *telling, int role)
 {
-    return telling->focus[telling->actors[role].gender] == role;
+    return telling->focus[telling->actors[role].gender] == role && telling->named >> role & 1;
+}
+
+/* In "the cup that Ann gave her" she is not Ann: whoever he or she meant before the subject of this sentence is clear as its object. */
+static bool is_clear_object(const ts_telling *telling, int role)
+{
+    uint32_t gender = telling->actors[role].gender;
+    size_t start = telling->size;
+    while (start > 0 && !strchr(".!?\n", telling->out[start - 1]))
+        start--;
+    return is_clear(telling, role) || (gender != TS_IT && telling->before[gender] == role && telling->named >> role & 1 &&
+                                       telling->subject_at[gender] != SIZE_MAX && telling->subject_at[gender] >= start);
+}
+
+/* A subject that is clear is most often a pronoun where it was the subject before, now and then where it was not and nobody else is meant by it. */
+static bool takes_pronoun(ts_telling *telling, int role)
+{
+    int subject = telling->subject, before = telling->before[telling->actors[role].gender];
+    if (!is_clear(telling, role) || subject < 0)
+        return false;
+    if (subject != role && (!telling->actors[subject].name || (before >= 0 && telling->named >> before & 1)))
+        return false;
+    return ts_random_below(&telling->random, 8) < (subject == role ? 7 : 2);
 }
 
 /* After a quote: who said it, in a word that fits how it ends. The sentence goes on: '~'. */
@@ -140,12 +167,12 @@ static void say_said(ts_telling *telling, int role)
     if (!pronoun && telling->actors[role].name && !strchr(word, ' ') && ts_random_below(&telling->random, 2)) {
         say(telling, word);
         say(telling, " ");
-        say_name(telling, role);
+        say_name(telling, role, true);
     } else {
         if (pronoun)
             say(telling, telling->actors[role].gender == TS_HE ? "he" : telling->actors[role].gender == TS_SHE ? "she" : "it");
         else
-            say_name(telling, role);
+            say_name(telling, role, true);
         say(telling, " ");
         say(telling, word);
     }
@@ -157,14 +184,13 @@ static bool say_actor(ts_telling *telling, int role, const char *form, size_t si
     static const char *const pronouns[][1 + TS_GENDERS] = {
         {"he", "he", "she", "it"}, {"him", "him", "her", "it"}, {"his", "his", "her", "its"}, {"self", "himself", "herself", "itself"}};
     const ts_actor *actor = &telling->actors[role];
-    bool clear = is_clear(telling, role);
     for (size_t i = 0; i < TS_COUNT_OF(pronouns); i++) {
         if (!is_text(form, size, pronouns[i][0]))
             continue;
-        if (clear || i == 3)
+        if (i == 3 || (i == 1 ? is_clear_object(telling, role) : is_clear(telling, role)))
             say(telling, pronouns[i][1 + actor->gender]);
         else {
-            say_name(telling, role);
+            say_name(telling, role, i == 0);
             say(telling, i == 2 ? "'s" : "");
         }
         return true;
@@ -175,13 +201,14 @@ static bool say_actor(ts_telling *telling, int role, const char *form, size_t si
     }
     if (is_text(form, size, "a") || is_text(form, size, "kind")) {
         say_kind(telling, role, size == 1);
-        telling->focus[actor->gender] = role;
-    } else if (size == 0 && clear && telling->subject == role && !starts_paragraph(telling) && ts_random_below(&telling->random, 3) > 0)
-        say(telling, actor->gender == TS_HE ? "he" : actor->gender == TS_SHE ? "she" : "it");
-    else if (size == 0 || is_text(form, size, "n") || is_text(form, size, "poss")) {
-        say_name(telling, role);
-        say(telling, size == 4 ? "'s" : "");
-    } else
+        focus_on(telling, role, false);
+    } else if (size == 0 && takes_pronoun(telling, role))
+        say(telling, pronouns[0][1 + actor->gender]);
+    else if (size == 0 || is_text(form, size, "n"))
+        say_name(telling, role, size == 0);
+    else if (is_text(form, size, "s") && actor->word)
+        say_noun(telling, actor->word, form, size);
+    else
         return false;
     if (size == 0)
         telling->subject = role;
@@ -225,6 +252,8 @@ static bool say_any(ts_telling *telling, const char *what, const char *form, siz
     const ts_entry *word = any_of(telling, kind, class_, tag < 0 ? 0 : (uint64_t)1 << tag);
     if (!word) /* a vocabulary of the user's may lack the tag */
         word = any_of(telling, kind, class_, 0);
+    if (is_text(form, name, "person")) /* a stranger: "he" would not be clear */
+        telling->subject = -1;
     if (kind == TS_KIND_ADJECTIVE)
         say(telling, word->base);
     else
@@ -289,7 +318,7 @@ uint32_t ts_wanted(const ts_telling *telling)
     const ts_entry *adjective = telling->used[TS_DRAWN_ADJECTIVE] ? NULL : telling->drawn[TS_DRAWN_ADJECTIVE];
     uint32_t wanted = (uint32_t)!telling->used[TS_DRAWN_VERB] << TS_MENTION_VERB;
     if (noun) {
-        wanted |= 1u << TS_MENTION_NOUN;
+        wanted |= (uint32_t)!telling->noun_has_part << TS_MENTION_NOUN;
         for (uint32_t i = 0; i < TS_COUNT_OF(part_names); i++)
             wanted |= (uint32_t)(telling->parts[i] == noun) << (TS_MENTION_PART + i);
         for (uint32_t i = 0; i < TS_ACTORS; i++)

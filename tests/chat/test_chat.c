@@ -411,6 +411,47 @@ static void what_a_429_does(void **state)
     assert_true(ts_limits_wait(&limits, 107, 50, 0) == 0);
 }
 
+/* Half of all requests fail at once, thousands of times: of those over any ten seconds a fifth may be retries, and ten a second besides. */
+static void fails_first(service *s, uint64_t job, uint32_t attempt, outcome *out)
+{
+    (void)s, (void)job;
+    out->delay = 0.01;
+    if (attempt == 0)
+        *out = (outcome){.delay = 0.01, .end = TS_HTTP_REPLIED, .code = 503, .body = "", .retry_after = 0};
+}
+
+static void retries_have_a_budget(void **state)
+{
+    (void)state;
+    enum { JOBS = 1500 };
+    ts_limits limits;
+    ts_limits_init(&limits, 0, 0, 16, 100);
+    for (int i = 0; i < 100; i++) {
+        assert_true(ts_limits_wait_again(&limits, 100) == 0);
+        ts_limits_sent(&limits, 100, 1, true);
+    }
+    assert_true(fabs(ts_limits_wait_again(&limits, 100) - 0.1) < 1e-9); /* ten a second */
+    for (int i = 0; i < 4; i++)
+        ts_limits_sent(&limits, 100, 1, false);
+    assert_true(ts_limits_wait_again(&limits, 100) == 0); /* one for four others */
+    ts_limits_sent(&limits, 100, 1, true);
+    assert_true(ts_limits_wait_again(&limits, 100) > 0);
+    assert_true(ts_limits_wait_again(&limits, 101) == 0);
+
+    service *s = fresh();
+    ts_chat_options options = options_of();
+    options.in_flight = SERVICE_SLOTS;
+    s->script = fails_first;
+    ts_chat *chat = open_chat(s, &options);
+    assert_ok(run(chat, 0, JOBS));
+    assert_stories(chat, 0, JOBS);
+    assert_int_equal(paid->requests, 2 * JOBS);
+    double seconds = s->clock - 1000;
+    if (seconds < (JOBS - 100 - JOBS / 4.0) / 10 || seconds > (JOBS - 100 - JOBS / 4.0) / 10 * 1.3)
+        fail_msg("%d retries besides %d requests took %.1f seconds", JOBS, JOBS, seconds);
+    ts_chat_close(chat);
+}
+
 static void options_set_the_pace(void **state)
 {
     (void)state;
@@ -1000,6 +1041,7 @@ int main(void)
         cmocka_unit_test(what_a_429_does),
         cmocka_unit_test(lines_that_are_there_twice),
         cmocka_unit_test(headers_set_the_pace),
+        cmocka_unit_test(retries_have_a_budget),
         cmocka_unit_test(options_set_the_pace),
         cmocka_unit_test(delays),
         cmocka_unit_test(bounds_are_never_passed),

@@ -2,6 +2,9 @@
 import io
 import json
 import os
+import pathlib
+import subprocess
+import sys
 import tarfile
 import tempfile
 import unittest
@@ -131,6 +134,29 @@ class CleaningTest(unittest.TestCase):
         with self.assertRaises(KeyError):
             ts.dataset_instruct(path, self.path("no.txt"), always=ts.InstructField.SUMMARY, summarize=fails)
         self.assertFalse(os.path.exists(self.path("no.txt")))
+
+    def test_the_examples(self):
+        path = self.put("in.txt", MARKER.join([STORY, STORY, STORY.replace("Ben", "\u00e2\u20ac\u0153Ben") + " Now we know it", other("word") + " He sang!"]))
+        root = pathlib.Path(__file__).resolve().parents[2] / "bindings" / "python"
+        commands = [[sys.executable, root / "examples" / "clean.py"]]
+        in_c = pathlib.Path(os.environ.get("TINYSTORIES_CLI", "nothing")).absolute().with_name("example_clean")
+        if in_c.exists():
+            commands.append([in_c])
+        told = []
+        for command in commands:
+            arguments = [str(one) for one in (*command, self.path("out.txt"), self.path("entries.jsonl"), path)]
+            done = subprocess.run(arguments, env={**os.environ, "PYTHONPATH": str(root)}, capture_output=True, encoding="utf-8", timeout=60, check=False)
+            self.assertEqual((done.returncode, done.stderr), (0, ""))
+            told.append((done.stdout, self.content("out.txt"), self.content("entries.jsonl")))
+            failed = subprocess.run([*arguments[:-1], self.path("missing.txt")], env={**os.environ, "PYTHONPATH": str(root)}, capture_output=True,
+                                    encoding="utf-8", timeout=60, check=False)
+            self.assertEqual((failed.returncode, failed.stdout, len(failed.stderr.splitlines())), (1, "", 1))
+        printed, cleaned, entries = told[0]
+        self.assertTrue(printed.startswith("2 of 4 stories kept, 1 mended\ndropped 1: ending\ndropped 1: duplicate\n2 entries\n\nFeatures: Dialogue\n"), printed)
+        self.assertTrue(printed.endswith("Words: jump, dog, happy\nStory:\n"), printed)
+        self.assertEqual(cleaned.count("<|endoftext|>"), 2)
+        self.assertTrue(all(json.loads(line)["summary"] for line in entries.splitlines()), entries)
+        self.assertEqual(told, [told[0]] * len(commands))
 
 
 if __name__ == "__main__":
