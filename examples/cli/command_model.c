@@ -112,17 +112,17 @@ typedef struct convert_values {
     uint32_t format, type;
 } convert_values;
 
-enum { BY_NAME = 0, LAST_FORMAT = TS_MODEL_FORMAT_LLAMA2C_V1 };
+enum { BY_NAME = 0, LAST_FORMAT = TS_MODEL_FORMAT_LLAMA2C_V2 };
 
 static const char *format_name(size_t index)
 {
-    static const char *const names[LAST_FORMAT + 2] = {"by-name", "gguf", "huggingface", "llama2c-v0", "llama2c-v1"};
+    static const char *const names[LAST_FORMAT + 2] = {"by-name", "gguf", "huggingface", "llama2c-v0", "llama2c-v1", "llama2c-v2"};
     return names[index];
 }
 
 static const char *type_name(size_t index)
 {
-    static const char *const names[] = {"f32", "f16", "bf16", NULL};
+    static const char *const names[] = {"f32", "f16", "bf16", NULL}; /* q8_0 is for model quantize, and llama2c-v2 is nothing else */
     return names[index];
 }
 
@@ -149,6 +149,8 @@ static ts_status convert(void *values)
                   : ends_in(v->to, ".gguf") ? TS_MODEL_FORMAT_GGUF
                   : ends_in(v->to, ".bin")  ? TS_MODEL_FORMAT_LLAMA2C_V0
                                             : TS_MODEL_FORMAT_HUGGINGFACE;
+    if (save.format == TS_MODEL_FORMAT_LLAMA2C_V2)
+        save.type = TS_MODEL_TYPE_Q8_0;
     if (save.format != TS_MODEL_FORMAT_HUGGINGFACE)
         CLI_TRY(cli_check_out(&v->common, v->to, false));
     CLI_TRY(ts_model_open(&model, v->common.runtime, v->from, &v->open));
@@ -157,7 +159,7 @@ static ts_status convert(void *values)
         cli_output o = cli_output_start(&v->common);
         cli_text(&o, "file", v->to);
         cli_text(&o, "format", format_name((size_t)save.format));
-        cli_text(&o, "type", type_name(v->type));
+        cli_text(&o, "type", save.type == TS_MODEL_TYPE_Q8_0 ? "q8_0" : type_name(v->type));
         cli_integer(&o, "parameters", ts_model_parameters(model));
         cli_output_end(&o);
     }

@@ -120,21 +120,22 @@ enum {
     TS_MODEL_FORMAT_GGUF = 1,
     TS_MODEL_FORMAT_HUGGINGFACE = 2, /* a folder, made if it is not there: config.json, model.safetensors, tokenizer.json */
     TS_MODEL_FORMAT_LLAMA2C_V0 = 3,  /* NAME.bin, and the tokenizer as NAME.tokenizer.bin beside it */
-    TS_MODEL_FORMAT_LLAMA2C_V1 = 4
+    TS_MODEL_FORMAT_LLAMA2C_V1 = 4,
+    TS_MODEL_FORMAT_LLAMA2C_V2 = 5 /* matrices in 8 bits, with a scale for each 64 of their numbers or fewer; its type is Q8_0 */
 };
 
 enum {
     TS_MODEL_TYPE_F32 = 0,
     TS_MODEL_TYPE_F16 = 1, /* rounded to the nearest; matrices alone in GGUF, all tensors in a Hugging Face folder */
     TS_MODEL_TYPE_BF16 = 2,
-    TS_MODEL_TYPE_Q8_0 = 3, /* GGUF alone: matrices in blocks of 32 numbers of 8 bits with a scale of 16, rounded as ggml does; what is no whole block stays F32 */
+    TS_MODEL_TYPE_Q8_0 = 3, /* GGUF: matrices in blocks of 32 numbers of 8 bits with a scale of 16, rounded as ggml does; what is no whole block stays F32 */
     TS_MODEL_TYPE_Q4_0 = 4  /* the same with 4 bits */
 };
 
 typedef struct ts_model_save_options {
     size_t struct_size;
     int32_t format; /* TS_MODEL_FORMAT_; default GGUF */
-    int32_t type;   /* TS_MODEL_TYPE_ of the tensors; default F32, which alone llama2.c has */
+    int32_t type;   /* TS_MODEL_TYPE_ of the tensors; default F32, which alone llama2.c has but for LLAMA2C_V2, whose type is Q8_0 */
 } ts_model_save_options;
 
 TS_API ts_status ts_model_save_options_init(ts_model_save_options *options, size_t struct_size);

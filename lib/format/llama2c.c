@@ -7,7 +7,8 @@ enum {
     HEADER_INTS = 7,
     LEGACY_HEADER = HEADER_INTS * 4,
     HEADER = 256, /* of versions 1 and 2 */
-    PIECE = 1024  /* elements that are dequantized at once */
+    PIECE = 1024, /* elements that are dequantized at once */
+    MOST_GROUP = 64
 };
 
 /* ---- the tensors ---- */
@@ -218,6 +219,15 @@ ts_status ts_llama2c_read(const ts_llama2c *file, const char *name, uint32_t lay
 
 /* ---- writing ---- */
 
+/* Groups don't go beyond rows: llama2.c multiplies a group at a time. */
+static uint32_t group_of(const ts_llama2c_shape *s)
+{
+    uint32_t group = MOST_GROUP;
+    while (s->width % group != 0 || s->hidden % group != 0)
+        group /= 2;
+    return group;
+}
+
 static void write_header(ts_writer *file, uint32_t version, const ts_llama2c_shape *s)
 {
     uint32_t vocabulary = version == 0 && s->untied ? 0 - s->vocabulary : s->vocabulary;
@@ -231,7 +241,9 @@ static void write_header(ts_writer *file, uint32_t version, const ts_llama2c_sha
         ts_writer_u32(file, ints[i]);
     if (version != 0) {
         ts_writer_bytes(file, &(unsigned char){!s->untied}, 1);
-        ts_writer_bytes(file, padding, HEADER - (size_t)(8 + LEGACY_HEADER + 1));
+        if (version == 2)
+            ts_writer_u32(file, group_of(s));
+        ts_writer_bytes(file, padding, HEADER - (size_t)(8 + LEGACY_HEADER + 1) - (version == 2 ? 4 : 0));
     }
 }
 
@@ -248,19 +260,49 @@ static void write_turns(ts_writer *file, const ts_llama2c_shape *s)
             }
 }
 
+/* Each group's greatest magnitude becomes 127. */
+static float scale_of(const float *values, uint32_t group)
+{
+    float most = 0;
+    for (uint32_t i = 0; i < group; i++)
+        most = fabsf(values[i]) > most || isnan(values[i]) ? fabsf(values[i]) : most;
+    return most / 127;
+}
+
+static ts_status write_quantized(ts_writer *file, const float *values, size_t count, uint32_t group, const char *name)
+{
+    for (size_t at = 0; at < count; at += group) {
+        float scale = scale_of(values + at, group);
+        int8_t numbers[MOST_GROUP];
+        if (!isfinite(scale))
+            return ts_fail(TS_ERROR_INVALID_ARGUMENT, "a number of %s is not finite, and has no place in 8 bits", name);
+        for (uint32_t i = 0; i < group; i++)
+            numbers[i] = (int8_t)(scale > 0 ? fmaxf(-127, fminf(127, rintf(values[at + i] / scale))) : 0);
+        ts_writer_bytes(file, numbers, group);
+    }
+    for (size_t at = 0; at < count; at += group) {
+        float scale = scale_of(values + at, group);
+        ts_writer_bytes(file, &scale, sizeof scale);
+    }
+    return TS_OK;
+}
+
 ts_status ts_llama2c_write(ts_writer *file, uint32_t version, const ts_llama2c_shape *shape, ts_llama2c_tensor tensor, void *user)
 {
     size_t count;
     const tensor_kind *kinds = order_of(version, &count);
-    if (version > 1)
-        return ts_fail(TS_ERROR_INVALID_ARGUMENT, "version %u of a llama2.c checkpoint is not written, 0 and 1 are", version);
     write_header(file, version, shape);
     for (size_t i = 0; i < count; i++) {
         size_t elements = (size_t)elements_of(shape, kinds[i]);
         if (kinds[i] == TURNS)
             write_turns(file, shape);
-        for (uint32_t layer = 0; kinds[i] != TURNS && elements > 0 && layer < layers_of(shape, kinds[i]); layer++)
-            ts_writer_bytes(file, tensor(user, tensors[kinds[i]].name, layer), elements * sizeof(float));
+        for (uint32_t layer = 0; kinds[i] != TURNS && elements > 0 && layer < layers_of(shape, kinds[i]); layer++) {
+            const float *values = tensor(user, tensors[kinds[i]].name, layer);
+            if (version == 2 && tensors[kinds[i]].matrix)
+                TS_TRY(write_quantized(file, values, elements, group_of(shape), tensors[kinds[i]].name));
+            else
+                ts_writer_bytes(file, values, elements * sizeof *values);
+        }
     }
     return TS_OK;
 }

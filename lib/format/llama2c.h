@@ -1,5 +1,5 @@
 /*
- * Checkpoints of llama2.c: version 0 (legacy, without a magic), 1 (float32) and 2 (8 bits with a scale a group, read alone). The tensors lie in a
+ * Checkpoints of llama2.c: version 0 (legacy, without a magic), 1 (float32) and 2 (8 bits with a scale a group). The tensors lie in a
  * fixed order with nothing between them, so the header says all; it is checked against the file's size before anything is read.
  *
  * Tensors are named as llama2.c's exporter names them: "tok_embeddings", "attention_norm", "wq", "wk", "wv", "wo", "ffn_norm", "w1" (gate), "w2"
@@ -36,7 +36,7 @@ ts_status ts_llama2c_read(const ts_llama2c *file, const char *name, uint32_t lay
 /* Gives the tensor of this name and layer, as ts_llama2c_read would. */
 typedef const float *(*ts_llama2c_tensor)(void *user, const char *name, uint32_t layer);
 
-/* Writes a whole checkpoint of version 0 or 1; ts_writer_commit is the caller's. */
+/* Writes a whole checkpoint; ts_writer_commit is the caller's. INVALID_ARGUMENT: version 2, and a number is not finite. */
 ts_status ts_llama2c_write(ts_writer *file, uint32_t version, const ts_llama2c_shape *shape, ts_llama2c_tensor tensor, void *user);
 
 #endif

@@ -160,26 +160,29 @@ ts_status ts_model_save(const ts_model *model, const char *path)
 
 static ts_status check_save_options(const ts_model_save_options *o)
 {
-    if (o->format < TS_MODEL_FORMAT_GGUF || o->format > TS_MODEL_FORMAT_LLAMA2C_V1)
-        return ts_fail(TS_ERROR_INVALID_ARGUMENT, "options.format is %d, expected 1 (GGUF), 2 (Hugging Face), 3 or 4 (llama2.c)", (int)o->format);
+    if (o->format < TS_MODEL_FORMAT_GGUF || o->format > TS_MODEL_FORMAT_LLAMA2C_V2)
+        return ts_fail(TS_ERROR_INVALID_ARGUMENT, "options.format is %d, expected 1 (GGUF), 2 (Hugging Face), 3, 4 or 5 (llama2.c)", (int)o->format);
     if (o->type < TS_MODEL_TYPE_F32 || o->type > TS_MODEL_TYPE_Q4_0)
         return ts_fail(TS_ERROR_INVALID_ARGUMENT, "options.type is %d, expected 0 (F32), 1 (F16), 2 (BF16), 3 (Q8_0) or 4 (Q4_0)", (int)o->type);
     bool llama2c = o->format == TS_MODEL_FORMAT_LLAMA2C_V0 || o->format == TS_MODEL_FORMAT_LLAMA2C_V1;
     if (llama2c && o->type != TS_MODEL_TYPE_F32)
         return ts_fail(TS_ERROR_UNSUPPORTED, "options.type is %d, but llama2.c has float32 alone", (int)o->type);
+    if (o->format == TS_MODEL_FORMAT_LLAMA2C_V2)
+        return o->type == TS_MODEL_TYPE_Q8_0 ? TS_OK
+                                             : ts_fail(TS_ERROR_UNSUPPORTED, "options.type is %d, but llama2.c's version 2 is Q8_0", (int)o->type);
     if (o->format != TS_MODEL_FORMAT_GGUF && ts_model_blocks_of(o->type) != TS_BLOCKS_NONE)
-        return ts_fail(TS_ERROR_UNSUPPORTED, "options.type is %d, but only GGUF has blocks", (int)o->type);
+        return ts_fail(TS_ERROR_UNSUPPORTED, "options.type is %d, but only GGUF and llama2.c's version 2 have blocks", (int)o->type);
     return TS_OK;
 }
 
-/* The model's matrices are in the type's blocks. */
+/* The model's matrices are in the blocks that the format takes. */
 static ts_status save_in(const ts_model *model, const char *path, const ts_model_save_options *o)
 {
     ts_writer file;
     if (o->format == TS_MODEL_FORMAT_HUGGINGFACE)
         return ts_huggingface_model_save(model, path, o->type);
     if (o->format != TS_MODEL_FORMAT_GGUF)
-        return ts_llama2c_model_save(model, path, o->format == TS_MODEL_FORMAT_LLAMA2C_V1);
+        return ts_llama2c_model_save(model, path, (uint32_t)(o->format - TS_MODEL_FORMAT_LLAMA2C_V0));
     TS_TRY(ts_writer_open(&file, model->runtime, path));
     return save_gguf(model, &file, o->type);
 }
@@ -191,10 +194,11 @@ ts_status ts_model_save_as(const ts_model *model, const char *path, const ts_mod
         return ts_fail(TS_ERROR_INVALID_ARGUMENT, "model and path must not be NULL");
     TS_TRY(ts_options_read(&o, sizeof o, options, "ts_model_save_options"));
     TS_TRY(check_save_options(&o));
-    if (ts_model_has_blocks(model, ts_model_blocks_of(o.type)))
+    int32_t blocks = o.format == TS_MODEL_FORMAT_GGUF ? ts_model_blocks_of(o.type) : TS_BLOCKS_NONE;
+    if (ts_model_has_blocks(model, blocks))
         return save_in(model, path, &o);
     ts_model *converted;
-    TS_TRY(ts_model_in_blocks(&converted, model, ts_model_blocks_of(o.type)));
+    TS_TRY(ts_model_in_blocks(&converted, model, blocks));
     ts_status status = save_in(converted, path, &o);
     ts_model_free(converted);
     return status;

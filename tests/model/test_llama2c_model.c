@@ -164,6 +164,48 @@ static void test_round_trips(void **state)
         }
 }
 
+/* Version 2: norms as they are, every number of a matrix within half a step of its group's scale; numbers and scales again when it is written again. */
+static void test_quantized_round_trips(void **state)
+{
+    (void)state;
+    for (int untied = 0; untied < 2; untied++) {
+        ts_architecture a = shape_of(untied);
+        ts_model *model = sentencepiece_model(NULL, &a), *again, *third;
+        ts_model_save_options options = {.struct_size = sizeof options, .format = TS_MODEL_FORMAT_LLAMA2C_V2, .type = TS_MODEL_TYPE_Q8_0};
+        assert_int_equal(ts_model_save_as(model, in_work("one.bin"), &options), TS_OK);
+        again = open_file(in_work("one.bin"), NULL);
+        assert_int_equal(ts_model_save_as(again, in_work("two.bin"), &options), TS_OK);
+        third = open_file(in_work("two.bin"), NULL);
+        size_t rounded = 0;
+        for (size_t i = 0; i < ts_model_tensor_count(model); i++) {
+            ts_tensor one = {.struct_size = sizeof one}, two = {.struct_size = sizeof two}, three = {.struct_size = sizeof three};
+            assert_int_equal(ts_model_tensor(model, i, &one), TS_OK);
+            assert_int_equal(ts_model_tensor(again, i, &two), TS_OK);
+            assert_int_equal(ts_model_tensor(third, i, &three), TS_OK);
+            float most = 0;
+            for (uint64_t k = 0; k < one.shape[0] * one.shape[1]; k++)
+                most = fmaxf(most, fabsf(one.data[k]));
+            for (uint64_t k = 0; k < one.shape[0] * one.shape[1]; k++) {
+                float bound = one.rank == 2 ? most / 253 : 0;
+                if (fabsf(one.data[k] - two.data[k]) > bound || fabsf(two.data[k] - three.data[k]) > 1e-6f * fabsf(two.data[k]))
+                    fail_msg("%s[%llu] is %g, then %g, then %g", one.name, (unsigned long long)k, (double)one.data[k], (double)two.data[k], (double)three.data[k]);
+                rounded += one.data[k] != two.data[k];
+            }
+        }
+        assert_true(rounded > 0);
+        ts_model_free(again);
+        ts_model_free(third);
+        options.type = TS_MODEL_TYPE_F32;
+        assert_int_equal(ts_model_save_as(model, in_work("no.bin"), &options), TS_ERROR_UNSUPPORTED);
+        options.type = TS_MODEL_TYPE_Q8_0;
+        model->weights.all[0][TS_SLOT_DOWN][3] = NAN;
+        assert_int_equal(ts_model_save_as(model, in_work("no.bin"), &options), TS_ERROR_INVALID_ARGUMENT);
+        assert_detail_has("w2");
+        assert_false(ts_path_exists(in_work("no.bin")));
+        ts_model_free(model);
+    }
+}
+
 static void test_not_written(void **state)
 {
     (void)state;
@@ -404,6 +446,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_story),         cmocka_unit_test(test_quantized),   cmocka_unit_test(test_real_again),
         cmocka_unit_test(test_round_trips),   cmocka_unit_test(test_not_written), cmocka_unit_test(test_group_sizes),
+        cmocka_unit_test(test_quantized_round_trips),
         cmocka_unit_test(test_tokenizers),    cmocka_unit_test(test_fields),      cmocka_unit_test(test_damaged),
         cmocka_unit_test(test_out_of_memory),
     };

@@ -24,6 +24,7 @@ class ModelFormat(enum.IntEnum):
     HUGGINGFACE = _c.TS_MODEL_FORMAT_HUGGINGFACE  # a folder: config.json, model.safetensors, tokenizer.json
     LLAMA2C_V0 = _c.TS_MODEL_FORMAT_LLAMA2C_V0  # NAME.bin, and the tokenizer as NAME.tokenizer.bin beside it
     LLAMA2C_V1 = _c.TS_MODEL_FORMAT_LLAMA2C_V1
+    LLAMA2C_V2 = _c.TS_MODEL_FORMAT_LLAMA2C_V2
 
 
 class ModelType(enum.IntEnum):
