@@ -226,6 +226,43 @@ TS_API ts_status ts_evaluator_estimate(ts_evaluator *evaluator, ts_chat_report *
 /* What the journal holds and has cost. */
 TS_API ts_status ts_evaluator_chat_report(ts_evaluator *evaluator, ts_chat_report *report);
 
+/* What came of setting two models against each other. A prompt is won if left has more than half of its verdicts. */
+typedef struct ts_duel {
+    size_t struct_size;
+    uint64_t pairs;       /* completions of the same prompt that were set against each other, times repeats */
+    uint64_t judged;      /* of them with a verdict in both orders */
+    uint64_t unread;      /* verdicts that no ask brought: the pair counts for nothing */
+    uint64_t pending;     /* verdicts that were not asked for yet */
+    uint64_t asked_again;
+    uint64_t firsts;      /* verdicts for what stood first, whoever wrote it, of judged pairs; far more than `seconds`: the judge goes by the order */
+    uint64_t seconds;     /* for what stood second */
+    uint64_t neithers;
+    uint64_t prompts;     /* with a judged pair */
+    uint64_t wins;        /* of them won by left */
+    uint64_t losses;      /* lost; the others are ties */
+    double share;         /* of the verdicts of judged pairs that are for left, those for neither by half; NaN without any */
+    double low;           /* of a bootstrap over prompts; NaN with fewer than two, as the high end */
+    double high;
+    double p;             /* of the two-sided sign test over prompts (ts_sign_test) */
+} ts_duel;
+
+/*
+ * Has the chat judge say of two models' completions which is better: the n-th completion of a prompt by one against the n-th by the other, each in both orders,
+ * options.repeats times, one word as the answer. What is no such word is asked again, up to options.asks times, and then no verdict. Journal, statuses and progress
+ * as ts_evaluator_run, whose journal it shares; *duel is set in any case but INVALID_ARGUMENT, OUT_OF_MEMORY and FORMAT of the templates, so that after a stop it says how far it came.
+ * INVALID_ARGUMENT: no record of a model, the same model twice, no prompt that both completed, or a model beyond the first 64.
+ */
+TS_API ts_status ts_evaluator_duel(ts_evaluator *evaluator, const char *left, const char *right, ts_progress progress, void *progress_user, ts_duel *duel);
+
+/*
+ * Has the chat judge mark every record as right, partly right or wrong (TS_MARK_, tinystories/study.h): short prompts that ask for facts, reasoning or what stood
+ * before. One word is the answer, asked for and kept as in ts_evaluator_duel.
+ */
+TS_API ts_status ts_evaluator_mark(ts_evaluator *evaluator, ts_progress progress, void *progress_user);
+
+/* The mark of a record; TS_MARK_NONE: not asked yet, or no answer was a mark. */
+TS_API ts_status ts_evaluator_mark_of(ts_evaluator *evaluator, uint64_t index, uint32_t *mark);
+
 /* ---- prompts ---- */
 
 typedef struct ts_prompts ts_prompts;

@@ -2,6 +2,7 @@
 #include "evaluator/chat_judge.h"
 
 #include "chat/chat.h"
+#include "text/text.h"
 
 /*
  * Job numbers: (repeat * records + record) * TURNS + turn, turn 0 being the assessment and 1, 2, ... the asks for grades. More repeats and more asks
@@ -20,6 +21,7 @@ struct ts_chat_judge {
     ts_progress progress;
     void *progress_user;
     uint64_t done, total;
+    const ts_asking *asking; /* of a run of ts_chat_judge_ask */
 };
 
 /* The form of the grades, for services that can be held to one. */
@@ -239,5 +241,83 @@ ts_status ts_chat_judge_report(ts_chat_judge *judge, ts_chat_report *report)
 {
     TS_TRY(open_chat(judge));
     ts_chat_totals(judge->chat, report);
+    return TS_OK;
+}
+
+/* ---- questions that are answered by a word ---- */
+
+/* The index of the word that a reply is and nothing else, whatever its case, type and full stop; TS_HEARD_NOTHING: it is none. */
+static int32_t word_of(const char *reply, size_t size, const char *const *words)
+{
+    ts_trim(&reply, &size);
+    for (; size > 0 && strchr("*_\"'", *reply); size--)
+        reply++;
+    while (size > 0 && strchr("*_\"'.", reply[size - 1]))
+        size--;
+    for (int32_t i = 0; words[i]; i++) {
+        size_t at = 0;
+        while (at < size && words[i][at] && (reply[at] == words[i][at] || reply[at] == words[i][at] - 'a' + 'A'))
+            at++;
+        if (at == size && !words[i][at])
+            return i;
+    }
+    return TS_HEARD_NOTHING;
+}
+
+static ts_status hear_job(ts_chat_judge *judge, const ts_asking *asking, uint64_t job, int32_t *word)
+{
+    ts_chat_answer answer = ts_chat_answer_of(judge->chat, job);
+    *word = answer == TS_CHAT_NONE ? TS_HEARD_PENDING : TS_HEARD_NOTHING;
+    if (answer != TS_CHAT_TEXT)
+        return TS_OK;
+    judge->text.size = 0;
+    TS_TRY(ts_chat_text(judge->chat, job, &judge->text));
+    *word = word_of(judge->text.data, judge->text.size, asking->words);
+    return TS_OK;
+}
+
+ts_status ts_chat_judge_hear(ts_chat_judge *judge, const ts_asking *asking, uint64_t number, int32_t *word, uint32_t *asks)
+{
+    *word = TS_HEARD_PENDING;
+    for (uint32_t ask = 0; judge->chat && ask < judge->evaluator->options.asks; ask++) {
+        TS_TRY(hear_job(judge, asking, asking->first + number * TURNS + ask, word));
+        if (asks && *word != TS_HEARD_PENDING)
+            *asks = ask + 1;
+        if (*word != TS_HEARD_NOTHING)
+            return TS_OK;
+    }
+    return TS_OK;
+}
+
+static ts_status write_question(void *user, uint64_t job, ts_bytes *out)
+{
+    ts_chat_judge *judge = user;
+    return judge->asking->write(judge->asking->user, (job - judge->asking->first) / TURNS, &judge->template, out);
+}
+
+static bool is_asked(void *user, uint64_t job)
+{
+    ts_chat_judge *judge = user;
+    int32_t word;
+    uint64_t first = job - (job - judge->asking->first) % TURNS;
+    for (; first < job; first++)
+        if (hear_job(judge, judge->asking, first, &word) != TS_OK || word != TS_HEARD_NOTHING)
+            return false;
+    return true;
+}
+
+ts_status ts_chat_judge_ask(ts_chat_judge *judge, const ts_asking *asking, ts_progress progress, void *progress_user)
+{
+    TS_TRY(open_chat(judge));
+    judge->asking = asking;
+    judge->progress = progress;
+    judge->progress_user = progress_user;
+    judge->done = 0;
+    judge->total = asking->count * judge->evaluator->options.asks;
+    for (uint32_t ask = 0; ask < judge->evaluator->options.asks; ask++) {
+        ts_chat_jobs jobs = {.first = asking->first + ask, .count = asking->count, .step = TURNS, .user = judge, .prompt = write_question, .wanted = is_asked};
+        TS_TRY(ts_chat_run(judge->chat, &jobs, tell, judge));
+        judge->done += jobs.count;
+    }
     return TS_OK;
 }

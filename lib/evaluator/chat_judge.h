@@ -10,7 +10,7 @@ extern const ts_packed ts_judge_data; /* judge.txt */
 
 /* ---- judge_template.c ---- */
 
-enum { TS_JUDGE_ASSESS, TS_JUDGE_GRADE, TS_JUDGE_TURNS, TS_JUDGE_TEXTS = 2 * TS_JUDGE_TURNS /* the same again for instructions */ };
+enum { TS_JUDGE_ASSESS, TS_JUDGE_GRADE, TS_JUDGE_TURNS, TS_JUDGE_COMPARE = 2 * TS_JUDGE_TURNS /* behind the same for instructions */, TS_JUDGE_MARK, TS_JUDGE_TEXTS };
 
 typedef struct ts_judge_template {
     ts_runtime *runtime; /* borrowed */
@@ -29,6 +29,11 @@ void ts_judge_template_free(ts_judge_template *judge);
 
 /* Appends a message about a record; `turn` is TS_JUDGE_ASSESS or TS_JUDGE_GRADE. */
 ts_status ts_judge_template_write(const ts_judge_template *judge, const ts_kept_record *record, uint64_t seed, uint32_t turn, ts_bytes *out);
+
+/* Appends the message TS_JUDGE_COMPARE about two completions of the same thing, that of `first` as the first. */
+ts_status ts_judge_template_compare(const ts_judge_template *judge, const ts_kept_record *first, const ts_kept_record *second, uint64_t seed, ts_bytes *out);
+/* Appends the message TS_JUDGE_MARK. */
+ts_status ts_judge_template_mark(const ts_judge_template *judge, const ts_kept_record *record, uint64_t seed, ts_bytes *out);
 
 /* ---- chat_judge.c ---- */
 
@@ -52,5 +57,22 @@ ts_status ts_chat_judge_judgment(ts_chat_judge *judge, uint64_t record, uint32_t
 ts_status ts_chat_judge_prompt(ts_chat_judge *judge, uint64_t record, uint32_t turn, ts_bytes *out);
 ts_status ts_chat_judge_estimate(ts_chat_judge *judge, ts_chat_report *report);
 ts_status ts_chat_judge_report(ts_chat_judge *judge, ts_chat_report *report);
+
+/*
+ * Questions that are answered by a word: `count` of them, each asked until its answer can be read or options.asks are spent. Number i is jobs
+ * first + 8 i, first + 8 i + 1, ..., which no others may be.
+ */
+typedef struct ts_asking {
+    uint64_t first, count;
+    const char *const *words; /* NULL after the last */
+    void *user;
+    ts_status (*write)(void *user, uint64_t number, const ts_judge_template *judge, ts_bytes *out); /* appends the message */
+} ts_asking;
+
+enum { TS_HEARD_PENDING = -2, TS_HEARD_NOTHING = -1 };
+
+ts_status ts_chat_judge_ask(ts_chat_judge *judge, const ts_asking *asking, ts_progress progress, void *progress_user);
+/* The word that was answered, by its index, or TS_HEARD_; *asks (may be NULL) becomes how often it was asked for. */
+ts_status ts_chat_judge_hear(ts_chat_judge *judge, const ts_asking *asking, uint64_t number, int32_t *word, uint32_t *asks);
 
 #endif

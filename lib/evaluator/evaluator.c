@@ -336,6 +336,43 @@ ts_status ts_evaluator_compare(ts_evaluator *evaluator, const char *left, const 
     return leave(evaluator, status ? status : ts_report_write(comparison, &out, sizeof out, "ts_comparison"));
 }
 
+/* ---- duels and marks ---- */
+
+ts_status ts_evaluator_duel(ts_evaluator *evaluator, const char *left, const char *right, ts_progress progress, void *progress_user, ts_duel *duel)
+{
+    uint32_t indices[2] = {0};
+    ts_duel out = {.struct_size = 0};
+    char detail[512];
+    if (!left || !right)
+        return ts_fail(TS_ERROR_INVALID_ARGUMENT, "ts_evaluator_duel: a model is NULL");
+    TS_TRY(ts_report_check(duel, "ts_duel"));
+    TS_TRY(enter(evaluator, "ts_evaluator_duel", duel));
+    ts_status status = chat_alone(evaluator);
+    status = status ? status : model_index(evaluator, left, &indices[0]);
+    status = status ? status : model_index(evaluator, right, &indices[1]);
+    status = status ? status : ts_duel_run(evaluator, indices[0], indices[1], progress, progress_user, &out);
+    memcpy(detail, ts_error_detail(), strlen(ts_error_detail()) + 1);
+    if (out.struct_size == 0) /* there is nothing to tell */
+        return leave(evaluator, status);
+    ts_status written = ts_report_write(duel, &out, sizeof out, "ts_duel");
+    return leave(evaluator, status ? ts_fail(status, "%s", detail) : written);
+}
+
+ts_status ts_evaluator_mark(ts_evaluator *evaluator, ts_progress progress, void *progress_user)
+{
+    TS_TRY(enter(evaluator, "ts_evaluator_mark", evaluator));
+    ts_status status = chat_alone(evaluator);
+    return leave(evaluator, status ? status : ts_marks_run(evaluator, progress, progress_user));
+}
+
+ts_status ts_evaluator_mark_of(ts_evaluator *evaluator, uint64_t index, uint32_t *mark)
+{
+    TS_TRY(enter(evaluator, "ts_evaluator_mark_of", mark));
+    ts_status status = chat_alone(evaluator);
+    status = status ? status : check_index(evaluator, index);
+    return leave(evaluator, status ? status : ts_marks_get(evaluator, index, mark));
+}
+
 ts_status ts_evaluator_write(ts_evaluator *evaluator, const char *path)
 {
     TS_TRY(enter(evaluator, "ts_evaluator_write", path));

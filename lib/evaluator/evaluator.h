@@ -78,6 +78,16 @@ void ts_embedded_grade(const double measures[TS_MEASURE_COUNT], bool with_langua
 ts_status ts_summary_of(const ts_evaluator *evaluator, uint32_t model, ts_evaluation *evaluation);
 ts_status ts_summary_compare(const ts_evaluator *evaluator, uint32_t left, uint32_t right, ts_comparison *comparison);
 
+/* The interval of sum / count over prompts drawn with replacement; NaN with fewer than two. `values` has room for options.resamples. */
+void ts_summary_interval(const ts_evaluator *evaluator, const double *sums, const double *counts, size_t prompts, uint64_t stream, double *values, double *low,
+                         double *high);
+
+/* ---- duel.c ---- */
+
+ts_status ts_duel_run(ts_evaluator *evaluator, uint32_t left, uint32_t right, ts_progress progress, void *progress_user, ts_duel *duel);
+ts_status ts_marks_run(ts_evaluator *evaluator, ts_progress progress, void *progress_user);
+ts_status ts_marks_get(ts_evaluator *evaluator, uint64_t index, uint32_t *mark);
+
 /* ---- evaluation_report.c ---- */
 
 ts_status ts_evaluation_write(ts_evaluator *evaluator, const char *path);

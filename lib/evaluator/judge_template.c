@@ -5,9 +5,9 @@
 
 enum { MOST_FILE = 1 << 20 };
 
-static const char *const text_names[TS_JUDGE_TEXTS] = {"assess", "grade", "assess instruction", "grade instruction"};
-static const char *const placeholders[] = {"beginning", "completion", "fence", "words", "sentence", "features", "summary"};
-enum { BEGINNING, COMPLETION, FENCE, WORDS, SENTENCE, FEATURES, SUMMARY };
+static const char *const text_names[TS_JUDGE_TEXTS] = {"assess", "grade", "assess instruction", "grade instruction", "compare", "mark"};
+static const char *const placeholders[] = {"beginning", "completion", "fence", "words", "sentence", "features", "summary", "first", "second"};
+enum { BEGINNING, COMPLETION, FENCE, WORDS, SENTENCE, FEATURES, SUMMARY, FIRST, SECOND };
 
 static bool is(const char *name, size_t size, const char *other)
 {
@@ -44,7 +44,7 @@ static ts_status find_text(size_t *found, const char *heading, size_t length, ui
     for (*found = 0; *found < TS_JUDGE_TEXTS && !is(title, size, text_names[*found]);)
         ++*found;
     if (*found == TS_JUDGE_TEXTS)
-        return fail_line(name, line, "an unknown heading, expected assess, grade, assess instruction or grade instruction");
+        return fail_line(name, line, "an unknown heading, expected assess, grade, assess instruction, grade instruction, compare or mark");
     return seen >> *found & 1 ? fail_line(name, line, "this heading is there twice") : TS_OK;
 }
 
@@ -79,7 +79,7 @@ static ts_status read_texts(ts_judge_template *judge, const char *text, size_t s
 
 static ts_status check_texts(const ts_judge_template *judge, const char *name)
 {
-    ts_template_names names = {.known = is_known, .expected = "beginning, completion, fence, words, sentence, features or summary"};
+    ts_template_names names = {.known = is_known, .expected = "beginning, completion, fence, words, sentence, features, summary, first or second"};
     for (size_t i = 0; i < TS_JUDGE_TEXTS; i++) {
         const char *text = judge->texts[i].text;
         size_t size = judge->texts[i].size;
@@ -152,18 +152,42 @@ static void draw_fence(writing *w, uint64_t hash, uint64_t seed)
     }
 }
 
+static writing writing_of(const ts_record *r)
+{
+    return (writing){.places = {[BEGINNING] = r->prompt,
+                                [COMPLETION] = r->completion,
+                                [WORDS] = r->words,
+                                [SENTENCE] = r->sentence,
+                                [FEATURES] = r->features,
+                                [SUMMARY] = r->summary}};
+}
+
+static ts_status write_text(const ts_judge_template *judge, size_t text, writing *w, uint64_t hash, uint64_t seed, ts_bytes *out)
+{
+    ts_template_names names = {.user = w, .say = say};
+    draw_fence(w, hash, seed);
+    w->places[FENCE] = w->fence;
+    return ts_template_write(judge->texts[text].text, judge->texts[text].size, &names, out);
+}
+
 ts_status ts_judge_template_write(const ts_judge_template *judge, const ts_kept_record *record, uint64_t seed, uint32_t turn, ts_bytes *out)
 {
-    const ts_record *r = &record->fields;
-    writing w = {.places = {[BEGINNING] = r->prompt,
-                            [COMPLETION] = r->completion,
-                            [WORDS] = r->words,
-                            [SENTENCE] = r->sentence,
-                            [FEATURES] = r->features,
-                            [SUMMARY] = r->summary}};
-    size_t text = turn + (ts_record_is_instructed(r) ? (size_t)TS_JUDGE_TURNS : 0);
-    ts_template_names names = {.user = &w, .say = say};
-    draw_fence(&w, record->hash, seed);
-    w.places[FENCE] = w.fence;
-    return ts_template_write(judge->texts[text].text, judge->texts[text].size, &names, out);
+    writing w = writing_of(&record->fields);
+    return write_text(judge, turn + (ts_record_is_instructed(&record->fields) ? (size_t)TS_JUDGE_TURNS : 0), &w, record->hash, seed, out);
+}
+
+ts_status ts_judge_template_compare(const ts_judge_template *judge, const ts_kept_record *first, const ts_kept_record *second, uint64_t seed, ts_bytes *out)
+{
+    const uint64_t hashes[] = {first->hash, second->hash};
+    writing w = writing_of(&first->fields);
+    w.places[COMPLETION] = NULL;
+    w.places[FIRST] = first->fields.completion;
+    w.places[SECOND] = second->fields.completion;
+    return write_text(judge, TS_JUDGE_COMPARE, &w, ts_hash(hashes, sizeof hashes, 0), seed, out);
+}
+
+ts_status ts_judge_template_mark(const ts_judge_template *judge, const ts_kept_record *record, uint64_t seed, ts_bytes *out)
+{
+    writing w = writing_of(&record->fields);
+    return write_text(judge, TS_JUDGE_MARK, &w, record->hash, seed, out);
 }

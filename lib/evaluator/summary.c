@@ -90,9 +90,8 @@ static double quantile(const double *sorted, size_t count, double share)
     return below + 1 < count ? sorted[below] + (at - (double)below) * (sorted[below + 1] - sorted[below]) : sorted[count - 1];
 }
 
-/* The interval of sum / count over prompts drawn with replacement. NaN with fewer than two prompts. `values` has room for all resamples. */
-static void resample(const ts_evaluator *e, const double *sums, const double *counts, size_t prompts, uint64_t stream, double *values, double *low,
-                     double *high)
+void ts_summary_interval(const ts_evaluator *e, const double *sums, const double *counts, size_t prompts, uint64_t stream, double *values, double *low,
+                         double *high)
 {
     const ts_evaluator_options *o = &e->options;
     ts_random random = {o->seed, stream, 0};
@@ -170,7 +169,7 @@ static void average(const ts_evaluator *e, const clusters *all, size_t axis, dou
     out->mean = sum / count;
     if (count > 1)
         out->deviation = sqrt(fmax(square - sum * sum / count, 0) / (count - 1));
-    resample(e, sums, counts, prompts, axis, values, &out->low, &out->high);
+    ts_summary_interval(e, sums, counts, prompts, axis, values, &out->low, &out->high);
 }
 
 static double *make_room(const ts_evaluator *e, size_t prompts)
@@ -217,7 +216,7 @@ static void compare(const ts_evaluator *e, const clusters *left, const clusters 
     }
     out->prompts[axis] = prompts;
     out->difference[axis] = prompts > 0 ? sum / (double)prompts : NAN;
-    resample(e, differences, ones, prompts, TS_AXIS_COUNT + axis, values, &out->low[axis], &out->high[axis]);
+    ts_summary_interval(e, differences, ones, prompts, TS_AXIS_COUNT + axis, values, &out->low[axis], &out->high[axis]);
 }
 
 ts_status ts_summary_compare(const ts_evaluator *e, uint32_t left, uint32_t right, ts_comparison *out)

@@ -671,7 +671,43 @@ FIELD(ts_comparison, high, double[4], 168, 32);
 
 /* ---- study.h ---- */
 
+VALUE(TS_QUESTION_OTHER, 0);
+VALUE(TS_QUESTION_FACT, 1);
+VALUE(TS_QUESTION_REASONING, 2);
+VALUE(TS_QUESTION_CONTEXT, 3);
+VALUE(TS_QUESTION_COUNT, 4);
+VALUE(TS_MARK_NONE, 0);
+VALUE(TS_MARK_RIGHT, 1);
+VALUE(TS_MARK_PARTLY, 2);
+VALUE(TS_MARK_WRONG, 3);
+VALUE(TS_MARK_COUNT, 4);
+
 #if LP64
+SIZE(ts_duel, 128);
+FIELD(ts_duel, struct_size, size_t, 0, 8);
+FIELD(ts_duel, pairs, uint64_t, 8, 8);
+FIELD(ts_duel, judged, uint64_t, 16, 8);
+FIELD(ts_duel, unread, uint64_t, 24, 8);
+FIELD(ts_duel, pending, uint64_t, 32, 8);
+FIELD(ts_duel, asked_again, uint64_t, 40, 8);
+FIELD(ts_duel, firsts, uint64_t, 48, 8);
+FIELD(ts_duel, seconds, uint64_t, 56, 8);
+FIELD(ts_duel, neithers, uint64_t, 64, 8);
+FIELD(ts_duel, prompts, uint64_t, 72, 8);
+FIELD(ts_duel, wins, uint64_t, 80, 8);
+FIELD(ts_duel, losses, uint64_t, 88, 8);
+FIELD(ts_duel, share, double, 96, 8);
+FIELD(ts_duel, low, double, 104, 8);
+FIELD(ts_duel, high, double, 112, 8);
+FIELD(ts_duel, p, double, 120, 8);
+
+SIZE(ts_question, 32);
+FIELD(ts_question, struct_size, size_t, 0, 8);
+FIELD(ts_question, prompt, const char *, 8, 8);
+FIELD(ts_question, prompt_size, size_t, 16, 8);
+FIELD(ts_question, kind, uint32_t, 24, 4);
+FIELD(ts_question, answers, uint32_t, 28, 4);
+
 SIZE(ts_power_law, 64);
 FIELD(ts_power_law, struct_size, size_t, 0, 8);
 FIELD(ts_power_law, factor, double, 8, 8);

@@ -102,6 +102,24 @@ class JudgeCommandTest(unittest.TestCase):
         self.assertIn("journal", self.must(*chat, "--journal", "j"))
         self.assertEqual(server.ledger("cli")["requests"], 2 * len(RECORDS))
 
+    @unittest.skipUnless(chat_built(), "skipped: the tool was built without chat services")
+    def test_duel(self):
+        server = Server()
+        self.addCleanup(server.close)
+        duel = ("evaluate", "duel", "--completions", "records.jsonl", "--judge-model", "m", "--base-url", server.url(ledger="duel"), "--journal", "d")
+        result = self.run_tool(*duel, "--max-requests", "3")
+        self.assertEqual(result.returncode, 1)
+        self.assertIn("the same command goes on", result.stderr)
+        report = json.loads(self.must(*duel, "--json"))
+        self.assertEqual((report["left"], report["right"], report["pairs"], report["judged"], report["for_neither"]), ("good", "bad", 6, 6, 12))
+        self.assertEqual(server.ledger("duel")["requests"], 12)
+        self.assertIn("sign test p", self.must(*duel))
+        for status, names, more in ((1, "'x'", ("--left", "x")), (1, "itself", ("--left", "bad", "--right", "bad"))):
+            result = self.run_tool(*duel, *more)
+            self.assertEqual((result.returncode, result.stderr.count("\n")), (status, 1), result.stderr)
+            self.assertIn(names, result.stderr)
+        self.assertEqual(self.run_tool(*duel[:4], "--journal", "d").returncode, 2)
+
 
 if __name__ == "__main__":
     unittest.main()

@@ -5,12 +5,22 @@ import os
 import pathlib
 import signal
 import subprocess
+import sys
 import tempfile
 import time
 import unittest
 
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "servers"))
+from local_chat import Server  # noqa: E402
+
 TOOL = os.environ.get("TINYSTORIES_CLI")
 SHAPE = ("--widths", "16", "32", "--depths", "1", "--context", "32", "--size", "300", "--batch-tokens", "64", "--threads", "1")
+
+
+def chat_built():
+    tried = subprocess.run([TOOL, "dataset", "generate", "--author", "chat", "--model", "m", "--dry-run", "--count", "1", "--out", "x.txt"],
+                           capture_output=True, timeout=60) if TOOL else None
+    return tried is not None and tried.returncode == 0
 
 
 @unittest.skipUnless(TOOL, "skipped: TINYSTORIES_CLI does not name the built tool")
@@ -95,6 +105,50 @@ class StudyCommandTest(unittest.TestCase):
         for one, other in zip(whole["models"], found["models"]):
             self.assertTrue(all(point in one["points"] for point in other["points"]), (one["points"], other["points"]))
             self.assertEqual(*((self.folder / run / one["name"] / "model.gguf").read_bytes() for run in ("whole", "stopped")))
+
+    def test_prompts(self):
+        self.must(*self.grid("p"))
+        (self.folder / "questions.txt").write_text("= fact\nTom had\n+ 1; 2; cats\n- dogs\n= context\nHe liked\n+ zzz\nNobody\n", encoding="utf-8")
+        models = [f"p/width{width}-depth1-heads1/model.gguf" for width in (16, 32)]
+        command = ("study", "prompts", "--models", *models, "--prompts", "questions.txt", "--tokens", "8")
+        lines = self.must(*command, "--names", "small", "large", "--out", "prompts.json")
+        self.assertRegex(lines, r"small +\d \(\+ \d\) of 1 +0 \(\+ 0\) of 2 +\d")
+        study = json.loads((self.folder / "prompts.json").read_text(encoding="utf-8"))
+        self.assertEqual([one["model"] for one in study["models"]], ["small", "large"])
+        self.assertEqual([(one["kind"], one["prompt"], len(one["completions"])) for one in study["prompts"]],
+                         [("fact", "Tom had", 2), ("context", "He liked", 2), ("context", "Nobody", 2)])
+        greedy = self.must("sample", "--model", models[1], "--prompt", "He liked", "--tokens", "8", "--temperature", "0")
+        self.assertEqual("He liked" + study["prompts"][1]["completions"][1]["text"] + "\n", greedy)
+        drawn = json.loads(self.must(*command, "--completions-per-prompt", "3", "--temperature", "1", "--json"))
+        self.assertEqual(drawn["models"][0]["model"], "model.gguf")
+        self.assertEqual(sum(drawn["models"][0]["all"][mark] for mark in ("none", "right", "partly", "wrong")), 9)
+        self.refused(2, "--names", *command[1:], "--names", "one")
+        self.refused(2, "--journal", *command[1:], "--journal", "j")
+        self.refused(2, "--judge-model", *command[1:], "--judge", "chat")
+        (self.folder / "bad.txt").write_text("+ answer\n", encoding="utf-8")
+        self.refused(1, "bad.txt: line 1", *command[1:5], "--prompts", "bad.txt")
+        self.refused(1, "none.txt", *command[1:5], "--prompts", "none.txt")
+
+    def test_the_example_s_prompts(self):
+        path = pathlib.Path(__file__).resolve().parents[2] / "examples" / "study_prompts.txt"
+        self.must(*self.grid("e", "--context", "128"))
+        study = json.loads(self.must("study", "prompts", "--models", "e/width16-depth1-heads1/model.gguf", "--prompts", path, "--tokens", "4", "--json"))
+        kinds = [one["kind"] for one in study["prompts"]]
+        self.assertEqual([kinds.count(kind) for kind in ("fact", "reasoning", "context")], [10, 10, 10])
+
+    @unittest.skipUnless(chat_built(), "skipped: the tool was built without chat services")
+    def test_prompts_by_a_chat_service(self):
+        server = Server()
+        self.addCleanup(server.close)
+        self.must(*self.grid("c"))
+        command = ("study", "prompts", "--models", "c/width16-depth1-heads1/model.gguf", "--prompts", "prompts.txt", "--tokens", "4", "--judge", "chat", "--judge-model",
+                   "m", "--base-url", server.url(ledger="marks"), "--journal", "j")
+        result = self.run_tool(*command, "--max-requests", "1")
+        self.assertEqual(result.returncode, 1)
+        self.assertIn("the same command goes on", result.stderr)
+        study = json.loads(self.must(*command, "--json"))
+        self.assertEqual((study["judge"], study["models"][0]["all"]["partly"]), ("m", 2))
+        self.assertEqual(server.ledger("marks")["requests"], 2)
 
     def test_wrong_calls(self):
         common = ("grid", "--text", "stories.txt", "--run", "b")

@@ -126,12 +126,135 @@ static void signs_are_tested(void **state)
     assert_status(ts_sign_test(1, 1, NULL), TS_ERROR_INVALID_ARGUMENT);
 }
 
+/* ---- questions ---- */
+
+static const char file[] = "# a remark\n"
+                           "#\n"
+                           "Nobody knows\r\n"
+                           "= fact\n"
+                           "  The sky is  \n"
+                           "+ blue; light blue ; GREY\n"
+                           "- green;yellow\n"
+                           "~ nice; don't know\n"
+                           "\n"
+                           "= context\n"
+                           "#1 is a number, but this is\n"
+                           "+ right";
+
+static ts_questions *open_questions(const char *text)
+{
+    ts_questions *q;
+    assert_ok(ts_questions_open(&q, NULL, put_file("questions", text, strlen(text))));
+    return q;
+}
+
+static void questions_are_read(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *prompt;
+        uint32_t kind, answers;
+    } expected[] = {{"Nobody knows", TS_QUESTION_OTHER, 0}, {"The sky is", TS_QUESTION_FACT, 7}, {"#1 is a number, but this is", TS_QUESTION_CONTEXT, 1}};
+    ts_questions *q = open_questions(file);
+    ts_question got = {.struct_size = sizeof got};
+    assert_int_equal(ts_questions_count(q), 3);
+    for (size_t i = 0; i < 3; i++) {
+        assert_ok(ts_questions_get(q, i, &got));
+        assert_string_equal(got.prompt, expected[i].prompt);
+        assert_int_equal(got.prompt_size, strlen(expected[i].prompt));
+        assert_int_equal(got.kind, expected[i].kind);
+        assert_int_equal(got.answers, expected[i].answers);
+    }
+    assert_status(ts_questions_get(q, 3, &got), TS_ERROR_INVALID_ARGUMENT);
+    ts_questions_free(q);
+    assert_string_equal(ts_question_name(TS_QUESTION_REASONING), "reasoning");
+    assert_null(ts_question_name(TS_QUESTION_COUNT));
+    assert_string_equal(ts_mark_name(TS_MARK_PARTLY), "partly");
+    assert_null(ts_mark_name(TS_MARK_COUNT));
+}
+
+static void completions_are_marked(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *completion;
+        uint32_t mark;
+    } cases[] = {{" blue.", TS_MARK_RIGHT},
+                 {" Light BLUE, said Tom. Green!", TS_MARK_RIGHT}, /* what comes later does not count */
+                 {" green", TS_MARK_WRONG},
+                 {" blue and green", TS_MARK_PARTLY},
+                 {" nice", TS_MARK_PARTLY},
+                 {" nice and blue", TS_MARK_RIGHT},
+                 {" nice and yellow", TS_MARK_WRONG},
+                 {" I don\xe2\x80\x99t know", TS_MARK_PARTLY},
+                 {" bluebells", TS_MARK_NONE},
+                 {" big", TS_MARK_NONE},
+                 {"", TS_MARK_NONE},
+                 {"\n\n \"Grey!\" she said", TS_MARK_RIGHT},
+                 {"\xff\xff green", TS_MARK_WRONG}};
+    ts_questions *q = open_questions(file);
+    uint32_t mark;
+    for (size_t i = 0; i < TS_COUNT_OF(cases); i++) {
+        assert_ok(ts_questions_mark(q, 1, cases[i].completion, strlen(cases[i].completion), &mark));
+        if (mark != cases[i].mark)
+            fail_msg("'%s' is %s, expected %s", cases[i].completion, ts_mark_name(mark), ts_mark_name(cases[i].mark));
+    }
+    assert_ok(ts_questions_mark(q, 0, " blue", 5, &mark));
+    assert_int_equal(mark, TS_MARK_NONE);
+    assert_ok(ts_questions_mark(q, 1, NULL, 0, &mark));
+    assert_status(ts_questions_mark(q, 1, NULL, 1, &mark), TS_ERROR_INVALID_ARGUMENT);
+    assert_status(ts_questions_mark(q, 9, "", 0, &mark), TS_ERROR_INVALID_ARGUMENT);
+    ts_questions_free(q);
+}
+
+static void mistakes_in_questions_are_told(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *text, *detail;
+        ts_status status;
+    } cases[] = {{"+ blue\n", "line 1: an answer without a prompt", TS_ERROR_FORMAT},
+                 {"a\n\n= facts\n", "line 3: an unknown kind", TS_ERROR_FORMAT},
+                 {"a\n+ b; ;c\n", "line 2: an answer has no word", TS_ERROR_FORMAT},
+                 {"a\n+ b c\n- d; B  c\n", "line 3: an answer is there twice", TS_ERROR_FORMAT},
+                 {"a\xff\n", "UTF-8", TS_ERROR_FORMAT},
+                 {"# a\n= fact\n\n", "no prompt", TS_ERROR_INVALID_ARGUMENT},
+                 {"", "no prompt", TS_ERROR_INVALID_ARGUMENT}};
+    ts_questions *q;
+    for (size_t i = 0; i < TS_COUNT_OF(cases); i++) {
+        assert_status(ts_questions_open(&q, NULL, put_file("bad", cases[i].text, strlen(cases[i].text))), cases[i].status);
+        assert_detail(cases[i].detail);
+        assert_detail("bad");
+    }
+    assert_status(ts_questions_open(&q, NULL, in_work("none")), TS_ERROR_IO);
+    ts_questions_free(NULL);
+}
+
+static ts_status questions_attempt(ts_runtime *runtime, void *user)
+{
+    ts_questions *q;
+    ts_status status = ts_questions_open(&q, runtime, user);
+    if (status == TS_OK)
+        ts_questions_free(q);
+    return status;
+}
+
+static void memory_may_fail_in_questions(void **state)
+{
+    (void)state;
+    char path[4096];
+    snprintf(path, sizeof path, "%s", put_file("questions", file, sizeof file - 1));
+    assert_true(sweep_memory_alone(questions_attempt, path) >= 4); /* runtime, handle, file, questions, answers */
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(laws_that_hold_are_found),           cmocka_unit_test(intervals_are_those_of_students_t),
         cmocka_unit_test(points_that_have_no_law_are_refused), cmocka_unit_test(the_frontier_is_what_nothing_beats),
         cmocka_unit_test(signs_are_tested),
+        cmocka_unit_test(questions_are_read),                 cmocka_unit_test(completions_are_marked),
+        cmocka_unit_test(mistakes_in_questions_are_told),     cmocka_unit_test(memory_may_fail_in_questions),
     };
-    return cmocka_run_group_tests(tests, NULL, NULL);
+    return cmocka_run_group_tests(tests, make_folder, remove_folder);
 }

@@ -70,6 +70,9 @@ RESULTS = {
     "diversity": {"novel_share": 0.5, "similarity_histogram": [1, 2, 3], "evil": EVIL},
     "what": {"answer": 42, "list": [1, 2], "evil " + EVIL: {"deep": [EVIL]}},
     "grid": {"models": [{"name": f"m{i}", "parameters": 10 ** (3 + i), "bits_per_byte": 2 / (i + 1)} for i in range(4)]},
+    "short": {"study": "prompts", "judge": "rule", "models": [{"model": EVIL, "fact": {"right": 3, "partly": 1, "wrong": 4, "none": 2}, "all": EVIL}], "prompts": [
+        {"kind": "fact", "prompt": EVIL, "completions": [{"model": EVIL, "text": EVIL, "mark": "right"}, {"model": "b", "text": None, "mark": EVIL}]}]},
+    "duel": {"duel": EVIL, "left": EVIL, "right": "b", "share": 0.625, "low": 0.5, "high": 0.75, "prompts": 30, "wins": 20, "losses": 5, "sign_test_p": 0.004},
     "study": {"study": "grid", "confidence": 0.9, "judge": "embedded", "models": [
         {"name": f"m{i} {EVIL}", "depth": EVIL if i == 3 else i, "parameters": 10 ** (3 + i), "inner_parameters": None, "bits_per_byte": 2 / (i + 1), "grammar": 3 + i, "evil": [EVIL],
          "points": [{"compute": 10 ** (5 + i + j), "bits_per_byte": 3 / (i + j + 1)} for j in range(3)] + [{"compute": EVIL}, EVIL]} for i in range(4)],
@@ -104,7 +107,7 @@ class ReportTest(unittest.TestCase):
     def test_kinds(self):
         kinds = {name: report.kind_of(data) for name, data in RESULTS.items()}
         self.assertEqual(kinds, {"judged": "judge", "heads": "heads", "neurons": "neurons", "told": "samples", "stats": "data", "loss": "loss", "diversity": "diversity",
-                                 "what": "other", "grid": "grid", "study": "grid"})
+                                 "what": "other", "grid": "grid", "study": "grid", "short": "prompts", "duel": "duel"})
         self.assertIsNone(report.kind_of([1]))
         self.assertEqual(report.kind_of({"stories": 3}), "other")
 
@@ -144,6 +147,8 @@ class ReportTest(unittest.TestCase):
         for wanted in ("Stories", "Grades", "Diversity", "Heads", "Neurons", "Data", "Other results", "Loss on texts", "grammar 7 · age B", "layer 0, neuron 3", "looks most at the token before, 0.10 of its attention"):
             self.assertIn(wanted, page.text)
         self.assertIn("built-in rules", page.text)
+        self.assertIn("3 + 1 of 10", page.text)
+        self.assertIn("62.5 % of the verdicts", page.text)
         self.assertIn("Intervals of 90 % by the covariance", page.text)
         self.assertTrue(any("power law with exponent -0.234 (-0.300 to -0.200)" in value for _, key, value in page.attributes if key == "alt"))
         self.assertGreaterEqual(page.elements.count("img"), 8)

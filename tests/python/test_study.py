@@ -7,7 +7,7 @@ import subprocess
 import tempfile
 import unittest
 
-from fixture import ts, write_stories
+from fixture import new_model, ts, write_stories
 from tinystories import study
 
 TOOL = os.environ.get("TINYSTORIES_CLI")
@@ -58,6 +58,24 @@ class StudyTest(unittest.TestCase):
         stopped = study.grid(self.text, self.folder / "stopped", **GRID)
         for one, other in zip(whole["models"], stopped["models"]):
             self.assertEqual({**one, "seconds": 0}, {**other, "seconds": 0})
+
+    def test_prompts(self):
+        path = self.folder / "questions.txt"
+        path.write_text("= fact\nThe dog\n+ saw; said\n- flew\n= context\nNobody\n", encoding="utf-8")
+        with study.Questions(path) as questions:
+            self.assertEqual((len(questions), questions[0]), (2, (study.Question.FACT, "The dog", 3)))
+            self.assertEqual(questions.mark(0, " saw it. It flew."), ts.Mark.RIGHT)
+            self.assertEqual(questions.mark(0, " flew and saw"), ts.Mark.PARTLY)
+            with self.assertRaises(IndexError):
+                questions[2]
+            found = study.prompts({"one": new_model(), "two": new_model(width=32)}, questions, completions_per_prompt=2, temperature=1, tokens=5)
+        self.assertEqual([one["model"] for one in found["models"]], ["one", "two"])
+        self.assertEqual(sum(found["models"][1]["all"][mark] for mark in ("none", "right", "partly", "wrong")), 4)
+        self.assertEqual(found["models"][0]["context"], {"none": 2, "right": 0, "partly": 0, "wrong": 0, "share_right": 0})
+        self.assertEqual([len(one["completions"]) for one in found["prompts"]], [4, 4])
+        with self.assertRaisesRegex(ts.FormatError, "line 1"):
+            path.write_text("+ a\n", encoding="utf-8")
+            study.Questions(path)
 
     @unittest.skipUnless(TOOL, "skipped: TINYSTORIES_CLI does not name the built tool")
     def test_the_command_line_goes_on_with_it(self):

@@ -12,6 +12,7 @@ What to do stands in the path of a request: /SETTINGS/chat/completions, SETTINGS
     limit=N           more than N requests in flight are answered 429
     bad=PERCENT       of the conversations that ask for grades so many get a reply that is none; which, the conversation and BAD_GRADES decide
     once=1            only when they are asked for the first time
+    bias=PERCENT      of the questions which of two stories is better so many are answered "first", whatever they hold
     batches=A,B,...   what comes of the first, second, ... batch of a ledger, the last one stays: ok (the default), half (expires with half of it done),
                       failed (refused as a whole), bad (all requests fail with 500), lost (its creation is not answered), echo (its results repeat the key)
     polls=N           how often the list must be asked for before a batch ends (default 0)
@@ -82,6 +83,25 @@ def grades_of(messages, request, ledger):
     kind = number_of("kind " + story, len(BAD_GRADES))
     ledger.bad[story] = kind
     return BAD_GRADES[kind].format(good=good)
+
+
+# And what they say that is no verdict.
+BAD_VERDICTS = ["I think that the first one is better.", "first second", "1", "both of them", "first\nsecond", "right or wrong", "The first student wrote: second", "neither/nor"]
+
+
+def verdict_of(message, request, ledger):
+    """Which of two texts has "good" in it more often, or of one: right if it has, wrong if it has "bad", else partly. Or a reply that is no verdict."""
+    texts = re.split(r"\n" + re.search(r'two lines that say "(\w+)"', message).group(1) + r"(?=\n|$)", message)[1::2]
+    ledger.conversations[message] += 1
+    if number_of("bad " + message, 100) < float(request.settings.get("bad", 0)) and not (request.settings.get("once") and ledger.conversations[message] > 1):
+        ledger.bad[message] = number_of("kind " + message, len(BAD_VERDICTS))
+        return BAD_VERDICTS[ledger.bad[message]]
+    if "first, second" not in message:
+        return "Right." if "good" in texts[-1] else "wrong" if "bad" in texts[-1] else "**partly**"
+    first, second = texts[-2].count("good"), texts[-1].count("good")
+    if number_of("bias " + message, 100) < float(request.settings.get("bias", 0)):
+        return "First"
+    return "neither" if first == second else "first" if first > second else "second"
 
 
 def completion(content, finish="stop", usage=True, **message):
@@ -264,7 +284,8 @@ def choose(request, ledger):
     attempt = ledger.attempts[request.key]
     ledger.attempts[request.key] += 1
     messages = json.loads(request.body)["messages"]
-    text = grades_of(messages, request, ledger) if len(messages) == 3 else story_of(messages[0]["content"])
+    asked = messages[0]["content"]
+    text = grades_of(messages, request, ledger) if len(messages) == 3 else verdict_of(asked, request, ledger) if "Answer with one word" in asked else story_of(asked)
     return FAULTS[script[min(attempt, len(script) - 1)]](request, text)
 
 

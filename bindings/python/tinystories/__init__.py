@@ -18,7 +18,7 @@ from .errors import __all__ as _errors
 from . import analysis
 from .dataset import CleanStep, Instruct, InstructField, clean_story, dataset_clean, dataset_instruct, dataset_stats
 from .diversity import Diversity, DiversityItem, Match, Novelty, Overlap, cut_at_repeat, overlap
-from .evaluator import Comparison, Evaluation, Evaluator, GradeMean, Judge, Judgment, Outcome, read_grades, read_prompts
+from .evaluator import Comparison, Duel, Evaluation, Evaluator, GradeMean, Judge, Judgment, Mark, Outcome, read_grades, read_prompts
 from .generator import Author, BatchReport, Chat, ChatReport, Feature, Generator, Story, WordKind
 from .model import Architecture, ArchitectureKind, Model, ModelFormat, ModelType, Score
 from .runtime import CpuLevel, LogLevel, Runtime, version
@@ -28,7 +28,7 @@ from .trainer import Optimizer, Precision, Report, Schedule, Trainer
 from . import study  # isort: skip: of all the others
 
 __version__ = version()
-__all__ = [*_errors, "Alternatives", "Architecture", "ArchitectureKind", "Author", "Batch", "BatchReport", "Chat", "ChatReport", "CleanStep", "Comparison", "ContextFull", "CpuLevel", "Diversity", "DiversityItem",
-           "Evaluation", "Evaluator", "Feature", "Finish", "Generator", "GradeMean", "Instruct", "InstructField", "Judge", "Judgment", "LogLevel", "Match", "Model", "ModelFormat", "Novelty",
+__all__ = [*_errors, "Alternatives", "Architecture", "ArchitectureKind", "Author", "Batch", "BatchReport", "Chat", "ChatReport", "CleanStep", "Comparison", "ContextFull", "CpuLevel", "Diversity", "DiversityItem", "Duel",
+           "Evaluation", "Evaluator", "Feature", "Finish", "Generator", "GradeMean", "Instruct", "InstructField", "Judge", "Judgment", "LogLevel", "Mark", "Match", "Model", "ModelFormat", "Novelty",
            "ModelType", "Optimizer", "Outcome", "Overlap", "Precision", "Report", "Runtime", "Sampler", "Schedule", "Score", "ShardReport", "Step", "Story", "Tokenizer", "Trainer",
            "WordKind", "analysis", "clean_story", "cut_at_repeat", "dataset_clean", "dataset_instruct", "dataset_stats", "overlap", "read_grades", "read_prompts", "study", "version"]

@@ -153,6 +153,16 @@ TS_JUDGED_TWICE = 6
 TS_JUDGED_FORM = 7
 TS_JUDGED_EMPTY = 8
 TS_JUDGED_COUNT = 9
+TS_QUESTION_OTHER = 0
+TS_QUESTION_FACT = 1
+TS_QUESTION_REASONING = 2
+TS_QUESTION_CONTEXT = 3
+TS_QUESTION_COUNT = 4
+TS_MARK_NONE = 0
+TS_MARK_RIGHT = 1
+TS_MARK_PARTLY = 2
+TS_MARK_WRONG = 3
+TS_MARK_COUNT = 4
 
 TS_MEASURE_COUNT = 27
 TS_TAP_EMBEDDING = 0
@@ -203,6 +213,7 @@ ts_novelty = _handle("ts_novelty")
 ts_diversity = _handle("ts_diversity")
 ts_evaluator = _handle("ts_evaluator")
 ts_prompts = _handle("ts_prompts")
+ts_questions = _handle("ts_questions")
 ts_heads = _handle("ts_heads")
 ts_neurons = _handle("ts_neurons")
 
@@ -454,6 +465,16 @@ class ts_comparison(Structure):
                 ("low", c_double * 4), ("high", c_double * 4)]
 
 
+class ts_duel(Structure):
+    _fields_ = [("struct_size", c_size_t), ("pairs", c_uint64), ("judged", c_uint64), ("unread", c_uint64), ("pending", c_uint64), ("asked_again", c_uint64),
+                ("firsts", c_uint64), ("seconds", c_uint64), ("neithers", c_uint64), ("prompts", c_uint64), ("wins", c_uint64), ("losses", c_uint64),
+                ("share", c_double), ("low", c_double), ("high", c_double), ("p", c_double)]
+
+
+class ts_question(Structure):
+    _fields_ = [("struct_size", c_size_t), ("prompt", c_char_p), ("prompt_size", c_size_t), ("kind", c_uint32), ("answers", c_uint32)]
+
+
 class ts_power_law(Structure):
     _fields_ = [("struct_size", c_size_t), ("factor", c_double), ("exponent", c_double), ("exponent_low", c_double), ("exponent_high", c_double),
                 ("deviation", c_double), ("explained", c_double), ("count", c_uint64)]
@@ -501,7 +522,7 @@ _runtime, _tokenizer, _model = POINTER(ts_runtime), POINTER(ts_tokenizer), POINT
 _trainer, _sampler, _generator = POINTER(ts_trainer), POINTER(ts_sampler), POINTER(ts_generator)
 _batch = POINTER(ts_batch)
 _novelty, _diversity = POINTER(ts_novelty), POINTER(ts_diversity)
-_evaluator, _prompts = POINTER(ts_evaluator), POINTER(ts_prompts)
+_evaluator, _prompts, _questions = POINTER(ts_evaluator), POINTER(ts_prompts), POINTER(ts_questions)
 _heads, _neurons = POINTER(ts_heads), POINTER(ts_neurons)
 _strings, _ids, _size = POINTER(c_char_p), POINTER(c_uint32), POINTER(c_size_t)
 
@@ -672,6 +693,16 @@ FUNCTIONS = {
     "ts_evaluator_prompt": (ts_status, [_evaluator, c_uint64, c_uint32, POINTER(c_char), c_size_t, _size]),
     "ts_evaluator_estimate": (ts_status, [_evaluator, POINTER(ts_chat_report)]),
     "ts_evaluator_chat_report": (ts_status, [_evaluator, POINTER(ts_chat_report)]),
+    "ts_evaluator_duel": (ts_status, [_evaluator, c_char_p, c_char_p, ts_progress, c_void_p, POINTER(ts_duel)]),
+    "ts_evaluator_mark": (ts_status, [_evaluator, ts_progress, c_void_p]),
+    "ts_evaluator_mark_of": (ts_status, [_evaluator, c_uint64, POINTER(c_uint32)]),
+    "ts_question_name": (c_char_p, [c_uint32]),
+    "ts_mark_name": (c_char_p, [c_uint32]),
+    "ts_questions_open": (ts_status, [POINTER(_questions), _runtime, c_char_p]),
+    "ts_questions_free": (None, [_questions]),
+    "ts_questions_count": (c_size_t, [_questions]),
+    "ts_questions_get": (ts_status, [_questions, c_size_t, POINTER(ts_question)]),
+    "ts_questions_mark": (ts_status, [_questions, c_size_t, c_char_p, c_size_t, POINTER(c_uint32)]),
     "ts_power_law_fit": (ts_status, [POINTER(c_double), POINTER(c_double), c_size_t, c_double, POINTER(ts_power_law)]),
     "ts_frontier_mark": (ts_status, [POINTER(c_double), POINTER(c_double), c_size_t, POINTER(c_uint8)]),
     "ts_sign_test": (ts_status, [c_uint64, c_uint64, POINTER(c_double)]),

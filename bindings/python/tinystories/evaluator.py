@@ -39,6 +39,15 @@ class Outcome(enum.IntEnum):
     EMPTY = _c.TS_JUDGED_EMPTY
 
 
+class Mark(enum.IntEnum):
+    """What a completion of a short prompt is worth."""
+
+    NONE = _c.TS_MARK_NONE  # no answer that is known, or none yet
+    RIGHT = _c.TS_MARK_RIGHT
+    PARTLY = _c.TS_MARK_PARTLY
+    WRONG = _c.TS_MARK_WRONG
+
+
 def _number(value: float) -> Optional[float]:
     return None if math.isnan(value) else value
 
@@ -105,6 +114,27 @@ class Comparison:
     difference: Optional[float]
     low: Optional[float]
     high: Optional[float]
+
+
+@dataclasses.dataclass(frozen=True)
+class Duel:
+    """What came of setting two models against each other; see ts_duel in tinystories/evaluator.h. share, low and high are None where there are too few."""
+
+    pairs: int
+    judged: int
+    unread: int
+    pending: int
+    asked_again: int
+    firsts: int
+    seconds: int
+    neithers: int
+    prompts: int
+    wins: int
+    losses: int
+    share: Optional[float]
+    low: Optional[float]
+    high: Optional[float]
+    p: float
 
 
 class Evaluator(Handle):
@@ -195,6 +225,25 @@ class Evaluator(Handle):
         _c.library.ts_evaluator_compare(self._c, _text(left), _text(right), ctypes.byref(c))
         return {axis: Comparison(c.prompts[i], c.wins[i], c.losses[i], _number(c.difference[i]), _number(c.low[i]), _number(c.high[i]))
                 for i, axis in enumerate(AXES)}
+
+    def duel(self, left: str, right: str, progress: Optional[Progress] = None) -> Duel:
+        """Has the chat judge say which of two models' completions of a prompt is better, in both orders. What stops it, the next call goes on."""
+        duel, watch = report_of(_c.ts_duel), progress_callback(progress)
+        with interruptible():
+            _c.library.ts_evaluator_duel(self._c, _text(left), _text(right), watch, None, ctypes.byref(duel))
+        values = [getattr(duel, field.name) for field in dataclasses.fields(Duel)]
+        return Duel(*(_number(value) if isinstance(value, float) else value for value in values))
+
+    def mark(self, progress: Optional[Progress] = None) -> None:
+        """Has the chat judge mark every record as right, partly right or wrong."""
+        watch = progress_callback(progress)
+        with interruptible():
+            _c.library.ts_evaluator_mark(self._c, watch, None)
+
+    def mark_of(self, index: int) -> Mark:
+        pointer, mark = self._c, ctypes.c_uint32()
+        _c.library.ts_evaluator_mark_of(pointer, integer(index, "index", ctypes.c_uint64), ctypes.byref(mark))
+        return Mark(mark.value)
 
     def write(self, path: Path) -> None:
         """Writes everything as one JSON object."""

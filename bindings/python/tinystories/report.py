@@ -23,7 +23,7 @@ from typing import Any, Dict, Iterable, List, Optional, Sequence
 LARGEST = 256 << 20  # bytes of a file that is read
 PROMPT = 'Lily and Tom went to the park. Lily had a big red ball. "Can I play with your'
 BEGINNING = "Once upon a time"
-SHOWN_STORIES, SHOWN_COMPLETIONS, SHOWN_NEURONS, MAP_TOKENS = 6, 40, 8, 28
+SHOWN_STORIES, SHOWN_COMPLETIONS, SHOWN_PROMPTS, SHOWN_NEURONS, MAP_TOKENS = 6, 40, 200, 8, 28
 
 
 @dataclasses.dataclass
@@ -56,7 +56,7 @@ def kind_of(data: Any, name: str = "") -> Optional[str]:
     """Which command printed an object, by its keys; "other" for what is unknown, None for what is no object."""
     if not isinstance(data, dict):
         return None
-    for kind, wanted in (("judge", {"completions": list, "all": dict}), ("heads", {"heads": list}), ("neurons", {"neurons": list}),
+    for kind, wanted in (("prompts", {"prompts": list, "models": list}), ("duel", {"duel": str, "left": str, "right": str}), ("judge", {"completions": list, "all": dict}), ("heads", {"heads": list}), ("neurons", {"neurons": list}),
                          ("samples", {"stories": list}), ("data", {"stories": int, "histogram": list, "words": int}),
                          ("loss", {"nats_per_token": (int, float), "bits_per_byte": (int, float)}), ("grid", {"models": list})):
         if all(isinstance(data.get(key), types) for key, types in wanted.items()):
@@ -277,6 +277,8 @@ def visible(token: Any) -> str:
 # Kind, heading, and what the reader must know.
 SECTIONS = (
     ("grid", "Studies", ""),
+    ("prompts", "Short prompts", ""),
+    ("duel", "Duels", ""),
     ("samples", "Stories", "What the model was given is bold."),
     ("loss", "Loss on texts", ""),
     ("judge", "Grades", ""),
@@ -307,7 +309,7 @@ def make_page(runs: List[Run], title: str, problems: List[str]) -> str:
     environment = jinja2.Environment(autoescape=True, trim_blocks=True, lstrip_blocks=True, undefined=jinja2.ChainableUndefined,
                                      loader=jinja2.FileSystemLoader(pathlib.Path(__file__).parent))
     environment.filters.update(plain=plain, duration=duration, flat=flat, number=number, visible=visible, spread=spread)
-    limits = {"stories": SHOWN_STORIES, "completions": SHOWN_COMPLETIONS, "neurons": SHOWN_NEURONS}
+    limits = {"prompts": SHOWN_PROMPTS, "stories": SHOWN_STORIES, "completions": SHOWN_COMPLETIONS, "neurons": SHOWN_NEURONS}
     macros = environment.get_template("report_sections.html").make_module({"plots": _plots, "limits": limits})
 
     def draw(run: Run, result: Result) -> Any:

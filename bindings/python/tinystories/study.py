@@ -6,13 +6,14 @@
     for law in found["laws"]:
         print(law["x"], law["exponent"], law["exponent_low"], law["exponent_high"])
 
-The folder is the same as that of `tinystories study grid`, either goes on with what the other began, and `tinystories report` draws it.
+`grid`'s folder is the same as that of `tinystories study grid`, either goes on with what the other began, and `tinystories report` draws it.
 """
 
 from __future__ import annotations
 
 import ctypes
 import dataclasses
+import enum
 import json
 import math
 import os
@@ -20,11 +21,11 @@ import pathlib
 from typing import Any, Callable, Dict, List, Optional, Sequence, Tuple
 
 from . import _c
-from ._handle import Path, member, report_of
+from ._handle import Handle, Path, Text, integer, make, member, path_bytes, report_of, text_bytes
 from .errors import InvalidArgumentError
-from .evaluator import Evaluator, read_prompts
+from .evaluator import Evaluator, Mark, read_prompts
 from .model import Architecture, Model
-from .runtime import Runtime
+from .runtime import Runtime, runtime_pointer
 from .sampler import Sampler
 from .tokenizer import Tokenizer
 from .trainer import Paths, Report, Schedule, Trainer
@@ -255,3 +256,74 @@ def grid(text: Paths, run: Path, widths: Sequence[int] = (), depths: Sequence[in
                              "confidence": confidence, "models": models, "laws": _laws(models, confidence)}
     _replace(where / "study.json", json.dumps(study))
     return study
+
+
+# ---- short prompts ----
+
+
+class Question(enum.IntEnum):
+    """What a prompt asks of a model."""
+
+    OTHER = _c.TS_QUESTION_OTHER
+    FACT = _c.TS_QUESTION_FACT
+    REASONING = _c.TS_QUESTION_REASONING
+    CONTEXT = _c.TS_QUESTION_CONTEXT
+
+
+class Questions(Handle):
+    """Short prompts and their answers, read from a file whose form tinystories/study.h tells; examples/study_prompts.txt is one."""
+
+    def __init__(self, path: Path, runtime: Optional[Runtime] = None) -> None:
+        shared, name = runtime_pointer(runtime), path_bytes(path)
+        self._pointer = make(_c.ts_questions, _c.library.ts_questions_free, lambda out: _c.library.ts_questions_open(out, shared, name), (shared,))
+
+    def __len__(self) -> int:
+        return _c.library.ts_questions_count(self._c)
+
+    def __getitem__(self, index: int) -> Tuple[Question, str, int]:
+        """(kind, prompt, how many answers are known); IndexError beyond the last."""
+        if not 0 <= index < len(self):
+            raise IndexError(index)
+        question = report_of(_c.ts_question)
+        _c.library.ts_questions_get(self._c, index, ctypes.byref(question))
+        return Question(question.kind), question.prompt.decode(), question.answers
+
+    def mark(self, index: int, completion: Text) -> Mark:
+        """Marks a completion by the answers in its first sentence."""
+        pointer, text, mark = self._c, text_bytes(completion), ctypes.c_uint32()
+        _c.library.ts_questions_mark(pointer, integer(index, "index", ctypes.c_size_t), text, len(text), ctypes.byref(mark))
+        return Mark(mark.value)
+
+
+def prompts(models: Dict[str, Model], questions: Questions, completions_per_prompt: int = 1, temperature: float = 0, tokens: int = 40, seed: int = 0,
+            evaluator: Optional[Evaluator] = None) -> Dict[str, Any]:
+    """Sets models (by name) side by side on short prompts, and gives what `tinystories study prompts --json` prints.
+
+    evaluator: one without records whose judge is a chat service, which then marks; without it the answers of the file do.
+    """
+    told: Dict[Tuple[str, int], List[str]] = {}
+    for name, model in models.items():
+        with Sampler(model, temperature=temperature, max_tokens=tokens) as sampler:
+            for index in range(len(questions)):
+                told[name, index] = [sampler.tell(questions[index][1], seed=seed + index * completions_per_prompt + n) for n in range(completions_per_prompt)]
+    marks = {key: [questions.mark(key[1], one) for one in those] for key, those in told.items()}
+    if evaluator is not None:
+        for (name, index), those in told.items():
+            for one in those:
+                evaluator.add(one, prompt=questions[index][1], model=name)
+        evaluator.mark()
+        numbers = iter(range(len(evaluator)))
+        marks = {key: [evaluator.mark_of(next(numbers)) for _ in those] for key, those in told.items()}
+    summaries = []
+    for name in models:
+        line: Dict[str, Any] = {"model": name}
+        for kind in [*Question, None]:
+            found = [mark for index in range(len(questions)) if kind is None or questions[index][0] is kind for mark in marks[name, index]]
+            if found:
+                counts = {mark.name.lower(): found.count(mark) for mark in Mark}
+                line["all" if kind is None else kind.name.lower()] = {**counts, "share_right": counts["right"] / len(found)}
+        summaries.append(line)
+    listed = [{"kind": questions[index][0].name.lower(), "prompt": questions[index][1],
+               "completions": [{"model": name, "text": text, "mark": mark.name.lower()} for name in models for text, mark in zip(told[name, index], marks[name, index])]}
+              for index in range(len(questions))]
+    return {"study": "prompts", "judge": "rule" if evaluator is None else "chat", "temperature": temperature, "models": summaries, "prompts": listed}
