@@ -13,6 +13,7 @@
 #include "tinystories/dataset.h"
 #include "tinystories/diversity.h"
 #include "tinystories/evaluator.h"
+#include "tinystories/study.h"
 #include "tinystories/analysis.h"
 
 #endif

@@ -5,6 +5,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdio.h>
 #include <tinystories.h>
 
 #if defined(__GNUC__)
@@ -123,7 +124,7 @@ ts_status cli_tell_together(const ts_model *model, cli_story *stories, size_t co
 /* Tables of commands, one a noun; each ends with a row whose noun is NULL. */
 extern const cli_command cli_dataset_commands[], cli_clean_commands[], cli_tokenizer_commands[], cli_model_commands[], cli_train_commands[], cli_sample_commands[],
     cli_evaluate_commands[], cli_judge_commands[], cli_diversity_commands[], cli_analyze_commands[], cli_bench_commands[], cli_quantize_commands[],
-    cli_report_commands[];
+    cli_report_commands[], cli_study_commands[];
 
 /* ---- main.c ---- */
 
@@ -161,15 +162,41 @@ double cli_clock(void);
 /* "3 min 20 s"; `text` is filled and returned. */
 const char *cli_duration(double seconds, char *text, size_t capacity);
 
+/* ---- completions.c ---- */
+
+/* How a model completes prompts: `per_prompt` times each, with seeds seed, seed + 1, ... */
+typedef struct cli_completions {
+    ts_status (*get)(const void *prompts, size_t index, ts_record *record); /* fills the record's prompt, and its instruction if it has one */
+    const void *prompts;
+    size_t count;
+    uint32_t per_prompt;
+    uint64_t seed;
+    const ts_sampler_options *sampling;
+    const char *name; /* of the model in the records */
+    FILE *save;       /* gets them as JSON lines; NULL: none */
+} cli_completions;
+
+/* A `get` for ts_prompts. */
+ts_status cli_prompts_get(const void *prompts, size_t index, ts_record *record);
+
+/* Adds the model's completions to the evaluator's records. The progress is started. */
+ts_status cli_complete(const ts_model *model, const cli_completions *completions, ts_evaluator *evaluator, cli_progress *progress);
+
+/* What stands behind the last slash. */
+const char *cli_file_name(const char *path);
+
 /* ---- output.c: results on standard output, as lines for people or one JSON object for machines, from the same calls ---- */
 
 typedef struct cli_output {
+    FILE *file;
     bool json, more;
     int depth;
 } cli_output;
 
 /* Keys are those of JSON; as a line "bits_per_byte" is called "bits per byte". A key NULL is an element of an array. */
 cli_output cli_output_start(const cli_common *common);
+/* A JSON object in a file, whatever --json says. */
+cli_output cli_output_to(FILE *file);
 void cli_output_end(cli_output *output);
 void cli_text(cli_output *output, const char *key, const char *text);
 void cli_text_sized(cli_output *output, const char *key, const char *text, size_t size);

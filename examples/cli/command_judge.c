@@ -36,98 +36,25 @@ static void judge_defaults(void *values)
 
 /* ---- completions of a model ---- */
 
-typedef struct telling {
-    const judge_values *v;
-    ts_evaluator *evaluator;
-    ts_sampler *sampler;
-    FILE *save;
-    const char *name;
-    cli_progress progress;
-} telling;
-
-static void save_string(FILE *file, const char *key, const char *text)
-{
-    fprintf(file, "\"%s\": \"", key);
-    for (; *text; text++) {
-        unsigned char c = (unsigned char)*text;
-        if (c == '"' || c == '\\')
-            fprintf(file, "\\%c", c);
-        else if (c < 0x20)
-            fprintf(file, "\\u%04x", c);
-        else
-            fputc(c, file);
-    }
-    fputc('"', file);
-}
-
-/* One completion: told, added to the records, and saved as one of them. */
-static ts_status tell_one(telling *t, const char *prompt, size_t size, uint64_t seed)
-{
-    char *completion = NULL;
-    const char *text;
-    size_t piece, length = 0;
-    FILE *kept = open_memstream(&completion, &length);
-    if (kept == NULL)
-        return cli_fail("there is no memory for a story");
-    ts_status status = ts_sampler_start_seeded(t->sampler, prompt, size, seed);
-    while (status == TS_OK && (status = ts_sampler_next(t->sampler, &text, &piece)) == TS_OK && text != NULL)
-        fwrite(text, 1, piece, kept);
-    if (fclose(kept) != 0 && status == TS_OK)
-        status = cli_fail("there is no memory for a story");
-    ts_record record = {.struct_size = sizeof record, .prompt = prompt, .prompt_size = size, .completion = completion, .completion_size = length, .model = t->name};
-    if (status == TS_OK)
-        status = ts_evaluator_add(t->evaluator, &record);
-    ts_record kept_record = {.struct_size = sizeof kept_record}; /* what is no text in it was replaced */
-    if (status == TS_OK)
-        status = ts_evaluator_record(t->evaluator, ts_evaluator_count(t->evaluator) - 1, &kept_record);
-    if (status == TS_OK && t->save != NULL) {
-        fputc('{', t->save);
-        save_string(t->save, "model", t->name);
-        save_string((fputs(", ", t->save), t->save), "prompt", prompt);
-        save_string((fputs(", ", t->save), t->save), "completion", kept_record.completion);
-        fputs("}\n", t->save);
-    }
-    free(completion);
-    return status;
-}
-
-static ts_status tell_all(telling *t, const ts_prompts *prompts)
-{
-    const judge_values *v = t->v;
-    uint64_t count = ts_prompts_count(prompts), total = count * v->per_prompt;
-    ts_status status = TS_OK;
-    cli_progress_start(&t->progress, &v->common, "telling", "completions");
-    for (uint64_t i = 0; i < total && status == TS_OK; i++) {
-        size_t size;
-        const char *prompt = ts_prompts_get(prompts, (size_t)(i / v->per_prompt), &size);
-        status = tell_one(t, prompt, size, v->seed + i);
-        if (status == TS_OK && cli_progress_tell(&t->progress, i + 1, total) != 0)
-            status = cli_fail("interrupted");
-    }
-    cli_progress_end(&t->progress);
-    return status;
-}
-
-/* The prompt is no part of a completion: the sampler gives what comes behind it alone. */
 static ts_status tell(const judge_values *v, ts_evaluator *evaluator)
 {
-    telling t = {.v = v, .evaluator = evaluator};
     ts_model *model = NULL;
     ts_prompts *prompts = NULL;
-    const char *slash = strrchr(v->model, '/');
-    t.name = v->name != NULL ? v->name : slash != NULL && slash[1] != 0 ? slash + 1 : v->model;
+    cli_progress progress;
+    cli_completions telling = {.get = cli_prompts_get, .per_prompt = v->per_prompt, .seed = v->seed, .sampling = &v->sampling};
+    telling.name = v->name != NULL ? v->name : cli_file_name(v->model);
+    cli_progress_start(&progress, &v->common, "telling", "completions");
     ts_status status = ts_prompts_open(&prompts, v->common.runtime, v->prompts);
+    telling.prompts = prompts;
+    telling.count = ts_prompts_count(prompts);
     if (status == TS_OK)
         status = ts_model_open(&model, v->common.runtime, v->model, NULL);
-    if (status == TS_OK)
-        status = ts_sampler_new(&t.sampler, model, &v->sampling);
-    if (status == TS_OK && v->save != NULL && (t.save = fopen(v->save, "w")) == NULL)
+    if (status == TS_OK && v->save != NULL && (telling.save = fopen(v->save, "w")) == NULL)
         status = cli_fail("%s: cannot be written", v->save);
     if (status == TS_OK)
-        status = tell_all(&t, prompts);
-    if (t.save != NULL && fclose(t.save) != 0 && status == TS_OK)
+        status = cli_complete(model, &telling, evaluator, &progress);
+    if (telling.save != NULL && fclose(telling.save) != 0 && status == TS_OK)
         status = cli_fail("%s: cannot be written", v->save);
-    ts_sampler_free(t.sampler);
     ts_model_free(model);
     ts_prompts_free(prompts);
     return status;

@@ -10,15 +10,15 @@
 static void print_key(cli_output *o, const char *key, bool line)
 {
     if (o->json) {
-        fputs(o->more ? ", " : "", stdout);
+        fputs(o->more ? ", " : "", o->file);
         if (key != NULL)
-            printf("\"%s\": ", key);
+            fprintf(o->file, "\"%s\": ", key);
     } else {
         char label[40];
         snprintf(label, sizeof label, "%*s%s", 2 * o->depth, "", key != NULL ? key : "");
         for (char *at = label; *at != 0; at++)
             *at = *at == '_' ? ' ' : *at;
-        printf("%-*s", line ? 30 : 0, label);
+        fprintf(o->file, "%-*s", line ? 30 : 0, label);
     }
     o->more = true;
 }
@@ -26,27 +26,33 @@ static void print_key(cli_output *o, const char *key, bool line)
 static void end_line(const cli_output *o)
 {
     if (!o->json)
-        putchar('\n');
+        putc('\n', o->file);
 }
 
 cli_output cli_output_start(const cli_common *common)
 {
     if (common->json)
         putchar('{');
-    return (cli_output){.json = common->json != 0};
+    return (cli_output){.file = stdout, .json = common->json != 0};
+}
+
+cli_output cli_output_to(FILE *file)
+{
+    putc('{', file);
+    return (cli_output){.file = file, .json = true};
 }
 
 void cli_output_end(cli_output *o)
 {
     if (o->json)
-        puts("}");
+        fputs("}\n", o->file);
 }
 
 void cli_open(cli_output *o, const char *key, char bracket)
 {
     print_key(o, key, false);
     if (o->json)
-        putchar(bracket);
+        putc(bracket, o->file);
     end_line(o);
     o->more = false;
     o->depth++;
@@ -55,7 +61,7 @@ void cli_open(cli_output *o, const char *key, char bracket)
 void cli_close(cli_output *o, char bracket)
 {
     if (o->json)
-        putchar(bracket);
+        putc(bracket, o->file);
     o->more = true;
     o->depth--;
 }
@@ -73,34 +79,34 @@ static size_t character_size(const unsigned char *text, size_t size)
     return n;
 }
 
-static void print_string(const char *text, size_t size)
+static void print_string(FILE *file, const char *text, size_t size)
 {
-    putchar('"');
+    putc('"', file);
     for (size_t i = 0; i < size;) {
         unsigned char c = (unsigned char)text[i];
         size_t n = character_size((const unsigned char *)text + i, size - i);
         if (n == 0)
-            fputs("\\ufffd", stdout);
+            fputs("\\ufffd", file);
         else if (c == '"' || c == '\\')
-            printf("\\%c", c);
+            fprintf(file, "\\%c", c);
         else if (c == '\n')
-            fputs("\\n", stdout);
+            fputs("\\n", file);
         else if (c < 0x20 || c == 0x7f)
-            printf("\\u%04x", c);
+            fprintf(file, "\\u%04x", c);
         else
-            fwrite(text + i, 1, n, stdout);
+            fwrite(text + i, 1, n, file);
         i += n > 0 ? n : 1;
     }
-    putchar('"');
+    putc('"', file);
 }
 
 void cli_text_sized(cli_output *o, const char *key, const char *text, size_t size)
 {
     print_key(o, key, true);
     if (!o->json)
-        fwrite(text, 1, size, stdout);
+        fwrite(text, 1, size, o->file);
     else
-        print_string(text, size);
+        print_string(o->file, text, size);
     end_line(o);
 }
 
@@ -116,7 +122,7 @@ void cli_integer(cli_output *o, const char *key, uint64_t value)
     int count = snprintf(digits, sizeof digits, "%llu", (unsigned long long)value);
     print_key(o, key, true);
     for (int i = 0; i < count; i++)
-        printf("%s%c", !o->json && i > 0 && (count - i) % 3 == 0 ? "," : "", digits[i]);
+        fprintf(o->file, "%s%c", !o->json && i > 0 && (count - i) % 3 == 0 ? "," : "", digits[i]);
     end_line(o);
 }
 
@@ -132,13 +138,13 @@ void cli_number(cli_output *o, const char *key, double value, int decimals)
             break;
     }
     print_key(o, key, true);
-    fputs(isfinite(value) ? digits : "null", stdout);
+    fputs(isfinite(value) ? digits : "null", o->file);
     end_line(o);
 }
 
 void cli_truth(cli_output *o, const char *key, bool value)
 {
     print_key(o, key, true);
-    fputs(o->json ? (value ? "true" : "false") : (value ? "yes" : "no"), stdout);
+    fputs(o->json ? (value ? "true" : "false") : (value ? "yes" : "no"), o->file);
     end_line(o);
 }

@@ -668,6 +668,20 @@ FIELD(ts_comparison, low, double[4], 136, 32);
 FIELD(ts_comparison, high, double[4], 168, 32);
 #endif
 
+/* ---- study.h ---- */
+
+#if LP64
+SIZE(ts_power_law, 64);
+FIELD(ts_power_law, struct_size, size_t, 0, 8);
+FIELD(ts_power_law, factor, double, 8, 8);
+FIELD(ts_power_law, exponent, double, 16, 8);
+FIELD(ts_power_law, exponent_low, double, 24, 8);
+FIELD(ts_power_law, exponent_high, double, 32, 8);
+FIELD(ts_power_law, deviation, double, 40, 8);
+FIELD(ts_power_law, explained, double, 48, 8);
+FIELD(ts_power_law, count, uint64_t, 56, 8);
+#endif
+
 /* ---- analysis.h ---- */
 
 VALUE(TS_TAP_EMBEDDING, 0);

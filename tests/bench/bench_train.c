@@ -75,6 +75,7 @@ int main(int count, char **values)
     options.valid_share = 0;
     const char *precision = count == 10 ? values[9] : "f32";
     options.precision = strcmp(precision, "f32") == 0 ? TS_PRECISION_F32 : TS_PRECISION_BF16;
+    options.optimizer = TS_OPTIMIZER_ADAMW; /* as the peers */
     options.max_steps = 1000;
     options.batch_tokens = shape.context_length * (uint32_t)atoi(values[7]);
     options.micro_batch = (uint32_t)atoi(values[7]);

@@ -70,6 +70,10 @@ RESULTS = {
     "diversity": {"novel_share": 0.5, "similarity_histogram": [1, 2, 3], "evil": EVIL},
     "what": {"answer": 42, "list": [1, 2], "evil " + EVIL: {"deep": [EVIL]}},
     "grid": {"models": [{"name": f"m{i}", "parameters": 10 ** (3 + i), "bits_per_byte": 2 / (i + 1)} for i in range(4)]},
+    "study": {"study": "grid", "confidence": 0.9, "judge": "embedded", "models": [
+        {"name": f"m{i} {EVIL}", "depth": EVIL if i == 3 else i, "parameters": 10 ** (3 + i), "inner_parameters": None, "bits_per_byte": 2 / (i + 1), "grammar": 3 + i, "evil": [EVIL],
+         "points": [{"compute": 10 ** (5 + i + j), "bits_per_byte": 3 / (i + j + 1)} for j in range(3)] + [{"compute": EVIL}, EVIL]} for i in range(4)],
+        "laws": [{"x": "parameters", "factor": 3, "exponent": -0.234, "exponent_low": -0.3, "exponent_high": -0.2, "points": 4, "explained": 0.91}, {"x": EVIL}, EVIL]},
 }
 
 
@@ -100,7 +104,7 @@ class ReportTest(unittest.TestCase):
     def test_kinds(self):
         kinds = {name: report.kind_of(data) for name, data in RESULTS.items()}
         self.assertEqual(kinds, {"judged": "judge", "heads": "heads", "neurons": "neurons", "told": "samples", "stats": "data", "loss": "loss", "diversity": "diversity",
-                                 "what": "other", "grid": "grid"})
+                                 "what": "other", "grid": "grid", "study": "grid"})
         self.assertIsNone(report.kind_of([1]))
         self.assertEqual(report.kind_of({"stories": 3}), "other")
 
@@ -127,6 +131,11 @@ class ReportTest(unittest.TestCase):
         code = "import sys, tinystories, tinystories.report; sys.exit(any(name in sys.modules for name in ('matplotlib', 'jinja2')))"
         self.assertEqual(subprocess.run([sys.executable, "-c", code], env={**os.environ, "PYTHONPATH": str(ROOT / "bindings" / "python")}, check=False).returncode, 0)
 
+    def test_completions_of_all_models_are_shown(self):
+        told = [{"model": model, "completion": str(n)} for model in "abc" for n in range(30)]
+        self.assertEqual([(one["model"], one["completion"]) for one in report.spread(told, 7)], [(model, n) for model in "abc" for n in "01"])
+        self.assertEqual(report.spread([EVIL, None], 5), [EVIL, None])
+
     # ---- pages ----
 
     @unittest.skipUnless(DRAWING, "skipped: no matplotlib and Jinja2")
@@ -135,6 +144,8 @@ class ReportTest(unittest.TestCase):
         for wanted in ("Stories", "Grades", "Diversity", "Heads", "Neurons", "Data", "Other results", "Loss on texts", "grammar 7 · age B", "layer 0, neuron 3", "looks most at the token before, 0.10 of its attention"):
             self.assertIn(wanted, page.text)
         self.assertIn("built-in rules", page.text)
+        self.assertIn("Intervals of 90 % by the covariance", page.text)
+        self.assertTrue(any("power law with exponent -0.234 (-0.300 to -0.200)" in value for _, key, value in page.attributes if key == "alt"))
         self.assertGreaterEqual(page.elements.count("img"), 8)
         self.assertEqual(page.elements.count("mark"), 1)
         self.assertIn("·dog looks at ·dog: 0.50", page.text)

@@ -453,6 +453,11 @@ class ts_comparison(Structure):
                 ("low", c_double * 4), ("high", c_double * 4)]
 
 
+class ts_power_law(Structure):
+    _fields_ = [("struct_size", c_size_t), ("factor", c_double), ("exponent", c_double), ("exponent_low", c_double), ("exponent_high", c_double),
+                ("deviation", c_double), ("explained", c_double), ("count", c_uint64)]
+
+
 class ts_tap(Structure):
     _fields_ = [("struct_size", c_size_t), ("name", c_char_p), ("data", POINTER(c_float)), ("rank", c_uint64), ("shape", c_uint64 * 3),
                 ("strides", c_uint64 * 3), ("point", c_uint32), ("layer", c_uint32)]
@@ -666,6 +671,9 @@ FUNCTIONS = {
     "ts_evaluator_prompt": (ts_status, [_evaluator, c_uint64, c_uint32, POINTER(c_char), c_size_t, _size]),
     "ts_evaluator_estimate": (ts_status, [_evaluator, POINTER(ts_chat_report)]),
     "ts_evaluator_chat_report": (ts_status, [_evaluator, POINTER(ts_chat_report)]),
+    "ts_power_law_fit": (ts_status, [POINTER(c_double), POINTER(c_double), c_size_t, c_double, POINTER(ts_power_law)]),
+    "ts_frontier_mark": (ts_status, [POINTER(c_double), POINTER(c_double), c_size_t, POINTER(c_uint8)]),
+    "ts_sign_test": (ts_status, [c_uint64, c_uint64, POINTER(c_double)]),
     "ts_prompts_open": (ts_status, [POINTER(_prompts), _runtime, c_char_p]),
     "ts_prompts_free": (None, [_prompts]),
     "ts_prompts_count": (c_size_t, [_prompts]),

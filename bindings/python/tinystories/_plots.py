@@ -160,6 +160,104 @@ def scaling(points: Sequence[Dict[str, Any]], x: str, y: str, x_label: str, y_la
         return _image(figure, f"{y_label} by {x_label} of {len(whole)} models")
 
 
+# ---- studies ----
+
+
+def _laws(data: Dict[str, Any], x: str) -> Optional[tuple]:
+    """(factor, exponent, low, high) of a study's law by `x`."""
+    for law in data.get("laws") or []:
+        if isinstance(law, dict) and law.get("x") == x:
+            factor, exponent, low, high = (_number(law.get(key)) for key in ("factor", "exponent", "exponent_low", "exponent_high"))
+            if factor is not None and exponent is not None:
+                return factor, exponent, low, high
+    return None
+
+
+def _draw_law(axes: Any, law: Optional[tuple], xs: Sequence[float], x_label: str) -> str:
+    """The dashed line of a law over `xs`, told in the title; gives what it says."""
+    if law is None or not xs or min(xs) == max(xs):
+        return ""
+    factor, exponent, low, high = law
+    ends = [min(xs), max(xs)]
+    axes.plot(ends, [factor * end ** exponent for end in ends], color="#555555", linewidth=1.2, linestyle="--", zorder=1)
+    interval = f" ({low:.3f} to {high:.3f})" if low is not None and high is not None else ""
+    axes.set_title(f"{factor:.3g} × {x_label}$^{{{exponent:.3f}}}${interval}", fontsize=10)
+    return f"; power law with exponent {exponent:.3f}{interval}"
+
+
+def _logarithmic(axes: Any, x_label: str, y_label: str) -> None:
+    axes.set_xscale("log")
+    axes.set_yscale("log")
+    axes.set_xlabel(x_label)
+    axes.set_ylabel(y_label)
+    axes.yaxis.set_major_formatter(matplotlib.ticker.FormatStrFormatter("%.3g"))
+    axes.yaxis.set_minor_formatter(matplotlib.ticker.FormatStrFormatter("%.3g"))
+
+
+def _positive(value: Any) -> Optional[float]:
+    found = _number(value)
+    return found if found is not None and found > 0 else None
+
+
+def study_sizes(data: Dict[str, Any], x: str = "parameters", x_label: str = "parameters") -> Optional[Markup]:
+    """Losses of a grid's models by size: a colour a depth, models of one depth joined."""
+    whole = [(one.get("depth"), a, b) for one in data["models"] if isinstance(one, dict)
+             for a, b in [(_positive(one.get(x)), _positive(one.get("bits_per_byte")))] if a is not None and b is not None]
+    if len(whole) < 2:
+        return None
+    with matplotlib.rc_context(STYLE):
+        figure, axes = _figure()
+        depths = sorted({depth for depth, _, _ in whole if isinstance(depth, int)})
+        for index, depth in enumerate([*depths, None]):
+            points = sorted((a, b) for one, a, b in whole if one == depth or (depth is None and one not in depths))
+            if points:
+                axes.plot([a for a, _ in points], [b for _, b in points], "o-", linewidth=0.8, markersize=4.5, color=COLOURS[index % len(COLOURS)],
+                          label=_label("another depth" if depth is None else f"depth {depth}"))
+        _logarithmic(axes, x_label, "bits per byte")
+        told = _draw_law(axes, _laws(data, x), [a for _, a, _ in whole], x_label)
+        axes.legend(frameon=False)
+        return _image(figure, f"bits per byte by {x_label} of {len(whole)} models{told}")
+
+
+def study_compute(data: Dict[str, Any]) -> Optional[Markup]:
+    """Every validation of every model by the compute until then, and the law through the best."""
+    lines = []
+    for one in data["models"]:
+        points = [(_positive(point.get("compute")), _positive(point.get("bits_per_byte"))) for point in one.get("points") or [] if isinstance(point, dict)]
+        lines.append((str(one.get("name", "")), [(a, b) for a, b in points if a is not None and b is not None]))
+    every = [point for _, points in lines for point in points]
+    if len(every) < 2:
+        return None
+    best = sorted({(a, b) for a, b in every if not any(c <= a and d <= b and (c, d) != (a, b) for c, d in every)}) if len(every) <= 5000 else []
+    with matplotlib.rc_context(STYLE):
+        figure, axes = _figure()
+        for index, (_, points) in enumerate(lines):
+            axes.plot([a for a, _ in points], [b for _, b in points], ".-", linewidth=0.8, markersize=3.5, color=COLOURS[index % len(COLOURS)], alpha=0.7)
+        axes.plot([a for a, _ in best], [b for _, b in best], "o", markersize=5, markerfacecolor="none", color="#1a202c", label="best for its compute")
+        _logarithmic(axes, "compute, 6 × parameters × tokens", "bits per byte")
+        told = _draw_law(axes, _laws(data, "compute"), [a for a, _ in best], "compute")
+        axes.legend(frameon=False)
+        return _image(figure, f"bits per byte by compute, {len(every)} validations of {len(lines)} models{told}")
+
+
+def study_grades(data: Dict[str, Any]) -> Optional[Markup]:
+    """Grades by loss: a colour an axis."""
+    with matplotlib.rc_context(STYLE):
+        figure, axes = _figure()
+        for index, axis in enumerate(("grammar", "creativity", "consistency")):
+            points = sorted((a, b) for one in data["models"] if isinstance(one, dict)
+                            for a, b in [(_positive(one.get("bits_per_byte")), _positive(one.get(axis)))] if a is not None and b is not None)
+            if len(points) > 1:
+                axes.plot([a for a, _ in points], [b for _, b in points], "o-", linewidth=0.6, markersize=4.5, color=COLOURS[index], label=axis)
+        if not axes.lines:
+            return None
+        axes.invert_xaxis()
+        axes.set_xlabel("bits per byte, better to the right")
+        axes.set_ylabel("grade of 10")
+        axes.legend(frameon=False)
+        return _image(figure, "grades by loss")
+
+
 # ---- attention ----
 
 

@@ -260,6 +260,15 @@ def duration(seconds: Any) -> str:
     return f"{minutes} min {rest} s" if minutes else f"{rest} s"
 
 
+def spread(completions: Any, limit: int) -> List[Any]:
+    """At most `limit` completions, of every model as many."""
+    models: Dict[str, List[Any]] = {}
+    for one in completions:
+        models.setdefault(str(one.get("model") if isinstance(one, dict) else ""), []).append(one)
+    share = max(limit // max(len(models), 1), 1)
+    return [one for those in models.values() for one in those[:share]][:limit]
+
+
 def visible(token: Any) -> str:
     """A token on an axis or in a title: white space is seen."""
     return str(token).replace("\n", "⏎").replace("\t", "⇥").replace(" ", "·") or "∅"
@@ -267,11 +276,11 @@ def visible(token: Any) -> str:
 
 # Kind, heading, and what the reader must know.
 SECTIONS = (
+    ("grid", "Studies", ""),
     ("samples", "Stories", "What the model was given is bold."),
     ("loss", "Loss on texts", ""),
     ("judge", "Grades", ""),
     ("diversity", "Diversity", ""),
-    ("grid", "Studies", ""),
     ("heads", "Heads", "Rows look, columns are looked at; the darker, the more. A square says its tokens and weight when pointed at. Layers and heads count from 0. "
      "“focus” is the share of attention that would have to move to be even, “distance” the share of its unevenness that the distance alone explains."),
     ("neurons", "Neurons", "The tokens that activate a neuron most, in their sentences; before each its activation."),
@@ -297,7 +306,7 @@ def make_page(runs: List[Run], title: str, problems: List[str]) -> str:
 
     environment = jinja2.Environment(autoescape=True, trim_blocks=True, lstrip_blocks=True, undefined=jinja2.ChainableUndefined,
                                      loader=jinja2.FileSystemLoader(pathlib.Path(__file__).parent))
-    environment.filters.update(plain=plain, duration=duration, flat=flat, number=number, visible=visible)
+    environment.filters.update(plain=plain, duration=duration, flat=flat, number=number, visible=visible, spread=spread)
     limits = {"stories": SHOWN_STORIES, "completions": SHOWN_COMPLETIONS, "neurons": SHOWN_NEURONS}
     macros = environment.get_template("report_sections.html").make_module({"plots": _plots, "limits": limits})
 

@@ -1,0 +1,257 @@
+"""Studies: models of many shapes trained alike, power laws through their losses, and the sign test.
+
+    from tinystories import study
+
+    found = study.grid("stories.txt", "a-study", widths=(32, 64, 128), depths=(1, 2, 4), minutes=2, valid="valid.txt")
+    for law in found["laws"]:
+        print(law["x"], law["exponent"], law["exponent_low"], law["exponent_high"])
+
+The folder is the same as that of `tinystories study grid`, either goes on with what the other began, and `tinystories report` draws it.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import dataclasses
+import json
+import math
+import os
+import pathlib
+from typing import Any, Callable, Dict, List, Optional, Sequence, Tuple
+
+from . import _c
+from ._handle import Path, member, report_of
+from .errors import InvalidArgumentError
+from .evaluator import Evaluator, read_prompts
+from .model import Architecture, Model
+from .runtime import Runtime
+from .sampler import Sampler
+from .tokenizer import Tokenizer
+from .trainer import Paths, Report, Schedule, Trainer
+
+GRADED = ("grammar", "creativity", "consistency")
+_RESULT = ("parameters", "steps", "tokens", "seconds", "nats_per_token", "valid_nats_per_token", "valid_bits_per_byte")
+
+
+# ---- arithmetic ----
+
+
+@dataclasses.dataclass(frozen=True)
+class PowerLaw:
+    """y = factor x^exponent by the least squares of the logarithms; exponent_low and _high by their covariance and Student's t (None with two points)."""
+
+    factor: float
+    exponent: float
+    exponent_low: Optional[float]
+    exponent_high: Optional[float]
+    deviation: Optional[float]
+    explained: Optional[float]
+    count: int
+
+
+def _doubles(values: Sequence[float]) -> Any:
+    return (ctypes.c_double * len(values))(*values)
+
+
+def power_law(x: Sequence[float], y: Sequence[float], confidence: float = 0.95) -> PowerLaw:
+    """Fits a power law to two points or more. InvalidArgumentError names the number that is not above 0."""
+    if len(x) != len(y):
+        raise ValueError(f"x has {len(x)} numbers and y {len(y)}")
+    law = report_of(_c.ts_power_law)
+    _c.library.ts_power_law_fit(_doubles(x), _doubles(y), len(x), confidence, ctypes.byref(law))
+    numbers = [getattr(law, field.name) for field in dataclasses.fields(PowerLaw)]
+    return PowerLaw(*(None if isinstance(number, float) and math.isnan(number) else number for number in numbers))
+
+
+def frontier(x: Sequence[float], y: Sequence[float]) -> List[bool]:
+    """Which points no other beats with as little x."""
+    if len(x) != len(y):
+        raise ValueError(f"x has {len(x)} numbers and y {len(y)}")
+    marks = (ctypes.c_uint8 * len(x))()
+    _c.library.ts_frontier_mark(_doubles(x), _doubles(y), len(x), marks)
+    return [bool(mark) for mark in marks]
+
+
+def sign_test(wins: int, losses: int) -> float:
+    """The two-sided sign test's p."""
+    p = ctypes.c_double()
+    _c.library.ts_sign_test(wins, losses, ctypes.byref(p))
+    return p.value
+
+
+# ---- the grid ----
+
+
+@dataclasses.dataclass
+class _Shape:
+    name: str
+    folder: pathlib.Path
+    architecture: Architecture
+
+    def facts(self, parameters: int) -> Dict[str, Any]:
+        a = self.architecture
+        return {"name": self.name, "width": a.width, "depth": a.layers, "heads": a.heads, "parameters": parameters,
+                "inner_parameters": parameters - a.vocabulary_size * a.width * (2 if a.untied_head else 1)}
+
+
+def _heads_for(base: Architecture, width: int) -> int:
+    heads = max(width // (base.width // base.heads), 1)
+    while heads > 1 and (width % heads or width // heads % 2):
+        heads -= 1
+    return heads
+
+
+def _shapes(run: pathlib.Path, base: Architecture, vocabulary: int, widths: Sequence[int], depths: Sequence[int], heads: Sequence[int], context: int) -> List[_Shape]:
+    shapes = []
+    for width in widths or [base.width]:
+        for depth in depths or [base.layers]:
+            for count in heads or [_heads_for(base, width)]:
+                shape = dataclasses.replace(base, vocabulary_size=vocabulary, width=width, layers=depth, heads=count, hidden=0, key_value_heads=0,
+                                            context_length=context or base.context_length)
+                try:
+                    shape.parameters
+                except InvalidArgumentError:  # such a width has no such heads
+                    continue
+                name = f"width{width}-depth{depth}-heads{count}"
+                shapes.append(_Shape(name, run / name, shape))
+    return shapes
+
+
+def _check_settings(run: pathlib.Path, settings: List[Tuple[str, str]]) -> None:
+    lines, path = [f"{name} {value}" for name, value in settings], run / "settings.txt"
+    if not path.exists():
+        path.write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
+    for mine, theirs in zip(lines, path.read_text(encoding="utf-8").splitlines()):
+        if mine != theirs:
+            raise ValueError(f"{run} has a study with '{theirs}', but this call says '{mine}': expected the same, or another folder")
+
+
+def _points(folder: pathlib.Path, parameters: int) -> List[Dict[str, float]]:
+    points: List[Tuple[float, float]] = []
+    path = folder / "points.txt"
+    for line in path.read_text().splitlines() if path.exists() else []:
+        tokens, bits = map(float, line.split())
+        while points and points[-1][0] >= tokens:  # made again after a kill
+            points.pop()
+        points.append((tokens, bits))
+    return [{"tokens": tokens, "compute": 6 * parameters * tokens, "bits_per_byte": bits} for tokens, bits in points]
+
+
+def _read(shape: _Shape) -> Optional[Dict[str, Any]]:
+    """What a folder says of its model; None: it is not trained to its end."""
+    path = shape.folder / "result.txt"
+    if not path.exists():
+        return None
+    said = dict(line.split() for line in path.read_text().splitlines())
+    if set(said) != set(_RESULT) or int(said["parameters"]) != shape.architecture.parameters:
+        raise ValueError(f"{path} is no result of a model of {shape.architecture.parameters} parameters")
+    parameters, tokens = int(said["parameters"]), int(said["tokens"])
+    return {**shape.facts(parameters), "steps": int(said["steps"]), "tokens": tokens, "seconds": float(said["seconds"]), "compute": 6 * parameters * tokens,
+            "nats_per_token": float(said["valid_nats_per_token"]), "bits_per_byte": float(said["valid_bits_per_byte"]), "points": _points(shape.folder, parameters)}
+
+
+def _train(shape: _Shape, tokenizer: Tokenizer, text: Paths, valid: Optional[Paths], runtime: Optional[Runtime], options: Dict[str, Any],
+           progress: Optional[Callable[[str, Report], Any]]) -> None:
+    shape.folder.mkdir(exist_ok=True)
+    last = math.nan  # of the last validation
+    with open(shape.folder / "points.txt", "a", encoding="utf-8") as points:
+
+        def watch(report: Report) -> Any:
+            nonlocal last
+            if report.due and math.isfinite(report.valid_bits_per_byte) and report.valid_bits_per_byte != last:
+                last = report.valid_bits_per_byte
+                points.write(f"{report.tokens} {last!r}\n")
+                points.flush()
+            return progress is not None and progress(shape.name, report)
+
+        if (shape.folder / "checkpoint.safetensors").exists():
+            trainer = Trainer.resume(shape.folder, text, valid, shape.folder, runtime, **options)
+        else:
+            trainer = Trainer(tokenizer, shape.architecture, text, valid, shape.folder, runtime, **options)
+        with trainer:
+            last = trainer.report.valid_bits_per_byte  # the checkpoint's, which was noted
+            report = trainer.run(watch)
+            with trainer.snapshot() as model:
+                model.save(shape.folder / "model.gguf")
+    values = (shape.architecture.parameters, report.step, report.tokens, report.seconds, report.loss, report.valid_nats_per_token, report.valid_bits_per_byte)
+    if not math.isfinite(report.valid_bits_per_byte):
+        raise ValueError(f"{shape.name} was not validated: the text is too short to hold a share of it out, expected valid")
+    _replace(shape.folder / "result.txt", "".join(f"{name} {value!r}\n" for name, value in zip(_RESULT, values)))
+
+
+def _replace(path: pathlib.Path, text: str) -> None:
+    beside = path.with_name(path.name + ".new")
+    beside.write_text(text, encoding="utf-8")
+    os.replace(beside, path)
+
+
+def _grade(run: pathlib.Path, models: List[Dict[str, Any]], prompts: Path, per_prompt: int, tokens: int, temperature: float, judge_text: Paths, seed: int) -> None:
+    beginnings = read_prompts(prompts)
+    with Evaluator(text=judge_text, seed=seed) as evaluator:
+        for one in models:
+            with Model.open(run / one["name"] / "model.gguf") as model, Sampler(model, temperature=temperature, max_tokens=tokens) as sampler:
+                for index in range(len(beginnings) * per_prompt):
+                    beginning = beginnings[index // per_prompt]
+                    evaluator.add(sampler.tell(beginning, seed=seed + index), prompt=beginning, model=one["name"])
+        evaluator.run()
+        for one in models:
+            grades = evaluator.evaluate(one["name"]).grades
+            one.update({axis: grades[axis].mean for axis in GRADED})
+        evaluator.write(run / "grades.json")
+
+
+def _law(name: str, points: Sequence[Tuple[float, float]], confidence: float) -> List[Dict[str, Any]]:
+    if len({x for x, _ in points}) < 3:
+        return []
+    law = dataclasses.asdict(power_law([x for x, _ in points], [y for _, y in points], confidence))
+    law["points"] = law.pop("count")
+    return [{"x": name, "y": "bits_per_byte", **law, "interval": "least squares of the logarithms, Student's t"}]
+
+
+def _laws(models: List[Dict[str, Any]], confidence: float) -> List[Dict[str, Any]]:
+    every = [(point["compute"], point["bits_per_byte"]) for one in models for point in one["points"]]
+    best = [point for point, kept in zip(every, frontier([x for x, _ in every], [y for _, y in every])) if kept]
+    laws = [law for name in ("parameters", "inner_parameters") for law in _law(name, [(one[name], one["bits_per_byte"]) for one in models], confidence)]
+    return laws + _law("compute", best, confidence)
+
+
+def grid(text: Paths, run: Path, widths: Sequence[int] = (), depths: Sequence[int] = (), heads: Sequence[int] = (), valid: Optional[Paths] = None, *,
+         preset: str = "laptop-1m", tokenizer: Optional[Tokenizer] = None, size: int = 0, context: int = 0, minutes: float = 0, tokens: int = 0, steps: int = 0,
+         seed: int = 0, learning_rate: float = 0, schedule: Any = "cosine", batch_tokens: int = 0, valid_interval: int = 0, prompts: Optional[Path] = None,
+         completions_per_prompt: int = 3, completion_tokens: int = 200, temperature: float = 1, judge_text: Optional[Paths] = None, confidence: float = 0.95,
+         runtime: Optional[Runtime] = None, progress: Optional[Callable[[str, Report], Any]] = None) -> Dict[str, Any]:
+    """Trains every width with every depth and number of heads, for so many minutes, tokens or steps each, and gives the study: models, and laws of the loss.
+
+    Options are those of `tinystories study grid`, whose help tells them. Every model has a folder of its own in `run`: what is finished there is not trained
+    again, what was stopped goes on. With prompts completions are graded by the embedded judge. progress(name, report) is called after every step; when it
+    returns something true or raises, or at Ctrl-C, the study stops (CancelledError) and the same call goes on. Writes study.json, and grades.json.
+    """
+    if not (minutes or tokens or steps):
+        raise ValueError("expected minutes, tokens or steps: what each model may have")
+    where = pathlib.Path(os.fsdecode(run))
+    where.mkdir(parents=True, exist_ok=True)
+    base, saved, chosen = Architecture.preset(preset), where / "tokenizer.json", Schedule(member(Schedule, schedule, "schedule"))
+    if saved.exists():
+        tokenizer = Tokenizer.open(saved)
+    else:
+        tokenizer = tokenizer or Tokenizer.train_files(text, runtime=runtime, vocabulary_size=size or base.vocabulary_size)
+        tokenizer.save(saved)
+    _check_settings(where, [("preset", preset), ("context", f"{context}"), ("minutes", f"{minutes:.15g}"), ("steps", f"{steps}"), ("tokens", f"{tokens}"),
+                            ("seed", f"{seed}"), ("learning rate", f"{learning_rate:.15g}"), ("schedule", chosen.name.lower()), ("batch tokens", f"{batch_tokens}"),
+                            ("vocabulary", f"{len(tokenizer)}")])
+    shapes = _shapes(where, base, len(tokenizer), widths, depths, heads, context)
+    if not shapes:
+        raise ValueError("no shape of the grid can be made: a width must be a multiple of its heads")
+    options = {"max_seconds": minutes * 60, "max_tokens": tokens, "max_steps": steps, "seed": seed, "learning_rate": learning_rate, "schedule": chosen,
+               "batch_tokens": batch_tokens, "valid_interval": valid_interval}
+    for shape in shapes:
+        if _read(shape) is None:
+            _train(shape, tokenizer, text, valid, runtime, options, progress)
+    models: List[Dict[str, Any]] = [found for found in map(_read, shapes) if found is not None]
+    if prompts is not None:
+        _grade(where, models, prompts, completions_per_prompt, completion_tokens, temperature, judge_text if judge_text is not None else text, seed)
+    names = [os.fsdecode(one) for one in ([text] if isinstance(text, (str, bytes, os.PathLike)) else text)]
+    study: Dict[str, Any] = {"study": "grid", "text": names[0], "valid": "held out" if valid is None else "given", **({"judge": "embedded"} if prompts is not None else {}),
+                             "confidence": confidence, "models": models, "laws": _laws(models, confidence)}
+    _replace(where / "study.json", json.dumps(study))
+    return study

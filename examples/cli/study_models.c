@@ -1,0 +1,209 @@
+/* The models of a grid study: trained, stopped, gone on with, and read again. */
+#include <errno.h>
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "study.h"
+
+static const char result_name[] = "result.txt", points_name[] = "points.txt", settings_name[] = "settings.txt";
+
+/* ---- files ---- */
+
+ts_status study_path(char *path, size_t capacity, const char *folder, const char *name)
+{
+    int size = snprintf(path, capacity, "%s/%s", folder, name);
+    return size > 0 && (size_t)size < capacity ? TS_OK : cli_fail("the path %.200s/%s is too long", folder, name);
+}
+
+ts_status study_make_folder(const char *folder)
+{
+    char path[4096];
+    if (snprintf(path, sizeof path, "%s", folder) >= (int)sizeof path)
+        return cli_fail("the path %.200s is too long", folder);
+    for (char *at = path + 1;; at++) {
+        char kept = *at;
+        if (kept != '/' && kept != 0)
+            continue;
+        *at = 0;
+        if (mkdir(path, 0777) != 0 && errno != EEXIST)
+            return cli_fail("the folder '%s' cannot be made: %s", path, strerror(errno));
+        *at = kept;
+        if (kept == 0)
+            return TS_OK;
+    }
+}
+
+/* Replaces a small file as a whole, so that a study that is killed leaves the old one or the new one. */
+static ts_status write_whole(const char *path, const char *text)
+{
+    char beside[4200];
+    snprintf(beside, sizeof beside, "%s.new", path);
+    FILE *file = fopen(beside, "w");
+    bool good = file != NULL && fputs(text, file) >= 0;
+    if (file != NULL)
+        good = fclose(file) == 0 && good;
+    if (good && rename(beside, path) == 0)
+        return TS_OK;
+    ts_status status = cli_fail("%s cannot be written: %s", path, strerror(errno));
+    remove(beside);
+    return status;
+}
+
+ts_status study_check_settings(const char *folder, const char *settings)
+{
+    char path[4096], mine[256], theirs[256];
+    CLI_TRY(study_path(path, sizeof path, folder, settings_name));
+    FILE *file = fopen(path, "r");
+    if (file == NULL)
+        return write_whole(path, settings);
+    ts_status status = TS_OK;
+    for (const char *line = settings; *line && status == TS_OK; line += strcspn(line, "\n") + 1) {
+        snprintf(mine, sizeof mine, "%.*s", (int)strcspn(line, "\n"), line);
+        if (fgets(theirs, sizeof theirs, file) == NULL)
+            theirs[0] = 0;
+        theirs[strcspn(theirs, "\n")] = 0;
+        if (strcmp(mine, theirs) != 0)
+            status = cli_fail("%s has a study with '%s', but this command says '%s': expected the same, or another folder", folder, theirs, mine);
+    }
+    fclose(file);
+    return status;
+}
+
+/* ---- what a folder says ---- */
+
+/* Validations of a step that was made again after a kill stand there twice: the last one counts. */
+static ts_status read_points(study_model *model)
+{
+    char path[4096];
+    study_point point;
+    CLI_TRY(study_path(path, sizeof path, model->folder, points_name));
+    FILE *file = fopen(path, "r");
+    free(model->points);
+    model->points = NULL;
+    model->point_count = 0;
+    while (file != NULL && fscanf(file, "%lf %lf", &point.tokens, &point.bits_per_byte) == 2) {
+        while (model->point_count > 0 && model->points[model->point_count - 1].tokens >= point.tokens)
+            model->point_count--;
+        study_point *more = realloc(model->points, (model->point_count + 1) * sizeof *more);
+        if (more == NULL) {
+            fclose(file);
+            return cli_fail("there is no memory");
+        }
+        model->points = more;
+        model->points[model->point_count++] = point;
+    }
+    if (file != NULL)
+        fclose(file);
+    return TS_OK;
+}
+
+ts_status study_read_model(study_model *m)
+{
+    char path[4096];
+    unsigned long long parameters, steps, tokens;
+    m->finished = false;
+    CLI_TRY(study_path(path, sizeof path, m->folder, result_name));
+    FILE *file = fopen(path, "r");
+    if (file == NULL)
+        return TS_OK;
+    int count = fscanf(file, "parameters %llu steps %llu tokens %llu seconds %lf nats_per_token %lf valid_nats_per_token %lf valid_bits_per_byte %lf", &parameters, &steps,
+                       &tokens, &m->seconds, &m->nats_per_token, &m->valid_nats_per_token, &m->bits_per_byte);
+    fclose(file);
+    if (count != 7 || parameters != m->parameters)
+        return cli_fail("%s is no result of a model of %llu parameters", path, (unsigned long long)m->parameters);
+    m->steps = steps;
+    m->tokens = tokens;
+    m->finished = true;
+    return read_points(m);
+}
+
+static ts_status write_result(study_model *m, const ts_trainer_report *r)
+{
+    char path[4096], text[1024];
+    snprintf(text, sizeof text,
+             "parameters %llu\nsteps %llu\ntokens %llu\nseconds %.17g\nnats_per_token %.17g\nvalid_nats_per_token %.17g\nvalid_bits_per_byte %.17g\n",
+             (unsigned long long)m->parameters, (unsigned long long)r->step, (unsigned long long)r->tokens, r->seconds, r->loss, r->valid_nats_per_token,
+             r->valid_bits_per_byte);
+    CLI_TRY(study_path(path, sizeof path, m->folder, result_name));
+    return write_whole(path, text);
+}
+
+/* ---- training ---- */
+
+typedef struct watching {
+    cli_progress *progress;
+    const char *title;
+    FILE *points;
+    double bits_per_byte; /* of the last validation */
+} watching;
+
+static int32_t watch(void *user, const ts_trainer_report *r)
+{
+    watching *w = user;
+    char left[64] = "", duration[40];
+    if (r->due && isfinite(r->valid_bits_per_byte) && r->valid_bits_per_byte != w->bits_per_byte) {
+        w->bits_per_byte = r->valid_bits_per_byte;
+        fprintf(w->points, "%llu %.17g\n", (unsigned long long)r->tokens, r->valid_bits_per_byte);
+        fflush(w->points);
+    }
+    if (!cli_progress_due(w->progress))
+        return cli_interrupted();
+    if (isfinite(r->remaining_seconds))
+        snprintf(left, sizeof left, ", %s left", cli_duration(r->remaining_seconds, duration, sizeof duration));
+    cli_progress_line(w->progress, "%s: step %llu: %.3f nats/token, %.0f tokens/s%s", w->title, (unsigned long long)r->step, r->loss, r->tokens_per_second, left);
+    return cli_interrupted();
+}
+
+static ts_status make_trainer(ts_trainer **out, const study_model *m, ts_runtime *runtime, const ts_tokenizer *tokenizer, const ts_trainer_options *options)
+{
+    char checkpoint[4096];
+    ts_trainer_options own = *options;
+    own.run_directory = m->folder;
+    CLI_TRY(study_path(checkpoint, sizeof checkpoint, m->folder, "checkpoint.safetensors"));
+    return access(checkpoint, F_OK) == 0 ? ts_trainer_resume(out, runtime, m->folder, &own) : ts_trainer_new(out, runtime, tokenizer, &m->shape, &own);
+}
+
+/* The model's file is there before its result, which says that it is finished. */
+static ts_status keep(study_model *m, ts_trainer *trainer)
+{
+    char path[4096];
+    ts_model *model = NULL;
+    ts_trainer_report report = {.struct_size = sizeof report};
+    CLI_TRY(study_path(path, sizeof path, m->folder, "model.gguf"));
+    CLI_TRY(ts_trainer_state(trainer, &report));
+    if (!isfinite(report.valid_bits_per_byte))
+        return cli_fail("%s was not validated: the text is too short to hold a share of it out, expected --valid TEXT", m->name);
+    CLI_TRY(ts_trainer_snapshot(trainer, &model));
+    ts_status status = ts_model_save(model, path);
+    ts_model_free(model);
+    CLI_TRY(status);
+    CLI_TRY(write_result(m, &report));
+    return study_read_model(m);
+}
+
+ts_status study_train_model(study_model *m, ts_runtime *runtime, const ts_tokenizer *tokenizer, const ts_trainer_options *options, cli_progress *progress,
+                            const char *title)
+{
+    char path[4096];
+    ts_trainer *trainer = NULL;
+    watching w = {.progress = progress, .title = title, .bits_per_byte = NAN};
+    CLI_TRY(study_make_folder(m->folder));
+    CLI_TRY(study_path(path, sizeof path, m->folder, points_name));
+    CLI_TRY(make_trainer(&trainer, m, runtime, tokenizer, options));
+    ts_trainer_report before = {.struct_size = sizeof before};
+    if (ts_trainer_state(trainer, &before) == TS_OK)
+        w.bits_per_byte = before.valid_bits_per_byte; /* the checkpoint's, which was noted */
+    w.points = fopen(path, "a");
+    ts_status status = w.points != NULL ? ts_trainer_run(trainer, watch, &w) : cli_fail("%s cannot be written: %s", path, strerror(errno));
+    cli_progress_end(progress);
+    if (w.points != NULL && fclose(w.points) != 0 && status == TS_OK)
+        status = cli_fail("%s cannot be written", path);
+    if (status == TS_OK)
+        status = keep(m, trainer);
+    ts_trainer_free(trainer);
+    return status;
+}

@@ -1,0 +1,78 @@
+"""Studies: their arithmetic, and a grid that the command line and Python share."""
+
+import json
+import os
+import pathlib
+import subprocess
+import tempfile
+import unittest
+
+from fixture import ts, write_stories
+from tinystories import study
+
+TOOL = os.environ.get("TINYSTORIES_CLI")
+GRID = {"widths": (16, 32), "depths": (1,), "steps": 3, "context": 32, "size": 300, "batch_tokens": 64, "valid_interval": 1}
+
+
+class StudyTest(unittest.TestCase):
+    def setUp(self):
+        folder = tempfile.TemporaryDirectory()
+        self.addCleanup(folder.cleanup)
+        self.folder = pathlib.Path(folder.name)
+        self.text = write_stories(self.folder)
+
+    def test_arithmetic(self):
+        law = study.power_law([1, 10, 100], [8, 4, 2])
+        self.assertAlmostEqual(law.factor, 8)
+        self.assertAlmostEqual(law.exponent, -0.30103, 5)
+        self.assertAlmostEqual(law.exponent_low, law.exponent_high, 6)
+        self.assertIsNone(study.power_law([1, 2], [3, 4]).exponent_low)
+        with self.assertRaisesRegex(ts.InvalidArgumentError, "point 1"):
+            study.power_law([1, 2], [3, 0])
+        with self.assertRaises(ValueError):
+            study.power_law([1, 2], [3])
+        self.assertEqual(study.frontier([1, 2, 3], [3, 4, 2]), [True, False, True])
+        self.assertAlmostEqual(study.sign_test(6, 0), 0.03125)
+
+    def test_a_grid(self):
+        prompts = self.folder / "prompts.txt"
+        prompts.write_text("Once upon a time\nThe dog\n", encoding="utf-8")
+        told = []
+        found = study.grid(self.text, self.folder / "run", **GRID, prompts=prompts, completions_per_prompt=2, completion_tokens=10,
+                           progress=lambda name, report: told.append(name) and None)
+        self.assertEqual(sorted(set(told)), ["width16-depth1-heads1", "width32-depth1-heads1"])
+        self.assertEqual([one["steps"] for one in found["models"]], [3, 3])
+        self.assertTrue(all(1 <= one["consistency"] <= 10 for one in found["models"]))
+        self.assertEqual(json.loads((self.folder / "run" / "study.json").read_text(encoding="utf-8")), found)
+        told.clear()
+        again = study.grid(self.text, self.folder / "run", **GRID, progress=lambda name, report: told.append(name) and None)
+        self.assertEqual(told, [])
+        self.assertEqual([one["bits_per_byte"] for one in again["models"]], [one["bits_per_byte"] for one in found["models"]])
+        with self.assertRaisesRegex(ValueError, "'steps 3', but this call says 'steps 4'"):
+            study.grid(self.text, self.folder / "run", **{**GRID, "steps": 4})
+
+    def test_a_stopped_grid_goes_on(self):
+        whole = study.grid(self.text, self.folder / "whole", **GRID)
+        with self.assertRaises(ts.CancelledError):
+            study.grid(self.text, self.folder / "stopped", **GRID, progress=lambda name, report: "32" in name and report.step == 2 and report.due)
+        stopped = study.grid(self.text, self.folder / "stopped", **GRID)
+        for one, other in zip(whole["models"], stopped["models"]):
+            self.assertEqual({**one, "seconds": 0}, {**other, "seconds": 0})
+
+    @unittest.skipUnless(TOOL, "skipped: TINYSTORIES_CLI does not name the built tool")
+    def test_the_command_line_goes_on_with_it(self):
+        found = study.grid(self.text, self.folder / "run", **GRID)
+        command = [os.path.abspath(TOOL), "study", "grid", "--text", self.text, "--run", str(self.folder / "run"), "--widths", "16", "32", "--depths", "1", "--steps", "3",
+                   "--context", "32", "--batch-tokens", "64", "--valid-interval", "1", "--json"]
+        result = subprocess.run(command, capture_output=True, encoding="utf-8", timeout=60)
+        self.assertEqual(result.returncode, 0, result.stderr)
+        theirs = json.loads(result.stdout)
+        self.assertEqual(theirs["models"], found["models"])
+        for mine, other in zip(found["laws"], theirs["laws"]):
+            self.assertEqual(set(mine), set(other))
+            self.assertAlmostEqual(mine["exponent"], other["exponent"], 12)
+        self.assertEqual(len(found["laws"]), len(theirs["laws"]))
+
+
+if __name__ == "__main__":
+    unittest.main()
