@@ -1,33 +1,9 @@
 /* Matrix layers of training: three products through ts_gemm. */
 #include "network/layers.h"
 
-typedef struct rows_job {
-    float *y;
-    const float *bias, *residual;
-    size_t out;
-} rows_job;
-
-/* y = residual + bias, whichever there is. */
-static void begin_rows(void *argument, size_t begin, size_t end, size_t worker)
-{
-    const rows_job *job = argument;
-    (void)worker;
-    for (size_t row = begin; row < end; row++) {
-        float *y = job->y + row * job->out;
-        const float *residual = job->residual ? job->residual + row * job->out : job->bias;
-        memcpy(y, residual, job->out * sizeof(float));
-        if (job->residual && job->bias)
-            for (size_t i = 0; i < job->out; i++)
-                y[i] += job->bias[i];
-    }
-}
-
 void ts_linear(ts_training *training, float *y, const float *x, const float *w, const float *bias, const float *residual, size_t out, size_t in)
 {
-    bool begun = bias || residual;
-    if (begun)
-        ts_parallel(training->runtime, training->N, TS_PIECE_ROWS, begin_rows, &(rows_job){y, bias, residual, out});
-    ts_gemm(&training->gemm, y, out, (ts_matrix){x, in, 1}, (ts_matrix){w, 1, in}, training->N, out, in, begun);
+    ts_gemm(&training->gemm, y, out, (ts_matrix){x, in, 1}, (ts_matrix){w, 1, in}, training->N, out, in, (ts_start){residual, out, bias});
 }
 
 typedef struct column_job {
@@ -50,9 +26,10 @@ static void sum_columns(void *argument, size_t begin, size_t end, size_t worker)
 void ts_linear_back(ts_training *training, float *dx, float *dw, float *dbias, const float *dy, const float *x, const float *w, size_t out, size_t in, bool add)
 {
     size_t N = training->N;
-    ts_gemm(&training->gemm, dw, in, (ts_matrix){dy, 1, out}, (ts_matrix){x, in, 1}, out, in, N, true);
+    ts_gemm(&training->gemm, dw, in, (ts_matrix){dy, 1, out}, (ts_matrix){x, in, 1}, out, in, N, (ts_start){dw, in, NULL});
     if (dbias)
         ts_parallel(training->runtime, out, COLUMNS_AT_ONCE, sum_columns, &(column_job){dbias, dy, N, out});
     if (dx)
-        ts_gemm(&training->gemm, dx, in, (ts_matrix){dy, out, 1}, (ts_matrix){w, in, 1}, N, in, out, add);
+        ts_gemm(&training->gemm, dx, in, (ts_matrix){dy, out, 1}, (ts_matrix){w, in, 1}, N, in, out,
+                (ts_start){add ? dx : NULL, in, NULL});
 }

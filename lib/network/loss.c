@@ -44,7 +44,8 @@ void ts_loss(ts_training *training, const ts_weights *weights, const ts_weights 
     for (size_t first = 0; first < training->N; first += TS_LOSS_ROWS) {
         size_t rows = TS_MIN(TS_LOSS_ROWS, training->N - first);
         const float *from = x + first * C;
-        ts_gemm(&training->gemm, logits, V, (ts_matrix){from, C, 1}, (ts_matrix){head, 1, C}, rows, V, C, false);
+        ts_gemm(&training->gemm, logits, V, (ts_matrix){from, C, 1}, (ts_matrix){head, 1, C}, rows, V, C,
+                (ts_start){0});
         job j = {training, logits, losses, targets + first, weight, gradients != NULL};
         ts_parallel(training->runtime, rows, 4, softmax_rows, &j);
         for (size_t row = 0; row < rows; row++) {
@@ -53,7 +54,9 @@ void ts_loss(ts_training *training, const ts_weights *weights, const ts_weights 
         }
         if (gradients == NULL)
             continue;
-        ts_gemm(&training->gemm, gradients->all[0][TS_SLOT_OUTPUT], C, (ts_matrix){logits, 1, V}, (ts_matrix){from, C, 1}, V, C, rows, true);
-        ts_gemm(&training->gemm, dx + first * C, C, (ts_matrix){logits, V, 1}, (ts_matrix){head, C, 1}, rows, C, V, false);
+        ts_gemm(&training->gemm, gradients->all[0][TS_SLOT_OUTPUT], C, (ts_matrix){logits, 1, V}, (ts_matrix){from, C, 1}, V, C, rows,
+                (ts_start){gradients->all[0][TS_SLOT_OUTPUT], C, NULL});
+        ts_gemm(&training->gemm, dx + first * C, C, (ts_matrix){logits, V, 1}, (ts_matrix){head, C, 1}, rows, C, V,
+                (ts_start){0});
     }
 }

@@ -104,7 +104,7 @@ static ts_status allocate(ts_network *network, bool bf16)
     /* The right-hand matrices of all products, depth x columns (rounded up): forward, input gradients, weight gradients. */
     size_t outputs = TS_MAX(TS_MAX(s->qkv, s->up), s->V), inputs = TS_MAX(s->C, s->F) + 64;
     size_t forward = TS_MAX(s->C * (outputs + 64), s->F * (s->C + 64)), back = TS_MAX(outputs * (s->C + 64), TS_MAX(t->N, s->C) * inputs);
-    return ts_gemm_space_init(&t->gemm, t->runtime, t->kernels, TS_MAX(forward, back), bf16);
+    return ts_gemm_space_init(&t->gemm, t->runtime, t->kernels, TS_MAX(forward, back), bf16, false);
 }
 
 ts_status ts_network_make(ts_network **out, ts_runtime *runtime, const ts_shape *shape, size_t B, size_t T, bool bf16)

@@ -37,15 +37,25 @@ static void end_pairs(void)
     _tile_release();
 }
 
-static void tile_pairs(float *c, size_t c_row, const uint32_t *a, const uint32_t *b, size_t depth, bool add)
+static void tile_pairs(float *c, size_t c_row, const uint32_t *a, size_t a_row, size_t a_step, const uint32_t *b, size_t depth, const ts_start *start)
 {
-    float *low = c + SIDE * c_row;
-    size_t c_bytes = 4 * c_row, a_bytes = 4 * depth, b_bytes = 2 * ROW;
-    if (add) {
-        _tile_loadd(0, c, c_bytes);
-        _tile_loadd(1, c + SIDE, c_bytes);
-        _tile_loadd(2, low, c_bytes);
-        _tile_loadd(3, low + SIDE, c_bytes);
+    const float *base = start->base, *bias = start->bias;
+    float *low = c + SIDE * c_row, begun[2 * SIDE][2 * SIDE];
+    size_t c_bytes = 4 * c_row, a_bytes = 4 * a_row, b_bytes = 2 * ROW;
+    (void)a_step; /* lines always */
+    if (bias != NULL) {
+        for (size_t r = 0; r < 2 * SIDE; r++, base += base ? start->base_row : 0)
+            for (size_t v = 0; v < 2 * SIDE; v += LANES)
+                *(vec *)(begun[r] + v) = *(const vec *)(bias + v) + (base ? *(const vec *)(base + v) : all(0));
+        base = begun[0];
+    }
+    if (base != NULL) {
+        size_t base_row = bias ? 2 * SIDE : start->base_row, base_bytes = 4 * base_row;
+        const float *base_low = base + SIDE * base_row;
+        _tile_loadd(0, base, base_bytes);
+        _tile_loadd(1, base + SIDE, base_bytes);
+        _tile_loadd(2, base_low, base_bytes);
+        _tile_loadd(3, base_low + SIDE, base_bytes);
     } else {
         _tile_zero(0);
         _tile_zero(1);
@@ -54,7 +64,7 @@ static void tile_pairs(float *c, size_t c_row, const uint32_t *a, const uint32_t
     }
     for (size_t k = 0; k < depth; k += SIDE) {
         _tile_loadd(4, a + k, a_bytes);
-        _tile_loadd(5, a + SIDE * depth + k, a_bytes);
+        _tile_loadd(5, a + SIDE * a_row + k, a_bytes);
         _tile_loadd(6, b + 2 * SIDE * k, b_bytes);
         _tile_loadd(7, b + 2 * SIDE * k + SIDE, b_bytes);
         _tile_dpbf16ps(0, 4, 6);
@@ -79,4 +89,5 @@ const ts_kernels ts_kernels_amx = {
     .begin_pairs = begin_pairs,
     .end_pairs = end_pairs,
     PAIRS,
+    ACROSS,
 };

@@ -1,25 +1,29 @@
 /*
- * The matrix product of training. b is packed once into panels as wide as a tile, then blocks of rows of c are worked out by any thread: each packs its
- * rows of a and walks the panels. An element's sum goes over k in blocks of DEPTH, each added up by itself, whatever the split: the same bits for any
- * number of threads. In bf16 the elements k and k + 1 are packed as a pair, and k below counts pairs ("units").
+ * The matrix product of training. b is packed once into panels as wide as a tile, then blocks of rows of c are worked out by any thread: each brings its
+ * rows of a into the tile's order and walks the panels. An element's sum goes over k in blocks of DEPTH, each added up by itself, whatever the split: the same
+ * bits for any number of threads. In bf16 the elements k and k + 1 are packed as a pair, and k below counts pairs ("units").
  */
 #include "tensor/gemm_blas.h"
 #include "tensor/tensor.h"
 
-#define DEPTH 256    /* units of a packed block: 256 x 32 of b are 32 KiB and stay in the first cache */
-#define MOST_ROWS 96 /* of c that one piece of work covers; a multiple of every tile's rows */
+#define DEPTH 256              /* units of a block */
+#define LINE (DEPTH + 16)      /* of a packed line: lines a power of two apart would share the few places of a cache that such addresses have */
+#define MOST_ROWS 96           /* of c that one piece of work covers; a multiple of every tile's rows */
 #define MOST_TILE (32 * 32)
-#define SQUARE 16 /* of pairs, packed at a time */
+#define SQUARE 16              /* what is turned at a time */
+#define CROWDED 512            /* floats: lines of a that are multiples of this apart share those places too */
+#define PACKED_A (MOST_ROWS * LINE)
 
-ts_status ts_gemm_space_init(ts_gemm_space *space, ts_runtime *runtime, const ts_kernels *kernels, size_t largest_b, bool bf16)
+ts_status ts_gemm_space_init(ts_gemm_space *space, ts_runtime *runtime, const ts_kernels *kernels, size_t largest_b, bool bf16, bool alone)
 {
-    *space = (ts_gemm_space){.runtime = runtime, .kernels = kernels, .packed_b_size = largest_b, .bf16 = bf16};
+    size_t workers = alone ? 1 : ts_runtime_threads(runtime);
+    *space = (ts_gemm_space){.runtime = runtime, .kernels = kernels, .packed_b_size = largest_b, .bf16 = bf16, .alone = alone};
     if (bf16 && kernels->tile_pairs == NULL)
         return ts_fail(TS_ERROR_UNSUPPORTED, "products in bf16 need a processor with AVX-512 BF16");
     if (kernels->tile_rows == 0)
         return TS_OK;
-    space->packed_b = ts_allocate_array(runtime, largest_b, sizeof *space->packed_b);
-    space->packed_a = ts_allocate_array(runtime, (size_t)ts_runtime_threads(runtime) * MOST_ROWS * DEPTH, sizeof *space->packed_a);
+    space->packed_b = ts_allocate_array(runtime, largest_b + SQUARE, sizeof *space->packed_b);
+    space->packed_a = ts_allocate_array(runtime, workers * PACKED_A + SQUARE, sizeof *space->packed_a);
     if (space->packed_b == NULL || space->packed_a == NULL) {
         ts_gemm_space_free(space);
         return TS_ERROR_OUT_OF_MEMORY;
@@ -43,118 +47,183 @@ typedef struct product {
     size_t units;         /* of k: k, or pairs of it up to a whole step */
     size_t height, width; /* of a tile */
     ts_matrix a, b;
-    bool add;
+    ts_start start;
     size_t piece_rows, piece_panels, groups; /* a piece: so many rows by so many panels; groups of panels side by side */
 } product;
 
-/*
- * Packs `count` lines of a factor side by side, unit after unit: into[u * width + j] is unit u of line j, zeros for the lines up to `width`. Line j begins
- * at from + j * across, its elements are `along` apart, one of which is 1.
- */
-static void pack_floats(uint32_t *packed, size_t width, const float *from, size_t across, size_t along, size_t count, size_t depth)
+/* Some rows of a, some units of them, as tiles take them. */
+typedef struct lines {
+    const uint32_t *data;
+    size_t row, step; /* of the tiles' kernels */
+    size_t tile;      /* from tile to tile */
+} lines;
+
+/* ---- floats ---- */
+
+/* into[k * width + j] = from[j * across + k] for j < count, zeros from there to `width`. */
+static void turn_floats(const ts_kernels *kernels, uint32_t *into, size_t width, const float *from, size_t across, size_t count, size_t depth)
 {
-    float *into = (float *)packed;
-    if (across == 1) {
-        for (size_t k = 0; k < depth; k++, into += width) {
-            memcpy(into, from + k * along, count * sizeof(float));
-            memset(into + count, 0, (width - count) * sizeof(float));
-        }
-        return;
+    size_t j = 0, whole = depth / SQUARE * SQUARE;
+    for (; kernels->transpose_16 && j + SQUARE <= count; j += SQUARE) {
+        for (size_t k = 0; k < whole; k += SQUARE)
+            kernels->transpose_16(into + k * width + j, width, (const uint32_t *)from + j * across + k, across);
+        for (size_t i = j; i < j + SQUARE; i++)
+            for (size_t k = whole; k < depth; k++)
+                memcpy(into + k * width + i, from + i * across + k, sizeof(float));
     }
-    if (count < width)
-        memset(into, 0, depth * width * sizeof(float));
-    for (size_t block = 0; block < depth; block += 16) /* blocks keep the lines that are written in the first cache */
-        for (size_t j = 0; j < count; j++)
-            for (size_t k = block; k < TS_MIN(block + 16, depth); k++)
-                into[k * width + j] = from[k + j * across];
+    for (size_t block = 0; block < depth; block += SQUARE) /* blocks keep the lines that are written in the first cache */
+        for (size_t i = j; i < width; i++)
+            for (size_t k = block; k < TS_MIN(block + SQUARE, depth); k++)
+                if (i < count)
+                    memcpy(into + k * width + i, from + i * across + k, sizeof(float));
+                else
+                    into[k * width + i] = 0;
 }
 
-/* Pairs of `count` lines as unit after unit of `width` lines (by_line false) or line after line of `units` (true); zeros for what is beyond. */
-static void pack_pairs(const ts_kernels *kernels, uint32_t *into, bool by_line, size_t width, const float *from, size_t across, size_t along, size_t count,
-                       size_t depth, size_t units)
+/* into[k * width + j] = from[k * along + j], the same. */
+static void copy_floats(uint32_t *into, size_t width, const float *from, size_t along, size_t count, size_t depth)
 {
-    static const float zeros[SQUARE];
+    for (size_t k = 0; k < depth; k++, into += width) {
+        memcpy(into, from + k * along, count * sizeof(float));
+        memset(into + count, 0, (width - count) * sizeof(float));
+    }
+}
+
+/* ---- pairs ---- */
+
+/* A line of `units` pairs from `depth` floats, zeros behind them. */
+static void pair_line(const ts_kernels *kernels, uint32_t *into, const float *from, size_t depth, size_t units)
+{
+    kernels->pair_line(into, from, depth);
+    memset(into + (depth + 1) / 2, 0, (units - (depth + 1) / 2) * sizeof *into);
+}
+
+/* into[u * width + j] = the pair u of the line from + j * across, for j < count, zeros from there to `width`, which is a multiple of 16. */
+static void turn_pairs(const ts_kernels *kernels, uint32_t *into, size_t width, const float *from, size_t across, size_t count, size_t depth, size_t units)
+{
     uint32_t square[SQUARE * SQUARE], turned[SQUARE * SQUARE];
-    for (size_t u = 0; u < units; u += SQUARE)
-        for (size_t j = 0; j < width; j += SQUARE) {
-            size_t lines = j < count ? TS_MIN((size_t)SQUARE, count - j) : 0, unit_count = TS_MIN((size_t)SQUARE, units - u), line_count = TS_MIN((size_t)SQUARE, width - j);
-            bool is_by_line = across != 1; /* how the square is filled */
-            memset(square, 0, sizeof square);
-            for (size_t i = 0; is_by_line && i < lines; i++) {
-                const float *x = from + (j + i) * across + 2 * u;
-                size_t whole = depth / 2 > u ? TS_MIN(unit_count, depth / 2 - u) : 0;
-                kernels->pair_neighbours(square + i * SQUARE, x, whole);
-                if (whole < unit_count && 2 * (u + whole) + 1 == depth)
-                    kernels->pair_rows(square + i * SQUARE + whole, x + 2 * whole, zeros, 1);
+    for (size_t j = 0; j < width; j += SQUARE)
+        for (size_t u = 0; u < units; u += SQUARE) {
+            size_t left = 2 * u < depth ? TS_MIN(depth - 2 * u, (size_t)2 * SQUARE) : 0;
+            if (left < 2 * SQUARE || j + SQUARE > count)
+                memset(square, 0, sizeof square);
+            for (size_t i = 0; i < SQUARE && j + i < count && left > 0; i++)
+                kernels->pair_line(square + i * SQUARE, from + (j + i) * across + 2 * u, left);
+            if (u + SQUARE <= units) {
+                kernels->transpose_16(into + u * width + j, width, square, SQUARE);
+                continue;
             }
-            for (size_t i = 0; !is_by_line && i < unit_count && 2 * (u + i) < depth; i++) {
-                const float *even = from + 2 * (u + i) * along + j;
-                kernels->pair_rows(square + i * SQUARE, even, 2 * (u + i) + 1 < depth ? even + along : zeros, lines);
-            }
-            const uint32_t *right = square;
-            if (is_by_line != by_line) {
-                kernels->transpose_16(turned, SQUARE, square, SQUARE);
-                right = turned;
-            }
-            size_t outer = by_line ? line_count : unit_count, inner = by_line ? unit_count : line_count;
-            uint32_t *to = by_line ? into + j * units + u : into + u * width + j;
-            for (size_t i = 0; i < outer; i++, to += by_line ? units : width)
-                memcpy(to, right + i * SQUARE, inner * sizeof *to);
+            kernels->transpose_16(turned, SQUARE, square, SQUARE);
+            for (size_t i = 0; u + i < units; i++)
+                memcpy(into + (u + i) * width + j, turned + i * SQUARE, SQUARE * sizeof *into);
         }
 }
 
-static void pack(const product *p, uint32_t *into, bool by_line, size_t width, const float *from, size_t across, size_t along, size_t count, size_t depth,
-                 size_t units)
+/* Rows into pairs of them, zeros up to `units`. */
+static void pair_rows(const ts_kernels *kernels, uint32_t *into, size_t width, const float *from, size_t row, size_t count, size_t depth, size_t units)
 {
-    if (p->space->bf16)
-        pack_pairs(p->space->kernels, into, by_line, width, from, across, along, count, depth, units);
-    else
-        pack_floats(into, width, from, across, along, count, depth);
+    size_t made = (depth + 1) / 2;
+    kernels->pair_rows(into, width, from, row, count, depth);
+    memset(into + made * width, 0, (units - made) * width * sizeof *into);
 }
+
+/* Lines of pairs out of rows: into[j * LINE + u], for the kernels that want lines. */
+static void pair_rows_to_lines(const ts_kernels *kernels, uint32_t *into, size_t height, const float *from, size_t row, size_t count, size_t depth, size_t units)
+{
+    uint32_t square[SQUARE * SQUARE + SQUARE];
+    for (size_t j = 0; j < height; j += SQUARE)
+        for (size_t u = 0; u < units; u += SQUARE) {
+            size_t left = 2 * u < depth ? TS_MIN(depth - 2 * u, (size_t)2 * SQUARE) : 0;
+            pair_rows(kernels, square, SQUARE, from + 2 * u * row + j, row, j < count ? TS_MIN(count - j, (size_t)SQUARE) : 0, left, SQUARE);
+            kernels->transpose_16(into + j * LINE + u, LINE, square, SQUARE);
+        }
+}
+
+/* ---- panels of b, rows of a ---- */
 
 /* Packs panels [begin, end) of b: panel p holds columns [p * width, ...) as units of `width`. */
 static void pack_panels(void *argument, size_t begin, size_t end, size_t worker)
 {
     const product *p = argument;
+    const ts_kernels *kernels = p->space->kernels;
     size_t width = p->width;
     (void)worker;
     for (size_t panel = begin; panel < end; panel++) {
-        size_t first = panel * width;
-        pack(p, p->space->packed_b + first * p->units, false, width, p->b.data + first * p->b.column, p->b.column, p->b.row, TS_MIN(width, p->n - first), p->k,
-             p->units);
+        size_t first = panel * width, count = TS_MIN(width, p->n - first);
+        uint32_t *into = p->space->packed_b + first * p->units;
+        const float *from = p->b.data + first * p->b.column;
+        if (p->space->bf16 && p->b.column == 1)
+            pair_rows(kernels, into, width, from, p->b.row, count, p->k, p->units);
+        else if (p->space->bf16)
+            turn_pairs(kernels, into, width, from, p->b.column, count, p->k, p->units);
+        else if (p->b.column == 1)
+            copy_floats(into, width, from, p->b.row, count, p->k);
+        else
+            turn_floats(kernels, into, width, from, p->b.column, count, p->k);
     }
 }
 
-/* Packs `rows` rows of a from `first` on, `depth` elements from k0 on: tiles of tile_rows rows, in each unit after unit. */
-static void pack_rows(const product *p, uint32_t *into, size_t first, size_t rows, size_t k0, size_t depth, size_t units)
+/* Rows [first, first + rows) of a, `depth` elements from k0 on, which are `units`: where they lie, or packed. */
+static lines take_rows(const product *p, uint32_t *into, size_t first, size_t rows, size_t k0, size_t depth, size_t units)
 {
-    for (size_t tile = 0; tile < rows; tile += p->height, into += p->height * units)
-        pack(p, into, p->space->kernels->pair_lines, p->height, p->a.data + (first + tile) * p->a.row + k0 * p->a.column, p->a.row, p->a.column,
-             TS_MIN(p->height, rows - tile), depth, units);
+    const ts_kernels *kernels = p->space->kernels;
+    const float *from = p->a.data + first * p->a.row + k0 * p->a.column;
+    size_t height = p->height, whole = (rows + height - 1) / height * height;
+    bool bf16 = p->space->bf16, along = p->a.column == 1;
+    if (!bf16 && along && whole == rows && p->a.row % CROWDED != 0)
+        return (lines){(const uint32_t *)from, p->a.row, 1, height * p->a.row};
+    if (along) {
+        for (size_t i = 0; i < rows; i++)
+            if (bf16)
+                pair_line(kernels, into + i * LINE, from + i * p->a.row, depth, units);
+            else
+                memcpy(into + i * LINE, from + i * p->a.row, depth * sizeof(float));
+        memset(into + rows * LINE, 0, (whole - rows) * LINE * sizeof *into);
+        return (lines){into, LINE, 1, height * LINE};
+    }
+    bool as_lines = bf16 && kernels->pair_lines;
+    for (size_t row = 0; row < rows; row += height) {
+        size_t count = TS_MIN(height, rows - row);
+        if (as_lines)
+            pair_rows_to_lines(kernels, into + row * LINE, height, from + row, p->a.column, count, depth, units);
+        else if (bf16)
+            pair_rows(kernels, into + row * units, height, from + row, p->a.column, count, depth, units);
+        else
+            copy_floats(into + row * units, height, from + row, p->a.column, count, depth);
+    }
+    return as_lines ? (lines){into, LINE, 1, height * LINE} : (lines){into, 1, height, height * units};
 }
 
-static void tile(const ts_gemm_space *space, float *c, size_t c_row, const uint32_t *a, const uint32_t *b, size_t units, bool add)
+static void tile(const ts_gemm_space *space, float *c, size_t c_row, const lines *a, const uint32_t *at, const uint32_t *b, size_t units, const ts_start *start)
 {
     if (space->bf16)
-        space->kernels->tile_pairs(c, c_row, a, b, units, add);
+        space->kernels->tile_pairs(c, c_row, at, a->row, a->step, b, units, start);
     else
-        space->kernels->tile(c, c_row, (const float *)a, (const float *)b, units, add);
+        space->kernels->tile(c, c_row, (const float *)at, a->row, a->step, (const float *)b, units, start);
 }
 
 /* One tile of c, at an edge through a whole tile beside it. */
-static void one_tile(const product *p, size_t row, size_t column, const uint32_t *a, const uint32_t *b, size_t units, bool add)
+static void one_tile(const product *p, size_t row, size_t column, const lines *a, const uint32_t *at, const uint32_t *b, size_t units, bool first)
 {
     size_t rows = TS_MIN(p->height, p->m - row), columns = TS_MIN(p->width, p->n - column);
     float *c = p->c + row * p->c_row + column;
+    ts_start start = {c, p->c_row, NULL};
+    if (first) {
+        start = p->start;
+        start.base = start.base ? start.base + row * start.base_row + column : NULL;
+        start.bias = start.bias ? start.bias + column : NULL;
+    }
     if (rows == p->height && columns == p->width) {
-        tile(p->space, c, p->c_row, a, b, units, add);
+        tile(p->space, c, p->c_row, a, at, b, units, &start);
         return;
     }
     float edge[MOST_TILE];
-    tile(p->space, edge, p->width, a, b, units, false);
+    tile(p->space, edge, p->width, a, at, b, units, &(ts_start){NULL, 0, NULL});
     for (size_t i = 0; i < rows; i++)
-        for (size_t j = 0; j < columns; j++)
-            c[i * p->c_row + j] = (add ? c[i * p->c_row + j] : 0) + edge[i * p->width + j];
+        for (size_t j = 0; j < columns; j++) {
+            float old = start.base ? start.base[i * start.base_row + j] : 0;
+            c[i * p->c_row + j] = (start.bias ? old + start.bias[j] : old) + edge[i * p->width + j];
+        }
 }
 
 static void work_out(void *argument, size_t begin, size_t end, size_t worker)
@@ -163,7 +232,7 @@ static void work_out(void *argument, size_t begin, size_t end, size_t worker)
     const ts_kernels *kernels = p->space->kernels;
     size_t width = p->width, height = p->height, panels = (p->n + width - 1) / width, in_unit = p->space->bf16 ? 2 : 1;
     bool begun = p->space->bf16 && kernels->begin_pairs != NULL;
-    uint32_t *packed = p->space->packed_a + worker * MOST_ROWS * DEPTH;
+    uint32_t *packed = p->space->packed_a + (p->space->alone ? 0 : worker * PACKED_A);
     if (begun)
         kernels->begin_pairs();
     for (size_t piece = begin; piece < end; piece++) {
@@ -171,11 +240,11 @@ static void work_out(void *argument, size_t begin, size_t end, size_t worker)
         size_t first_panel = piece % p->groups * p->piece_panels, last_panel = TS_MIN(first_panel + p->piece_panels, panels);
         for (size_t u0 = 0; u0 < p->units; u0 += DEPTH) {
             size_t units = TS_MIN(DEPTH, p->units - u0), k0 = u0 * in_unit;
-            pack_rows(p, packed, first_row, rows, k0, TS_MIN(units * in_unit, p->k - k0), units);
+            lines a = take_rows(p, packed, first_row, rows, k0, TS_MIN(units * in_unit, p->k - k0), units);
             for (size_t panel = first_panel; panel < last_panel; panel++) {
                 const uint32_t *b = p->space->packed_b + panel * width * p->units + u0 * width;
                 for (size_t row = 0; row < rows; row += height)
-                    one_tile(p, first_row + row, panel * width, packed + row * units, b, units, p->add || u0 > 0);
+                    one_tile(p, first_row + row, panel * width, &a, a.data + row / height * a.tile, b, units, u0 == 0);
             }
         }
     }
@@ -183,24 +252,43 @@ static void work_out(void *argument, size_t begin, size_t end, size_t worker)
         kernels->end_pairs();
 }
 
-void ts_gemm(ts_gemm_space *space, float *c, size_t c_row, ts_matrix a, ts_matrix b, size_t m, size_t n, size_t k, bool add)
+/* c = base + bias, whichever there is, for a level without tiles. */
+static void begin_rows(float *c, size_t c_row, size_t m, size_t n, const ts_start *start)
+{
+    for (size_t i = 0; i < m; i++)
+        for (size_t j = 0; j < n; j++)
+            c[i * c_row + j] = (start->base ? start->base[i * start->base_row + j] : 0) + (start->bias ? start->bias[j] : 0);
+}
+
+/* Rows of a are packed once for all panels of a piece: a piece has all of them where there are pieces enough for every thread. */
+static void divide(product *p)
+{
+    size_t panels = (p->n + p->width - 1) / p->width, wanted = 6 * (p->space->alone ? 1 : ts_runtime_threads(p->space->runtime));
+    size_t half = (MOST_ROWS / 2 + p->height - 1) / p->height * p->height;
+    p->piece_rows = p->m >= wanted * MOST_ROWS ? MOST_ROWS : half;
+    size_t pieces = (p->m + p->piece_rows - 1) / p->piece_rows;
+    p->groups = TS_MIN((wanted + pieces - 1) / pieces, (panels + 3) / 4);
+    p->piece_panels = (panels + p->groups - 1) / p->groups;
+}
+
+void ts_gemm(ts_gemm_space *space, float *c, size_t c_row, ts_matrix a, ts_matrix b, size_t m, size_t n, size_t k, ts_start start)
 {
     const ts_kernels *kernels = space->kernels;
+    bool adds = start.base == c && start.base != NULL && start.bias == NULL;
     if (kernels->tile_rows == 0) {
-        ts_blas_product(c, c_row, a, b, m, n, k, add);
+        if (!adds && (start.base || start.bias))
+            begin_rows(c, c_row, m, n, &start);
+        ts_blas_product(c, c_row, a, b, m, n, k, start.base || start.bias);
         return;
     }
-    product p = {.space = space, .c = c, .c_row = c_row, .m = m, .n = n, .k = k, .units = k, .a = a, .b = b, .add = add};
+    product p = {.space = space, .c = c, .c_row = c_row, .m = m, .n = n, .k = k, .units = k, .a = a, .b = b, .start = start};
     p.height = kernels->tile_rows, p.width = kernels->tile_columns;
     if (space->bf16) {
         p.height = kernels->pair_tile_rows, p.width = kernels->pair_tile_columns;
         p.units = ((k + 1) / 2 + kernels->pair_step - 1) / kernels->pair_step * kernels->pair_step;
     }
     size_t panels = (n + p.width - 1) / p.width;
-    /* Few rows: smaller pieces, so that there is work for many threads. Rows of a that lie across are dear to pack: more panels for each. */
-    p.piece_rows = m >= 1024 ? MOST_ROWS : (MOST_ROWS / 2 + p.height - 1) / p.height * p.height;
-    p.piece_panels = a.row == 1 ? 128 / p.width : 512 / p.width;
-    p.groups = (panels + p.piece_panels - 1) / p.piece_panels;
+    divide(&p);
     ts_parallel(space->runtime, panels, panels >= 64 ? 8 : 1, pack_panels, &p);
     ts_parallel(space->runtime, (m + p.piece_rows - 1) / p.piece_rows * p.groups, 1, work_out, &p);
 }

@@ -27,7 +27,8 @@ extern const ts_kernels ts_kernels_amx;
 #define SHARED(f) extern __typeof__(*((const ts_kernels *)0)->f) ts_##f##_avx512;
 SHARED(dot) SHARED(axpy) SHARED(linear) SHARED(mix) SHARED(quantize) SHARED(layer_norm) SHARED(rms_norm) SHARED(layer_norm_back) SHARED(rms_norm_back)
 SHARED(gelu) SHARED(gelu_back) SHARED(swiglu) SHARED(swiglu_back) SHARED(exp_sum) SHARED(maximum) SHARED(multiply) SHARED(rotate)
-SHARED(small_product) SHARED(tile) SHARED(square_sum) SHARED(adamw)
+SHARED(small_product) SHARED(tile) SHARED(square_sum) SHARED(adamw) SHARED(transpose_16)
+#define ACROSS .transpose_16 = TRAINING(ts_transpose_16_avx512)
 #undef SHARED
 #endif
 

@@ -380,29 +380,45 @@ KERNEL void NAME(small_product)(float *c, size_t c_row, const float *a, size_t a
     }
 }
 
-KERNEL void NAME(tile)(float *c, size_t c_row, const float *a, const float *b, size_t depth, bool add)
+/* Rows in groups of three, each with one running pointer: as many registers as there are. */
+static inline __attribute__((always_inline)) void NAME(tile_of)(float *c, size_t c_row, const float *a, size_t a_row, size_t a_step, const float *b, size_t depth,
+                                                                const ts_start *start)
 {
     vec sum[TILE_ROWS][TILE_VECTORS] = {{{0}}};
-    for (size_t k = 0; k < depth; k++, a += TILE_ROWS, b += TILE_VECTORS * LANES) {
+    const float *group[TILE_ROWS / 3];
+    _Pragma("GCC unroll 4") for (int g = 0; g < TILE_ROWS / 3; g++) group[g] = a + (size_t)(3 * g) * a_row;
+    for (size_t k = 0; k < depth; k++, b += TILE_VECTORS * LANES) {
         vec bk[TILE_VECTORS];
         _Pragma("GCC unroll 4") for (int v = 0; v < TILE_VECTORS; v++) bk[v] = ((const vec *)b)[v];
-        _Pragma("GCC unroll 16") for (int r = 0; r < TILE_ROWS; r++)
+        _Pragma("GCC unroll 4") for (int g = 0; g < TILE_ROWS / 3; g++)
         {
-            vec ak = all(a[r]);
-            _Pragma("GCC unroll 4") for (int v = 0; v < TILE_VECTORS; v++) sum[r][v] += ak * bk[v];
+            _Pragma("GCC unroll 3") for (int i = 0; i < 3; i++)
+            {
+                vec ak = all(group[g][(size_t)i * a_row]);
+                _Pragma("GCC unroll 4") for (int v = 0; v < TILE_VECTORS; v++) sum[3 * g + i][v] += ak * bk[v];
+            }
+            group[g] += a_step;
         }
     }
-    _Pragma("GCC unroll 16") for (int r = 0; r < TILE_ROWS; r++, c += c_row)
+    const float *base = start->base, *bias = start->bias;
+    _Pragma("GCC unroll 16") for (int r = 0; r < TILE_ROWS; r++, c += c_row, base += base ? start->base_row : 0)
     {
         _Pragma("GCC unroll 4") for (int v = 0; v < TILE_VECTORS; v++)
         {
-            vec *at = (vec *)(c + v * LANES);
-            if (add)
-                *at += sum[r][v];
-            else
-                *at = sum[r][v];
+            vec old = base ? ((const vec *)base)[v] : all(0);
+            if (bias)
+                old += ((const vec *)bias)[v];
+            ((vec *)c)[v] = old + sum[r][v];
         }
     }
+}
+
+KERNEL void NAME(tile)(float *c, size_t c_row, const float *a, size_t a_row, size_t a_step, const float *b, size_t depth, const ts_start *start)
+{
+    if (a_row == 1)
+        NAME(tile_of)(c, c_row, a, 1, TILE_ROWS, b, depth, start);
+    else
+        NAME(tile_of)(c, c_row, a, a_row, a_step, b, depth, start);
 }
 
 KERNEL double NAME(square_sum)(const float *x, size_t count)
@@ -420,10 +436,11 @@ KERNEL double NAME(square_sum)(const float *x, size_t count)
 
 static inline vec root(vec x)
 {
-    vec y;
-    for (int lane = 0; lane < LANES; lane++)
-        y[lane] = __builtin_sqrtf(x[lane]);
-    return y;
+#if LANES == 16
+    return (vec)_mm512_sqrt_ps((__m512)x);
+#else
+    return (vec)_mm256_sqrt_ps((__m256)x);
+#endif
 }
 
 KERNEL void NAME(adamw)(float *w, float *m, float *v, const float *gradient, size_t count, float clip, float rate, float b1, float b2, float c1, float c2,

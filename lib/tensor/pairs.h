@@ -1,63 +1,47 @@
 /*
  * Packing of bf16 pairs, for the levels that multiply them; after vectors.h and <immintrin.h>, once a level. PAIRS are their entries of the table.
  */
-typedef uint32_t uvec __attribute__((vector_size(LANES * 4), aligned(4), may_alias));
 
-/* To bf16 in the upper half, nearest, ties to even. Infinities stay; a NaN must not become a number when its low bits go. */
-static inline uvec to_bf16(vec x)
+/* `low` and `high` to bf16: the lanes of `low` in the lower sixteen halves. */
+static inline __m512i to_bf16(vec low, vec high)
 {
-    uvec bits = (uvec)x, rounded = bits + 0x7fff + (bits >> 16 & 1);
-    return (uvec)choose(x == x, (vec)rounded, (vec)(bits | 0x400000)) & 0xffff0000u;
+    return (__m512i)_mm512_cvtne2ps_pbh((__m512)high, (__m512)low);
 }
 
-static void pair_rows(uint32_t *into, const float *even, const float *odd, size_t count)
-{
-    for (size_t i = 0; i < count; i += LANES) {
-        size_t n = FULL(count, i);
-        uvec pairs = to_bf16(load(even + i, n)) >> 16 | to_bf16(load(odd + i, n));
-        store((float *)(into + i), (vec)pairs, n);
-    }
-}
-
-static void pair_neighbours(uint32_t *into, const float *x, size_t count)
+static void pair_line(uint32_t *into, const float *x, size_t depth)
 {
     size_t i = 0;
-    for (; i + LANES <= count; i += LANES) {
-        uvec low = to_bf16(load(x + 2 * i, LANES)), high = to_bf16(load(x + 2 * i + LANES, LANES));
-        uvec even = __builtin_shufflevector(low, high, 0, 2, 4, 6, 8, 10, 12, 14, 16, 18, 20, 22, 24, 26, 28, 30);
-        uvec odd = __builtin_shufflevector(low, high, 1, 3, 5, 7, 9, 11, 13, 15, 17, 19, 21, 23, 25, 27, 29, 31);
-        *(uvec *)(into + i) = even >> 16 | odd;
+    for (; i + 2 * LANES <= depth; i += 2 * LANES)
+        _mm512_storeu_si512(into + i / 2, to_bf16(*(const vec *)(x + i), *(const vec *)(x + i + LANES)));
+    if (i < depth) {
+        size_t left = depth - i, low = left < LANES ? left : LANES;
+        vec high = left > LANES ? load(x + i + LANES, left - LANES) : all(0);
+        _mm512_mask_storeu_epi32(into + i / 2, MASK((left + 1) / 2), to_bf16(load(x + i, low), high));
     }
-    for (; i < count; i++)
-        pair_rows(into + i, x + 2 * i, x + 2 * i + 1, 1);
 }
 
-/* By pairs of rows, then pairs of pairs, then quarters: each step doubles the blocks that stand right. */
-static void transpose_16(uint32_t *into, size_t into_row, const uint32_t *from, size_t from_row)
+/* Lane i and lane 16 + i of sixteen-bit halves become the pair i. */
+static inline __m512i interleave(void)
 {
-    __m512i r[16], t[16];
-    for (int i = 0; i < 16; i++)
-        r[i] = _mm512_loadu_si512(from + (size_t)i * from_row);
-    for (int i = 0; i < 16; i += 2) {
-        t[i] = _mm512_unpacklo_epi32(r[i], r[i + 1]);
-        t[i + 1] = _mm512_unpackhi_epi32(r[i], r[i + 1]);
-    }
-    for (int i = 0; i < 16; i += 4) {
-        r[i] = _mm512_unpacklo_epi64(t[i], t[i + 2]);
-        r[i + 1] = _mm512_unpackhi_epi64(t[i], t[i + 2]);
-        r[i + 2] = _mm512_unpacklo_epi64(t[i + 1], t[i + 3]);
-        r[i + 3] = _mm512_unpackhi_epi64(t[i + 1], t[i + 3]);
-    }
-    for (int i = 0; i < 4; i++) { /* r[4 g + i] has columns i, 4 + i, 8 + i, 12 + i of rows 4 g to 4 g + 3 */
-        __m512i low = _mm512_shuffle_i32x4(r[i], r[4 + i], 0x88), high = _mm512_shuffle_i32x4(r[i], r[4 + i], 0xdd);
-        __m512i low2 = _mm512_shuffle_i32x4(r[8 + i], r[12 + i], 0x88), high2 = _mm512_shuffle_i32x4(r[8 + i], r[12 + i], 0xdd);
-        t[i] = _mm512_shuffle_i32x4(low, low2, 0x88);
-        t[8 + i] = _mm512_shuffle_i32x4(low, low2, 0xdd);
-        t[4 + i] = _mm512_shuffle_i32x4(high, high2, 0x88);
-        t[12 + i] = _mm512_shuffle_i32x4(high, high2, 0xdd);
-    }
-    for (int i = 0; i < 16; i++)
-        _mm512_storeu_si512(into + (size_t)i * into_row, t[i]);
+    const __m512i step = _mm512_set_epi32(15, 14, 13, 12, 11, 10, 9, 8, 7, 6, 5, 4, 3, 2, 1, 0);
+    return _mm512_or_si512(step, _mm512_slli_epi32(_mm512_add_epi32(step, _mm512_set1_epi32(LANES)), 16));
 }
 
-#define PAIRS .pair_rows = TRAINING(pair_rows), .pair_neighbours = TRAINING(pair_neighbours), .transpose_16 = TRAINING(transpose_16)
+static void pair_rows(uint32_t *into, size_t width, const float *x, size_t row, size_t count, size_t depth)
+{
+    const __m512i order = interleave();
+    size_t low = count < LANES ? count : LANES, high = count - low;
+    __mmask16 low_mask = MASK(low), high_mask = MASK(high);
+    for (size_t k = 0; k < depth; k += 2, x += 2 * row, into += width) {
+        const float *odd = x + row;
+        __mmask16 is_odd = k + 1 < depth ? 0xffff : 0;
+        vec even_low = (vec)_mm512_maskz_loadu_ps(low_mask, x), odd_low = (vec)_mm512_maskz_loadu_ps(low_mask & is_odd, odd);
+        _mm512_storeu_si512(into, _mm512_permutexvar_epi16(order, to_bf16(even_low, odd_low)));
+        if (width > LANES) {
+            vec even_high = (vec)_mm512_maskz_loadu_ps(high_mask, x + LANES), odd_high = (vec)_mm512_maskz_loadu_ps(high_mask & is_odd, odd + LANES);
+            _mm512_storeu_si512(into + LANES, _mm512_permutexvar_epi16(order, to_bf16(even_high, odd_high)));
+        }
+    }
+}
+
+#define PAIRS .pair_line = TRAINING(pair_line), .pair_rows = TRAINING(pair_rows)

@@ -54,6 +54,13 @@ typedef struct ts_byte_rows {
     size_t blocks;
 } ts_byte_rows;
 
+/* What a tile of a product is added to: base (stride base_row), or zeros where it is NULL, and bias, a row, where that is not NULL. */
+typedef struct ts_start {
+    const float *base;
+    size_t base_row;
+    const float *bias;
+} ts_start;
+
 /* Rows are `count` floats; pointers need no alignment; inputs and outputs may be the same array where a comment says "in place". */
 typedef struct ts_kernels {
     int32_t level;
@@ -103,22 +110,26 @@ typedef struct ts_kernels {
     /* c[i][j] = (add ? c[i][j] : 0) + sum over k of a[i a_row + k a_column] b[k b_row + j]; small matrices, in one thread (attention). */
     void (*small_product)(float *c, size_t c_row, const float *a, size_t a_row, size_t a_column, const float *b, size_t b_row, size_t rows, size_t columns,
                           size_t depth, bool add);
-    /* The tile of ts_gemm: c (tile_rows, tile_columns; stride c_row) = (add ? c : 0) + sum over k < depth of a[k][tile_rows] b[k][tile_columns]. */
-    void (*tile)(float *c, size_t c_row, const float *a, const float *b, size_t depth, bool add);
+    /* A tile of ts_gemm: c (tile_rows, tile_columns; stride c_row) = start + sum over k < depth of a[r][k] b[k][column], where a[r][k] is
+     * a[r * a_row + k * a_step]: lines (a_step 1), or step after step (a_row 1, a_step tile_rows). b is step after step. */
+    void (*tile)(float *c, size_t c_row, const float *a, size_t a_row, size_t a_step, const float *b, size_t depth, const ts_start *start);
     uint32_t tile_rows, tile_columns; /* 0: no tile at this level */
     /* The same on pairs of bf16, whose products are exact and are added in f32: a pair is the elements k and k + 1 of a row or column, the first in the lower
-     * half. NULL: not at this level. `depth` counts pairs, in steps of pair_step. Where pair_lines is set, a is a[tile row][depth] instead. */
-    void (*tile_pairs)(float *c, size_t c_row, const uint32_t *a, const uint32_t *b, size_t depth, bool add);
+     * half. NULL: not at this level. `depth` counts pairs, in steps of pair_step. Where pair_lines is set, a is lines always. */
+    void (*tile_pairs)(float *c, size_t c_row, const uint32_t *a, size_t a_row, size_t a_step, const uint32_t *b, size_t depth, const ts_start *start);
     uint32_t pair_tile_rows, pair_tile_columns, pair_step;
     bool pair_lines;
     /* Before and after a thread's run of tile_pairs; NULL: nothing to do. */
     void (*begin_pairs)(void);
     void (*end_pairs)(void);
-    /* into[j][i] = from[i][j] of a 16 x 16 block; strides in elements. */
+    /* into[j][i] = from[i][j] of a 16 x 16 block of floats or pairs; strides in elements. NULL: not at this level. */
     void (*transpose_16)(uint32_t *into, size_t into_row, const uint32_t *from, size_t from_row);
-    /* into[i] = the pair (even[i], odd[i]), and into[i] = the pair (x[2 i], x[2 i + 1]); rounded to the nearest, ties to even. */
-    void (*pair_rows)(uint32_t *into, const float *even, const float *odd, size_t count);
-    void (*pair_neighbours)(uint32_t *into, const float *x, size_t count);
+    /* To bf16: rounded to the nearest, ties to even; numbers too small to be normal become 0. A NaN stays one.
+     * pair_line: into[i] = the pair (x[2 i], x[2 i + 1]); the last pair of an odd `depth` has a zero.
+     * pair_rows: into[u * width + i] = the pair (x[2 u * row + i], x[(2 u + 1) * row + i]) for i < count, zeros from there to `width`, which is at most 32; may write
+     * 16 elements more than the last unit's. */
+    void (*pair_line)(uint32_t *into, const float *x, size_t depth);
+    void (*pair_rows)(uint32_t *into, size_t width, const float *x, size_t row, size_t count, size_t depth);
     double (*square_sum)(const float *x, size_t count);
     /* AdamW: m = b1 m + (1-b1) g, v = b2 v + (1-b2) g^2, w -= rate (m / c1 / (sqrt(v / c2) + epsilon) + decay w), where g = gradient * clip */
     void (*adamw)(float *w, float *m, float *v, const float *gradient, size_t count, float clip, float rate, float b1, float b2, float c1, float c2,
@@ -139,19 +150,21 @@ typedef struct ts_gemm_space {
     ts_runtime *runtime;
     const ts_kernels *kernels;
     uint32_t *packed_b;   /* all of b in panels: floats or pairs of bf16 */
-    uint32_t *packed_a;   /* a block of a for every thread */
+    uint32_t *packed_a;   /* a block of a for every thread that works on it */
     size_t packed_b_size; /* of 4 bytes */
     bool bf16;            /* the factors are rounded to bf16; sums stay f32 */
+    bool alone;           /* a thread's own, for products within a parallel loop */
 } ts_gemm_space;
 
-/* `largest_b`: the largest depth x columns of the products to come (with columns rounded up to 64). UNSUPPORTED: bf16 at a level without it. */
-ts_status ts_gemm_space_init(ts_gemm_space *space, ts_runtime *runtime, const ts_kernels *kernels, size_t largest_b, bool bf16);
+/* `largest_b`: the largest depth x columns of the products to come (with columns rounded up to 64); `alone`: products are made within a parallel
+ * loop, the space is one thread's. UNSUPPORTED: bf16 at a level without it. */
+ts_status ts_gemm_space_init(ts_gemm_space *space, ts_runtime *runtime, const ts_kernels *kernels, size_t largest_b, bool bf16, bool alone);
 void ts_gemm_space_free(ts_gemm_space *space);
 
 /*
- * c (m, n; stride c_row) = (add ? c : 0) + a (m, k) b (k, n), with all threads of the runtime. With our own tiles the result is the same bits for any number
- * of threads; a level without tiles calls OpenBLAS, whose process-wide settings are the host's and stay untouched.
+ * c (m, n; stride c_row) = start + a (m, k) b (k, n), with all threads of the runtime; the start's base may be c itself. With our own tiles the result is the same
+ * bits for any number of threads; a level without tiles calls OpenBLAS, whose process-wide settings are the host's and stay untouched.
  */
-void ts_gemm(ts_gemm_space *space, float *c, size_t c_row, ts_matrix a, ts_matrix b, size_t m, size_t n, size_t k, bool add);
+void ts_gemm(ts_gemm_space *space, float *c, size_t c_row, ts_matrix a, ts_matrix b, size_t m, size_t n, size_t k, ts_start start);
 
 #endif

@@ -64,7 +64,7 @@ static ts_status make_workspace(ts_muon *m, workspace *w, bool bf16)
     for (size_t i = 0; i < TS_COUNT_OF(arrays); i++)
         if ((*arrays[i].where = ts_allocate_array(m->runtime, arrays[i].count, sizeof(float))) == NULL)
             return TS_ERROR_OUT_OF_MEMORY;
-    return ts_gemm_space_init(&w->gemm, m->runtime, m->kernels, m->largest + (m->largest / m->longest + 64 + m->longest) * 64, bf16);
+    return ts_gemm_space_init(&w->gemm, m->runtime, m->kernels, m->largest + (m->largest / m->longest + 64 + m->longest) * 64, bf16, true);
 }
 
 ts_status ts_muon_make(ts_muon **out, ts_runtime *runtime, const ts_kernels *kernels, const ts_shape *shape, const ts_parameter *table, size_t table_count, bool bf16)
@@ -128,11 +128,11 @@ static void begin(const ts_muon *m, const item *it, workspace *w)
 static void iterate(workspace *w, size_t rows, size_t columns)
 {
     const ts_matrix x = {w->x, columns, 1}, turned = {w->x, 1, columns}, square = {w->square, rows, 1};
-    ts_gemm(&w->gemm, w->square, rows, x, turned, rows, rows, columns, false);
-    ts_gemm(&w->gemm, w->sum, rows, square, square, rows, rows, rows, false);
+    ts_gemm(&w->gemm, w->square, rows, x, turned, rows, rows, columns, (ts_start){0});
+    ts_gemm(&w->gemm, w->sum, rows, square, square, rows, rows, rows, (ts_start){0});
     for (size_t i = 0; i < rows * rows; i++)
         w->sum[i] = B * w->square[i] + C * w->sum[i];
-    ts_gemm(&w->gemm, w->next, columns, (ts_matrix){w->sum, rows, 1}, x, rows, columns, rows, false);
+    ts_gemm(&w->gemm, w->next, columns, (ts_matrix){w->sum, rows, 1}, x, rows, columns, rows, (ts_start){0});
     for (size_t i = 0; i < rows * columns; i++)
         w->x[i] = A * w->x[i] + w->next[i];
 }

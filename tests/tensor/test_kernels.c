@@ -1,6 +1,7 @@
 /* Every level's kernels against the reference on awkward sizes and alignments, and the promises about bits. */
 #include "support/support.h"
 
+#include <float.h>
 #include <math.h>
 
 #include "tensor/tensor.h"
@@ -236,38 +237,52 @@ static float rounded(float x)
     return rintf(x / unit) * unit;
 }
 
+/* What a pair's half is of x: numbers too small to be normal become 0, NaNs stay some. */
+static void is_rounded(uint32_t half, float x)
+{
+    uint32_t bits = half << 16;
+    float value;
+    memcpy(&value, &bits, sizeof value);
+    if (isnan(x))
+        assert_true(isnan(value));
+    else if (fabsf(x) < FLT_MIN)
+        assert_true(value == 0);
+    else
+        assert_true(value == (fabsf(x) > 3.39e38f ? copysignf(INFINITY, x) : rounded(x)));
+}
+
 static void test_pairs(void **state)
 {
-    static const float odd_ones[] = {0, -0.0f, 1, -1, 1.00390625f, 1.01171875f, 3.4e38f, INFINITY, -INFINITY, 1e-38f, -2.99609375f, 65537};
-    float x[600], even[300];
-    uint32_t pairs[300];
+    static const float odd_ones[] = {0, -0.0f, 1, -1, 1.00390625f, 1.01171875f, 3.4e38f, INFINITY, -INFINITY, 1e-38f, -2.99609375f, 65537, NAN};
+    static const size_t counts[] = {1, 5, 12, 16, 17, 31, 32};
+    float x[32 * 33];
+    uint32_t pairs[32 * 17 + 16];
     (void)state;
-    fill(x, 600, 9);
+    fill(x, TS_COUNT_OF(x), 9);
     memcpy(x, odd_ones, sizeof odd_ones);
     for (int32_t level = TS_CPU_LEVEL_AVX2; level <= last_level(); level++) {
         const ts_kernels *k = ts_kernels_at(level);
-        for (size_t size = 0; k->tile_pairs != NULL && size < TS_COUNT_OF(sizes); size++) {
-            size_t n = sizes[size];
-            for (size_t i = 0; i < 300; i++)
-                even[i] = x[2 * i];
-            for (int form = 0; form < 2; form++) {
-                if (form == 0)
-                    k->pair_neighbours(pairs, x, n);
-                else
-                    k->pair_rows(pairs, even, x + 1, n); /* odd: every float after its even one */
-                for (size_t i = 0; i < n; i++) {
-                    uint32_t low = pairs[i] << 16, high = pairs[i] & 0xffff0000u;
-                    float first, second;
-                    memcpy(&first, &low, 4), memcpy(&second, &high, 4);
-                    assert_true(first == (fabsf(x[2 * i]) > 3.39e38f ? copysignf(INFINITY, x[2 * i]) : rounded(x[2 * i])));
-                    float other = form == 0 ? x[2 * i + 1] : x[1 + i];
-                    assert_true(second == (fabsf(other) > 3.39e38f ? copysignf(INFINITY, other) : rounded(other)));
-                }
-            }
-            float nan = NAN;
-            k->pair_rows(pairs, &nan, &nan, 1);
-            assert_true((pairs[0] & 0x7fff) > 0x7f80 && (pairs[0] >> 16 & 0x7fff) > 0x7f80);
+        for (size_t depth = 0; k->tile_pairs != NULL && depth < 100; depth++) {
+            memset(pairs, 0xa5, sizeof pairs);
+            k->pair_line(pairs, x, depth);
+            for (size_t i = 0; i < depth; i++)
+                is_rounded(i % 2 ? pairs[i / 2] >> 16 : pairs[i / 2] & 0xffff, x[i]);
+            assert_true(depth % 2 == 0 || pairs[depth / 2] >> 16 == 0);
+            assert_int_equal(pairs[(depth + 1) / 2], 0xa5a5a5a5);
         }
+        for (size_t c = 0; k->tile_pairs != NULL && c < TS_COUNT_OF(counts); c++)
+            for (size_t depth = 0; depth <= 33; depth++) {
+                size_t count = counts[c], width = count <= 12 ? 12 : 32;
+                memset(pairs, 0xa5, sizeof pairs);
+                k->pair_rows(pairs, width, x, 32, count, depth);
+                for (size_t row = 0; row < (depth + 1) / 2 * 2; row++)
+                    for (size_t i = 0; i < width; i++) {
+                        uint32_t pair = pairs[row / 2 * width + i];
+                        is_rounded(row % 2 ? pair >> 16 : pair & 0xffff, row < depth && i < count ? x[row * 32 + i] : 0);
+                    }
+                if ((depth + 1) / 2 * width + 16 < TS_COUNT_OF(pairs))
+                    assert_int_equal(pairs[(depth + 1) / 2 * width + 16], 0xa5a5a5a5);
+            }
     }
 }
 
@@ -287,7 +302,7 @@ static void test_gemm(void **state)
             bool bf16 = run & 1;
             ts_runtime *runtime = make_runtime(1u << run / 2, level);
             ts_gemm_space space;
-            ts_status status = ts_gemm_space_init(&space, runtime, ts_kernels_at(level), 513 * 192, bf16);
+            ts_status status = ts_gemm_space_init(&space, runtime, ts_kernels_at(level), 513 * 192, bf16, false);
             if (bf16 && ts_kernels_at(level)->tile_pairs == NULL) {
                 assert_int_equal(status, TS_ERROR_UNSUPPORTED);
                 ts_runtime_free(runtime);
@@ -299,11 +314,18 @@ static void test_gemm(void **state)
                     size_t m = shapes[i][0], n = shapes[i][1], k = shapes[i][2];
                     ts_matrix ma = form & 1 ? (ts_matrix){a, 1, m} : (ts_matrix){a, k, 1}, mb = form & 2 ? (ts_matrix){b, 1, k} : (ts_matrix){b, n, 1};
                     fill(c, TS_COUNT_OF(c), 3), fill(d, TS_COUNT_OF(d), 3);
-                    ts_gemm(&space, c, n + 3, ma, mb, m, n, k, form & 4);
+                    ts_gemm(&space, c, n + 3, ma, mb, m, n, k, (ts_start){form & 4 ? c : NULL, n + 3, NULL});
                     if (bf16)
                         ma.data = a16, mb.data = b16;
                     reference_product(d, n + 3, ma, mb, m, n, k, form & 4);
                     close_to(c, d, TS_COUNT_OF(c), 3e-5f, "gemm");
+                    ts_gemm(&space, c, n + 3, (ts_matrix){a, ma.row, ma.column}, (ts_matrix){b, mb.row, mb.column}, m, n, k,
+                            (ts_start){form & 4 ? a : NULL, n, b + 7});
+                    for (size_t row = 0; row < m; row++)
+                        for (size_t j = 0; j < n; j++)
+                            d[row * (n + 3) + j] = b[7 + j] + (form & 4 ? a[row * n + j] : 0);
+                    reference_product(d, n + 3, ma, mb, m, n, k, true);
+                    close_to(c, d, TS_COUNT_OF(c), 3e-5f, "gemm from rows and a bias");
                 }
             ts_gemm_space_free(&space);
             ts_runtime_free(runtime);
@@ -323,8 +345,8 @@ static void test_gemm_threads_same_bits(void **state)
             for (int i = 0; i < 3; i++) {
                 ts_runtime *runtime = make_runtime(1u << i, level);
                 ts_gemm_space space;
-                assert_int_equal(ts_gemm_space_init(&space, runtime, kernels, 513 * 192, bf16), TS_OK);
-                ts_gemm(&space, c[i], 190, (ts_matrix){a, 513, 1}, (ts_matrix){b, 1, 513}, 300, 190, 513, false);
+                assert_int_equal(ts_gemm_space_init(&space, runtime, kernels, 513 * 192, bf16, false), TS_OK);
+                ts_gemm(&space, c[i], 190, (ts_matrix){a, 513, 1}, (ts_matrix){b, 1, 513}, 300, 190, 513, (ts_start){0});
                 ts_gemm_space_free(&space);
                 ts_runtime_free(runtime);
             }
