@@ -23,13 +23,13 @@ static void sum_columns(void *argument, size_t begin, size_t end, size_t worker)
             job->sums[column] += job->dy[row * job->out + column];
 }
 
-void ts_linear_back(ts_training *training, float *dx, float *dw, float *dbias, const float *dy, const float *x, const float *w, size_t out, size_t in, bool add)
+void ts_linear_back(ts_training *training, float *dx, float *dw, float *dbias, const float *dy, const float *x, const float *w, size_t out, size_t in,
+                    bool add)
 {
     size_t N = training->N;
     ts_gemm(&training->gemm, dw, in, (ts_matrix){dy, 1, out}, (ts_matrix){x, in, 1}, out, in, N, (ts_start){dw, in, NULL});
     if (dbias)
         ts_parallel(training->runtime, out, COLUMNS_AT_ONCE, sum_columns, &(column_job){dbias, dy, N, out});
     if (dx)
-        ts_gemm(&training->gemm, dx, in, (ts_matrix){dy, out, 1}, (ts_matrix){w, in, 1}, N, in, out,
-                (ts_start){add ? dx : NULL, in, NULL});
+        ts_gemm(&training->gemm, dx, in, (ts_matrix){dy, out, 1}, (ts_matrix){w, in, 1}, N, in, out, (ts_start){add ? dx : NULL, in, NULL});
 }

@@ -1,6 +1,6 @@
 /*
- * AVX-512 with AMX, whose tiles multiply 16 rows of 16 pairs of bf16 at a time. Four sums of 16 x 16 are kept: each tile that is loaded is used twice.
- * Threads hold tiles only within a product, so that the operating system has nothing more to save between them.
+ * AVX-512 with AMX, whose tiles multiply 16 rows of 16 pairs of bf16 at a time. Four sums of 16 x 16 are kept: each tile that is loaded is used
+ * twice. Threads hold tiles only within a product, so that the operating system has nothing more to save between them.
  */
 #define LANES 16
 #define LEVEL TS_CPU_LEVEL_AMX

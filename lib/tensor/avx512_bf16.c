@@ -14,8 +14,8 @@
 #include "tensor/pairs.h"
 
 /* As the tile of loops.h. */
-static inline __attribute__((always_inline)) void tile_of(float *c, size_t c_row, const uint32_t *a, size_t a_row, size_t a_step, const uint32_t *b, size_t depth,
-                                                          const ts_start *start)
+static inline __attribute__((always_inline)) void tile_of(float *c, size_t c_row, const uint32_t *a, size_t a_row, size_t a_step, const uint32_t *b,
+                                                          size_t depth, const ts_start *start)
 {
     __m512 sum[TILE_ROWS][TILE_VECTORS];
     const uint32_t *group[TILE_ROWS / 3];
@@ -24,7 +24,10 @@ static inline __attribute__((always_inline)) void tile_of(float *c, size_t c_row
         _Pragma("GCC unroll 4") for (int v = 0; v < TILE_VECTORS; v++) sum[r][v] = _mm512_setzero_ps();
     }
     _Pragma("GCC unroll 4") for (int g = 0; g < TILE_ROWS / 3; g++) group[g] = a + (size_t)(3 * g) * a_row;
+    fetch_early(c, c_row, start);
     for (size_t k = 0; k < depth; k++, b += TILE_VECTORS * LANES) {
+        __builtin_prefetch(b + 8 * TILE_VECTORS * LANES);
+        __builtin_prefetch(b + 8 * TILE_VECTORS * LANES + LANES);
         __m512bh bk[TILE_VECTORS];
         _Pragma("GCC unroll 4") for (int v = 0; v < TILE_VECTORS; v++) bk[v] = (__m512bh)_mm512_loadu_si512(b + v * LANES);
         _Pragma("GCC unroll 4") for (int g = 0; g < TILE_ROWS / 3; g++)
@@ -59,12 +62,6 @@ static void tile_pairs(float *c, size_t c_row, const uint32_t *a, size_t a_row, 
 }
 
 const ts_kernels ts_kernels_avx512_bf16 = {
-    LOOPS,
-    BYTES,
-    .tile_pairs = TRAINING(tile_pairs),
-    .pair_tile_rows = TILE_ROWS,
-    .pair_tile_columns = TILE_VECTORS * LANES,
-    .pair_step = 1,
-    PAIRS,
-    ACROSS,
+    LOOPS, BYTES,  .tile_pairs = TRAINING(tile_pairs), .pair_tile_rows = TILE_ROWS, .pair_tile_columns = TILE_VECTORS * LANES, .pair_step = 1,
+    PAIRS, ACROSS,
 };

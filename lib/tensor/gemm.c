@@ -1,17 +1,17 @@
 /*
- * The matrix product of training. b is packed once into panels as wide as a tile, then blocks of rows of c are worked out by any thread: each brings its
- * rows of a into the tile's order and walks the panels. An element's sum goes over k in blocks of DEPTH, each added up by itself, whatever the split: the same
- * bits for any number of threads. In bf16 the elements k and k + 1 are packed as a pair, and k below counts pairs ("units").
+ * The matrix product of training. b is packed once into panels as wide as a tile, then blocks of rows of c are worked out by any thread: each brings
+ * its rows of a into the tile's order and walks the panels. An element's sum goes over k in blocks of DEPTH, each added up by itself, whatever the
+ * split: the same bits for any number of threads. In bf16 the elements k and k + 1 are packed as a pair, and k below counts pairs ("units").
  */
 #include "tensor/gemm_blas.h"
 #include "tensor/tensor.h"
 
-#define DEPTH 256              /* units of a block */
-#define LINE (DEPTH + 16)      /* of a packed line: lines a power of two apart would share the few places of a cache that such addresses have */
-#define MOST_ROWS 96           /* of c that one piece of work covers; a multiple of every tile's rows */
+#define DEPTH 256         /* units of a block */
+#define LINE (DEPTH + 16) /* of a packed line: lines a power of two apart would share the few places of a cache that such addresses have */
+#define MOST_ROWS 96      /* of c that one piece of work covers; a multiple of every tile's rows */
 #define MOST_TILE (32 * 32)
-#define SQUARE 16              /* what is turned at a time */
-#define CROWDED 512            /* floats: lines of a that are multiples of this apart share those places too */
+#define SQUARE 16   /* what is turned at a time */
+#define CROWDED 512 /* floats: lines of a that are multiples of this apart share those places too */
 #define PACKED_A (MOST_ROWS * LINE)
 
 ts_status ts_gemm_space_init(ts_gemm_space *space, ts_runtime *runtime, const ts_kernels *kernels, size_t largest_b, bool bf16, bool alone)
@@ -22,8 +22,8 @@ ts_status ts_gemm_space_init(ts_gemm_space *space, ts_runtime *runtime, const ts
         return ts_fail(TS_ERROR_UNSUPPORTED, "products in bf16 need a processor with AVX-512 BF16");
     if (kernels->tile_rows == 0)
         return TS_OK;
-    space->packed_b = ts_allocate_array(runtime, largest_b + SQUARE, sizeof *space->packed_b);
-    space->packed_a = ts_allocate_array(runtime, workers * PACKED_A + SQUARE, sizeof *space->packed_a);
+    space->packed_b = ts_allocate_array(runtime, largest_b, sizeof *space->packed_b);
+    space->packed_a = ts_allocate_array(runtime, workers * PACKED_A, sizeof *space->packed_a);
     if (space->packed_b == NULL || space->packed_a == NULL) {
         ts_gemm_space_free(space);
         return TS_ERROR_OUT_OF_MEMORY;
@@ -80,15 +80,6 @@ static void turn_floats(const ts_kernels *kernels, uint32_t *into, size_t width,
                     into[k * width + i] = 0;
 }
 
-/* into[k * width + j] = from[k * along + j], the same. */
-static void copy_floats(uint32_t *into, size_t width, const float *from, size_t along, size_t count, size_t depth)
-{
-    for (size_t k = 0; k < depth; k++, into += width) {
-        memcpy(into, from + k * along, count * sizeof(float));
-        memset(into + count, 0, (width - count) * sizeof(float));
-    }
-}
-
 /* ---- pairs ---- */
 
 /* A line of `units` pairs from `depth` floats, zeros behind them. */
@@ -99,7 +90,8 @@ static void pair_line(const ts_kernels *kernels, uint32_t *into, const float *fr
 }
 
 /* into[u * width + j] = the pair u of the line from + j * across, for j < count, zeros from there to `width`, which is a multiple of 16. */
-static void turn_pairs(const ts_kernels *kernels, uint32_t *into, size_t width, const float *from, size_t across, size_t count, size_t depth, size_t units)
+static void turn_pairs(const ts_kernels *kernels, uint32_t *into, size_t width, const float *from, size_t across, size_t count, size_t depth,
+                       size_t units)
 {
     uint32_t square[SQUARE * SQUARE], turned[SQUARE * SQUARE];
     for (size_t j = 0; j < width; j += SQUARE)
@@ -119,22 +111,28 @@ static void turn_pairs(const ts_kernels *kernels, uint32_t *into, size_t width, 
         }
 }
 
-/* Rows into pairs of them, zeros up to `units`. */
-static void pair_rows(const ts_kernels *kernels, uint32_t *into, size_t width, const float *from, size_t row, size_t count, size_t depth, size_t units)
+/* Rows into pairs of them in tiles of `width` columns, zeros up to `units`. */
+static void pair_rows(const ts_kernels *kernels, uint32_t *into, size_t width, size_t apart, const float *from, size_t row, size_t count,
+                      size_t depth, size_t units)
 {
     size_t made = (depth + 1) / 2;
-    kernels->pair_rows(into, width, from, row, count, depth);
-    memset(into + made * width, 0, (units - made) * width * sizeof *into);
+    kernels->pair_rows(into, width, apart, from, row, count, depth);
+    for (size_t first = 0; made < units && first < count; first += width, into += apart)
+        memset(into + made * width, 0, (units - made) * width * sizeof *into);
 }
 
 /* Lines of pairs out of rows: into[j * LINE + u], for the kernels that want lines. */
-static void pair_rows_to_lines(const ts_kernels *kernels, uint32_t *into, size_t height, const float *from, size_t row, size_t count, size_t depth, size_t units)
+static void pair_rows_to_lines(const ts_kernels *kernels, uint32_t *into, size_t height, const float *from, size_t row, size_t count, size_t depth,
+                               size_t units)
 {
-    uint32_t square[SQUARE * SQUARE + SQUARE];
+    uint32_t square[SQUARE * SQUARE];
     for (size_t j = 0; j < height; j += SQUARE)
         for (size_t u = 0; u < units; u += SQUARE) {
             size_t left = 2 * u < depth ? TS_MIN(depth - 2 * u, (size_t)2 * SQUARE) : 0;
-            pair_rows(kernels, square, SQUARE, from + 2 * u * row + j, row, j < count ? TS_MIN(count - j, (size_t)SQUARE) : 0, left, SQUARE);
+            if (j + SQUARE > count || left < 2 * SQUARE)
+                memset(square, 0, sizeof square);
+            if (j < count)
+                kernels->pair_rows(square, SQUARE, 0, from + 2 * u * row + j, row, TS_MIN(count - j, (size_t)SQUARE), left);
             kernels->transpose_16(into + j * LINE + u, LINE, square, SQUARE);
         }
 }
@@ -146,21 +144,20 @@ static void pack_panels(void *argument, size_t begin, size_t end, size_t worker)
 {
     const product *p = argument;
     const ts_kernels *kernels = p->space->kernels;
-    size_t width = p->width;
+    size_t width = p->width, apart = width * p->units, first = begin * width, count = TS_MIN(end * width, p->n) - first;
+    uint32_t *into = p->space->packed_b + begin * apart;
+    const float *from = p->b.data + first * p->b.column;
     (void)worker;
-    for (size_t panel = begin; panel < end; panel++) {
-        size_t first = panel * width, count = TS_MIN(width, p->n - first);
-        uint32_t *into = p->space->packed_b + first * p->units;
-        const float *from = p->b.data + first * p->b.column;
-        if (p->space->bf16 && p->b.column == 1)
-            pair_rows(kernels, into, width, from, p->b.row, count, p->k, p->units);
-        else if (p->space->bf16)
-            turn_pairs(kernels, into, width, from, p->b.column, count, p->k, p->units);
-        else if (p->b.column == 1)
-            copy_floats(into, width, from, p->b.row, count, p->k);
-        else
-            turn_floats(kernels, into, width, from, p->b.column, count, p->k);
-    }
+    if (p->b.column == 1 && p->space->bf16)
+        pair_rows(kernels, into, width, apart, from, p->b.row, count, p->k, p->units);
+    else if (p->b.column == 1)
+        kernels->copy_rows((float *)into, width, apart, from, p->b.row, count, p->k);
+    else
+        for (size_t j = 0; j < count; j += width, into += apart, from += width * p->b.column)
+            if (p->space->bf16)
+                turn_pairs(kernels, into, width, from, p->b.column, TS_MIN(width, count - j), p->k, p->units);
+            else
+                turn_floats(kernels, into, width, from, p->b.column, TS_MIN(width, count - j), p->k);
 }
 
 /* Rows [first, first + rows) of a, `depth` elements from k0 on, which are `units`: where they lie, or packed. */
@@ -181,20 +178,20 @@ static lines take_rows(const product *p, uint32_t *into, size_t first, size_t ro
         memset(into + rows * LINE, 0, (whole - rows) * LINE * sizeof *into);
         return (lines){into, LINE, 1, height * LINE};
     }
-    bool as_lines = bf16 && kernels->pair_lines;
-    for (size_t row = 0; row < rows; row += height) {
-        size_t count = TS_MIN(height, rows - row);
-        if (as_lines)
-            pair_rows_to_lines(kernels, into + row * LINE, height, from + row, p->a.column, count, depth, units);
-        else if (bf16)
-            pair_rows(kernels, into + row * units, height, from + row, p->a.column, count, depth, units);
-        else
-            copy_floats(into + row * units, height, from + row, p->a.column, count, depth);
+    if (bf16 && kernels->pair_lines) {
+        for (size_t row = 0; row < rows; row += height)
+            pair_rows_to_lines(kernels, into + row * LINE, height, from + row, p->a.column, TS_MIN(height, rows - row), depth, units);
+        return (lines){into, LINE, 1, height * LINE};
     }
-    return as_lines ? (lines){into, LINE, 1, height * LINE} : (lines){into, 1, height, height * units};
+    if (bf16)
+        pair_rows(kernels, into, height, height * units, from, p->a.column, rows, depth, units);
+    else
+        kernels->copy_rows((float *)into, height, height * units, from, p->a.column, rows, depth);
+    return (lines){into, 1, height, height * units};
 }
 
-static void tile(const ts_gemm_space *space, float *c, size_t c_row, const lines *a, const uint32_t *at, const uint32_t *b, size_t units, const ts_start *start)
+static void tile(const ts_gemm_space *space, float *c, size_t c_row, const lines *a, const uint32_t *at, const uint32_t *b, size_t units,
+                 const ts_start *start)
 {
     if (space->bf16)
         space->kernels->tile_pairs(c, c_row, at, a->row, a->step, b, units, start);

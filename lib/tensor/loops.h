@@ -387,7 +387,11 @@ static inline __attribute__((always_inline)) void NAME(tile_of)(float *c, size_t
     vec sum[TILE_ROWS][TILE_VECTORS] = {{{0}}};
     const float *group[TILE_ROWS / 3];
     _Pragma("GCC unroll 4") for (int g = 0; g < TILE_ROWS / 3; g++) group[g] = a + (size_t)(3 * g) * a_row;
+    fetch_early(c, c_row, start);
     for (size_t k = 0; k < depth; k++, b += TILE_VECTORS * LANES) {
+        __builtin_prefetch(b + 8 * TILE_VECTORS * LANES);
+        if (LANES == 16)
+            __builtin_prefetch(b + 8 * TILE_VECTORS * LANES + LANES);
         vec bk[TILE_VECTORS];
         _Pragma("GCC unroll 4") for (int v = 0; v < TILE_VECTORS; v++) bk[v] = ((const vec *)b)[v];
         _Pragma("GCC unroll 4") for (int g = 0; g < TILE_ROWS / 3; g++)
@@ -419,6 +423,19 @@ KERNEL void NAME(tile)(float *c, size_t c_row, const float *a, size_t a_row, siz
         NAME(tile_of)(c, c_row, a, 1, TILE_ROWS, b, depth, start);
     else
         NAME(tile_of)(c, c_row, a, a_row, a_step, b, depth, start);
+}
+
+KERNEL void NAME(copy_rows)(float *into, size_t width, size_t apart, const float *x, size_t row, size_t count, size_t depth)
+{
+    for (size_t k = 0; k < depth; k++, x += row, into += width) {
+        float *tile = into;
+        for (size_t first = 0; first < count; first += width, tile += apart)
+            for (size_t j = 0; j < width; j += LANES) {
+                size_t left = first + j < count ? count - first - j : 0, lanes = FULL(width, j);
+                vec some = left == 0 ? all(0) : load(x + first + j, left < lanes ? left : lanes);
+                store(tile + j, some, lanes);
+            }
+    }
 }
 
 KERNEL double NAME(square_sum)(const float *x, size_t count)

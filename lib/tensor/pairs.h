@@ -27,20 +27,21 @@ static inline __m512i interleave(void)
     return _mm512_or_si512(step, _mm512_slli_epi32(_mm512_add_epi32(step, _mm512_set1_epi32(LANES)), 16));
 }
 
-static void pair_rows(uint32_t *into, size_t width, const float *x, size_t row, size_t count, size_t depth)
+static void pair_rows(uint32_t *into, size_t width, size_t apart, const float *x, size_t row, size_t count, size_t depth)
 {
     const __m512i order = interleave();
-    size_t low = count < LANES ? count : LANES, high = count - low;
-    __mmask16 low_mask = MASK(low), high_mask = MASK(high);
     for (size_t k = 0; k < depth; k += 2, x += 2 * row, into += width) {
         const float *odd = x + row;
+        uint32_t *tile = into;
         __mmask16 is_odd = k + 1 < depth ? 0xffff : 0;
-        vec even_low = (vec)_mm512_maskz_loadu_ps(low_mask, x), odd_low = (vec)_mm512_maskz_loadu_ps(low_mask & is_odd, odd);
-        _mm512_storeu_si512(into, _mm512_permutexvar_epi16(order, to_bf16(even_low, odd_low)));
-        if (width > LANES) {
-            vec even_high = (vec)_mm512_maskz_loadu_ps(high_mask, x + LANES), odd_high = (vec)_mm512_maskz_loadu_ps(high_mask & is_odd, odd + LANES);
-            _mm512_storeu_si512(into + LANES, _mm512_permutexvar_epi16(order, to_bf16(even_high, odd_high)));
-        }
+        for (size_t first = 0; first < count; first += width, tile += apart)
+            for (size_t j = 0; j < width; j += LANES) {
+                size_t left = first + j < count ? count - first - j : 0, lanes = FULL(width, j);
+                __mmask16 mask = left < lanes ? MASK(left) : MASK(lanes);
+                vec even_ones = (vec)_mm512_maskz_loadu_ps(mask, x + first + j),
+                    odd_ones = (vec)_mm512_maskz_loadu_ps(mask & is_odd, odd + first + j);
+                _mm512_mask_storeu_epi32(tile + j, MASK(lanes), _mm512_permutexvar_epi16(order, to_bf16(even_ones, odd_ones)));
+            }
     }
 }
 

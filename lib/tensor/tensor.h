@@ -124,12 +124,14 @@ typedef struct ts_kernels {
     void (*end_pairs)(void);
     /* into[j][i] = from[i][j] of a 16 x 16 block of floats or pairs; strides in elements. NULL: not at this level. */
     void (*transpose_16)(uint32_t *into, size_t into_row, const uint32_t *from, size_t from_row);
-    /* To bf16: rounded to the nearest, ties to even; numbers too small to be normal become 0. A NaN stays one.
-     * pair_line: into[i] = the pair (x[2 i], x[2 i + 1]); the last pair of an odd `depth` has a zero.
-     * pair_rows: into[u * width + i] = the pair (x[2 u * row + i], x[(2 u + 1) * row + i]) for i < count, zeros from there to `width`, which is at most 32; may write
-     * 16 elements more than the last unit's. */
+    /* Packs `depth` rows of `count` floats as tiles of `width` columns: column j of row k is into[j / width * apart + k * width + j % width], with zeros up to the
+     * end of the last tile. Only at levels with tiles. */
+    void (*copy_rows)(float *into, size_t width, size_t apart, const float *x, size_t row, size_t count, size_t depth);
+    /* The same to pairs of bf16 of rows 2 u and 2 u + 1, k above being u; the last pair of an odd depth has a zero. To bf16 is to the nearest, ties to even;
+     * numbers too small to be normal become 0; a NaN stays one. */
+    void (*pair_rows)(uint32_t *into, size_t width, size_t apart, const float *x, size_t row, size_t count, size_t depth);
+    /* into[i] = the pair (x[2 i], x[2 i + 1]) */
     void (*pair_line)(uint32_t *into, const float *x, size_t depth);
-    void (*pair_rows)(uint32_t *into, size_t width, const float *x, size_t row, size_t count, size_t depth);
     double (*square_sum)(const float *x, size_t count);
     /* AdamW: m = b1 m + (1-b1) g, v = b2 v + (1-b2) g^2, w -= rate (m / c1 / (sqrt(v / c2) + epsilon) + decay w), where g = gradient * clip */
     void (*adamw)(float *w, float *m, float *v, const float *gradient, size_t count, float clip, float rate, float b1, float b2, float c1, float c2,

@@ -92,3 +92,15 @@ static inline vec sigmoid(vec x)
 {
     return 1.0f / (1.0f + exponential(-x));
 }
+
+#if TS_WITH_TRAINER
+/* A tile's sums take long enough for what they are added to, or where they go, to come from memory meanwhile. */
+static inline __attribute__((always_inline)) void fetch_early(const float *c, size_t c_row, const ts_start *start)
+{
+    const float *row = start->base ? start->base : c;
+    size_t next = start->base ? start->base_row : c_row;
+    for (int r = 0; r < TILE_ROWS; r++, row += next)
+        for (int v = 0; v < TILE_VECTORS * LANES; v += 16)
+            __builtin_prefetch(row + v, 1);
+}
+#endif
