@@ -32,6 +32,12 @@ static const char *optimizer_name(size_t index)
     return index < CLI_COUNT_OF(names) ? names[index] : NULL;
 }
 
+static const char *packing_name(size_t index)
+{
+    static const char *const names[] = {"stream", "stories"};
+    return index < CLI_COUNT_OF(names) ? names[index] : NULL;
+}
+
 static const char *precision_name(size_t index)
 {
     static const char *const names[] = {"auto", "f32", "bf16"};
@@ -320,6 +326,7 @@ static const cli_argument train_arguments[] = {
     {"--micro-batch", "N", CLI_UINT32, CLI_FIXED, OFFSET(options.micro_batch), 0, 65536, NULL, "sequences in memory at once; 0: 8"},
     {"--optimizer", "NAME", CLI_CHOICE, CLI_FIXED, OFFSET(options.optimizer), 0, 0, optimizer_name, "muon: for the matrices within layers, AdamW for the rest"},
     {"--precision", "NAME", CLI_CHOICE, CLI_FIXED, OFFSET(options.precision), 0, 0, precision_name, "of matrix products; auto: bf16 where the processor has AMX"},
+    {"--packing", "NAME", CLI_CHOICE, CLI_FIXED, OFFSET(options.packing), 0, 0, packing_name, "stories: shuffled one by one, and none sees another"},
     {"--slices", "N", CLI_UINT32, CLI_FIXED, OFFSET(options.slices), 0, 256, NULL, "parts of a batch, a power of two, whose gradients are added pairwise; 0: one"},
     {"--mpi", NULL, CLI_FLAG, 0, OFFSET(mpi), 0, 0, NULL, "this is one of the ranks that mpirun has started; --slices is at least their number"},
     {"--valid-share", "X", CLI_DOUBLE, CLI_FIXED, OFFSET(options.valid_share), 0, 0.5, NULL, "share of the stories that is held out without --valid"},

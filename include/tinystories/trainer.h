@@ -37,6 +37,11 @@ enum {
     TS_PRECISION_BF16 = 2  /* the factors of matrix products are rounded to bf16; sums, weights, moments and everything else stay f32. CPU level AVX-512 BF16 or AMX */
 };
 
+enum {
+    TS_PACKING_STREAM = 0, /* windows of the text as it stands; a position sees all of its window before it */
+    TS_PACKING_STORIES = 1 /* the stories in another order each epoch; a position sees its own story alone, whose positions count from its beginning */
+};
+
 /* Sends to `partner` and receives from it, which does the same with the sizes turned; returns when both are done. */
 typedef int32_t (*ts_exchange)(void *user, int32_t partner, const void *send, size_t send_size, void *receive, size_t receive_size);
 
@@ -94,6 +99,9 @@ typedef struct ts_trainer_options {
     uint32_t slices;           /* a power of two up to 256 of parts that a batch has (batch_tokens is rounded up to them), whose gradients are added pairwise: with as many
                                   ranks or fewer the same bits come of it; 0 (the default), 1: one. log2(slices / ranks) more gradients are in memory */
     const ts_communicator *communicator; /* of a training on several machines; NULL (the default): alone. What it points to must outlive the trainer */
+    uint32_t packing;          /* TS_PACKING_; default STREAM. STORIES: the sequences of a micro batch lie behind one another full of text, and stories go on from one to
+                                  the next; a story is cut after a context of tokens and where a micro batch ends, and what is left begins anew */
+    uint32_t reserved;         /* 0 */
 } ts_trainer_options;
 
 TS_API ts_status ts_trainer_options_init(ts_trainer_options *options, size_t struct_size);

@@ -52,6 +52,7 @@ static const struct {
     FIELD(options.optimizer),
     FIELD(options.keep_best),
     FIELD(options.slices),
+    FIELD(options.packing),
     FIELD(architecture.kind),
     FIELD(architecture.vocabulary_size),
     FIELD(architecture.context_length),

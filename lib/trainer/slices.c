@@ -70,6 +70,8 @@ static double slice_gradient(ts_trainer *t, size_t slice, float *gradients, cons
         size_t counted;
         for (size_t i = 0; i < t->micro; i++)
             ts_batches_sequence(&t->batches, first + part * t->micro + i, t->ids + i * T, t->targets + i * T);
+        if (t->batches.by_stories)
+            ts_network_divide(t->network, t->ids, ts_tokenizer_end_of_text(t->tokenizer));
         ts_network_step(t->network, &t->weights, weights, t->ids, t->targets, 1 / (float)(batch * T), &loss, &counted);
         sum += loss;
     }

@@ -46,6 +46,8 @@ static ts_status check_options(const ts_trainer_options *o)
         return ts_fail(TS_ERROR_INVALID_ARGUMENT, "ts_trainer_options.precision is %u, expected 0 (auto), 1 (f32) or 2 (bf16)", o->precision);
     if (o->optimizer > TS_OPTIMIZER_MUON)
         return ts_fail(TS_ERROR_INVALID_ARGUMENT, "ts_trainer_options.optimizer is %u, expected 0 (adamw) or 1 (muon)", o->optimizer);
+    if (o->packing > TS_PACKING_STORIES)
+        return ts_fail(TS_ERROR_INVALID_ARGUMENT, "ts_trainer_options.packing is %u, expected 0 (stream) or 1 (stories)", o->packing);
     if (o->keep_best > 1)
         return ts_fail(TS_ERROR_INVALID_ARGUMENT, "ts_trainer_options.keep_best is %u, expected 0 or 1", o->keep_best);
     if (o->log_interval == 0)

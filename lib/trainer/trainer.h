@@ -15,8 +15,9 @@ typedef struct ts_held_story {
 } ts_held_story;
 
 /*
- * All tokens in memory. An epoch is a permutation of windows of T + 1 tokens that overlap by one, behind an offset that changes with the epoch. Everything is
- * a function of (seed, number of the sequence), so that a run can be resumed from its step alone.
+ * All tokens in memory. An epoch is a permutation of windows of T + 1 tokens that overlap by one, behind an offset that changes with the epoch; or, packed by
+ * stories, such windows of a permutation of the stories, in order. Everything is a function of (seed, number of the sequence), so that a run can be resumed from
+ * its step alone.
  */
 typedef struct ts_batches {
     ts_runtime *runtime;
@@ -32,12 +33,18 @@ typedef struct ts_batches {
     ts_held_story *held_stories;
     size_t held_story_count, held_story_capacity;
     uint64_t hash;    /* of all tokens */
+    bool by_stories;
+    uint64_t *begins; /* by stories alone: of each story its end of text before it, and the end of all */
+    size_t begin_count, begin_capacity;
+    uint64_t epoch;   /* that `shuffled` and `places` are of; UINT64_MAX: none yet */
+    uint32_t *shuffled; /* the stories in the epoch's order */
+    uint64_t *places; /* where each of them begins there, and where the last ends */
 } ts_batches;
 
 ts_status ts_batches_make(ts_batches *batches, ts_runtime *runtime, const ts_tokenizer *tokenizer, const ts_trainer_options *options, size_t T);
 void ts_batches_free(ts_batches *batches);
 /* Sequence `index` of the run: ids and targets, T each. */
-void ts_batches_sequence(const ts_batches *batches, uint64_t index, uint32_t *ids, uint32_t *targets);
+void ts_batches_sequence(ts_batches *batches, uint64_t index, uint32_t *ids, uint32_t *targets);
 
 /* ---- schedule.c ---- */
 

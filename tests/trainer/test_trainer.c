@@ -208,6 +208,51 @@ static void test_batches(void **state)
     ts_runtime_free(runtime);
 }
 
+/* An epoch by stories holds every story once, whole but at its two ends, in another order each time, and is the same wherever it is read first. */
+static void test_packed_batches(void **state)
+{
+    (void)state;
+    ts_runtime *runtime = make_runtime(1, TS_CPU_LEVEL_BEST);
+    ts_trainer_options o = small_options(10);
+    o.packing = TS_PACKING_STORIES;
+    ts_batches b, again;
+    assert_int_equal(ts_batches_make(&b, runtime, tokenizer, &o, 24), TS_OK);
+    assert_int_equal(ts_batches_make(&again, runtime, tokenizer, &o, 24), TS_OK);
+    assert_int_equal(b.windows, (b.count - 1) / 24);
+    uint32_t ids[24], targets[24], next[24] = {0}, *stream = calloc(b.count, sizeof *stream);
+    uint64_t orders[2];
+    for (uint64_t epoch = 0; epoch < 2; epoch++) {
+        size_t count = 0, found = 0;
+        for (uint64_t i = 0; i < b.windows; i++, count += 24) {
+            ts_batches_sequence(&b, epoch * b.windows + i, ids, targets);
+            assert_memory_equal(ids + 1, targets, 23 * sizeof *ids);
+            assert_true(i == 0 || next[23] == ids[0]);
+            memcpy(next, targets, sizeof next);
+            memcpy(stream + count, ids, sizeof ids);
+        }
+        orders[epoch] = ts_hash(stream, count * sizeof *stream, 0);
+        for (size_t story = 0; story < b.stories; story++) {
+            size_t size = (size_t)(b.begins[story + 1] - b.begins[story]), same = 0;
+            for (size_t at = 0; at + size <= count && same < size; at++)
+                for (same = 0; same < size && stream[at + same] == ((uint16_t *)b.ids)[b.begins[story] + same];)
+                    same++;
+            found += same == size;
+        }
+        assert_true(found + 3 >= b.stories);
+    }
+    assert_true(orders[0] != orders[1]);
+    for (uint64_t i = 2 * b.windows; i-- > 0;) { /* backwards: from the number alone */
+        ts_batches_sequence(&again, i, ids, targets);
+        ts_batches_sequence(&b, i, next, targets);
+        assert_memory_equal(ids, next, sizeof ids);
+    }
+    free(stream);
+    ts_batches_free(&b);
+    ts_batches_free(&again);
+    assert_int_equal(ts_runtime_memory(runtime), 0);
+    ts_runtime_free(runtime);
+}
+
 static void test_shard_data(void **state)
 {
     (void)state;
@@ -242,6 +287,7 @@ static void test_resume_same_bits(void **state)
     ts_trainer_options o = small_options(steps);
     for (int32_t kind = 1; kind <= 3; kind++) {
         o.optimizer = kind == 2 ? TS_OPTIMIZER_MUON : TS_OPTIMIZER_ADAMW;
+        o.packing = kind == 3 ? TS_PACKING_STREAM : TS_PACKING_STORIES;
         ts_trainer *straight = make_trainer(NULL, kind, &o), *stopped = make_trainer(NULL, kind, &o);
         assert_int_equal(ts_trainer_run(straight, NULL, NULL), TS_OK);
         const char *path = in_work("resume.safetensors");
@@ -711,7 +757,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_learns),           cmocka_unit_test(test_adamw_golden),        cmocka_unit_test(test_schedule),
-        cmocka_unit_test(test_batches),          cmocka_unit_test(test_shard_data),          cmocka_unit_test(test_resume_same_bits),
+        cmocka_unit_test(test_batches),          cmocka_unit_test(test_packed_batches),      cmocka_unit_test(test_shard_data),          cmocka_unit_test(test_resume_same_bits),
         cmocka_unit_test(test_threads_same_bits), cmocka_unit_test(test_accumulation),       cmocka_unit_test(test_damaged_checkpoints),
         cmocka_unit_test(test_full_disk),        cmocka_unit_test(test_killed_while_saving), cmocka_unit_test(test_run_folder),
         cmocka_unit_test(test_stops_at_once),    cmocka_unit_test(test_sweeps_temporaries),
