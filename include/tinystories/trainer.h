@@ -101,7 +101,9 @@ typedef struct ts_trainer_options {
     const ts_communicator *communicator; /* of a training on several machines; NULL (the default): alone. What it points to must outlive the trainer */
     uint32_t packing;          /* TS_PACKING_; default STREAM. STORIES: the sequences of a micro batch lie behind one another full of text, and stories go on from one to
                                   the next; a story is cut after a context of tokens and where a micro batch ends, and what is left begins anew */
-    uint32_t reserved;         /* 0 */
+    uint32_t use_average;      /* 1 (the default): validations, the best model and snapshots are of the averaged weights where there are any; 0: of the trained ones */
+    double average;            /* decay of an exponential moving average of the weights, 0 to 0.999999, kept beside them (4 bytes a weight more): after the n-th step
+                                  d = min(average, (1 + n) / (10 + n)), average = d average + (1 - d) weights; 0 (the default): none. A skipped step leaves it */
 } ts_trainer_options;
 
 TS_API ts_status ts_trainer_options_init(ts_trainer_options *options, size_t struct_size);
@@ -169,7 +171,7 @@ TS_API ts_status ts_trainer_validate(ts_trainer *trainer, ts_score *score);
 /* Writes a checkpoint, replaced as a whole: after a failure the old one is still there. */
 TS_API ts_status ts_trainer_save(ts_trainer *trainer, const char *path);
 
-/* An immutable model of the present weights. */
+/* An immutable model of the present weights: the averaged ones with options.average and use_average. */
 TS_API ts_status ts_trainer_snapshot(ts_trainer *trainer, ts_model **out);
 
 TS_API ts_status ts_trainer_state(const ts_trainer *trainer, ts_trainer_report *report);

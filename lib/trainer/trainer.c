@@ -18,6 +18,7 @@ static const ts_trainer_options defaults = {
     .clip = 1,
     .log_interval = 10,
     .optimizer = TS_OPTIMIZER_MUON,
+    .use_average = 1,
 };
 
 ts_status ts_trainer_options_init(ts_trainer_options *options, size_t struct_size)
@@ -31,10 +32,18 @@ static ts_status check_options(const ts_trainer_options *o)
         const char *name;
         double value, least, most;
     } ranges[] = {
-        {"max_epochs", o->max_epochs, 0, 1e9},     {"max_seconds", o->max_seconds, 0, 1e9}, {"valid_share", o->valid_share, 0, 0.5},
-        {"learning_rate", o->learning_rate, 0, 1e6}, {"final_rate", o->final_rate, 0, 1},     {"warmup", o->warmup, 0, 1},
-        {"beta1", o->beta1, 0, 0.999999},          {"beta2", o->beta2, 0, 0.999999},        {"epsilon", o->epsilon, 0, 1},
-        {"weight_decay", o->weight_decay, 0, 100}, {"clip", o->clip, 0, 1e9},
+        {"max_epochs", o->max_epochs, 0, 1e9},
+        {"max_seconds", o->max_seconds, 0, 1e9},
+        {"valid_share", o->valid_share, 0, 0.5},
+        {"learning_rate", o->learning_rate, 0, 1e6},
+        {"final_rate", o->final_rate, 0, 1},
+        {"warmup", o->warmup, 0, 1},
+        {"beta1", o->beta1, 0, 0.999999},
+        {"beta2", o->beta2, 0, 0.999999},
+        {"epsilon", o->epsilon, 0, 1},
+        {"weight_decay", o->weight_decay, 0, 100},
+        {"clip", o->clip, 0, 1e9},
+        {"average", o->average, 0, 0.999999},
     };
     for (size_t i = 0; i < TS_COUNT_OF(ranges); i++)
         if (!(ranges[i].value >= ranges[i].least && ranges[i].value <= ranges[i].most))
@@ -48,6 +57,8 @@ static ts_status check_options(const ts_trainer_options *o)
         return ts_fail(TS_ERROR_INVALID_ARGUMENT, "ts_trainer_options.optimizer is %u, expected 0 (adamw) or 1 (muon)", o->optimizer);
     if (o->packing > TS_PACKING_STORIES)
         return ts_fail(TS_ERROR_INVALID_ARGUMENT, "ts_trainer_options.packing is %u, expected 0 (stream) or 1 (stories)", o->packing);
+    if (o->use_average > 1)
+        return ts_fail(TS_ERROR_INVALID_ARGUMENT, "ts_trainer_options.use_average is %u, expected 0 or 1", o->use_average);
     if (o->keep_best > 1)
         return ts_fail(TS_ERROR_INVALID_ARGUMENT, "ts_trainer_options.keep_best is %u, expected 0 or 1", o->keep_best);
     if (o->log_interval == 0)
@@ -88,6 +99,8 @@ static ts_status allocate(ts_trainer *t)
     TS_TRY(ts_weights_make(&t->weights, t->runtime, &t->shape, t->table, t->table_count, t->parameters));
     TS_TRY(ts_weights_make(&t->gradient_weights, t->runtime, &t->shape, t->table, t->table_count, t->gradients));
     TS_TRY(ts_slices_make(t));
+    if (t->options.average > 0 && (t->averaged = ts_allocate_array(t->runtime, t->total, sizeof(float))) == NULL)
+        return TS_ERROR_OUT_OF_MEMORY;
     t->ids = ts_allocate_array(t->runtime, t->micro * t->shape.T, sizeof *t->ids);
     t->targets = ts_allocate_array(t->runtime, t->micro * t->shape.T, sizeof *t->targets);
     t->squares = ts_allocate_array(t->runtime, t->total / 65536 + 1, sizeof *t->squares);
@@ -196,6 +209,8 @@ ts_status ts_trainer_new(ts_trainer **out, ts_runtime *runtime, const ts_tokeniz
             copy_weights(t, o.initial);
         else
             ts_parameters_initialize(t->table, t->table_count, &t->shape, t->parameters, o.seed);
+        if (t->averaged != NULL)
+            memcpy(t->averaged, t->parameters, t->total * sizeof(float));
         if (o.run_directory != NULL && t->rank == 0)
             status = ts_trainer_take_folder(t, o.run_directory, 0, false);
         if (status != TS_OK)
@@ -212,7 +227,7 @@ void ts_trainer_free(ts_trainer *t)
     if (t == NULL)
         return;
     ts_runtime *runtime = t->runtime;
-    void *const arrays[] = {t->parameters, t->gradients, t->first, t->second, t->ids, t->targets, t->squares, t->table};
+    void *const arrays[] = {t->averaged, t->parameters, t->gradients, t->first, t->second, t->ids, t->targets, t->squares, t->table};
     ts_trainer_leave_folder(t);
     ts_network_free(t->network);
     ts_muon_free(t->muon);
@@ -364,7 +379,7 @@ ts_status ts_trainer_validate_within(ts_trainer *t, ts_score *score, ts_status (
     *score = (ts_score){.struct_size = sizeof *score};
     if (b->held_story_count == 0)
         return ts_fail(TS_ERROR_INVALID_ARGUMENT, "there are no stories to validate with: give some, or a valid_share");
-    TS_TRY(ts_model_from_parameters(&model, t->runtime, t->tokenizer, &t->architecture, t->parameters));
+    TS_TRY(ts_model_from_parameters(&model, t->runtime, t->tokenizer, &t->architecture, ts_trainer_weights(t)));
     ts_status status = ts_scorer_make(&scorer, model);
     if (status == TS_OK) {
         for (size_t i = 0; i < b->held_story_count && status == TS_OK; i++)
@@ -392,7 +407,7 @@ ts_status ts_trainer_validate(ts_trainer *trainer, ts_score *score)
 ts_status ts_trainer_snapshot(ts_trainer *trainer, ts_model **out)
 {
     TS_TRY(enter(trainer, "ts_trainer_snapshot"));
-    ts_status status = out ? ts_model_from_parameters(out, trainer->runtime, trainer->tokenizer, &trainer->architecture, trainer->parameters)
+    ts_status status = out ? ts_model_from_parameters(out, trainer->runtime, trainer->tokenizer, &trainer->architecture, ts_trainer_weights(trainer))
                            : ts_fail(TS_ERROR_INVALID_ARGUMENT, "ts_trainer_snapshot: out is NULL");
     ts_busy_leave(&trainer->busy);
     return status;

@@ -80,6 +80,7 @@ struct ts_trainer {
     ts_parameter *table;
     size_t table_count, total;
     float *parameters, *gradients, *first, *second; /* `total` each: weights, their gradients, AdamW's moments */
+    float *averaged;             /* the moving average of the weights; NULL: none */
     ts_weights weights, gradient_weights;
     ts_network *network;
     ts_batches batches;
@@ -129,6 +130,8 @@ ts_status ts_slices_agree(const ts_trainer *trainer, void *data, size_t size);
 double ts_gradient_norm(const ts_trainer *trainer);
 /* One step of the options' optimizer; `clip` multiplies the gradient. */
 void ts_optimizer_step(ts_trainer *trainer, double clip, double rate);
+/* The weights that a model of the run has: averaged or not. */
+const float *ts_trainer_weights(const ts_trainer *trainer);
 
 /* ---- muon.c ---- */
 

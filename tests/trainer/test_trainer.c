@@ -84,8 +84,9 @@ static bool same_run(const ts_trainer *a, const ts_trainer *b)
 {
     size_t size = a->total * sizeof(float);
     return a->total == b->total && memcmp(a->parameters, b->parameters, size) == 0 && memcmp(a->first, b->first, size) == 0 &&
-           memcmp(a->second, b->second, size) == 0 && a->state.step == b->state.step && a->state.tokens == b->state.tokens && a->state.loss == b->state.loss &&
-           a->state.gradient_norm == b->state.gradient_norm && a->state.learning_rate == b->state.learning_rate;
+           memcmp(a->second, b->second, size) == 0 && (a->averaged == NULL || memcmp(a->averaged, b->averaged, size) == 0) && a->state.step == b->state.step &&
+           a->state.tokens == b->state.tokens && a->state.loss == b->state.loss && a->state.gradient_norm == b->state.gradient_norm &&
+           a->state.learning_rate == b->state.learning_rate;
 }
 
 /* ---- learning ---- */
@@ -278,6 +279,48 @@ static void test_shard_data(void **state)
     ts_tokenizer_free(other);
 }
 
+/* ---- the moving average ---- */
+
+/* As a plain loop has it; a step that is skipped leaves it; validations and snapshots are of it or not, as the options say. */
+static void test_average(void **state)
+{
+    (void)state;
+    for (uint32_t use = 0; use < 2; use++) {
+        ts_trainer_options o = small_options(30);
+        o.average = 0.6;
+        o.use_average = use;
+        ts_trainer *t = make_trainer(NULL, TS_ARCHITECTURE_LLAMA, &o);
+        float *expected = malloc(t->total * sizeof *expected);
+        memcpy(expected, t->parameters, t->total * sizeof *expected);
+        for (int n = 1; n <= 20; n++) {
+            double decay = (1.0 + n) / (10.0 + n) < 0.6 ? (1.0 + n) / (10.0 + n) : 0.6;
+            assert_int_equal(ts_trainer_step(t, NULL), TS_OK);
+            for (size_t i = 0; i < t->total; i++)
+                expected[i] = (float)(decay * (double)expected[i] + (1 - decay) * (double)t->parameters[i]);
+        }
+        for (size_t i = 0; i < t->total; i++)
+            assert_true(fabsf(t->averaged[i] - expected[i]) < 1e-6f);
+        ts_model *model;
+        assert_int_equal(ts_trainer_snapshot(t, &model), TS_OK);
+        ts_score score = {.struct_size = sizeof score}, other = {.struct_size = sizeof other};
+        assert_int_equal(ts_trainer_validate(t, &score), TS_OK);
+        t->options.use_average = !use;
+        assert_int_equal(ts_trainer_validate(t, &other), TS_OK);
+        assert_true(score.nats_per_token != other.nats_per_token);
+        float row[32];
+        ts_model_row(model, &model->table[0], 0, row);
+        assert_memory_equal(row, (use ? t->averaged : t->parameters) + t->table[0].offset, sizeof row);
+        ts_model_free(model);
+        memcpy(expected, t->averaged, t->total * sizeof *expected);
+        t->parameters[0] = NAN; /* a step that is not finite */
+        assert_int_equal(ts_trainer_step(t, NULL), TS_OK);
+        assert_int_equal(t->state.skipped, 1);
+        assert_memory_equal(t->averaged, expected, t->total * sizeof *expected);
+        free(expected);
+        ts_trainer_free(t);
+    }
+}
+
 /* ---- bits ---- */
 
 static void test_resume_same_bits(void **state)
@@ -288,6 +331,7 @@ static void test_resume_same_bits(void **state)
     for (int32_t kind = 1; kind <= 3; kind++) {
         o.optimizer = kind == 2 ? TS_OPTIMIZER_MUON : TS_OPTIMIZER_ADAMW;
         o.packing = kind == 3 ? TS_PACKING_STREAM : TS_PACKING_STORIES;
+        o.average = kind == 1 ? 0 : 0.9;
         ts_trainer *straight = make_trainer(NULL, kind, &o), *stopped = make_trainer(NULL, kind, &o);
         assert_int_equal(ts_trainer_run(straight, NULL, NULL), TS_OK);
         const char *path = in_work("resume.safetensors");
@@ -756,12 +800,26 @@ static void test_out_of_memory(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_learns),           cmocka_unit_test(test_adamw_golden),        cmocka_unit_test(test_schedule),
-        cmocka_unit_test(test_batches),          cmocka_unit_test(test_packed_batches),      cmocka_unit_test(test_shard_data),          cmocka_unit_test(test_resume_same_bits),
-        cmocka_unit_test(test_threads_same_bits), cmocka_unit_test(test_accumulation),       cmocka_unit_test(test_damaged_checkpoints),
-        cmocka_unit_test(test_full_disk),        cmocka_unit_test(test_killed_while_saving), cmocka_unit_test(test_run_folder),
-        cmocka_unit_test(test_stops_at_once),    cmocka_unit_test(test_sweeps_temporaries),
-        cmocka_unit_test(test_divergence),       cmocka_unit_test(test_refusals),            cmocka_unit_test(test_fine_tuning),         cmocka_unit_test(test_keeps_the_best),
+        cmocka_unit_test(test_learns),
+        cmocka_unit_test(test_adamw_golden),
+        cmocka_unit_test(test_schedule),
+        cmocka_unit_test(test_batches),
+        cmocka_unit_test(test_packed_batches),
+        cmocka_unit_test(test_average),
+        cmocka_unit_test(test_shard_data),
+        cmocka_unit_test(test_resume_same_bits),
+        cmocka_unit_test(test_threads_same_bits),
+        cmocka_unit_test(test_accumulation),
+        cmocka_unit_test(test_damaged_checkpoints),
+        cmocka_unit_test(test_full_disk),
+        cmocka_unit_test(test_killed_while_saving),
+        cmocka_unit_test(test_run_folder),
+        cmocka_unit_test(test_stops_at_once),
+        cmocka_unit_test(test_sweeps_temporaries),
+        cmocka_unit_test(test_divergence),
+        cmocka_unit_test(test_refusals),
+        cmocka_unit_test(test_fine_tuning),
+        cmocka_unit_test(test_keeps_the_best),
         cmocka_unit_test(test_out_of_memory),
     };
     return cmocka_run_group_tests_name("trainer", tests, make_all, remove_all);

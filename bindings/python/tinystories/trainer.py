@@ -62,7 +62,7 @@ class Report:
 
 
 _FIELDS = [field.name for field in dataclasses.fields(Report)]
-_DATA = ("struct_size", "reserved", "communicator", "text", "text_count", "valid", "valid_count", "run_directory")
+_DATA = ("struct_size", "communicator", "text", "text_count", "valid", "valid_count", "run_directory")
 _OPTIONS = [name for name, _ in _c.ts_trainer_options._fields_ if name not in _DATA]
 Paths = Union[Path, Sequence[Path]]
 
@@ -77,7 +77,8 @@ class Trainer(Handle):
     0.5; 0.02); learning_rate (0: by width), final_rate (0.05), warmup (0.03, share of the run), schedule ("cosine", "linear", "constant", "wsd");
     beta1, beta2, epsilon, weight_decay, clip; batch_tokens (a step; 0: 8 sequences), micro_batch (sequences in memory at once); valid_interval,
     checkpoint_interval, log_interval (steps, for run()); initial (a Model to begin with, whose tokenizer and shape are taken where tokenizer is
-    None), packing ("stream", "stories": a position sees its own story alone); keep_best (True: best.gguf in the run folder); slices (of a batch, a power of two: 1); precision ("auto", "f32", "bf16"); optimizer ("adamw", "muon").
+    None), packing ("stream", "stories": a position sees its own
+    story alone); average (decay of a moving average of the weights; 0: none), use_average (True: validations and snapshots are of it); keep_best (True: best.gguf in the run folder); slices (of a batch, a power of two: 1); precision ("auto", "f32", "bf16"); optimizer ("adamw", "muon").
 
     InvalidArgumentError names the option. MismatchError: a shard of another tokenizer. LimitError: less text than one context. BusyError: another
     trainer has the run folder.
