@@ -329,6 +329,8 @@ static const cli_argument train_arguments[] = {
     {"--packing", "NAME", CLI_CHOICE, CLI_FIXED, OFFSET(options.packing), 0, 0, packing_name, "stories: shuffled one by one, and none sees another"},
     {"--average", "X", CLI_DOUBLE, CLI_FIXED, OFFSET(options.average), 0, 0.999999, NULL, "decay of a moving average of the weights; 0: none"},
     {"--use-average", "N", CLI_UINT32, CLI_FIXED, OFFSET(options.use_average), 0, 1, NULL, "1: validations and models are of the average; 0: of the weights"},
+    {"--spike", "X", CLI_DOUBLE, CLI_FIXED, OFFSET(options.spike), 0, 1e6, NULL, "skip a step whose loss is so many deviations above the mean; 0: none"},
+    {"--spike-window", "N", CLI_UINT32, CLI_FIXED, OFFSET(options.spike_window), 2, 1000000, NULL, "steps that the mean and deviation are of"},
     {"--slices", "N", CLI_UINT32, CLI_FIXED, OFFSET(options.slices), 0, 256, NULL, "parts of a batch, a power of two, whose gradients are added pairwise; 0: one"},
     {"--mpi", NULL, CLI_FLAG, 0, OFFSET(mpi), 0, 0, NULL, "this is one of the ranks that mpirun has started; --slices is at least their number"},
     {"--valid-share", "X", CLI_DOUBLE, CLI_FIXED, OFFSET(options.valid_share), 0, 0.5, NULL, "share of the stories that is held out without --valid"},

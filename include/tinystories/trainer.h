@@ -104,6 +104,11 @@ typedef struct ts_trainer_options {
     uint32_t use_average;      /* 1 (the default): validations, the best model and snapshots are of the averaged weights where there are any; 0: of the trained ones */
     double average;            /* decay of an exponential moving average of the weights, 0 to 0.999999, kept beside them (4 bytes a weight more): after the n-th step
                                   d = min(average, (1 + n) / (10 + n)), average = d average + (1 - d) weights; 0 (the default): none. A skipped step leaves it */
+    double spike;              /* a step whose loss is more than so many standard deviations above the mean of the losses before it is skipped, as one that is not finite
+                                  is: 0 (the default): none, or up to 1e6; 6 is a usual choice. Skipped losses do not count among those before */
+    uint32_t spike_window;     /* steps that mean and deviation are of, by weights that fall off: the last one counts 1 / spike_window; a run's first spike_window
+                                  steps are never spikes. 2 to 1,000,000, default 128 */
+    uint32_t reserved;         /* 0 */
 } ts_trainer_options;
 
 TS_API ts_status ts_trainer_options_init(ts_trainer_options *options, size_t struct_size);
@@ -131,7 +136,7 @@ typedef struct ts_trainer_report {
     uint64_t step;             /* steps done */
     uint64_t total_steps;      /* 0: not known, the run ends by time */
     uint64_t tokens;           /* tokens trained on so far */
-    uint64_t skipped_steps;    /* steps whose loss or gradient was not finite: nothing was changed by them */
+    uint64_t skipped_steps;    /* steps whose loss or gradient was not finite, or whose loss was a spike: nothing was changed by them */
     double epoch;              /* passes over the text */
     double loss;               /* nats per token of the last step's batch */
     double bits_per_byte;      /* the same, by the mean bytes of a token in the text */
@@ -147,8 +152,8 @@ typedef struct ts_trainer_report {
 } ts_trainer_report;
 
 /*
- * One step: forward, backward, clip, update. `report` may be NULL. A loss or gradient that is not finite changes nothing and is counted; five in a row:
- * DIVERGED. After the run's end (ts_trainer_done) it still makes steps, at the schedule's final rate.
+ * One step: forward, backward, clip, update. `report` may be NULL. A loss or gradient that is not finite, or is a spike by options.spike, changes nothing and is counted; five
+ * in a row: DIVERGED. After the run's end (ts_trainer_done) it still makes steps, at the schedule's final rate.
  */
 TS_API ts_status ts_trainer_step(ts_trainer *trainer, ts_trainer_report *report);
 

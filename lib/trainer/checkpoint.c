@@ -56,6 +56,8 @@ static const struct {
     FIELD(options.packing),
     FIELD(options.use_average),
     FIELD(options.average),
+    FIELD(options.spike),
+    FIELD(options.spike_window),
     FIELD(architecture.kind),
     FIELD(architecture.vocabulary_size),
     FIELD(architecture.context_length),
@@ -80,6 +82,9 @@ static const struct {
     FIELD(state.valid_nats_per_token),
     FIELD(state.valid_bits_per_byte),
     FIELD(state.best_bits_per_byte),
+    FIELD(state.loss_count),
+    FIELD(state.loss_mean),
+    FIELD(state.loss_variance),
     FIELD(data_hash),
 };
 

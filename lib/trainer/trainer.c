@@ -19,6 +19,7 @@ static const ts_trainer_options defaults = {
     .log_interval = 10,
     .optimizer = TS_OPTIMIZER_MUON,
     .use_average = 1,
+    .spike_window = 128,
 };
 
 ts_status ts_trainer_options_init(ts_trainer_options *options, size_t struct_size)
@@ -44,6 +45,8 @@ static ts_status check_options(const ts_trainer_options *o)
         {"weight_decay", o->weight_decay, 0, 100},
         {"clip", o->clip, 0, 1e9},
         {"average", o->average, 0, 0.999999},
+        {"spike", o->spike, 0, 1e6},
+        {"spike_window", o->spike_window, 2, 1e6},
     };
     for (size_t i = 0; i < TS_COUNT_OF(ranges); i++)
         if (!(ranges[i].value >= ranges[i].least && ranges[i].value <= ranges[i].most))
@@ -317,9 +320,25 @@ static ts_status skip(ts_trainer *t)
     t->state.skipped++;
     t->state.skipped_in_a_row++;
     if (t->state.skipped_in_a_row >= SKIPS_IN_A_ROW)
-        return ts_fail(TS_ERROR_DIVERGED, "the loss or gradient was not finite in %d steps in a row, at step %llu: try a lower learning rate than %.3g",
+        return ts_fail(TS_ERROR_DIVERGED,
+                       "the loss or gradient was not finite, or a spike, in %d steps in a row, at step %llu: try a lower learning rate than %.3g",
                        SKIPS_IN_A_ROW, (unsigned long long)t->state.step, t->options.learning_rate);
     return TS_OK;
+}
+
+/* Whether a loss is far above those before it; one that is not becomes one of them. */
+static bool is_spike(ts_trainer *t, double loss)
+{
+    ts_trainer_progress_state *s = &t->state;
+    const ts_trainer_options *o = &t->options;
+    double above = loss - s->loss_mean;
+    if (o->spike > 0 && s->loss_count >= o->spike_window && above > o->spike * sqrt(s->loss_variance))
+        return true;
+    s->loss_count++;
+    double share = 1 / (double)TS_MIN(s->loss_count, o->spike_window);
+    s->loss_mean += share * above;
+    s->loss_variance = (1 - share) * (s->loss_variance + share * above * above);
+    return false;
 }
 
 ts_status ts_trainer_step_within(ts_trainer *t)
@@ -329,7 +348,7 @@ ts_status ts_trainer_step_within(ts_trainer *t)
     ts_status status = TS_OK;
     TS_TRY(ts_slices_gradient(t, &loss));
     double norm = ts_gradient_norm(t);
-    if (isfinite(loss) && isfinite(norm)) {
+    if (isfinite(loss) && isfinite(norm) && !is_spike(t, loss)) {
         ts_optimizer_step(t, clip > 0 && norm > clip ? clip / norm : 1, rate);
         t->state.skipped_in_a_row = 0;
     } else {

@@ -65,6 +65,8 @@ typedef struct ts_trainer_progress_state {
     double loss, gradient_norm, learning_rate;
     double valid_nats_per_token, valid_bits_per_byte;
     double best_bits_per_byte; /* of all validations */
+    uint64_t loss_count;       /* of the losses behind the two numbers, those of skipped steps left out */
+    double loss_mean, loss_variance;
 } ts_trainer_progress_state;
 
 typedef struct ts_muon ts_muon;

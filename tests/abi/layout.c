@@ -259,7 +259,7 @@ FIELD(ts_communicator, rank, int32_t, 16, 4);
 FIELD(ts_communicator, size, int32_t, 20, 4);
 FIELD(ts_communicator, exchange, ts_exchange, 24, 8);
 FIELD(ts_communicator, broadcast, ts_broadcast, 32, 8);
-SIZE(ts_trainer_options, 232);
+SIZE(ts_trainer_options, 248);
 FIELD(ts_trainer_options, struct_size, size_t, 0, 8);
 FIELD(ts_trainer_options, text, const char *const *, 8, 8);
 FIELD(ts_trainer_options, text_count, size_t, 16, 8);
@@ -295,6 +295,9 @@ FIELD(ts_trainer_options, communicator, const ts_communicator *, 208, 8);
 FIELD(ts_trainer_options, packing, uint32_t, 216, 4);
 FIELD(ts_trainer_options, use_average, uint32_t, 220, 4);
 FIELD(ts_trainer_options, average, double, 224, 8);
+FIELD(ts_trainer_options, spike, double, 232, 8);
+FIELD(ts_trainer_options, spike_window, uint32_t, 240, 4);
+FIELD(ts_trainer_options, reserved, uint32_t, 244, 4);
 
 SIZE(ts_trainer_report, 128);
 FIELD(ts_trainer_report, struct_size, size_t, 0, 8);

@@ -14,15 +14,22 @@ class TrainingOptionsTest(unittest.TestCase):
         self.addCleanup(folder.cleanup)
         self.folder = folder.name
 
-    def loss(self, **options):
+    def report(self, **options):
         with fixture.new_trainer(self.folder, **options) as trainer:
-            return trainer.run().loss
+            return trainer.run()
+
+    def loss(self, **options):
+        return self.report(**options).loss
 
     def test_options_change_the_run(self):
         plain = self.loss()
         self.assertEqual(plain, self.loss(packing="stream", use_average=True))
         self.assertNotEqual(plain, self.loss(packing="stories"))
         self.assertEqual(self.loss(packing=ts.Packing.STORIES), self.loss(packing="stories"))
+
+    def test_spikes_are_skipped(self):
+        self.assertEqual(self.report().skipped_steps, 0)
+        self.assertGreater(self.report(spike=1, spike_window=2, max_steps=40, learning_rate=1e-9).skipped_steps, 0)
 
     def test_the_average_is_what_is_validated(self):
         scores = {}
@@ -34,7 +41,8 @@ class TrainingOptionsTest(unittest.TestCase):
         self.assertTrue(all(math.isfinite(score) for score in scores.values()))
 
     def test_refusals(self):
-        for options, name in (({"packing": 7}, "packing"), ({"packing": "bags"}, "packing"), ({"average": 1.0}, "average"), ({"use_average": 2}, "use_average")):
+        for options, name in (({"packing": 7}, "packing"), ({"packing": "bags"}, "packing"), ({"average": 1.0}, "average"), ({"use_average": 2}, "use_average"),
+                              ({"spike": -1}, "spike"), ({"spike_window": 1}, "spike_window")):
             with self.assertRaisesRegex(ValueError, name):
                 fixture.new_trainer(self.folder, **options)
 

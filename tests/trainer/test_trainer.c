@@ -85,7 +85,8 @@ static bool same_run(const ts_trainer *a, const ts_trainer *b)
     size_t size = a->total * sizeof(float);
     return a->total == b->total && memcmp(a->parameters, b->parameters, size) == 0 && memcmp(a->first, b->first, size) == 0 &&
            memcmp(a->second, b->second, size) == 0 && (a->averaged == NULL || memcmp(a->averaged, b->averaged, size) == 0) && a->state.step == b->state.step &&
-           a->state.tokens == b->state.tokens && a->state.loss == b->state.loss && a->state.gradient_norm == b->state.gradient_norm &&
+           a->state.tokens == b->state.tokens && a->state.loss == b->state.loss && a->state.gradient_norm == b->state.gradient_norm && a->state.skipped == b->state.skipped && a->state.loss_mean == b->state.loss_mean &&
+           a->state.loss_variance == b->state.loss_variance &&
            a->state.learning_rate == b->state.learning_rate;
 }
 
@@ -321,6 +322,48 @@ static void test_average(void **state)
     }
 }
 
+/* ---- spikes ---- */
+
+/* A loss far above those before it is skipped like one that is not finite; the mean is that of the losses that counted; a new level is DIVERGED in the end. */
+static void test_spikes(void **state)
+{
+    (void)state;
+    ts_trainer_options o = small_options(200);
+    o.spike = 6;
+    o.spike_window = 16;
+    ts_trainer *t = make_trainer(NULL, TS_ARCHITECTURE_LLAMA, &o);
+    double losses[16], sum = 0, variance = 0;
+    for (int i = 0; i < 16; i++) {
+        assert_int_equal(ts_trainer_step(t, NULL), TS_OK);
+        losses[i] = t->state.loss;
+        sum += losses[i] / 16;
+    }
+    for (int i = 0; i < 16; i++)
+        variance += (losses[i] - sum) * (losses[i] - sum) / 16;
+    assert_true(fabs(t->state.loss_mean - sum) < 1e-9 && fabs(t->state.loss_variance - variance) < 1e-9);
+    for (int i = 0; i < 84; i++)
+        assert_int_equal(ts_trainer_step(t, NULL), TS_OK);
+    assert_int_equal(t->state.skipped, 0);
+    size_t size = t->total * sizeof(float);
+    float *kept = malloc(size), *spoiled = malloc(size);
+    memcpy(kept, t->parameters, size);
+    for (size_t i = 0; i < t->total; i++)
+        t->parameters[i] *= 4;
+    memcpy(spoiled, t->parameters, size);
+    double mean = t->state.loss_mean;
+    assert_int_equal(ts_trainer_step(t, NULL), TS_OK);
+    assert_true(t->state.skipped == 1 && t->state.loss_mean == mean && memcmp(spoiled, t->parameters, size) == 0);
+    memcpy(t->parameters, kept, size);
+    assert_int_equal(ts_trainer_step(t, NULL), TS_OK); /* and on it goes */
+    assert_true(t->state.skipped == 1 && t->state.skipped_in_a_row == 0 && t->state.loss_mean != mean);
+    memcpy(t->parameters, spoiled, size);
+    for (int i = 0; i < 4; i++)
+        assert_int_equal(ts_trainer_step(t, NULL), TS_OK);
+    assert_int_equal(ts_trainer_step(t, NULL), TS_ERROR_DIVERGED);
+    free(kept), free(spoiled);
+    ts_trainer_free(t);
+}
+
 /* ---- bits ---- */
 
 static void test_resume_same_bits(void **state)
@@ -332,6 +375,7 @@ static void test_resume_same_bits(void **state)
         o.optimizer = kind == 2 ? TS_OPTIMIZER_MUON : TS_OPTIMIZER_ADAMW;
         o.packing = kind == 3 ? TS_PACKING_STREAM : TS_PACKING_STORIES;
         o.average = kind == 1 ? 0 : 0.9;
+        o.spike = 1.5, o.spike_window = 4;
         ts_trainer *straight = make_trainer(NULL, kind, &o), *stopped = make_trainer(NULL, kind, &o);
         assert_int_equal(ts_trainer_run(straight, NULL, NULL), TS_OK);
         const char *path = in_work("resume.safetensors");
@@ -820,6 +864,7 @@ int main(void)
         cmocka_unit_test(test_refusals),
         cmocka_unit_test(test_fine_tuning),
         cmocka_unit_test(test_keeps_the_best),
+        cmocka_unit_test(test_spikes),
         cmocka_unit_test(test_out_of_memory),
     };
     return cmocka_run_group_tests_name("trainer", tests, make_all, remove_all);

@@ -295,7 +295,8 @@ class ts_trainer_options(Structure):
                 ("weight_decay", c_double), ("clip", c_double), ("schedule", c_uint32), ("batch_tokens", c_uint32), ("micro_batch", c_uint32),
                 ("valid_interval", c_uint32), ("checkpoint_interval", c_uint32), ("log_interval", c_uint32), ("precision", c_uint32),
                 ("optimizer", c_uint32), ("initial", POINTER(ts_model)), ("keep_best", c_uint32), ("slices", c_uint32), ("communicator", POINTER(ts_communicator)),
-                ("packing", c_uint32), ("use_average", c_uint32), ("average", c_double)]
+                ("packing", c_uint32), ("use_average", c_uint32), ("average", c_double),
+                ("spike", c_double), ("spike_window", c_uint32), ("reserved", c_uint32)]
 
 
 class ts_trainer_report(Structure):

@@ -42,7 +42,7 @@ class Packing(enum.IntEnum):
 @dataclasses.dataclass(frozen=True)
 class Report:
     """How a training stands. total_steps is 0 when the run ends by time; loss is in nats per token of the last step's batch; valid_... are NaN before
-    the first validation, remaining_seconds before it is known; skipped_steps counts those whose numbers were not finite."""
+    the first validation, remaining_seconds before it is known; skipped_steps counts those whose numbers were not finite, or a spike."""
 
     step: int
     total_steps: int
@@ -62,7 +62,7 @@ class Report:
 
 
 _FIELDS = [field.name for field in dataclasses.fields(Report)]
-_DATA = ("struct_size", "communicator", "text", "text_count", "valid", "valid_count", "run_directory")
+_DATA = ("struct_size", "reserved", "communicator", "text", "text_count", "valid", "valid_count", "run_directory")
 _OPTIONS = [name for name, _ in _c.ts_trainer_options._fields_ if name not in _DATA]
 Paths = Union[Path, Sequence[Path]]
 
@@ -78,7 +78,8 @@ class Trainer(Handle):
     beta1, beta2, epsilon, weight_decay, clip; batch_tokens (a step; 0: 8 sequences), micro_batch (sequences in memory at once); valid_interval,
     checkpoint_interval, log_interval (steps, for run()); initial (a Model to begin with, whose tokenizer and shape are taken where tokenizer is
     None), packing ("stream", "stories": a position sees its own
-    story alone); average (decay of a moving average of the weights; 0: none), use_average (True: validations and snapshots are of it); keep_best (True: best.gguf in the run folder); slices (of a batch, a power of two: 1); precision ("auto", "f32", "bf16"); optimizer ("adamw", "muon").
+    story alone); average (decay of a moving average of the weights; 0: none), use_average (True: validations and snapshots are of it); spike
+    (standard deviations above the mean loss at which a step is skipped; 0: never), spike_window (steps of that mean; 128); keep_best (True: best.gguf in the run folder); slices (of a batch, a power of two: 1); precision ("auto", "f32", "bf16"); optimizer ("adamw", "muon").
 
     InvalidArgumentError names the option. MismatchError: a shard of another tokenizer. LimitError: less text than one context. BusyError: another
     trainer has the run folder.
