@@ -23,7 +23,7 @@ enum {
     TS_SCHEDULE_COSINE = 0,   /* half a cosine from the peak to the final share */
     TS_SCHEDULE_LINEAR = 1,
     TS_SCHEDULE_CONSTANT = 2, /* as TinyStories-33M was trained */
-    TS_SCHEDULE_WSD = 3       /* warm-up, stable, decay: constant, then over the last fifth 1 - sqrt (Haegele et al. 2024) */
+    TS_SCHEDULE_WSD = 3       /* warm-up, stable, decay: constant, then over the last options.decay of it 1 - sqrt (Haegele et al. 2024) */
 };
 
 enum {
@@ -108,7 +108,9 @@ typedef struct ts_trainer_options {
                                   is: 0 (the default): none, or up to 1e6; 6 is a usual choice. Skipped losses do not count among those before */
     uint32_t spike_window;     /* steps that mean and deviation are of, by weights that fall off: the last one counts 1 / spike_window; a run's first spike_window
                                   steps are never spikes. 2 to 1,000,000, default 128 */
-    uint32_t reserved;         /* 0 */
+    uint32_t one_batch;        /* 1: every step sees the run's first batch, whose loss must fall towards 0: a check of shape and rate (default 0) */
+    double decay;              /* share of the run behind the warm-up in which WSD's rate falls, 0 to 1; default 0.2 */
+    double muon_beta;          /* decay of Muon's momentum, 0 to 0.999999; default 0.95 (Jordan et al. 2024) */
 } ts_trainer_options;
 
 TS_API ts_status ts_trainer_options_init(ts_trainer_options *options, size_t struct_size);

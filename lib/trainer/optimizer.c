@@ -4,7 +4,6 @@
 #include "trainer/trainer.h"
 
 #define PIECE 65536 /* floats */
-#define MUON_BETA 0.95
 
 static void sum_squares(void *argument, size_t begin, size_t end, size_t worker)
 {
@@ -84,7 +83,8 @@ void ts_optimizer_step(ts_trainer *trainer, double clip, double rate)
     update u = {trainer, (float)clip, (float)rate, (float)(1 - pow(trainer->options.beta1, steps)), (float)(1 - pow(trainer->options.beta2, steps))};
     ts_parallel(trainer->runtime, trainer->total, PIECE, update_piece, &u);
     if (trainer->muon != NULL)
-        ts_muon_step(trainer->muon, trainer->parameters, trainer->first, trainer->gradients, clip, rate, MUON_BETA, trainer->options.weight_decay);
+        ts_muon_step(trainer->muon, trainer->parameters, trainer->first, trainer->gradients, clip, rate, trainer->options.muon_beta,
+                     trainer->options.weight_decay);
     if (trainer->averaged != NULL)
         average(trainer, steps);
 }

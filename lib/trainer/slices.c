@@ -62,7 +62,8 @@ static void add(ts_runtime *runtime, float *into, const float *from, size_t coun
 /* The gradient of the sum of a slice's losses over the whole batch's tokens; gives that sum. */
 static double slice_gradient(ts_trainer *t, size_t slice, float *gradients, const ts_weights *weights)
 {
-    size_t T = t->shape.T, batch = t->micro * t->accumulation * t->slices, first = t->state.step * batch + slice * t->micro * t->accumulation;
+    size_t T = t->shape.T, batch = t->micro * t->accumulation * t->slices,
+           first = (t->options.one_batch ? 0 : t->state.step * batch) + slice * t->micro * t->accumulation;
     double sum = 0;
     memset(gradients, 0, t->total * sizeof(float));
     for (size_t part = 0; part < t->accumulation; part++) {

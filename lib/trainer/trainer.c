@@ -20,6 +20,8 @@ static const ts_trainer_options defaults = {
     .optimizer = TS_OPTIMIZER_MUON,
     .use_average = 1,
     .spike_window = 128,
+    .decay = 0.2,
+    .muon_beta = 0.95,
 };
 
 ts_status ts_trainer_options_init(ts_trainer_options *options, size_t struct_size)
@@ -47,6 +49,8 @@ static ts_status check_options(const ts_trainer_options *o)
         {"average", o->average, 0, 0.999999},
         {"spike", o->spike, 0, 1e6},
         {"spike_window", o->spike_window, 2, 1e6},
+        {"decay", o->decay, 0, 1},
+        {"muon_beta", o->muon_beta, 0, 0.999999},
     };
     for (size_t i = 0; i < TS_COUNT_OF(ranges); i++)
         if (!(ranges[i].value >= ranges[i].least && ranges[i].value <= ranges[i].most))
@@ -62,6 +66,8 @@ static ts_status check_options(const ts_trainer_options *o)
         return ts_fail(TS_ERROR_INVALID_ARGUMENT, "ts_trainer_options.packing is %u, expected 0 (stream) or 1 (stories)", o->packing);
     if (o->use_average > 1)
         return ts_fail(TS_ERROR_INVALID_ARGUMENT, "ts_trainer_options.use_average is %u, expected 0 or 1", o->use_average);
+    if (o->one_batch > 1)
+        return ts_fail(TS_ERROR_INVALID_ARGUMENT, "ts_trainer_options.one_batch is %u, expected 0 or 1", o->one_batch);
     if (o->keep_best > 1)
         return ts_fail(TS_ERROR_INVALID_ARGUMENT, "ts_trainer_options.keep_best is %u, expected 0 or 1", o->keep_best);
     if (o->log_interval == 0)

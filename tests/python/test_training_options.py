@@ -25,6 +25,9 @@ class TrainingOptionsTest(unittest.TestCase):
         plain = self.loss()
         self.assertEqual(plain, self.loss(packing="stream", use_average=True))
         self.assertNotEqual(plain, self.loss(packing="stories"))
+        self.assertNotEqual(plain, self.loss(muon_beta=0.5))
+        self.assertNotEqual(self.loss(schedule="wsd"), self.loss(schedule="wsd", decay=0.9))
+        self.assertNotEqual(plain, self.loss(one_batch=True))
         self.assertEqual(self.loss(packing=ts.Packing.STORIES), self.loss(packing="stories"))
 
     def test_spikes_are_skipped(self):
@@ -42,6 +45,7 @@ class TrainingOptionsTest(unittest.TestCase):
 
     def test_refusals(self):
         for options, name in (({"packing": 7}, "packing"), ({"packing": "bags"}, "packing"), ({"average": 1.0}, "average"), ({"use_average": 2}, "use_average"),
+                              ({"one_batch": 2}, "one_batch"), ({"decay": 1.5}, "decay"), ({"muon_beta": 1}, "muon_beta"),
                               ({"spike": -1}, "spike"), ({"spike_window": 1}, "spike_window")):
             with self.assertRaisesRegex(ValueError, name):
                 fixture.new_trainer(self.folder, **options)

@@ -149,7 +149,7 @@ static void test_adamw_golden(void **state)
 static void test_schedule(void **state)
 {
     (void)state;
-    ts_trainer_options o = {.learning_rate = 2, .final_rate = 0.1, .warmup = 0.1};
+    ts_trainer_options o = {.learning_rate = 2, .final_rate = 0.1, .warmup = 0.1, .decay = 0.2};
     const struct {
         uint32_t schedule;
         double at, rate;
@@ -164,6 +164,11 @@ static void test_schedule(void **state)
         assert_true(fabs(ts_schedule_rate(&o, cases[i].at) - cases[i].rate) < 1e-9);
     }
     assert_true(ts_schedule_rate(&o, 0) > 0);
+    o.schedule = TS_SCHEDULE_WSD;
+    o.decay = 1; /* falls from the warm-up on */
+    assert_true(fabs(ts_schedule_rate(&o, 0.325) - 2 * (0.1 + 0.9 * 0.5)) < 1e-9);
+    o.decay = 0; /* never */
+    assert_true(ts_schedule_rate(&o, 1) == 2);
 }
 
 /* ---- data ---- */
@@ -320,6 +325,39 @@ static void test_average(void **state)
         free(expected);
         ts_trainer_free(t);
     }
+}
+
+/* One batch again and again is learned by heart, and then others are not. */
+static void test_one_batch(void **state)
+{
+    (void)state;
+    ts_trainer_options o = small_options(120);
+    o.one_batch = 1;
+    ts_trainer *t = make_trainer(NULL, TS_ARCHITECTURE_LLAMA, &o);
+    assert_int_equal(ts_trainer_run(t, NULL, NULL), TS_OK);
+    double learned = t->state.loss;
+    assert_true(learned < 0.6);
+    t->options.one_batch = 0;
+    assert_int_equal(ts_trainer_step(t, NULL), TS_OK);
+    print_message("%g\n", t->state.loss);
+    assert_true(t->state.loss > 2 * learned);
+    ts_trainer_free(t);
+}
+
+static void test_muon_beta(void **state)
+{
+    (void)state;
+    double losses[2];
+    for (int i = 0; i < 2; i++) {
+        ts_trainer_options o = small_options(5);
+        if (i)
+            o.muon_beta = 0.5;
+        ts_trainer *t = make_trainer(NULL, TS_ARCHITECTURE_LLAMA, &o);
+        assert_int_equal(ts_trainer_run(t, NULL, NULL), TS_OK);
+        losses[i] = t->state.loss;
+        ts_trainer_free(t);
+    }
+    assert_true(losses[0] != losses[1]);
 }
 
 /* ---- spikes ---- */
@@ -865,6 +903,8 @@ int main(void)
         cmocka_unit_test(test_fine_tuning),
         cmocka_unit_test(test_keeps_the_best),
         cmocka_unit_test(test_spikes),
+        cmocka_unit_test(test_one_batch),
+        cmocka_unit_test(test_muon_beta),
         cmocka_unit_test(test_out_of_memory),
     };
     return cmocka_run_group_tests_name("trainer", tests, make_all, remove_all);

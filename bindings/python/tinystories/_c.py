@@ -296,7 +296,8 @@ class ts_trainer_options(Structure):
                 ("valid_interval", c_uint32), ("checkpoint_interval", c_uint32), ("log_interval", c_uint32), ("precision", c_uint32),
                 ("optimizer", c_uint32), ("initial", POINTER(ts_model)), ("keep_best", c_uint32), ("slices", c_uint32), ("communicator", POINTER(ts_communicator)),
                 ("packing", c_uint32), ("use_average", c_uint32), ("average", c_double),
-                ("spike", c_double), ("spike_window", c_uint32), ("reserved", c_uint32)]
+                ("spike", c_double), ("spike_window", c_uint32), ("one_batch", c_uint32),
+                ("decay", c_double), ("muon_beta", c_double)]
 
 
 class ts_trainer_report(Structure):
