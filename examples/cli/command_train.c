@@ -32,6 +32,12 @@ static const char *optimizer_name(size_t index)
     return index < CLI_COUNT_OF(names) ? names[index] : NULL;
 }
 
+static const char *packing_name(size_t index)
+{
+    static const char *const names[] = {"stream", "stories"};
+    return index < CLI_COUNT_OF(names) ? names[index] : NULL;
+}
+
 static const char *precision_name(size_t index)
 {
     static const char *const names[] = {"auto", "f32", "bf16"};
@@ -320,6 +326,14 @@ static const cli_argument train_arguments[] = {
     {"--micro-batch", "N", CLI_UINT32, CLI_FIXED, OFFSET(options.micro_batch), 0, 65536, NULL, "sequences in memory at once; 0: 8"},
     {"--optimizer", "NAME", CLI_CHOICE, CLI_FIXED, OFFSET(options.optimizer), 0, 0, optimizer_name, "muon: for the matrices within layers, AdamW for the rest"},
     {"--precision", "NAME", CLI_CHOICE, CLI_FIXED, OFFSET(options.precision), 0, 0, precision_name, "of matrix products; auto: bf16 where the processor has AMX"},
+    {"--packing", "NAME", CLI_CHOICE, CLI_FIXED, OFFSET(options.packing), 0, 0, packing_name, "stories: shuffled one by one, and none sees another"},
+    {"--average", "X", CLI_DOUBLE, CLI_FIXED, OFFSET(options.average), 0, 0.999999, NULL, "decay of a moving average of the weights; 0: none"},
+    {"--use-average", "N", CLI_UINT32, CLI_FIXED, OFFSET(options.use_average), 0, 1, NULL, "1: validations and models are of the average; 0: of the weights"},
+    {"--spike", "X", CLI_DOUBLE, CLI_FIXED, OFFSET(options.spike), 0, 1e6, NULL, "skip a step whose loss is so many deviations above the mean; 0: none"},
+    {"--spike-window", "N", CLI_UINT32, CLI_FIXED, OFFSET(options.spike_window), 2, 1000000, NULL, "steps that the mean and deviation are of"},
+    {"--one-batch", NULL, CLI_FLAG, CLI_FIXED, OFFSET(options.one_batch), 0, 0, NULL, "every step sees the first batch: a check that it can be learned"},
+    {"--decay", "X", CLI_DOUBLE, CLI_FIXED, OFFSET(options.decay), 0, 1, NULL, "share of the run in which the schedule wsd falls"},
+    {"--muon-beta", "X", CLI_DOUBLE, CLI_FIXED, OFFSET(options.muon_beta), 0, 0.999999, NULL, "decay of Muon's momentum"},
     {"--slices", "N", CLI_UINT32, CLI_FIXED, OFFSET(options.slices), 0, 256, NULL, "parts of a batch, a power of two, whose gradients are added pairwise; 0: one"},
     {"--mpi", NULL, CLI_FLAG, 0, OFFSET(mpi), 0, 0, NULL, "this is one of the ranks that mpirun has started; --slices is at least their number"},
     {"--valid-share", "X", CLI_DOUBLE, CLI_FIXED, OFFSET(options.valid_share), 0, 0.5, NULL, "share of the stories that is held out without --valid"},

@@ -23,7 +23,7 @@ enum {
     TS_SCHEDULE_COSINE = 0,   /* half a cosine from the peak to the final share */
     TS_SCHEDULE_LINEAR = 1,
     TS_SCHEDULE_CONSTANT = 2, /* as TinyStories-33M was trained */
-    TS_SCHEDULE_WSD = 3       /* warm-up, stable, decay: constant, then over the last fifth 1 - sqrt (Haegele et al. 2024) */
+    TS_SCHEDULE_WSD = 3       /* warm-up, stable, decay: constant, then over the last options.decay of it 1 - sqrt (Haegele et al. 2024) */
 };
 
 enum {
@@ -35,6 +35,11 @@ enum {
     TS_PRECISION_AUTO = 0, /* BF16 at the CPU level AMX, where it is much faster; else F32 (without AMX some processors multiply bf16 slower than f32) */
     TS_PRECISION_F32 = 1,
     TS_PRECISION_BF16 = 2  /* the factors of matrix products are rounded to bf16; sums, weights, moments and everything else stay f32. CPU level AVX-512 BF16 or AMX */
+};
+
+enum {
+    TS_PACKING_STREAM = 0, /* windows of the text as it stands; a position sees all of its window before it */
+    TS_PACKING_STORIES = 1 /* the stories in another order each epoch; a position sees its own story alone, whose positions count from its beginning */
 };
 
 /* Sends to `partner` and receives from it, which does the same with the sizes turned; returns when both are done. */
@@ -94,6 +99,18 @@ typedef struct ts_trainer_options {
     uint32_t slices;           /* a power of two up to 256 of parts that a batch has (batch_tokens is rounded up to them), whose gradients are added pairwise: with as many
                                   ranks or fewer the same bits come of it; 0 (the default), 1: one. log2(slices / ranks) more gradients are in memory */
     const ts_communicator *communicator; /* of a training on several machines; NULL (the default): alone. What it points to must outlive the trainer */
+    uint32_t packing;          /* TS_PACKING_; default STREAM. STORIES: the sequences of a micro batch lie behind one another full of text, and stories go on from one to
+                                  the next; a story is cut after a context of tokens and where a micro batch ends, and what is left begins anew */
+    uint32_t use_average;      /* 1 (the default): validations, the best model and snapshots are of the averaged weights where there are any; 0: of the trained ones */
+    double average;            /* decay of an exponential moving average of the weights, 0 to 0.999999, kept beside them (4 bytes a weight more): after the n-th step
+                                  d = min(average, (1 + n) / (10 + n)), average = d average + (1 - d) weights; 0 (the default): none. A skipped step leaves it */
+    double spike;              /* a step whose loss is more than so many standard deviations above the mean of the losses before it is skipped, as one that is not finite
+                                  is: 0 (the default): none, or up to 1e6; 6 is a usual choice. Skipped losses do not count among those before */
+    uint32_t spike_window;     /* steps that mean and deviation are of, by weights that fall off: the last one counts 1 / spike_window; a run's first spike_window
+                                  steps are never spikes. 2 to 1,000,000, default 128 */
+    uint32_t one_batch;        /* 1: every step sees the run's first batch, whose loss must fall towards 0: a check of shape and rate (default 0) */
+    double decay;              /* share of the run behind the warm-up in which WSD's rate falls, 0 to 1; default 0.2 */
+    double muon_beta;          /* decay of Muon's momentum, 0 to 0.999999; default 0.95 (Jordan et al. 2024) */
 } ts_trainer_options;
 
 TS_API ts_status ts_trainer_options_init(ts_trainer_options *options, size_t struct_size);
@@ -121,7 +138,7 @@ typedef struct ts_trainer_report {
     uint64_t step;             /* steps done */
     uint64_t total_steps;      /* 0: not known, the run ends by time */
     uint64_t tokens;           /* tokens trained on so far */
-    uint64_t skipped_steps;    /* steps whose loss or gradient was not finite: nothing was changed by them */
+    uint64_t skipped_steps;    /* steps whose loss or gradient was not finite, or whose loss was a spike: nothing was changed by them */
     double epoch;              /* passes over the text */
     double loss;               /* nats per token of the last step's batch */
     double bits_per_byte;      /* the same, by the mean bytes of a token in the text */
@@ -137,8 +154,8 @@ typedef struct ts_trainer_report {
 } ts_trainer_report;
 
 /*
- * One step: forward, backward, clip, update. `report` may be NULL. A loss or gradient that is not finite changes nothing and is counted; five in a row:
- * DIVERGED. After the run's end (ts_trainer_done) it still makes steps, at the schedule's final rate.
+ * One step: forward, backward, clip, update. `report` may be NULL. A loss or gradient that is not finite, or is a spike by options.spike, changes nothing and is counted; five
+ * in a row: DIVERGED. After the run's end (ts_trainer_done) it still makes steps, at the schedule's final rate.
  */
 TS_API ts_status ts_trainer_step(ts_trainer *trainer, ts_trainer_report *report);
 
@@ -161,7 +178,7 @@ TS_API ts_status ts_trainer_validate(ts_trainer *trainer, ts_score *score);
 /* Writes a checkpoint, replaced as a whole: after a failure the old one is still there. */
 TS_API ts_status ts_trainer_save(ts_trainer *trainer, const char *path);
 
-/* An immutable model of the present weights. */
+/* An immutable model of the present weights: the averaged ones with options.average and use_average. */
 TS_API ts_status ts_trainer_snapshot(ts_trainer *trainer, ts_model **out);
 
 TS_API ts_status ts_trainer_state(const ts_trainer *trainer, ts_trainer_report *report);

@@ -1,6 +1,7 @@
 /*
  * Causal attention of training. Scores exist for a block of queries at a time, never T x T; the way back works them out again from the saved logarithms of
- * the rows' sums (Dao et al. 2022). An item of work is a sequence and a key-value head, with all query heads that share it.
+ * the rows' sums (Dao et al. 2022). An item of work is a span and a key-value head, with all query heads that share it. What no query of a span sees is never
+ * touched.
  */
 #include <math.h>
 
@@ -37,7 +38,7 @@ static void turn_rows(void *argument, size_t begin, size_t end, size_t worker)
     (void)worker;
     for (size_t row = begin; row < end; row++)
         for (size_t head = 0; head < shape->H + shape->K; head++)
-            training->kernels->rotate(rows + row * shape->qkv + head * shape->D, training->turns + row % training->T * shape->D, shape->D, direction);
+            training->kernels->rotate(rows + row * shape->qkv + head * shape->D, training->turns + training->positions[row] * shape->D, shape->D, direction);
 }
 
 /* The keys that queries [first, first + count) see together. */
@@ -46,13 +47,14 @@ static size_t first_key(size_t query, size_t window)
     return query + 1 > window ? query + 1 - window : 0;
 }
 
-/* scores (count, stride T): probabilities of a block of queries over keys [from, first + count), zero where a query sees nothing. Sums are made or used. */
-static void probabilities(const job *j, float *scores, const float *q, const float *keys_across, size_t first, size_t count, size_t from, float *make,
+/* scores (count, stride T): probabilities of a block of queries over keys [from, first + count), zero where a query sees nothing. The span has T rows. Sums are
+ * made or used. */
+static void probabilities(const job *j, size_t T, float *scores, const float *q, const float *keys_across, size_t first, size_t count, size_t from, float *make,
                           const float *use)
 {
     const ts_shape *shape = j->training->shape;
     const ts_kernels *kernels = j->training->kernels;
-    size_t T = j->training->T, end = first + count;
+    size_t end = first + count;
     kernels->small_product(scores, T, q + first * shape->qkv, shape->qkv, 1, keys_across + from, T, count, end - from, shape->D, false);
     for (size_t i = 0; i < count; i++) {
         float *row = scores + i * T;
@@ -75,18 +77,19 @@ static void attend(void *argument, size_t begin, size_t end, size_t worker)
     const job *j = argument;
     const ts_training *training = j->training;
     const ts_shape *shape = training->shape;
-    size_t T = training->T, D = shape->D, group = shape->H / shape->K;
-    float *keys_across = training->heads + worker * ts_attention_scratch(shape, T), *scores = keys_across + 2 * D * T;
+    size_t D = shape->D, group = shape->H / shape->K;
+    float *keys_across = training->heads + worker * ts_attention_scratch(shape, training->T), *scores = keys_across + 2 * D * training->T;
     for (size_t item = begin; item < end; item++) {
-        size_t b = item / shape->K, kv_head = item % shape->K;
-        const float *rows = j->qkv + b * T * shape->qkv, *keys = rows + shape->C + kv_head * D, *values = keys + shape->kv;
+        const ts_span *span = &training->spans[item / shape->K];
+        size_t kv_head = item % shape->K, T = span->count;
+        const float *rows = j->qkv + span->begin * shape->qkv, *keys = rows + shape->C + kv_head * D, *values = keys + shape->kv;
         lay_across(keys_across, keys, shape->qkv, T, D);
         for (size_t head = kv_head * group; head < (kv_head + 1) * group; head++)
             for (size_t first = 0; first < T; first += QUERIES) {
                 size_t count = TS_MIN(QUERIES, T - first), from = first_key(first, j->window);
-                probabilities(j, scores, rows + head * D, keys_across, first, count, from, j->sums + (b * shape->H + head) * T, NULL);
-                training->kernels->small_product(j->y + (b * T + first) * shape->C + head * D, shape->C, scores, T, 1, values + from * shape->qkv, shape->qkv,
-                                                 count, D, first + count - from, false);
+                probabilities(j, T, scores, rows + head * D, keys_across, first, count, from, j->sums + span->begin * shape->H + head * T, NULL);
+                training->kernels->small_product(j->y + (span->begin + first) * shape->C + head * D, shape->C, scores, T, 1, values + from * shape->qkv,
+                                                 shape->qkv, count, D, first + count - from, false);
             }
     }
 }
@@ -96,24 +99,24 @@ void ts_attention(ts_training *training, float *y, float *qkv, float *sums, size
     job j = {.training = training, .y = y, .qkv = qkv, .sums = sums, .window = window};
     if (training->turns)
         ts_parallel(training->runtime, training->N, TS_PIECE_ROWS, turn_rows, &j);
-    ts_parallel(training->runtime, training->B * training->shape->K, 1, attend, &j);
+    ts_parallel(training->runtime, training->span_count * training->shape->K, 1, attend, &j);
 }
 
 /* With P the probabilities and S = scale q k: dP = dy v, dS = P (dP - dy . y) scale, dq = dS k, dk = dS^T q, dv = P^T dy. */
-static void attend_back(const job *j, float *scratch, size_t b, size_t kv_head, size_t head)
+static void attend_back(const job *j, float *scratch, const ts_span *span, size_t kv_head, size_t head)
 {
     const ts_training *training = j->training;
     const ts_shape *shape = training->shape;
     const ts_kernels *kernels = training->kernels;
-    size_t T = training->T, C = shape->C, D = shape->D, stride = shape->qkv;
+    size_t T = span->count, C = shape->C, D = shape->D, stride = shape->qkv;
     const float *keys_across = scratch, *values_across = scratch + D * T;
     float *scores = scratch + 2 * D * T, *dscores = scores + QUERIES * T;
-    const float *q = j->past_qkv + b * T * stride + head * D, *keys = j->past_qkv + b * T * stride + C + kv_head * D;
-    float *dq = j->dqkv + b * T * stride + head * D, *dkeys = j->dqkv + b * T * stride + C + kv_head * D, *dvalues = dkeys + shape->kv;
+    const float *q = j->past_qkv + span->begin * stride + head * D, *keys = j->past_qkv + span->begin * stride + C + kv_head * D;
+    float *dq = j->dqkv + span->begin * stride + head * D, *dkeys = j->dqkv + span->begin * stride + C + kv_head * D, *dvalues = dkeys + shape->kv;
     for (size_t first = 0; first < T; first += QUERIES) {
         size_t count = TS_MIN(QUERIES, T - first), from = first_key(first, j->window), seen = first + count - from;
-        const float *dy = j->dy + (b * T + first) * C + head * D, *y = j->past_y + (b * T + first) * C + head * D;
-        probabilities(j, scores, q, keys_across, first, count, from, NULL, j->past_sums + (b * shape->H + head) * T);
+        const float *dy = j->dy + (span->begin + first) * C + head * D, *y = j->past_y + (span->begin + first) * C + head * D;
+        probabilities(j, T, scores, q, keys_across, first, count, from, NULL, j->past_sums + span->begin * shape->H + head * T);
         kernels->small_product(dvalues + from * stride, stride, scores, 1, T, dy, C, seen, D, count, true);
         kernels->small_product(dscores, T, dy, C, 1, values_across + from, T, count, seen, D, false);
         for (size_t i = 0; i < count; i++) {
@@ -133,27 +136,28 @@ static void attend_back_items(void *argument, size_t begin, size_t end, size_t w
     const job *j = argument;
     const ts_training *training = j->training;
     const ts_shape *shape = training->shape;
-    size_t T = training->T, D = shape->D, group = shape->H / shape->K;
-    float *scratch = training->heads + worker * ts_attention_scratch(shape, T);
+    size_t D = shape->D, group = shape->H / shape->K;
+    float *scratch = training->heads + worker * ts_attention_scratch(shape, training->T);
     for (size_t item = begin; item < end; item++) {
-        size_t b = item / shape->K, kv_head = item % shape->K;
-        const float *keys = j->past_qkv + b * T * shape->qkv + shape->C + kv_head * D;
+        const ts_span *span = &training->spans[item / shape->K];
+        size_t kv_head = item % shape->K, T = span->count;
+        const float *keys = j->past_qkv + span->begin * shape->qkv + shape->C + kv_head * D;
         lay_across(scratch, keys, shape->qkv, T, D);
         lay_across(scratch + D * T, keys + shape->kv, shape->qkv, T, D);
         for (size_t t = 0; t < T; t++) {
-            float *dkeys = j->dqkv + (b * T + t) * shape->qkv + shape->C + kv_head * D;
+            float *dkeys = j->dqkv + (span->begin + t) * shape->qkv + shape->C + kv_head * D;
             memset(dkeys, 0, D * sizeof(float));
             memset(dkeys + shape->kv, 0, D * sizeof(float));
         }
         for (size_t head = kv_head * group; head < (kv_head + 1) * group; head++)
-            attend_back(j, scratch, b, kv_head, head);
+            attend_back(j, scratch, span, kv_head, head);
     }
 }
 
 void ts_attention_back(ts_training *training, float *dqkv, const float *dy, const float *y, const float *qkv, const float *sums, size_t window)
 {
     job j = {.training = training, .dqkv = dqkv, .dy = dy, .past_y = y, .past_qkv = qkv, .past_sums = sums, .window = window};
-    ts_parallel(training->runtime, training->B * training->shape->K, 1, attend_back_items, &j);
+    ts_parallel(training->runtime, training->span_count * training->shape->K, 1, attend_back_items, &j);
     if (training->turns)
         ts_parallel(training->runtime, training->N, TS_PIECE_ROWS, turn_rows, &j);
 }

@@ -15,7 +15,7 @@ static void embed(void *argument, size_t begin, size_t end, size_t worker)
     const ts_shape *shape = j->training->shape;
     (void)worker;
     for (size_t row = begin; row < end; row++)
-        ts_embed_row(shape, j->weights, j->x + row * shape->C, j->ids[row], row % j->training->T);
+        ts_embed_row(shape, j->weights, j->x + row * shape->C, j->ids[row], j->training->positions[row]);
 }
 
 void ts_embedding(ts_training *training, float *x, const ts_weights *weights, const uint32_t *ids)
@@ -34,7 +34,7 @@ static void embed_back(void *argument, size_t begin, size_t end, size_t worker)
         const float *dx = j->dx + row * C + begin;
         training->kernels->axpy(tokens + (size_t)j->ids[row] * C + begin, dx, 1, count);
         if (training->shape->switches->learned_positions)
-            training->kernels->axpy(positions + row % training->T * C + begin, dx, 1, count);
+            training->kernels->axpy(positions + training->positions[row] * C + begin, dx, 1, count);
     }
 }
 

@@ -23,6 +23,11 @@ void ts_attend_tapped(ts_runtime *runtime, const ts_kernels *kernels, const ts_s
 
 /* ---- training: N = B T rows, all threads; every function gives the same bits for any number of them ---- */
 
+/* Rows that see one another and no others, at most T of them: a sequence, or a story. */
+typedef struct ts_span {
+    size_t begin, count;
+} ts_span;
+
 /* What the layers of a training network share. */
 typedef struct ts_training {
     ts_runtime *runtime;
@@ -30,6 +35,9 @@ typedef struct ts_training {
     const ts_shape *shape;
     ts_gemm_space gemm;
     size_t B, T, N;
+    ts_span *spans;  /* behind one another over all rows */
+    size_t span_count;
+    uint32_t *positions; /* (N): of a row in its span */
     float *turns;    /* (T, D) */
     float *partial;  /* sums of pieces of rows: (pieces, 2 C) */
     float *heads;    /* a thread's scratch for attention: ts_attention_scratch floats each */
@@ -52,7 +60,8 @@ void ts_norm(ts_training *training, float *y, const float *x, const float *weigh
 /* dx += */
 void ts_norm_back(ts_training *training, float *dx, float *dweight, float *dbias, const float *dy, const float *x, const float *weight, const float *saved);
 
-/* attention.c: qkv (N, qkv) with q and k not yet turned: ts_attention turns them in place. y (N, C). sums (B, H, T): log of the sum of exponentials of a row's scores. */
+/* attention.c: qkv (N, qkv) with q and k not yet turned: ts_attention turns them in place. y (N, C). sums (N, H), a span's as (H, count): log of the sum of
+ * exponentials of a row's scores. */
 size_t ts_attention_scratch(const ts_shape *shape, size_t T);
 void ts_attention(ts_training *training, float *y, float *qkv, float *sums, size_t window);
 void ts_attention_back(ts_training *training, float *dqkv, const float *dy, const float *y, const float *qkv, const float *sums, size_t window);

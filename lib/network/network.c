@@ -12,7 +12,7 @@ typedef struct activations {
     float *hidden;    /* (up) */
     float *activated; /* (F) */
     float *saved1, *saved2; /* (2): the norms' means and scales */
-    float *sums;      /* (B, H, T) of attention */
+    float *sums;            /* (N, H) of attention */
 } activations;
 
 struct ts_network {
@@ -50,7 +50,7 @@ static size_t layer_pieces(const ts_network *network, activations *a, bool last,
     return count;
 }
 
-#define SHARED_PIECES 10
+#define SHARED_PIECES 12
 
 static void shared_pieces(ts_network *network, piece pieces[SHARED_PIECES])
 {
@@ -68,6 +68,8 @@ static void shared_pieces(ts_network *network, piece pieces[SHARED_PIECES])
         {(void **)&t->turns, s->switches->learned_positions ? 0 : t->T, s->D * sizeof(float)},
         {(void **)&t->partial, (N + TS_PIECE_ROWS - 1) / TS_PIECE_ROWS, 2 * s->C * sizeof(float)},
         {(void **)&t->heads, workers, ts_attention_scratch(s, t->T) * sizeof(float)},
+        {(void **)&t->spans, N, sizeof(ts_span)},
+        {(void **)&t->positions, N, sizeof(uint32_t)},
     };
     memcpy(pieces, list, sizeof list);
 }
@@ -120,8 +122,23 @@ ts_status ts_network_make(ts_network **out, ts_runtime *runtime, const ts_shape 
         ts_network_free(network);
         return status;
     }
+    ts_network_divide(network, NULL, 0);
     *out = network;
     return TS_OK;
+}
+
+void ts_network_divide(ts_network *network, const uint32_t *ids, uint32_t first)
+{
+    ts_training *t = &network->training;
+    ts_span *span = NULL;
+    t->span_count = 0;
+    for (size_t row = 0; row < t->N; row++) {
+        if (span == NULL || span->count == t->T || (ids != NULL && ids[row] == first)) {
+            span = &t->spans[t->span_count++];
+            *span = (ts_span){row, 0};
+        }
+        t->positions[row] = (uint32_t)span->count++;
+    }
 }
 
 void ts_network_free(ts_network *network)

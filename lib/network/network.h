@@ -211,6 +211,13 @@ ts_status ts_network_make(ts_network **out, ts_runtime *runtime, const ts_shape 
 void ts_network_free(ts_network *network);
 
 /*
+ * Says which rows of the steps to come see one another: a span begins at every id `first` of ids (B, T), at row 0 and after T rows of a span, wherever a sequence
+ * ends. Positions, of either kind, count from its beginning: each span has the bits that it would have alone. With ids NULL, and before the first call, spans are
+ * the B sequences.
+ */
+void ts_network_divide(ts_network *network, const uint32_t *ids, uint32_t first);
+
+/*
  * Forward and backward over one micro batch: ids and targets (B, T). Adds `weight` times the gradient of the SUM of the targets' losses to `gradients` (flat array
  * as the table says, through `gradient_weights`) and gives that sum in nats, and the number of targets that are not TS_IGNORE. With gradients NULL: forward alone.
  */

@@ -20,6 +20,14 @@ static ts_status add_id(ts_batches *b, uint32_t id)
     return TS_OK;
 }
 
+/* A story's beginning is the end of text before it. */
+static ts_status note_begin(ts_batches *b)
+{
+    TS_TRY(ts_reserve(b->runtime, &b->begins, &b->begin_capacity, b->begin_count + 1, sizeof *b->begins));
+    b->begins[b->begin_count++] = b->count - 1;
+    return TS_OK;
+}
+
 static ts_status hold(ts_batches *b, const uint32_t *ids, size_t count, uint64_t bytes)
 {
     TS_TRY(ts_reserve(b->runtime, &b->held, &b->held_capacity, b->held_count + count, sizeof *b->held));
@@ -46,6 +54,8 @@ static ts_status sort_story(sorter *s, const uint32_t *ids, size_t count, uint64
     uint64_t number = s->seen++;
     if (s->interval != 0 && number % s->interval == s->interval / 2)
         return hold(b, ids, count, bytes);
+    if (b->by_stories)
+        TS_TRY(note_begin(b));
     for (size_t i = 0; i < count; i++)
         TS_TRY(add_id(b, ids[i]));
     TS_TRY(add_id(b, ts_tokenizer_end_of_text(s->tokenizer)));
@@ -132,9 +142,24 @@ static ts_status read_all(ts_batches *b, const ts_tokenizer *tokenizer, const ts
     return status;
 }
 
+static ts_status make_shuffle(ts_batches *b)
+{
+    if (b->stories >= UINT32_MAX)
+        return ts_fail(TS_ERROR_LIMIT, "the text has %llu stories, expected fewer than 2^32 to pack by stories", (unsigned long long)b->stories);
+    TS_TRY(note_begin(b));
+    b->shuffled = ts_allocate_array(b->runtime, (size_t)b->stories, sizeof *b->shuffled);
+    b->places = ts_allocate_array(b->runtime, (size_t)b->stories + 1, sizeof *b->places);
+    return b->shuffled && b->places ? TS_OK : TS_ERROR_OUT_OF_MEMORY;
+}
+
 ts_status ts_batches_make(ts_batches *batches, ts_runtime *runtime, const ts_tokenizer *tokenizer, const ts_trainer_options *options, size_t T)
 {
-    *batches = (ts_batches){.runtime = runtime, .T = T, .seed = options->seed, .width = ts_tokenizer_size(tokenizer) <= 65536 ? 2 : 4};
+    *batches = (ts_batches){.runtime = runtime,
+                            .T = T,
+                            .seed = options->seed,
+                            .width = ts_tokenizer_size(tokenizer) <= 65536 ? 2 : 4,
+                            .by_stories = options->packing == TS_PACKING_STORIES,
+                            .epoch = UINT64_MAX};
     TS_TRY(read_all(batches, tokenizer, options));
     if (batches->stories == 0)
         return ts_fail(TS_ERROR_INVALID_ARGUMENT, "there is no story to train on");
@@ -142,7 +167,9 @@ ts_status ts_batches_make(ts_batches *batches, ts_runtime *runtime, const ts_tok
         return ts_fail(TS_ERROR_LIMIT, "the text has %zu tokens, expected at least %zu, one more than a context: take more text or a shorter context",
                        batches->count, T + 1);
     size_t most = (batches->count - 1) / T;
-    batches->windows = most > 1 ? most - 1 : 1; /* one less, so that the offset can change */
+    batches->windows = most > 1 && !batches->by_stories ? most - 1 : most; /* one less, so that the offset can change */
+    if (batches->by_stories)
+        TS_TRY(make_shuffle(batches));
     batches->hash = ts_hash(batches->held, batches->held_count * sizeof *batches->held, ts_hash(batches->ids, batches->count * batches->width, T));
     return TS_OK;
 }
@@ -154,6 +181,9 @@ void ts_batches_free(ts_batches *batches)
     ts_release(batches->runtime, batches->ids);
     ts_release(batches->runtime, batches->held);
     ts_release(batches->runtime, batches->held_stories);
+    ts_release(batches->runtime, batches->begins);
+    ts_release(batches->runtime, batches->shuffled);
+    ts_release(batches->runtime, batches->places);
     *batches = (ts_batches){0};
 }
 
@@ -176,9 +206,60 @@ static uint64_t permuted(uint64_t index, uint64_t count, uint64_t seed, uint64_t
     return index;
 }
 
-void ts_batches_sequence(const ts_batches *batches, uint64_t index, uint32_t *ids, uint32_t *targets)
+/* ---- by stories ---- */
+
+/* Puts the stories into the order of an epoch (Fisher and Yates). */
+static void shuffle(ts_batches *b, uint64_t epoch)
+{
+    size_t count = (size_t)b->stories;
+    for (size_t i = 0; i < count; i++)
+        b->shuffled[i] = (uint32_t)i;
+    ts_random random = {.seed = b->seed, .stream = ts_random_at(b->seed, STREAM_ORDER, epoch)};
+    for (size_t i = count; i > 1; i--) {
+        size_t other = (size_t)ts_random_below(&random, i);
+        uint32_t story = b->shuffled[i - 1];
+        b->shuffled[i - 1] = b->shuffled[other];
+        b->shuffled[other] = story;
+    }
+    b->places[0] = 0;
+    for (size_t i = 0; i < count; i++)
+        b->places[i + 1] = b->places[i] + b->begins[b->shuffled[i] + 1] - b->begins[b->shuffled[i]];
+    b->epoch = epoch;
+}
+
+/* T ids and their targets of the epoch's stories behind one another, from a window of them on. */
+static void packed_sequence(ts_batches *b, uint64_t epoch, uint64_t window, uint32_t *ids, uint32_t *targets)
+{
+    if (b->epoch != epoch)
+        shuffle(b, epoch);
+    uint64_t offsets = b->places[b->stories] - b->windows * b->T + 1, at = ts_random_at(b->seed, STREAM_OFFSET, epoch) % offsets + window * b->T;
+    size_t low = 0, high = (size_t)b->stories; /* places[low] <= at < places[high] */
+    while (high - low > 1) {
+        size_t middle = low + (high - low) / 2;
+        if (b->places[middle] <= at)
+            low = middle;
+        else
+            high = middle;
+    }
+    for (size_t t = 0; t <= b->T; t++, at++) {
+        if (low < b->stories && at == b->places[low + 1])
+            low++;
+        /* behind the last story stands the text's last end of text */
+        uint32_t id = low < b->stories ? id_at(b, (size_t)(b->begins[b->shuffled[low]] + at - b->places[low])) : id_at(b, b->count - 1);
+        if (t < b->T)
+            ids[t] = id;
+        if (t > 0)
+            targets[t - 1] = id;
+    }
+}
+
+void ts_batches_sequence(ts_batches *batches, uint64_t index, uint32_t *ids, uint32_t *targets)
 {
     size_t T = batches->T;
+    if (batches->by_stories) {
+        packed_sequence(batches, index / batches->windows, index % batches->windows, ids, targets);
+        return;
+    }
     uint64_t epoch = index / batches->windows, window = permuted(index % batches->windows, batches->windows, batches->seed, epoch);
     size_t offsets = TS_MIN(T, batches->count - batches->windows * T);
     size_t first = (size_t)(ts_random_at(batches->seed, STREAM_OFFSET, epoch) % offsets) + (size_t)window * T;

@@ -1,6 +1,7 @@
 /*
- * Checkpoints: one safetensors file that a run can go on from alone. Tensors: the parameters by their names, "adamw.m.<name>" and "adamw.v.<name>";
- * as bytes "trainer.state" (lines of "field value", the value's bits in hexadecimal) and "tokenizer.json". Every tensor and the header carry a CRC32.
+ * Checkpoints: one safetensors file that a run can go on from alone. Tensors: the parameters by their names, "adamw.m.<name>" and "adamw.v.<name>",
+ * "average.<name>" where there is an average; as bytes "trainer.state" (lines of "field value", the value's bits in hexadecimal) and "tokenizer.json". Every
+ * tensor and the header carry a CRC32.
  */
 #include <math.h>
 #include <stdio.h>
@@ -52,6 +53,14 @@ static const struct {
     FIELD(options.optimizer),
     FIELD(options.keep_best),
     FIELD(options.slices),
+    FIELD(options.packing),
+    FIELD(options.use_average),
+    FIELD(options.average),
+    FIELD(options.spike),
+    FIELD(options.spike_window),
+    FIELD(options.one_batch),
+    FIELD(options.decay),
+    FIELD(options.muon_beta),
     FIELD(architecture.kind),
     FIELD(architecture.vocabulary_size),
     FIELD(architecture.context_length),
@@ -76,6 +85,9 @@ static const struct {
     FIELD(state.valid_nats_per_token),
     FIELD(state.valid_bits_per_byte),
     FIELD(state.best_bits_per_byte),
+    FIELD(state.loss_count),
+    FIELD(state.loss_mean),
+    FIELD(state.loss_variance),
     FIELD(data_hash),
 };
 
@@ -127,16 +139,22 @@ static ts_status read_state(saved *s, const char *text, size_t size, const char 
     return TS_OK;
 }
 
-/* ---- the arrays: for each parameter its value and two moments ---- */
+/* ---- the arrays: for each parameter its value and two moments, and the average where there is one ---- */
 
-#define ARRAYS 3
+#define MAX_ARRAYS 4
 #define MAX_NAME 64
 
-static const char *const prefixes[ARRAYS] = {"", "adamw.m.", "adamw.v."};
+static const char *const prefixes[MAX_ARRAYS] = {"", "adamw.m.", "adamw.v.", "average."};
+
+static size_t array_count(const ts_trainer *t)
+{
+    return t->averaged != NULL ? MAX_ARRAYS : MAX_ARRAYS - 1;
+}
 
 static float *array_of(const ts_trainer *t, size_t which)
 {
-    return which == 0 ? t->parameters : which == 1 ? t->first : t->second;
+    float *const arrays[MAX_ARRAYS] = {t->parameters, t->first, t->second, t->averaged};
+    return arrays[which];
 }
 
 static void name_array(char name[MAX_NAME], size_t which, const ts_parameter *p)
@@ -153,7 +171,7 @@ typedef struct listing {
 
 static void list_arrays(const ts_trainer *t, listing *list)
 {
-    for (size_t which = 0; which < ARRAYS; which++)
+    for (size_t which = 0; which < array_count(t); which++)
         for (size_t i = 0; i < t->table_count; i++) {
             const ts_parameter *p = &t->table[i];
             size_t at = which * t->table_count + i;
@@ -168,7 +186,7 @@ static void list_arrays(const ts_trainer *t, listing *list)
 static ts_status write_file(ts_trainer *t, const char *path, const listing *list, const ts_bytes *state, const ts_bytes *tokenizer)
 {
     const ts_safetensors_pair pairs[] = {{"format", KIND}, {"version", VERSION}};
-    size_t arrays = ARRAYS * t->table_count;
+    size_t arrays = array_count(t) * t->table_count;
     const uint64_t sizes[2] = {state->size, tokenizer->size};
     ts_writer writer;
     list->entries[arrays] = (ts_safetensors_entry){STATE_NAME, TS_DTYPE_U8, 1, &sizes[0], state->data};
@@ -185,7 +203,7 @@ static ts_status write_file(ts_trainer *t, const char *path, const listing *list
 /* What is not finite is never written: the last good checkpoint must stay. */
 static ts_status check_finite(const ts_trainer *t)
 {
-    for (size_t which = 0; which < ARRAYS; which++)
+    for (size_t which = 0; which < array_count(t); which++)
         for (size_t i = 0; i < t->table_count; i++)
             if (!isfinite(t->kernels->square_sum(array_of(t, which) + t->table[i].offset, t->table[i].rows * t->table[i].columns)))
                 return ts_fail(TS_ERROR_DIVERGED, "%s%s is not finite: no checkpoint is written", prefixes[which], t->table[i].name);
@@ -196,7 +214,7 @@ ts_status ts_trainer_save_within(ts_trainer *t, const char *path)
 {
     saved s = {.options = t->options, .architecture = t->architecture, .state = t->state, .data_hash = t->batches.hash};
     ts_bytes state = {.runtime = t->runtime}, tokenizer = {.runtime = t->runtime};
-    size_t count = ARRAYS * t->table_count + 2;
+    size_t count = array_count(t) * t->table_count + 2;
     TS_TRY(check_finite(t));
     listing list = {ts_allocate_array(t->runtime, count, sizeof *list.entries), ts_allocate_array(t->runtime, count, sizeof *list.names),
                     ts_allocate_array(t->runtime, count, sizeof *list.shapes)};
@@ -237,7 +255,7 @@ static ts_status read_text(ts_runtime *runtime, ts_safetensors *file, const char
 
 static ts_status read_arrays(ts_trainer *t, ts_safetensors *file)
 {
-    for (size_t which = 0; which < ARRAYS; which++)
+    for (size_t which = 0; which < array_count(t); which++)
         for (size_t i = 0; i < t->table_count; i++) {
             const ts_parameter *p = &t->table[i];
             const uint64_t shape[2] = {p->rank == 2 ? p->rows : p->columns, p->columns};

@@ -4,7 +4,6 @@
 #include "trainer/trainer.h"
 
 #define PIECE 65536 /* floats */
-#define MUON_BETA 0.95
 
 static void sum_squares(void *argument, size_t begin, size_t end, size_t worker)
 {
@@ -49,11 +48,43 @@ static void update_piece(void *argument, size_t begin, size_t end, size_t worker
     }
 }
 
+/* ---- the moving average ---- */
+
+typedef struct averaging {
+    float *averaged;
+    const float *parameters;
+    float share;
+} averaging;
+
+static void average_piece(void *argument, size_t begin, size_t end, size_t worker)
+{
+    const averaging *a = argument;
+    (void)worker;
+    for (size_t i = begin; i < end; i++)
+        a->averaged[i] += a->share * (a->parameters[i] - a->averaged[i]);
+}
+
+/* `steps` counts this one. The average of a young run is of its last tenth, however slow it is meant to become. */
+static void average(ts_trainer *t, double steps)
+{
+    double decay = TS_MIN(t->options.average, (1 + steps) / (10 + steps));
+    averaging a = {t->averaged, t->parameters, (float)(1 - decay)};
+    ts_parallel(t->runtime, t->total, PIECE, average_piece, &a);
+}
+
+const float *ts_trainer_weights(const ts_trainer *trainer)
+{
+    return trainer->averaged != NULL && trainer->options.use_average ? trainer->averaged : trainer->parameters;
+}
+
 void ts_optimizer_step(ts_trainer *trainer, double clip, double rate)
 {
     double steps = (double)(trainer->state.step - trainer->state.skipped + 1);
     update u = {trainer, (float)clip, (float)rate, (float)(1 - pow(trainer->options.beta1, steps)), (float)(1 - pow(trainer->options.beta2, steps))};
     ts_parallel(trainer->runtime, trainer->total, PIECE, update_piece, &u);
     if (trainer->muon != NULL)
-        ts_muon_step(trainer->muon, trainer->parameters, trainer->first, trainer->gradients, clip, rate, MUON_BETA, trainer->options.weight_decay);
+        ts_muon_step(trainer->muon, trainer->parameters, trainer->first, trainer->gradients, clip, rate, trainer->options.muon_beta,
+                     trainer->options.weight_decay);
+    if (trainer->averaged != NULL)
+        average(trainer, steps);
 }

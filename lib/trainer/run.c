@@ -52,7 +52,7 @@ static void keep_best(ts_trainer *t, double bits_per_byte)
     if (!t->options.keep_best || t->run_directory == NULL)
         return;
     char *path = ts_path_join(t->runtime, t->run_directory, TS_BEST_NAME);
-    ts_status status = path ? ts_model_from_parameters(&model, t->runtime, t->tokenizer, &t->architecture, t->parameters) : TS_ERROR_OUT_OF_MEMORY;
+    ts_status status = path ? ts_model_from_parameters(&model, t->runtime, t->tokenizer, &t->architecture, ts_trainer_weights(t)) : TS_ERROR_OUT_OF_MEMORY;
     if (status == TS_OK)
         status = ts_model_save(model, path);
     if (status != TS_OK)

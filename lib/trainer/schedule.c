@@ -3,8 +3,6 @@
 
 #include "trainer/trainer.h"
 
-#define WSD_DECAY 0.2 /* the share of the run that decays */
-
 double ts_schedule_peak(size_t width)
 {
     double rate = 6e-3 * sqrt(128.0 / (double)width);
@@ -12,15 +10,16 @@ double ts_schedule_peak(size_t width)
 }
 
 /* The share of the peak after the warm-up; `q` from 0 to 1. */
-static double way_down(uint32_t schedule, double q, double last)
+static double way_down(const ts_trainer_options *o, double q)
 {
-    switch (schedule) {
+    double last = o->final_rate, stable = 1 - o->decay;
+    switch (o->schedule) {
     case TS_SCHEDULE_COSINE:
         return last + (1 - last) * 0.5 * (1 + cos(3.14159265358979323846 * q));
     case TS_SCHEDULE_LINEAR:
         return last + (1 - last) * (1 - q);
     case TS_SCHEDULE_WSD:
-        return q <= 1 - WSD_DECAY ? 1 : last + (1 - last) * (1 - sqrt((q - (1 - WSD_DECAY)) / WSD_DECAY));
+        return q <= stable ? 1 : last + (1 - last) * (1 - sqrt((q - stable) / o->decay));
     default:
         return 1;
     }
@@ -31,5 +30,5 @@ double ts_schedule_rate(const ts_trainer_options *options, double progress)
     double p = TS_MIN(TS_MAX(progress, 0), 1), warmup = options->warmup;
     if (p < warmup)
         return options->learning_rate * TS_MAX(p / warmup, 0.01);
-    return options->learning_rate * way_down(options->schedule, warmup < 1 ? (p - warmup) / (1 - warmup) : 1, options->final_rate);
+    return options->learning_rate * way_down(options, warmup < 1 ? (p - warmup) / (1 - warmup) : 1);
 }

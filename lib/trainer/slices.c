@@ -62,7 +62,8 @@ static void add(ts_runtime *runtime, float *into, const float *from, size_t coun
 /* The gradient of the sum of a slice's losses over the whole batch's tokens; gives that sum. */
 static double slice_gradient(ts_trainer *t, size_t slice, float *gradients, const ts_weights *weights)
 {
-    size_t T = t->shape.T, batch = t->micro * t->accumulation * t->slices, first = t->state.step * batch + slice * t->micro * t->accumulation;
+    size_t T = t->shape.T, batch = t->micro * t->accumulation * t->slices,
+           first = (t->options.one_batch ? 0 : t->state.step * batch) + slice * t->micro * t->accumulation;
     double sum = 0;
     memset(gradients, 0, t->total * sizeof(float));
     for (size_t part = 0; part < t->accumulation; part++) {
@@ -70,6 +71,8 @@ static double slice_gradient(ts_trainer *t, size_t slice, float *gradients, cons
         size_t counted;
         for (size_t i = 0; i < t->micro; i++)
             ts_batches_sequence(&t->batches, first + part * t->micro + i, t->ids + i * T, t->targets + i * T);
+        if (t->batches.by_stories)
+            ts_network_divide(t->network, t->ids, ts_tokenizer_end_of_text(t->tokenizer));
         ts_network_step(t->network, &t->weights, weights, t->ids, t->targets, 1 / (float)(batch * T), &loss, &counted);
         sum += loss;
     }

@@ -18,6 +18,10 @@ static const ts_trainer_options defaults = {
     .clip = 1,
     .log_interval = 10,
     .optimizer = TS_OPTIMIZER_MUON,
+    .use_average = 1,
+    .spike_window = 128,
+    .decay = 0.2,
+    .muon_beta = 0.95,
 };
 
 ts_status ts_trainer_options_init(ts_trainer_options *options, size_t struct_size)
@@ -31,10 +35,22 @@ static ts_status check_options(const ts_trainer_options *o)
         const char *name;
         double value, least, most;
     } ranges[] = {
-        {"max_epochs", o->max_epochs, 0, 1e9},     {"max_seconds", o->max_seconds, 0, 1e9}, {"valid_share", o->valid_share, 0, 0.5},
-        {"learning_rate", o->learning_rate, 0, 1e6}, {"final_rate", o->final_rate, 0, 1},     {"warmup", o->warmup, 0, 1},
-        {"beta1", o->beta1, 0, 0.999999},          {"beta2", o->beta2, 0, 0.999999},        {"epsilon", o->epsilon, 0, 1},
-        {"weight_decay", o->weight_decay, 0, 100}, {"clip", o->clip, 0, 1e9},
+        {"max_epochs", o->max_epochs, 0, 1e9},
+        {"max_seconds", o->max_seconds, 0, 1e9},
+        {"valid_share", o->valid_share, 0, 0.5},
+        {"learning_rate", o->learning_rate, 0, 1e6},
+        {"final_rate", o->final_rate, 0, 1},
+        {"warmup", o->warmup, 0, 1},
+        {"beta1", o->beta1, 0, 0.999999},
+        {"beta2", o->beta2, 0, 0.999999},
+        {"epsilon", o->epsilon, 0, 1},
+        {"weight_decay", o->weight_decay, 0, 100},
+        {"clip", o->clip, 0, 1e9},
+        {"average", o->average, 0, 0.999999},
+        {"spike", o->spike, 0, 1e6},
+        {"spike_window", o->spike_window, 2, 1e6},
+        {"decay", o->decay, 0, 1},
+        {"muon_beta", o->muon_beta, 0, 0.999999},
     };
     for (size_t i = 0; i < TS_COUNT_OF(ranges); i++)
         if (!(ranges[i].value >= ranges[i].least && ranges[i].value <= ranges[i].most))
@@ -46,6 +62,12 @@ static ts_status check_options(const ts_trainer_options *o)
         return ts_fail(TS_ERROR_INVALID_ARGUMENT, "ts_trainer_options.precision is %u, expected 0 (auto), 1 (f32) or 2 (bf16)", o->precision);
     if (o->optimizer > TS_OPTIMIZER_MUON)
         return ts_fail(TS_ERROR_INVALID_ARGUMENT, "ts_trainer_options.optimizer is %u, expected 0 (adamw) or 1 (muon)", o->optimizer);
+    if (o->packing > TS_PACKING_STORIES)
+        return ts_fail(TS_ERROR_INVALID_ARGUMENT, "ts_trainer_options.packing is %u, expected 0 (stream) or 1 (stories)", o->packing);
+    if (o->use_average > 1)
+        return ts_fail(TS_ERROR_INVALID_ARGUMENT, "ts_trainer_options.use_average is %u, expected 0 or 1", o->use_average);
+    if (o->one_batch > 1)
+        return ts_fail(TS_ERROR_INVALID_ARGUMENT, "ts_trainer_options.one_batch is %u, expected 0 or 1", o->one_batch);
     if (o->keep_best > 1)
         return ts_fail(TS_ERROR_INVALID_ARGUMENT, "ts_trainer_options.keep_best is %u, expected 0 or 1", o->keep_best);
     if (o->log_interval == 0)
@@ -86,6 +108,8 @@ static ts_status allocate(ts_trainer *t)
     TS_TRY(ts_weights_make(&t->weights, t->runtime, &t->shape, t->table, t->table_count, t->parameters));
     TS_TRY(ts_weights_make(&t->gradient_weights, t->runtime, &t->shape, t->table, t->table_count, t->gradients));
     TS_TRY(ts_slices_make(t));
+    if (t->options.average > 0 && (t->averaged = ts_allocate_array(t->runtime, t->total, sizeof(float))) == NULL)
+        return TS_ERROR_OUT_OF_MEMORY;
     t->ids = ts_allocate_array(t->runtime, t->micro * t->shape.T, sizeof *t->ids);
     t->targets = ts_allocate_array(t->runtime, t->micro * t->shape.T, sizeof *t->targets);
     t->squares = ts_allocate_array(t->runtime, t->total / 65536 + 1, sizeof *t->squares);
@@ -194,6 +218,8 @@ ts_status ts_trainer_new(ts_trainer **out, ts_runtime *runtime, const ts_tokeniz
             copy_weights(t, o.initial);
         else
             ts_parameters_initialize(t->table, t->table_count, &t->shape, t->parameters, o.seed);
+        if (t->averaged != NULL)
+            memcpy(t->averaged, t->parameters, t->total * sizeof(float));
         if (o.run_directory != NULL && t->rank == 0)
             status = ts_trainer_take_folder(t, o.run_directory, 0, false);
         if (status != TS_OK)
@@ -210,7 +236,7 @@ void ts_trainer_free(ts_trainer *t)
     if (t == NULL)
         return;
     ts_runtime *runtime = t->runtime;
-    void *const arrays[] = {t->parameters, t->gradients, t->first, t->second, t->ids, t->targets, t->squares, t->table};
+    void *const arrays[] = {t->averaged, t->parameters, t->gradients, t->first, t->second, t->ids, t->targets, t->squares, t->table};
     ts_trainer_leave_folder(t);
     ts_network_free(t->network);
     ts_muon_free(t->muon);
@@ -300,9 +326,25 @@ static ts_status skip(ts_trainer *t)
     t->state.skipped++;
     t->state.skipped_in_a_row++;
     if (t->state.skipped_in_a_row >= SKIPS_IN_A_ROW)
-        return ts_fail(TS_ERROR_DIVERGED, "the loss or gradient was not finite in %d steps in a row, at step %llu: try a lower learning rate than %.3g",
+        return ts_fail(TS_ERROR_DIVERGED,
+                       "the loss or gradient was not finite, or a spike, in %d steps in a row, at step %llu: try a lower learning rate than %.3g",
                        SKIPS_IN_A_ROW, (unsigned long long)t->state.step, t->options.learning_rate);
     return TS_OK;
+}
+
+/* Whether a loss is far above those before it; one that is not becomes one of them. */
+static bool is_spike(ts_trainer *t, double loss)
+{
+    ts_trainer_progress_state *s = &t->state;
+    const ts_trainer_options *o = &t->options;
+    double above = loss - s->loss_mean;
+    if (o->spike > 0 && s->loss_count >= o->spike_window && above > o->spike * sqrt(s->loss_variance))
+        return true;
+    s->loss_count++;
+    double share = 1 / (double)TS_MIN(s->loss_count, o->spike_window);
+    s->loss_mean += share * above;
+    s->loss_variance = (1 - share) * (s->loss_variance + share * above * above);
+    return false;
 }
 
 ts_status ts_trainer_step_within(ts_trainer *t)
@@ -312,7 +354,7 @@ ts_status ts_trainer_step_within(ts_trainer *t)
     ts_status status = TS_OK;
     TS_TRY(ts_slices_gradient(t, &loss));
     double norm = ts_gradient_norm(t);
-    if (isfinite(loss) && isfinite(norm)) {
+    if (isfinite(loss) && isfinite(norm) && !is_spike(t, loss)) {
         ts_optimizer_step(t, clip > 0 && norm > clip ? clip / norm : 1, rate);
         t->state.skipped_in_a_row = 0;
     } else {
@@ -362,7 +404,7 @@ ts_status ts_trainer_validate_within(ts_trainer *t, ts_score *score, ts_status (
     *score = (ts_score){.struct_size = sizeof *score};
     if (b->held_story_count == 0)
         return ts_fail(TS_ERROR_INVALID_ARGUMENT, "there are no stories to validate with: give some, or a valid_share");
-    TS_TRY(ts_model_from_parameters(&model, t->runtime, t->tokenizer, &t->architecture, t->parameters));
+    TS_TRY(ts_model_from_parameters(&model, t->runtime, t->tokenizer, &t->architecture, ts_trainer_weights(t)));
     ts_status status = ts_scorer_make(&scorer, model);
     if (status == TS_OK) {
         for (size_t i = 0; i < b->held_story_count && status == TS_OK; i++)
@@ -390,7 +432,7 @@ ts_status ts_trainer_validate(ts_trainer *trainer, ts_score *score)
 ts_status ts_trainer_snapshot(ts_trainer *trainer, ts_model **out)
 {
     TS_TRY(enter(trainer, "ts_trainer_snapshot"));
-    ts_status status = out ? ts_model_from_parameters(out, trainer->runtime, trainer->tokenizer, &trainer->architecture, trainer->parameters)
+    ts_status status = out ? ts_model_from_parameters(out, trainer->runtime, trainer->tokenizer, &trainer->architecture, ts_trainer_weights(trainer))
                            : ts_fail(TS_ERROR_INVALID_ARGUMENT, "ts_trainer_snapshot: out is NULL");
     ts_busy_leave(&trainer->busy);
     return status;

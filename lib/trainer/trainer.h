@@ -15,8 +15,9 @@ typedef struct ts_held_story {
 } ts_held_story;
 
 /*
- * All tokens in memory. An epoch is a permutation of windows of T + 1 tokens that overlap by one, behind an offset that changes with the epoch. Everything is
- * a function of (seed, number of the sequence), so that a run can be resumed from its step alone.
+ * All tokens in memory. An epoch is a permutation of windows of T + 1 tokens that overlap by one, behind an offset that changes with the epoch; or, packed by
+ * stories, such windows of a permutation of the stories, in order. Everything is a function of (seed, number of the sequence), so that a run can be resumed from
+ * its step alone.
  */
 typedef struct ts_batches {
     ts_runtime *runtime;
@@ -32,12 +33,18 @@ typedef struct ts_batches {
     ts_held_story *held_stories;
     size_t held_story_count, held_story_capacity;
     uint64_t hash;    /* of all tokens */
+    bool by_stories;
+    uint64_t *begins; /* by stories alone: of each story its end of text before it, and the end of all */
+    size_t begin_count, begin_capacity;
+    uint64_t epoch;   /* that `shuffled` and `places` are of; UINT64_MAX: none yet */
+    uint32_t *shuffled; /* the stories in the epoch's order */
+    uint64_t *places; /* where each of them begins there, and where the last ends */
 } ts_batches;
 
 ts_status ts_batches_make(ts_batches *batches, ts_runtime *runtime, const ts_tokenizer *tokenizer, const ts_trainer_options *options, size_t T);
 void ts_batches_free(ts_batches *batches);
 /* Sequence `index` of the run: ids and targets, T each. */
-void ts_batches_sequence(const ts_batches *batches, uint64_t index, uint32_t *ids, uint32_t *targets);
+void ts_batches_sequence(ts_batches *batches, uint64_t index, uint32_t *ids, uint32_t *targets);
 
 /* ---- schedule.c ---- */
 
@@ -58,6 +65,8 @@ typedef struct ts_trainer_progress_state {
     double loss, gradient_norm, learning_rate;
     double valid_nats_per_token, valid_bits_per_byte;
     double best_bits_per_byte; /* of all validations */
+    uint64_t loss_count;       /* of the losses behind the two numbers, those of skipped steps left out */
+    double loss_mean, loss_variance;
 } ts_trainer_progress_state;
 
 typedef struct ts_muon ts_muon;
@@ -73,6 +82,7 @@ struct ts_trainer {
     ts_parameter *table;
     size_t table_count, total;
     float *parameters, *gradients, *first, *second; /* `total` each: weights, their gradients, AdamW's moments */
+    float *averaged;             /* the moving average of the weights; NULL: none */
     ts_weights weights, gradient_weights;
     ts_network *network;
     ts_batches batches;
@@ -122,6 +132,8 @@ ts_status ts_slices_agree(const ts_trainer *trainer, void *data, size_t size);
 double ts_gradient_norm(const ts_trainer *trainer);
 /* One step of the options' optimizer; `clip` multiplies the gradient. */
 void ts_optimizer_step(ts_trainer *trainer, double clip, double rate);
+/* The weights that a model of the run has: averaged or not. */
+const float *ts_trainer_weights(const ts_trainer *trainer);
 
 /* ---- muon.c ---- */
 

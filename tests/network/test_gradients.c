@@ -93,11 +93,10 @@ static double loss_of(subject *s, const uint32_t *ids, const uint32_t *targets)
     return loss;
 }
 
-/* Central differences of the loss along each tensor's gradient direction and along random single parameters. */
-static void test_finite_differences(void **state)
+/* Central differences of the loss along each tensor's gradient direction and along random single parameters. `divider`: stories begin there, or TS_IGNORE. */
+static void check_differences(uint32_t divider)
 {
     uint32_t ids[2 * 12], targets[2 * 12];
-    (void)state;
     for (size_t kind = 0; kind < TS_COUNT_OF(small); kind++) {
         subject s;
         uint32_t x = 7;
@@ -108,7 +107,11 @@ static void test_finite_differences(void **state)
         for (int i = 0; i < 24; i++) {
             ids[i] = lcg(&x) % 29;
             targets[i] = i == 5 ? TS_IGNORE : lcg(&x) % 29;
+            if (divider != TS_IGNORE && (i == 4 || i == 9 || i == 10))
+                ids[i] = divider;
         }
+        if (divider != TS_IGNORE)
+            ts_network_divide(s.network, ids, divider);
         ts_network_step(s.network, &s.weights, &s.gradient_weights, ids, targets, 1, &loss, &counted);
         assert_int_equal(counted, 23);
         for (size_t i = 0; i < s.count; i++) {
@@ -144,6 +147,65 @@ static void test_finite_differences(void **state)
                     fail_msg("%s[%zu] of kind %zu: slope %g, gradient %g", p->name, j, kind, slope, (double)g[j]);
             }
         }
+        unmake(&s);
+    }
+}
+
+static void test_finite_differences(void **state)
+{
+    (void)state;
+    check_differences(TS_IGNORE);
+    check_differences(3);
+}
+
+/* ---- spans ---- */
+
+/* Stories packed into two sequences, one of them over the edge and one longer than a sequence, give the logits, losses and gradients of each alone. */
+static void test_spans_alone(void **state)
+{
+    static const size_t spans[] = {5, 1, 11, 12, 7}; /* the fourth is a story's first T rows, the fifth its rest */
+    (void)state;
+    for (size_t kind = 0; kind < TS_COUNT_OF(small); kind++) {
+        subject s;
+        uint32_t x = 17, ids[36], targets[36];
+        double whole, sum = 0;
+        size_t counted, begin = 0;
+        float *gradients, packed[29], alone[29];
+        make(&s, small[kind], 3, 12, 2, TS_CPU_LEVEL_BEST);
+        draw_parameters(&s, &x);
+        for (size_t i = 0; i < 36; i++)
+            ids[i] = 1 + lcg(&x) % 28, targets[i] = lcg(&x) % 29;
+        ids[0] = ids[5] = ids[6] = ids[17] = 0;
+        ts_network_divide(s.network, ids, 0);
+        ts_network_step(s.network, &s.weights, &s.gradient_weights, ids, targets, 1, &whole, &counted);
+        gradients = calloc(s.total, sizeof *gradients);
+        for (size_t i = 0; i < TS_COUNT_OF(spans); begin += spans[i++]) {
+            subject one;
+            double loss;
+            make(&one, small[kind], 1, spans[i], 1, TS_CPU_LEVEL_BEST);
+            memcpy(one.parameters, s.parameters, s.total * sizeof(float));
+            ts_network_step(one.network, &one.weights, &one.gradient_weights, ids + begin, targets + begin, 1, &loss, &counted);
+            sum += loss;
+            for (size_t j = 0; j < s.total; j++)
+                gradients[j] += one.gradients[j];
+            for (size_t row = 0; row < spans[i]; row++) {
+                ts_network_logits(s.network, &s.weights, begin + row, packed);
+                ts_network_logits(one.network, &one.weights, row, alone);
+                if (ts_kernels_at(ts_runtime_cpu_level(s.runtime))->tile_rows != 0)
+                    assert_memory_equal(packed, alone, sizeof packed);
+                for (int v = 0; v < 29; v++)
+                    assert_true(fabsf(packed[v] - alone[v]) < 1e-5f);
+            }
+            unmake(&one);
+        }
+        assert_int_equal(begin, 36);
+        assert_true(fabs(whole - sum) < 1e-4);
+        for (size_t j = 0; j < s.total; j++)
+            assert_true(fabsf(gradients[j] - s.gradients[j]) < 2e-5f + 2e-5f * fabsf(gradients[j]));
+        free(gradients);
+        ts_network_divide(s.network, NULL, 0); /* and back */
+        ts_network_step(s.network, &s.weights, NULL, ids, targets, 1, &sum, &counted);
+        assert_true(fabs(whole - sum) > 1e-3);
         unmake(&s);
     }
 }
@@ -194,12 +256,13 @@ static void test_inference(void **state)
         }
 }
 
-/* Losses and gradients are the same bits for 1, 2 and 4 threads, on a shape with several pieces of everything. */
+/* Losses and gradients are the same bits for 1, 2 and 4 threads, on a shape with several pieces of everything; with spans of stories too. */
 static void test_threads_same_bits(void **state)
 {
     (void)state;
-    for (int kind = 1; kind <= 3; kind++) {
-        ts_architecture a = {.kind = kind, .vocabulary_size = 500, .context_length = 70, .width = 72, .layers = 2, .heads = 6};
+    for (int kind = 1; kind <= 6; kind++) {
+        bool spans = kind > 3;
+        ts_architecture a = {.kind = spans ? kind - 3 : kind, .vocabulary_size = 500, .context_length = 70, .width = 72, .layers = 2, .heads = 6};
         float *gradients[3];
         double losses[3];
         size_t total = 0;
@@ -210,7 +273,9 @@ static void test_threads_same_bits(void **state)
             make(&s, a, 3, 70, 1u << i, TS_CPU_LEVEL_BEST);
             ts_parameters_initialize(s.table, s.count, &s.shape, s.parameters, 5);
             for (int j = 0; j < 210; j++)
-                ids[j] = lcg(&x) % 500, targets[j] = lcg(&x) % 500;
+                ids[j] = lcg(&x) % (spans ? 40 : 500), targets[j] = lcg(&x) % 500;
+            if (spans)
+                ts_network_divide(s.network, ids, 7);
             ts_network_step(s.network, &s.weights, &s.gradient_weights, ids, targets, 0.01f, &losses[i], &counted);
             total = s.total;
             gradients[i] = malloc(total * sizeof(float));
@@ -306,10 +371,8 @@ static void test_pytorch(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_finite_differences),
-        cmocka_unit_test(test_inference),
-        cmocka_unit_test(test_threads_same_bits),
-        cmocka_unit_test(test_pytorch),
+        cmocka_unit_test(test_finite_differences), cmocka_unit_test(test_spans_alone), cmocka_unit_test(test_inference),
+        cmocka_unit_test(test_threads_same_bits),  cmocka_unit_test(test_pytorch),
     };
     return cmocka_run_group_tests_name("network", tests, NULL, NULL);
 }

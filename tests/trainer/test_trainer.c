@@ -84,8 +84,10 @@ static bool same_run(const ts_trainer *a, const ts_trainer *b)
 {
     size_t size = a->total * sizeof(float);
     return a->total == b->total && memcmp(a->parameters, b->parameters, size) == 0 && memcmp(a->first, b->first, size) == 0 &&
-           memcmp(a->second, b->second, size) == 0 && a->state.step == b->state.step && a->state.tokens == b->state.tokens && a->state.loss == b->state.loss &&
-           a->state.gradient_norm == b->state.gradient_norm && a->state.learning_rate == b->state.learning_rate;
+           memcmp(a->second, b->second, size) == 0 && (a->averaged == NULL || memcmp(a->averaged, b->averaged, size) == 0) && a->state.step == b->state.step &&
+           a->state.tokens == b->state.tokens && a->state.loss == b->state.loss && a->state.gradient_norm == b->state.gradient_norm && a->state.skipped == b->state.skipped && a->state.loss_mean == b->state.loss_mean &&
+           a->state.loss_variance == b->state.loss_variance &&
+           a->state.learning_rate == b->state.learning_rate;
 }
 
 /* ---- learning ---- */
@@ -147,7 +149,7 @@ static void test_adamw_golden(void **state)
 static void test_schedule(void **state)
 {
     (void)state;
-    ts_trainer_options o = {.learning_rate = 2, .final_rate = 0.1, .warmup = 0.1};
+    ts_trainer_options o = {.learning_rate = 2, .final_rate = 0.1, .warmup = 0.1, .decay = 0.2};
     const struct {
         uint32_t schedule;
         double at, rate;
@@ -162,6 +164,11 @@ static void test_schedule(void **state)
         assert_true(fabs(ts_schedule_rate(&o, cases[i].at) - cases[i].rate) < 1e-9);
     }
     assert_true(ts_schedule_rate(&o, 0) > 0);
+    o.schedule = TS_SCHEDULE_WSD;
+    o.decay = 1; /* falls from the warm-up on */
+    assert_true(fabs(ts_schedule_rate(&o, 0.325) - 2 * (0.1 + 0.9 * 0.5)) < 1e-9);
+    o.decay = 0; /* never */
+    assert_true(ts_schedule_rate(&o, 1) == 2);
 }
 
 /* ---- data ---- */
@@ -208,6 +215,51 @@ static void test_batches(void **state)
     ts_runtime_free(runtime);
 }
 
+/* An epoch by stories holds every story once, whole but at its two ends, in another order each time, and is the same wherever it is read first. */
+static void test_packed_batches(void **state)
+{
+    (void)state;
+    ts_runtime *runtime = make_runtime(1, TS_CPU_LEVEL_BEST);
+    ts_trainer_options o = small_options(10);
+    o.packing = TS_PACKING_STORIES;
+    ts_batches b, again;
+    assert_int_equal(ts_batches_make(&b, runtime, tokenizer, &o, 24), TS_OK);
+    assert_int_equal(ts_batches_make(&again, runtime, tokenizer, &o, 24), TS_OK);
+    assert_int_equal(b.windows, (b.count - 1) / 24);
+    uint32_t ids[24], targets[24], next[24] = {0}, *stream = calloc(b.count, sizeof *stream);
+    uint64_t orders[2];
+    for (uint64_t epoch = 0; epoch < 2; epoch++) {
+        size_t count = 0, found = 0;
+        for (uint64_t i = 0; i < b.windows; i++, count += 24) {
+            ts_batches_sequence(&b, epoch * b.windows + i, ids, targets);
+            assert_memory_equal(ids + 1, targets, 23 * sizeof *ids);
+            assert_true(i == 0 || next[23] == ids[0]);
+            memcpy(next, targets, sizeof next);
+            memcpy(stream + count, ids, sizeof ids);
+        }
+        orders[epoch] = ts_hash(stream, count * sizeof *stream, 0);
+        for (size_t story = 0; story < b.stories; story++) {
+            size_t size = (size_t)(b.begins[story + 1] - b.begins[story]), same = 0;
+            for (size_t at = 0; at + size <= count && same < size; at++)
+                for (same = 0; same < size && stream[at + same] == ((uint16_t *)b.ids)[b.begins[story] + same];)
+                    same++;
+            found += same == size;
+        }
+        assert_true(found + 3 >= b.stories);
+    }
+    assert_true(orders[0] != orders[1]);
+    for (uint64_t i = 2 * b.windows; i-- > 0;) { /* backwards: from the number alone */
+        ts_batches_sequence(&again, i, ids, targets);
+        ts_batches_sequence(&b, i, next, targets);
+        assert_memory_equal(ids, next, sizeof ids);
+    }
+    free(stream);
+    ts_batches_free(&b);
+    ts_batches_free(&again);
+    assert_int_equal(ts_runtime_memory(runtime), 0);
+    ts_runtime_free(runtime);
+}
+
 static void test_shard_data(void **state)
 {
     (void)state;
@@ -233,6 +285,123 @@ static void test_shard_data(void **state)
     ts_tokenizer_free(other);
 }
 
+/* ---- the moving average ---- */
+
+/* As a plain loop has it; a step that is skipped leaves it; validations and snapshots are of it or not, as the options say. */
+static void test_average(void **state)
+{
+    (void)state;
+    for (uint32_t use = 0; use < 2; use++) {
+        ts_trainer_options o = small_options(30);
+        o.average = 0.6;
+        o.use_average = use;
+        ts_trainer *t = make_trainer(NULL, TS_ARCHITECTURE_LLAMA, &o);
+        float *expected = malloc(t->total * sizeof *expected);
+        memcpy(expected, t->parameters, t->total * sizeof *expected);
+        for (int n = 1; n <= 20; n++) {
+            double decay = (1.0 + n) / (10.0 + n) < 0.6 ? (1.0 + n) / (10.0 + n) : 0.6;
+            assert_int_equal(ts_trainer_step(t, NULL), TS_OK);
+            for (size_t i = 0; i < t->total; i++)
+                expected[i] = (float)(decay * (double)expected[i] + (1 - decay) * (double)t->parameters[i]);
+        }
+        for (size_t i = 0; i < t->total; i++)
+            assert_true(fabsf(t->averaged[i] - expected[i]) < 1e-6f);
+        ts_model *model;
+        assert_int_equal(ts_trainer_snapshot(t, &model), TS_OK);
+        ts_score score = {.struct_size = sizeof score}, other = {.struct_size = sizeof other};
+        assert_int_equal(ts_trainer_validate(t, &score), TS_OK);
+        t->options.use_average = !use;
+        assert_int_equal(ts_trainer_validate(t, &other), TS_OK);
+        assert_true(score.nats_per_token != other.nats_per_token);
+        float row[32];
+        ts_model_row(model, &model->table[0], 0, row);
+        assert_memory_equal(row, (use ? t->averaged : t->parameters) + t->table[0].offset, sizeof row);
+        ts_model_free(model);
+        memcpy(expected, t->averaged, t->total * sizeof *expected);
+        t->parameters[0] = NAN; /* a step that is not finite */
+        assert_int_equal(ts_trainer_step(t, NULL), TS_OK);
+        assert_int_equal(t->state.skipped, 1);
+        assert_memory_equal(t->averaged, expected, t->total * sizeof *expected);
+        free(expected);
+        ts_trainer_free(t);
+    }
+}
+
+/* One batch again and again is learned by heart, and then others are not. */
+static void test_one_batch(void **state)
+{
+    (void)state;
+    ts_trainer_options o = small_options(120);
+    o.one_batch = 1;
+    ts_trainer *t = make_trainer(NULL, TS_ARCHITECTURE_LLAMA, &o);
+    assert_int_equal(ts_trainer_run(t, NULL, NULL), TS_OK);
+    double learned = t->state.loss;
+    assert_true(learned < 0.6);
+    t->options.one_batch = 0;
+    assert_int_equal(ts_trainer_step(t, NULL), TS_OK);
+    print_message("%g\n", t->state.loss);
+    assert_true(t->state.loss > 2 * learned);
+    ts_trainer_free(t);
+}
+
+static void test_muon_beta(void **state)
+{
+    (void)state;
+    double losses[2];
+    for (int i = 0; i < 2; i++) {
+        ts_trainer_options o = small_options(5);
+        if (i)
+            o.muon_beta = 0.5;
+        ts_trainer *t = make_trainer(NULL, TS_ARCHITECTURE_LLAMA, &o);
+        assert_int_equal(ts_trainer_run(t, NULL, NULL), TS_OK);
+        losses[i] = t->state.loss;
+        ts_trainer_free(t);
+    }
+    assert_true(losses[0] != losses[1]);
+}
+
+/* ---- spikes ---- */
+
+/* A loss far above those before it is skipped like one that is not finite; the mean is that of the losses that counted; a new level is DIVERGED in the end. */
+static void test_spikes(void **state)
+{
+    (void)state;
+    ts_trainer_options o = small_options(200);
+    o.spike = 6;
+    o.spike_window = 16;
+    ts_trainer *t = make_trainer(NULL, TS_ARCHITECTURE_LLAMA, &o);
+    double losses[16], sum = 0, variance = 0;
+    for (int i = 0; i < 16; i++) {
+        assert_int_equal(ts_trainer_step(t, NULL), TS_OK);
+        losses[i] = t->state.loss;
+        sum += losses[i] / 16;
+    }
+    for (int i = 0; i < 16; i++)
+        variance += (losses[i] - sum) * (losses[i] - sum) / 16;
+    assert_true(fabs(t->state.loss_mean - sum) < 1e-9 && fabs(t->state.loss_variance - variance) < 1e-9);
+    for (int i = 0; i < 84; i++)
+        assert_int_equal(ts_trainer_step(t, NULL), TS_OK);
+    assert_int_equal(t->state.skipped, 0);
+    size_t size = t->total * sizeof(float);
+    float *kept = malloc(size), *spoiled = malloc(size);
+    memcpy(kept, t->parameters, size);
+    for (size_t i = 0; i < t->total; i++)
+        t->parameters[i] *= 4;
+    memcpy(spoiled, t->parameters, size);
+    double mean = t->state.loss_mean;
+    assert_int_equal(ts_trainer_step(t, NULL), TS_OK);
+    assert_true(t->state.skipped == 1 && t->state.loss_mean == mean && memcmp(spoiled, t->parameters, size) == 0);
+    memcpy(t->parameters, kept, size);
+    assert_int_equal(ts_trainer_step(t, NULL), TS_OK); /* and on it goes */
+    assert_true(t->state.skipped == 1 && t->state.skipped_in_a_row == 0 && t->state.loss_mean != mean);
+    memcpy(t->parameters, spoiled, size);
+    for (int i = 0; i < 4; i++)
+        assert_int_equal(ts_trainer_step(t, NULL), TS_OK);
+    assert_int_equal(ts_trainer_step(t, NULL), TS_ERROR_DIVERGED);
+    free(kept), free(spoiled);
+    ts_trainer_free(t);
+}
+
 /* ---- bits ---- */
 
 static void test_resume_same_bits(void **state)
@@ -242,6 +411,9 @@ static void test_resume_same_bits(void **state)
     ts_trainer_options o = small_options(steps);
     for (int32_t kind = 1; kind <= 3; kind++) {
         o.optimizer = kind == 2 ? TS_OPTIMIZER_MUON : TS_OPTIMIZER_ADAMW;
+        o.packing = kind == 3 ? TS_PACKING_STREAM : TS_PACKING_STORIES;
+        o.average = kind == 1 ? 0 : 0.9;
+        o.spike = 1.5, o.spike_window = 4;
         ts_trainer *straight = make_trainer(NULL, kind, &o), *stopped = make_trainer(NULL, kind, &o);
         assert_int_equal(ts_trainer_run(straight, NULL, NULL), TS_OK);
         const char *path = in_work("resume.safetensors");
@@ -710,12 +882,29 @@ static void test_out_of_memory(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_learns),           cmocka_unit_test(test_adamw_golden),        cmocka_unit_test(test_schedule),
-        cmocka_unit_test(test_batches),          cmocka_unit_test(test_shard_data),          cmocka_unit_test(test_resume_same_bits),
-        cmocka_unit_test(test_threads_same_bits), cmocka_unit_test(test_accumulation),       cmocka_unit_test(test_damaged_checkpoints),
-        cmocka_unit_test(test_full_disk),        cmocka_unit_test(test_killed_while_saving), cmocka_unit_test(test_run_folder),
-        cmocka_unit_test(test_stops_at_once),    cmocka_unit_test(test_sweeps_temporaries),
-        cmocka_unit_test(test_divergence),       cmocka_unit_test(test_refusals),            cmocka_unit_test(test_fine_tuning),         cmocka_unit_test(test_keeps_the_best),
+        cmocka_unit_test(test_learns),
+        cmocka_unit_test(test_adamw_golden),
+        cmocka_unit_test(test_schedule),
+        cmocka_unit_test(test_batches),
+        cmocka_unit_test(test_packed_batches),
+        cmocka_unit_test(test_average),
+        cmocka_unit_test(test_shard_data),
+        cmocka_unit_test(test_resume_same_bits),
+        cmocka_unit_test(test_threads_same_bits),
+        cmocka_unit_test(test_accumulation),
+        cmocka_unit_test(test_damaged_checkpoints),
+        cmocka_unit_test(test_full_disk),
+        cmocka_unit_test(test_killed_while_saving),
+        cmocka_unit_test(test_run_folder),
+        cmocka_unit_test(test_stops_at_once),
+        cmocka_unit_test(test_sweeps_temporaries),
+        cmocka_unit_test(test_divergence),
+        cmocka_unit_test(test_refusals),
+        cmocka_unit_test(test_fine_tuning),
+        cmocka_unit_test(test_keeps_the_best),
+        cmocka_unit_test(test_spikes),
+        cmocka_unit_test(test_one_batch),
+        cmocka_unit_test(test_muon_beta),
         cmocka_unit_test(test_out_of_memory),
     };
     return cmocka_run_group_tests_name("trainer", tests, make_all, remove_all);

@@ -69,6 +69,9 @@ TS_PRECISION_AUTO = 0
 TS_PRECISION_F32 = 1
 TS_PRECISION_BF16 = 2
 
+TS_PACKING_STREAM = 0
+TS_PACKING_STORIES = 1
+
 TS_SCHEDULE_COSINE = 0
 TS_SCHEDULE_LINEAR = 1
 TS_SCHEDULE_CONSTANT = 2
@@ -291,7 +294,10 @@ class ts_trainer_options(Structure):
                 ("final_rate", c_double), ("warmup", c_double), ("beta1", c_double), ("beta2", c_double), ("epsilon", c_double),
                 ("weight_decay", c_double), ("clip", c_double), ("schedule", c_uint32), ("batch_tokens", c_uint32), ("micro_batch", c_uint32),
                 ("valid_interval", c_uint32), ("checkpoint_interval", c_uint32), ("log_interval", c_uint32), ("precision", c_uint32),
-                ("optimizer", c_uint32), ("initial", POINTER(ts_model)), ("keep_best", c_uint32), ("slices", c_uint32), ("communicator", POINTER(ts_communicator))]
+                ("optimizer", c_uint32), ("initial", POINTER(ts_model)), ("keep_best", c_uint32), ("slices", c_uint32), ("communicator", POINTER(ts_communicator)),
+                ("packing", c_uint32), ("use_average", c_uint32), ("average", c_double),
+                ("spike", c_double), ("spike_window", c_uint32), ("one_batch", c_uint32),
+                ("decay", c_double), ("muon_beta", c_double)]
 
 
 class ts_trainer_report(Structure):

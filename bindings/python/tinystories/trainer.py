@@ -18,7 +18,7 @@ class Schedule(enum.IntEnum):
     COSINE = _c.TS_SCHEDULE_COSINE  # half a cosine from the peak to the final share
     LINEAR = _c.TS_SCHEDULE_LINEAR
     CONSTANT = _c.TS_SCHEDULE_CONSTANT
-    WSD = _c.TS_SCHEDULE_WSD  # warm-up, stable, decay over the last fifth
+    WSD = _c.TS_SCHEDULE_WSD  # warm-up, stable, decay over the last part
 
 
 class Optimizer(enum.IntEnum):
@@ -34,10 +34,15 @@ class Precision(enum.IntEnum):
     BF16 = _c.TS_PRECISION_BF16
 
 
+class Packing(enum.IntEnum):
+    STREAM = _c.TS_PACKING_STREAM  # windows of the text as it stands
+    STORIES = _c.TS_PACKING_STORIES  # the stories in another order each epoch, and none sees another
+
+
 @dataclasses.dataclass(frozen=True)
 class Report:
     """How a training stands. total_steps is 0 when the run ends by time; loss is in nats per token of the last step's batch; valid_... are NaN before
-    the first validation, remaining_seconds before it is known; skipped_steps counts those whose numbers were not finite."""
+    the first validation, remaining_seconds before it is known; skipped_steps counts those whose numbers were not finite, or a spike."""
 
     step: int
     total_steps: int
@@ -72,7 +77,10 @@ class Trainer(Handle):
     0.5; 0.02); learning_rate (0: by width), final_rate (0.05), warmup (0.03, share of the run), schedule ("cosine", "linear", "constant", "wsd");
     beta1, beta2, epsilon, weight_decay, clip; batch_tokens (a step; 0: 8 sequences), micro_batch (sequences in memory at once); valid_interval,
     checkpoint_interval, log_interval (steps, for run()); initial (a Model to begin with, whose tokenizer and shape are taken where tokenizer is
-    None), keep_best (True: best.gguf in the run folder); slices (of a batch, a power of two: 1); precision ("auto", "f32", "bf16"); optimizer ("adamw", "muon").
+    None), packing ("stream", "stories": a position sees its own
+    story alone); average (decay of a moving average of the weights; 0: none), use_average (True: validations and snapshots are of it); spike
+    (standard deviations above the mean loss at which a step is skipped; 0: never), spike_window (steps of that mean; 128);
+    one_batch (True: every step sees the first batch); decay (share of the run in which "wsd" falls; 0.2), muon_beta (0.95); keep_best (True: best.gguf in the run folder); slices (of a batch, a power of two: 1); precision ("auto", "f32", "bf16"); optimizer ("adamw", "muon").
 
     InvalidArgumentError names the option. MismatchError: a shard of another tokenizer. LimitError: less text than one context. BusyError: another
     trainer has the run folder.
@@ -163,6 +171,8 @@ def _options(text: Paths, valid: Optional[Paths], run_directory: Optional[Path],
         values = {**values, "optimizer": member(Optimizer, values["optimizer"], "optimizer")}
     if "precision" in values:
         values = {**values, "precision": member(Precision, values["precision"], "precision")}
+    if "packing" in values:
+        values = {**values, "packing": member(Packing, values["packing"], "packing")}
     fill(options, values, _OPTIONS)
     texts = path_array(text)
     options.text, options.text_count = texts, len(texts)
