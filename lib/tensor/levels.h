@@ -14,7 +14,7 @@ extern const ts_kernels ts_kernels_reference;
     .rms_norm = NAME(rms_norm), .layer_norm_back = TRAINING(NAME(layer_norm_back)), .rms_norm_back = TRAINING(NAME(rms_norm_back)), \
     .gelu = NAME(gelu), .gelu_back = TRAINING(NAME(gelu_back)), .swiglu = NAME(swiglu), .swiglu_back = TRAINING(NAME(swiglu_back)), \
     .exp_sum = NAME(exp_sum), .maximum = NAME(maximum), .multiply = NAME(multiply), .rotate = NAME(rotate), \
-    .small_product = NAME(small_product), .tile = TRAINING(NAME(tile)), .tile_rows = TILE_ROWS, .tile_columns = TILE_VECTORS * LANES, \
+    .softmax_back = TRAINING(NAME(softmax_back)), .small_product = NAME(small_product), .tile = TRAINING(NAME(tile)), .tile_rows = TILE_ROWS, .tile_columns = TILE_VECTORS * LANES, \
     .copy_rows = TRAINING(NAME(copy_rows)), .square_sum = TRAINING(NAME(square_sum)), .adamw = TRAINING(NAME(adamw))
 
 #if defined(__x86_64__)
@@ -27,7 +27,7 @@ extern const ts_kernels ts_kernels_amx;
 #define SHARED(f) extern __typeof__(*((const ts_kernels *)0)->f) ts_##f##_avx512;
 SHARED(dot) SHARED(axpy) SHARED(linear) SHARED(mix) SHARED(quantize) SHARED(layer_norm) SHARED(rms_norm) SHARED(layer_norm_back) SHARED(rms_norm_back)
 SHARED(gelu) SHARED(gelu_back) SHARED(swiglu) SHARED(swiglu_back) SHARED(exp_sum) SHARED(maximum) SHARED(multiply) SHARED(rotate)
-SHARED(small_product) SHARED(tile) SHARED(copy_rows) SHARED(square_sum) SHARED(adamw) SHARED(transpose_16)
+SHARED(softmax_back) SHARED(small_product) SHARED(tile) SHARED(copy_rows) SHARED(square_sum) SHARED(adamw) SHARED(transpose_16)
 #define ACROSS .transpose_16 = TRAINING(ts_transpose_16_avx512)
 #undef SHARED
 #endif

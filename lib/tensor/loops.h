@@ -1,6 +1,7 @@
 /*
- * The kernels that vector extensions can say, written once. A level's file sets LANES (floats in a vector), LEVEL, NAME(), TILE_ROWS, TILE_VECTORS and KERNEL
- * (static, or nothing where other levels' tables have them too), and includes this once. LOOPS, of levels.h, are their entries of the table.
+ * The kernels that vector extensions can say, written once. A level's file sets LANES (floats in a vector), LEVEL, NAME(), TILE_ROWS, TILE_VECTORS
+ * and KERNEL (static, or nothing where other levels' tables have them too), and includes this once. LOOPS, of levels.h, are their entries of the
+ * table.
  */
 #include "tensor/vectors.h"
 
@@ -55,27 +56,27 @@ static inline vec rest(const float *x, size_t in)
 }
 
 /*
- * ROWS x OUTPUTS dot products at once, so that every load of x and w serves several sums. A sum runs over vectors of LANES, then over what is left, lined up
- * with the end, in one running vector: the order in every block.
+ * ROWS x OUTPUTS dot products at once, so that every load of x and w serves several sums. A sum runs over vectors of LANES, then over what is left,
+ * lined up with the end, in one running vector: the order in every block.
  */
-#define LINEAR_BLOCK(CALLED, ROWS, OUTPUTS)                                                                                                             \
-    static inline void NAME(CALLED)(vec sum[ROWS * OUTPUTS], const float *x, size_t x_stride, const float *w, size_t w_stride,  \
-                                                     size_t in)                                                                                  \
-    {                                                                                                                                            \
-        _Pragma("GCC unroll 16") for (int i = 0; i < ROWS * OUTPUTS; i++) sum[i] = all(0);                                                       \
-        for (size_t i = 0; i + LANES <= in; i += LANES)                                                                                          \
-            _Pragma("GCC unroll 16") for (int o = 0; o < OUTPUTS; o++)                                                                           \
-            {                                                                                                                                    \
-                vec weight = *(const vec *)(w + (size_t)o * w_stride + i);                                                                       \
-                _Pragma("GCC unroll 4") for (int r = 0; r < ROWS; r++) sum[r * OUTPUTS + o] += *(const vec *)(x + (size_t)r * x_stride + i) * weight; \
-            }                                                                                                                                    \
-        if (in % LANES == 0)                                                                                                                     \
-            return;                                                                                                                              \
-        _Pragma("GCC unroll 16") for (int o = 0; o < OUTPUTS; o++)                                                                               \
-        {                                                                                                                                        \
-            vec weight = rest(w + (size_t)o * w_stride, in);                                                                                     \
-            _Pragma("GCC unroll 4") for (int r = 0; r < ROWS; r++) sum[r * OUTPUTS + o] += rest(x + (size_t)r * x_stride, in) * weight;          \
-        }                                                                                                                                        \
+#define LINEAR_BLOCK(CALLED, ROWS, OUTPUTS)                                                                                                          \
+    static inline void NAME(CALLED)(vec sum[ROWS * OUTPUTS], const float *x, size_t x_stride, const float *w, size_t w_stride, size_t in)            \
+    {                                                                                                                                                \
+        _Pragma("GCC unroll 16") for (int i = 0; i < ROWS * OUTPUTS; i++) sum[i] = all(0);                                                           \
+        for (size_t i = 0; i + LANES <= in; i += LANES)                                                                                              \
+            _Pragma("GCC unroll 16") for (int o = 0; o < OUTPUTS; o++)                                                                               \
+            {                                                                                                                                        \
+                vec weight = *(const vec *)(w + (size_t)o * w_stride + i);                                                                           \
+                _Pragma("GCC unroll 4") for (int r = 0; r < ROWS; r++) sum[r * OUTPUTS + o] +=                                                       \
+                    *(const vec *)(x + (size_t)r * x_stride + i) * weight;                                                                           \
+            }                                                                                                                                        \
+        if (in % LANES == 0)                                                                                                                         \
+            return;                                                                                                                                  \
+        _Pragma("GCC unroll 16") for (int o = 0; o < OUTPUTS; o++)                                                                                   \
+        {                                                                                                                                            \
+            vec weight = rest(w + (size_t)o * w_stride, in);                                                                                         \
+            _Pragma("GCC unroll 4") for (int r = 0; r < ROWS; r++) sum[r * OUTPUTS + o] += rest(x + (size_t)r * x_stride, in) * weight;              \
+        }                                                                                                                                            \
     }
 
 LINEAR_BLOCK(sums_line, 1, LANES)
@@ -97,7 +98,8 @@ static __attribute__((noinline)) void NAME(linear_row)(float *y, const float *x,
     }
 }
 
-KERNEL void NAME(linear)(float *y, size_t y_stride, const float *x, size_t x_stride, const float *w, size_t w_stride, size_t rows, size_t outputs, size_t in)
+KERNEL void NAME(linear)(float *y, size_t y_stride, const float *x, size_t x_stride, const float *w, size_t w_stride, size_t rows, size_t outputs,
+                         size_t in)
 {
     size_t row = 0, even = outputs - outputs % 4;
     for (size_t o = 0; rows >= BLOCK_ROWS && o < even; o += 4)
@@ -115,20 +117,20 @@ KERNEL void NAME(linear)(float *y, size_t y_stride, const float *x, size_t x_str
 }
 
 /* y = sum over rows of a[row] x[row]: four running sums, each of every fourth row, added in pairs. WIDE floats at a time. */
-#define MIX_BLOCK(CALLED, TYPE, WIDE)                                                                                                            \
-    static inline size_t NAME(CALLED)(float *y, const float *x, size_t x_stride, const float *a, size_t rows, size_t from, size_t count)         \
-    {                                                                                                                                            \
-        for (; from + WIDE <= count; from += WIDE) {                                                                                             \
-            TYPE sum[4] = {{0}};                                                                                                                 \
-            const float *at = x + from;                                                                                                          \
-            size_t row = 0;                                                                                                                      \
-            for (; row + 4 <= rows; row += 4, at += 4 * x_stride)                                                                                \
-                _Pragma("GCC unroll 4") for (int i = 0; i < 4; i++) sum[i] += a[row + i] * *(const TYPE *)(at + (size_t)i * x_stride);           \
-            for (int i = 0; row + i < rows; i++)                                                                                                 \
-                sum[i] += a[row + i] * *(const TYPE *)(at + (size_t)i * x_stride);                                                               \
-            *(TYPE *)(y + from) = (sum[0] + sum[1]) + (sum[2] + sum[3]);                                                                         \
-        }                                                                                                                                        \
-        return from;                                                                                                                             \
+#define MIX_BLOCK(CALLED, TYPE, WIDE)                                                                                                                \
+    static inline size_t NAME(CALLED)(float *y, const float *x, size_t x_stride, const float *a, size_t rows, size_t from, size_t count)             \
+    {                                                                                                                                                \
+        for (; from + WIDE <= count; from += WIDE) {                                                                                                 \
+            TYPE sum[4] = {{0}};                                                                                                                     \
+            const float *at = x + from;                                                                                                              \
+            size_t row = 0;                                                                                                                          \
+            for (; row + 4 <= rows; row += 4, at += 4 * x_stride)                                                                                    \
+                _Pragma("GCC unroll 4") for (int i = 0; i < 4; i++) sum[i] += a[row + i] * *(const TYPE *)(at + (size_t)i * x_stride);               \
+            for (int i = 0; row + i < rows; i++)                                                                                                     \
+                sum[i] += a[row + i] * *(const TYPE *)(at + (size_t)i * x_stride);                                                                   \
+            *(TYPE *)(y + from) = (sum[0] + sum[1]) + (sum[2] + sum[3]);                                                                             \
+        }                                                                                                                                            \
+        return from;                                                                                                                                 \
     }
 
 MIX_BLOCK(mix_vectors, vec, LANES)
@@ -142,7 +144,8 @@ KERNEL void NAME(mix)(float *y, const float *x, size_t x_stride, const float *a,
     NAME(mix_ones)(y, x, x_stride, a, rows, done, count);
 }
 
-/* The greatest magnitude by its bits, so that a NaN is the greatest of all. 12582912 is 1.5 2^23: adding it rounds to an integer in the lowest bits. */
+/* The greatest magnitude by its bits, so that a NaN is the greatest of all. 12582912 is 1.5 2^23: adding it rounds to an integer in the lowest bits.
+ */
 KERNEL void NAME(quantize)(int8_t *values, float *scales, int32_t *sums, const float *x, size_t blocks)
 {
     typedef int8_t bytes __attribute__((vector_size(LANES), aligned(1), may_alias));
@@ -217,8 +220,8 @@ KERNEL void NAME(rms_norm)(float *y, const float *x, const float *weight, size_t
 }
 
 /* With z = (x - mean) scale and g = dy weight: dx = scale (g - mean(g) - z mean(g z)). */
-KERNEL void NAME(layer_norm_back)(float *dx, float *dweight, float *dbias, const float *dy, const float *x, const float *weight, size_t count, float mean,
-                                  float scale)
+KERNEL void NAME(layer_norm_back)(float *dx, float *dweight, float *dbias, const float *dy, const float *x, const float *weight, size_t count,
+                                  float mean, float scale)
 {
     vec sum_g = {0}, sum_gz = {0};
     for (size_t i = 0; i < count; i += LANES) {
@@ -347,21 +350,30 @@ KERNEL void NAME(rotate)(float *x, const float *turns, size_t count, float direc
 
 /* ---- training ---- */
 
+KERNEL void NAME(softmax_back)(float *d, const float *p, size_t count, float mean, float scale)
+{
+    for (size_t i = 0; i < count; i += LANES) {
+        size_t n = FULL(count, i);
+        store(d + i, load(p + i, n) * (load(d + i, n) - mean) * scale, n);
+    }
+}
+
 /* A block of ROWS rows and one vector of columns (n of its lanes). */
-#define SMALL_BLOCK(ROWS)                                                                                                                        \
-    static inline void NAME(small_##ROWS)(float *c, size_t c_row, const float *a, size_t a_row, size_t a_column, const float *b, size_t b_row,   \
-                                          size_t n, size_t depth, bool add)                                                                      \
-    {                                                                                                                                            \
-        vec sum[ROWS];                                                                                                                           \
-        _Pragma("GCC unroll 8") for (int r = 0; r < ROWS; r++) sum[r] = add ? load(c + (size_t)r * c_row, n) : all(0);                           \
-        for (size_t k = 0; k < depth; k++) {                                                                                                     \
-            vec bk = load(b + k * b_row, n);                                                                                                     \
-            _Pragma("GCC unroll 8") for (int r = 0; r < ROWS; r++) sum[r] += a[(size_t)r * a_row + k * a_column] * bk;                           \
-        }                                                                                                                                        \
-        _Pragma("GCC unroll 8") for (int r = 0; r < ROWS; r++) store(c + (size_t)r * c_row, sum[r], n);                                          \
+#define SMALL_BLOCK(ROWS)                                                                                                                            \
+    static inline void NAME(small_##ROWS)(float *c, size_t c_row, const float *a, size_t a_row, size_t a_column, const float *b, size_t b_row,       \
+                                          size_t n, size_t depth, bool add)                                                                          \
+    {                                                                                                                                                \
+        vec sum[ROWS];                                                                                                                               \
+        _Pragma("GCC unroll 8") for (int r = 0; r < ROWS; r++) sum[r] = add ? load(c + (size_t)r * c_row, n) : all(0);                               \
+        for (size_t k = 0; k < depth; k++) {                                                                                                         \
+            vec bk = load(b + k * b_row, n);                                                                                                         \
+            _Pragma("GCC unroll 8") for (int r = 0; r < ROWS; r++) sum[r] += a[(size_t)r * a_row + k * a_column] * bk;                               \
+        }                                                                                                                                            \
+        _Pragma("GCC unroll 8") for (int r = 0; r < ROWS; r++) store(c + (size_t)r * c_row, sum[r], n);                                              \
     }
 
 SMALL_BLOCK(8)
+SMALL_BLOCK(4)
 SMALL_BLOCK(1)
 
 KERNEL void NAME(small_product)(float *c, size_t c_row, const float *a, size_t a_row, size_t a_column, const float *b, size_t b_row, size_t rows,
@@ -375,14 +387,16 @@ KERNEL void NAME(small_product)(float *c, size_t c_row, const float *a, size_t a
         else
             for (; i + 8 <= rows; i += 8)
                 NAME(small_8)(c + i * c_row + j, c_row, a + i * a_row, a_row, a_column, b + j, b_row, n, depth, add);
+        for (; i + 4 <= rows; i += 4)
+            NAME(small_4)(c + i * c_row + j, c_row, a + i * a_row, a_row, a_column, b + j, b_row, n, depth, add);
         for (; i < rows; i++)
             NAME(small_1)(c + i * c_row + j, c_row, a + i * a_row, a_row, a_column, b + j, b_row, n, depth, add);
     }
 }
 
 /* Rows in groups of three, each with one running pointer: as many registers as there are. */
-static inline __attribute__((always_inline)) void NAME(tile_of)(float *c, size_t c_row, const float *a, size_t a_row, size_t a_step, const float *b, size_t depth,
-                                                                const ts_start *start)
+static inline __attribute__((always_inline)) void NAME(tile_of)(float *c, size_t c_row, const float *a, size_t a_row, size_t a_step, const float *b,
+                                                                size_t depth, const ts_start *start)
 {
     vec sum[TILE_ROWS][TILE_VECTORS] = {{{0}}};
     const float *group[TILE_ROWS / 3];
@@ -460,8 +474,8 @@ static inline vec root(vec x)
 #endif
 }
 
-KERNEL void NAME(adamw)(float *w, float *m, float *v, const float *gradient, size_t count, float clip, float rate, float b1, float b2, float c1, float c2,
-                        float epsilon, float decay)
+KERNEL void NAME(adamw)(float *w, float *m, float *v, const float *gradient, size_t count, float clip, float rate, float b1, float b2, float c1,
+                        float c2, float epsilon, float decay)
 {
     for (size_t i = 0; i < count; i += LANES) {
         size_t n = FULL(count, i);

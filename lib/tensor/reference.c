@@ -214,6 +214,12 @@ static void rotate(float *x, const float *turns, size_t count, float direction)
     }
 }
 
+static void softmax_back(float *d, const float *p, size_t count, float mean, float scale)
+{
+    for (size_t i = 0; i < count; i++)
+        d[i] = p[i] * (d[i] - mean) * scale;
+}
+
 static void small_product(float *c, size_t c_row, const float *a, size_t a_row, size_t a_column, const float *b, size_t b_row, size_t rows, size_t columns,
                           size_t depth, bool add)
 {
@@ -266,6 +272,7 @@ const ts_kernels ts_kernels_reference = {
     .maximum = maximum,
     .multiply = multiply,
     .rotate = rotate,
+    .softmax_back = TRAINING(softmax_back),
     .small_product = small_product,
     .square_sum = TRAINING(square_sum),
     .adamw = TRAINING(adamw),

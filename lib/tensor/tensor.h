@@ -107,6 +107,8 @@ typedef struct ts_kernels {
 
     /* ---- training ---- */
 
+    /* d = p (d - mean) scale: the gradient of scores from that of their softmax p; in place */
+    void (*softmax_back)(float *d, const float *p, size_t count, float mean, float scale);
     /* c[i][j] = (add ? c[i][j] : 0) + sum over k of a[i a_row + k a_column] b[k b_row + j]; small matrices, in one thread (attention). */
     void (*small_product)(float *c, size_t c_row, const float *a, size_t a_row, size_t a_column, const float *b, size_t b_row, size_t rows, size_t columns,
                           size_t depth, bool add);

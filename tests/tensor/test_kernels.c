@@ -125,7 +125,10 @@ static void check_products(const ts_kernels *k, const ts_kernels *r, size_t n, f
     static float a[40 * 600], b[600 * 40], c[600 * 40], d[600 * 40];
     (void)m;
     fill(a, 40 * 600, 1), fill(b, 600 * 40, 2);
-    for (size_t rows = 1; rows <= 19; rows += 6)
+    fill(c, n, 3), fill(d, n, 3);
+    k->softmax_back(c, a, n, 0.3f, 0.7f), r->softmax_back(d, a, n, 0.3f, 0.7f);
+    close_to(c, d, n, 1e-5f, "softmax_back");
+    for (size_t rows = 1; rows <= 19; rows += 3)
         for (int add = 0; add < 2; add++) {
             fill(c, 600 * 40, 3), fill(d, 600 * 40, 3);
             k->small_product(c, n + 1, a, 33, 1, b, n, rows, n, 33, add);
