@@ -18,7 +18,7 @@ typedef struct subject {
     size_t B, T;
 } subject;
 
-static void make(subject *s, ts_architecture architecture, size_t B, size_t T, uint32_t threads, int32_t level)
+static void make_at(subject *s, ts_architecture architecture, size_t B, size_t T, uint32_t threads, int32_t level, bool bf16)
 {
     *s = (subject){.architecture = architecture, .B = B, .T = T};
     s->architecture.struct_size = sizeof s->architecture;
@@ -30,7 +30,12 @@ static void make(subject *s, ts_architecture architecture, size_t B, size_t T, u
     s->gradients = ts_allocate_array(s->runtime, s->total, sizeof(float));
     assert_int_equal(ts_weights_make(&s->weights, s->runtime, &s->shape, s->table, s->count, s->parameters), TS_OK);
     assert_int_equal(ts_weights_make(&s->gradient_weights, s->runtime, &s->shape, s->table, s->count, s->gradients), TS_OK);
-    assert_int_equal(ts_network_make(&s->network, s->runtime, &s->shape, B, T, false), TS_OK);
+    assert_int_equal(ts_network_make(&s->network, s->runtime, &s->shape, B, T, bf16), TS_OK);
+}
+
+static void make(subject *s, ts_architecture architecture, size_t B, size_t T, uint32_t threads, int32_t level)
+{
+    make_at(s, architecture, B, T, threads, level, false);
 }
 
 static void unmake(subject *s)
@@ -63,24 +68,24 @@ static void draw_parameters(subject *s, uint32_t *x)
             s->parameters[s->table[i].offset + j] = lcg_weight(x) + (s->table[i].initial == TS_INITIAL_ONE ? 1 : 0);
 }
 
-#define SMALL_LLAMA                                                                                                                              \
-    {                                                                                                                                            \
-        .kind = TS_ARCHITECTURE_LLAMA, .vocabulary_size = 29, .context_length = 12, .width = 16, .layers = 2, .heads = 4, .key_value_heads = 2,   \
-        .hidden = 24                                                                                                                             \
+#define SMALL_LLAMA                                                                                                                                  \
+    {                                                                                                                                                \
+        .kind = TS_ARCHITECTURE_LLAMA, .vocabulary_size = 29, .context_length = 12, .width = 16, .layers = 2, .heads = 4, .key_value_heads = 2,      \
+        .hidden = 24                                                                                                                                 \
     }
-#define SMALL_UNTIED                                                                                                                             \
-    {                                                                                                                                            \
-        .kind = TS_ARCHITECTURE_LLAMA, .vocabulary_size = 29, .context_length = 12, .width = 16, .layers = 2, .heads = 4, .key_value_heads = 4,   \
-        .hidden = 24, .untied_head = 1, .rotary_base = 500000                                                                                    \
+#define SMALL_UNTIED                                                                                                                                 \
+    {                                                                                                                                                \
+        .kind = TS_ARCHITECTURE_LLAMA, .vocabulary_size = 29, .context_length = 12, .width = 16, .layers = 2, .heads = 4, .key_value_heads = 4,      \
+        .hidden = 24, .untied_head = 1, .rotary_base = 500000                                                                                        \
     }
-#define SMALL_GPT2                                                                                                                               \
-    {                                                                                                                                            \
-        .kind = TS_ARCHITECTURE_GPT2, .vocabulary_size = 29, .context_length = 12, .width = 16, .layers = 2, .heads = 4, .hidden = 64            \
+#define SMALL_GPT2                                                                                                                                   \
+    {                                                                                                                                                \
+        .kind = TS_ARCHITECTURE_GPT2, .vocabulary_size = 29, .context_length = 12, .width = 16, .layers = 2, .heads = 4, .hidden = 64                \
     }
-#define SMALL_GPT_NEO                                                                                                                            \
-    {                                                                                                                                            \
-        .kind = TS_ARCHITECTURE_GPT_NEO, .vocabulary_size = 29, .context_length = 12, .width = 16, .layers = 2, .heads = 4, .hidden = 64,        \
-        .window = 5                                                                                                                              \
+#define SMALL_GPT_NEO                                                                                                                                \
+    {                                                                                                                                                \
+        .kind = TS_ARCHITECTURE_GPT_NEO, .vocabulary_size = 29, .context_length = 12, .width = 16, .layers = 2, .heads = 4, .hidden = 64,            \
+        .window = 5                                                                                                                                  \
     }
 
 static const ts_architecture small[] = {SMALL_LLAMA, SMALL_UNTIED, SMALL_GPT2, SMALL_GPT_NEO};
@@ -93,7 +98,8 @@ static double loss_of(subject *s, const uint32_t *ids, const uint32_t *targets)
     return loss;
 }
 
-/* Central differences of the loss along each tensor's gradient direction and along random single parameters. `divider`: stories begin there, or TS_IGNORE. */
+/* Central differences of the loss along each tensor's gradient direction and along random single parameters. `divider`: stories begin there, or
+ * TS_IGNORE. */
 static void check_differences(uint32_t divider)
 {
     uint32_t ids[2 * 12], targets[2 * 12];
@@ -160,7 +166,8 @@ static void test_finite_differences(void **state)
 
 /* ---- spans ---- */
 
-/* Stories packed into two sequences, one of them over the edge and one longer than a sequence, give the logits, losses and gradients of each alone. */
+/* Stories packed into two sequences, one of them over the edge and one longer than a sequence, give the logits, losses and gradients of each alone.
+ */
 static void test_spans_alone(void **state)
 {
     static const size_t spans[] = {5, 1, 11, 12, 7}; /* the fourth is a story's first T rows, the fifth its rest */
@@ -361,18 +368,104 @@ static void test_pytorch(void **state)
                 golden_values(file, p->name, values, n);
                 for (size_t j = 0; j < n; j++)
                     if (!(fabsf(s.gradients[p->offset + j] - values[j]) < 2e-6f + 2e-5f * fabsf(values[j])))
-                        fail_msg("%s: d%s[%zu] is %.9g, PyTorch %.9g", golden_names[kind], p->name, j, (double)s.gradients[p->offset + j], (double)values[j]);
+                        fail_msg("%s: d%s[%zu] is %.9g, PyTorch %.9g", golden_names[kind], p->name, j, (double)s.gradients[p->offset + j],
+                                 (double)values[j]);
             }
             fclose(file);
             unmake(&s);
         }
 }
 
+/* How far b is from a, relative to a. */
+static double distance(const float *a, const float *b, size_t count)
+{
+    double difference = 0, norm = 0;
+    for (size_t i = 0; i < count; i++) {
+        difference += ((double)a[i] - (double)b[i]) * ((double)a[i] - (double)b[i]);
+        norm += (double)a[i] * (double)a[i];
+    }
+    return sqrt(difference / norm);
+}
+
+/* Contexts of several blocks of queries, windows smaller and larger than a block, heads of 4 to 128: the reference's gradients, finite differences
+ * along each tensor's gradient, bf16 within its rounding, and the same bits for 1 and 3 threads. */
+static void test_long_contexts(void **state)
+{
+    static const ts_architecture cases[] = {
+        {.kind = TS_ARCHITECTURE_LLAMA, .width = 32, .heads = 2, .key_value_heads = 1, .context_length = 70},
+        {.kind = TS_ARCHITECTURE_GPT2, .width = 32, .heads = 4, .context_length = 70},
+        {.kind = TS_ARCHITECTURE_GPT_NEO, .width = 32, .heads = 4, .context_length = 100, .window = 40},
+        {.kind = TS_ARCHITECTURE_GPT_NEO, .width = 16, .heads = 4, .context_length = 70, .window = 5},
+        {.kind = TS_ARCHITECTURE_LLAMA, .width = 128, .heads = 1, .context_length = 40},
+        {.kind = TS_ARCHITECTURE_LLAMA, .width = 16, .heads = 4, .key_value_heads = 2, .context_length = 66},
+    };
+    const struct run {
+        int32_t level;
+        uint32_t threads;
+        bool bf16;
+    } runs[] = {{TS_CPU_LEVEL_REFERENCE, 1, false}, {0, 1, false}, {0, 3, false}, {0, 1, true}, {0, 3, true}};
+    (void)state;
+    for (size_t i = 0; i < TS_COUNT_OF(cases); i++) {
+        float *gradients[TS_COUNT_OF(runs)] = {NULL};
+        size_t total = 0;
+        for (size_t r = 0; r < TS_COUNT_OF(runs); r++) {
+            subject s;
+            uint32_t x = 5, ids[300], targets[300];
+            double loss, slopes[2];
+            size_t counted;
+            ts_runtime *best = make_runtime(1, 0);
+            const ts_kernels *kernels = ts_kernels_at(ts_runtime_cpu_level(best));
+            ts_runtime_free(best);
+            if ((runs[r].bf16 && kernels->tile_pairs == NULL) || (runs[r].level == 0 && kernels->tile_rows == 0))
+                continue;
+            ts_architecture architecture = cases[i];
+            architecture.vocabulary_size = 50, architecture.layers = 2;
+            make_at(&s, architecture, 2, architecture.context_length, runs[r].threads, runs[r].level, runs[r].bf16);
+            draw_parameters(&s, &x);
+            for (size_t at = 0; at < 2 * s.T; at++)
+                ids[at] = lcg(&x) % 50, targets[at] = lcg(&x) % 50;
+            ts_network_step(s.network, &s.weights, &s.gradient_weights, ids, targets, 1, &loss, &counted);
+            total = s.total;
+            gradients[r] = malloc(total * sizeof(float));
+            memcpy(gradients[r], s.gradients, total * sizeof(float));
+            for (size_t t = 0; r == 1 && t < s.count; t++) {
+                size_t count = s.table[t].rows * s.table[t].columns;
+                float *at = s.parameters + s.table[t].offset, *gradient = s.gradients + s.table[t].offset, *saved = malloc(count * sizeof(float));
+                double norm = 0, step = 2e-3;
+                memcpy(saved, at, count * sizeof(float));
+                for (size_t j = 0; j < count; j++)
+                    norm += (double)gradient[j] * (double)gradient[j];
+                norm = sqrt(norm);
+                for (int side = 0; side < 2; side++) {
+                    for (size_t j = 0; j < count; j++)
+                        at[j] = (float)((double)saved[j] + (side ? -step : step) * (double)gradient[j] / norm);
+                    ts_network_step(s.network, &s.weights, NULL, ids, targets, 1, &slopes[side], &counted);
+                }
+                memcpy(at, saved, count * sizeof(float));
+                free(saved);
+                assert_true(fabs((slopes[0] - slopes[1]) / (2 * step) - norm) < 1e-3 * norm);
+            }
+            unmake(&s);
+        }
+        for (size_t r = 1; r < 3 && gradients[r] != NULL; r++)
+            assert_true(distance(gradients[0], gradients[r], total) < 1e-5);
+        if (gradients[2] != NULL)
+            assert_memory_equal(gradients[1], gradients[2], total * sizeof(float));
+        if (gradients[3] != NULL) {
+            assert_true(distance(gradients[0], gradients[3], total) < 3e-2);
+            assert_true(distance(gradients[0], gradients[3], total) > 1e-4); /* it is bf16 */
+            assert_memory_equal(gradients[3], gradients[4], total * sizeof(float));
+        }
+        for (size_t r = 0; r < TS_COUNT_OF(runs); r++)
+            free(gradients[r]);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_finite_differences), cmocka_unit_test(test_spans_alone), cmocka_unit_test(test_inference),
-        cmocka_unit_test(test_threads_same_bits),  cmocka_unit_test(test_pytorch),
+        cmocka_unit_test(test_threads_same_bits),  cmocka_unit_test(test_pytorch),     cmocka_unit_test(test_long_contexts),
     };
     return cmocka_run_group_tests_name("network", tests, NULL, NULL);
 }
