@@ -148,8 +148,6 @@ void ts_penalize(ts_sampler *sampler)
 {
     const ts_sampler_options *o = &sampler->options;
     ts_candidates *candidates = &sampler->candidates;
-    if (sampler->counts == NULL)
-        return;
     size_t window = o->penalty_window ? TS_MIN((size_t)o->penalty_window, sampler->token_count) : sampler->token_count;
     const uint32_t *tokens = sampler->tokens + sampler->token_count - window;
     for (size_t i = 0; i < window; i++)
@@ -160,7 +158,7 @@ void ts_penalize(ts_sampler *sampler)
         if (count == 0)
             continue;
         *logit = *logit > 0 ? *logit / o->repetition_penalty : *logit * o->repetition_penalty;
-        *logit -= count * o->frequency_penalty + o->presence_penalty;
+        *logit = ts_bounded(*logit - (count * o->frequency_penalty + o->presence_penalty));
     }
     for (size_t i = 0; i < window; i++)
         sampler->counts[tokens[i]] = 0;

@@ -126,10 +126,13 @@ static ts_status draw(ts_sampler *sampler, uint32_t *id)
     bool weighed = false;
     for (size_t i = 0; i < sizeof o->steps && o->steps[i] != TS_STEP_NONE; i++) {
         uint8_t step = o->steps[i];
-        if (step == TS_STEP_PENALTIES) {
+        if (step == TS_STEP_PENALTIES && sampler->counts != NULL) {
+            ts_candidates_divide(candidates,
+                                 temperature); /* what penalties are taken off must be divided by then; else the weights' own division will do */
+            temperature = 1;
             ts_penalize(sampler);
             weighed = false;
-        } else if (step == TS_STEP_TEMPERATURE) {
+        } else if (step == TS_STEP_TEMPERATURE && o->temperature > 0) {
             temperature = o->temperature;
             weighed = false;
         } else if (step == TS_STEP_TOP_K && o->top_k > 0 && o->top_k < candidates->count) {
@@ -217,8 +220,8 @@ static ts_status end(ts_sampler *sampler, int32_t why, const char **text, size_t
     sampler->text[held] = 0;
     sampler->held_size = 0;
     if (sampler->stream.count > 0)
-        TS_TRY(ts_tokenizer_decode_next(sampler->model->tokenizer, &sampler->stream, TS_TOKENIZER_NONE, sampler->text + held, sampler->text_capacity - held,
-                                        size));
+        TS_TRY(ts_tokenizer_decode_next(sampler->model->tokenizer, &sampler->stream, TS_TOKENIZER_NONE, sampler->text + held,
+                                        sampler->text_capacity - held, size));
     *size += held;
     size_t told = find_stop(sampler, sampler->text, *size);
     if (told < *size)

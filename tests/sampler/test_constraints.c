@@ -343,6 +343,71 @@ static size_t nucleus(double p, double temperature)
     return kept;
 }
 
+/* The logits after "The" and the tokens that penalties then look at. */
+static size_t after_the(float *last, uint32_t *ids)
+{
+    float *logits = malloc(CONTEXT * V * sizeof *logits);
+    size_t count;
+    ids[0] = ts_tokenizer_begin_of_text(model->tokenizer);
+    assert_ok(ts_tokenizer_encode(model->tokenizer, "The", 3, 0, ids + 1, CONTEXT - 1, &count));
+    assert_ok(ts_model_logits(model, ids, count + 1, logits, CONTEXT * V));
+    memcpy(last, logits + count * V, V * sizeof *last);
+    free(logits);
+    return count + 1;
+}
+
+/* A penalty is divided by a temperature that comes after it, and not by one before it: min-p then keeps what the definition says, no more and no
+ * less. */
+static void temperature_and_penalties(void **state)
+{
+    (void)state;
+    static const uint8_t orders[2][8] = {{TS_STEP_TEMPERATURE, TS_STEP_PENALTIES, TS_STEP_MIN_P},
+                                         {TS_STEP_PENALTIES, TS_STEP_TEMPERATURE, TS_STEP_MIN_P}};
+    const float temperature = 4, min_p = 0.3f;
+    float *last = malloc(V * sizeof *last);
+    uint32_t ids[CONTEXT];
+    size_t count = after_the(last, ids), kept[2];
+    bool set[2][1024];
+    ts_sampler_options options = options_of(temperature);
+    options.min_p = min_p;
+    options.repetition_penalty = 1.2f;
+    options.presence_penalty = -3; /* as a reward, so that what it is given to is surely drawn */
+    options.penalty_window = 0;
+    for (size_t k = 0; k < 2; k++) {
+        double most = -INFINITY, logits[1024];
+        memcpy(options.steps, orders[k], 8);
+        kept[k] = drawn_set(&options, set[k]);
+        for (uint32_t id = 0; id < token_count; id++) {
+            double logit = (double)last[id] / (k == 0 ? (double)temperature : 1);
+            bool there = false;
+            for (size_t i = 0; i < count; i++)
+                there = there || ids[i] == id;
+            if (there)
+                logit = (logit > 0 ? logit / 1.2 : logit * 1.2) + 3;
+            logits[id] = logit / (k == 1 ? (double)temperature : 1);
+            most = TS_MAX(most, logits[id]);
+        }
+        size_t expected = 0;
+        for (uint32_t id = 0; id < token_count; id++) {
+            expected += logits[id] >= most + log((double)min_p);
+            assert_true(!set[k][id] || logits[id] >= most + log((double)min_p) - 1e-4);
+        }
+        assert_in_range(kept[k], expected * 3 / 4, expected);
+    }
+    assert_true(kept[0] * 2 < kept[1]); /* the orders differ */
+    /* The likeliest is what it was: no division moves it, and none makes it infinite. */
+    memcpy(options.steps, orders[0], 8);
+    options.presence_penalty = 0, options.repetition_penalty = 1e-44f;
+    for (int k = 0; k < 2; k++) {
+        options.temperature = k == 0 ? 0 : 1e-44f;
+        ts_sampler *sampler = sampler_of(&options);
+        story s = tell(sampler, "The", 1);
+        assert_true(s.count > count);
+        ts_sampler_free(sampler);
+    }
+    free(last);
+}
+
 static void order_of_steps(void **state)
 {
     (void)state;
@@ -618,10 +683,19 @@ static void out_of_memory(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(biases_are_added), cmocka_unit_test(penalties),          cmocka_unit_test(repeated_ngrams),
-        cmocka_unit_test(banned_words),     cmocka_unit_test(nothing_left),       cmocka_unit_test(order_of_steps),
-        cmocka_unit_test(stop_strings),     cmocka_unit_test(clones_go_on_alike), cmocka_unit_test(cuts_and_shared_prefixes),
-        cmocka_unit_test(in_frames),        cmocka_unit_test(cancelled),          cmocka_unit_test(alternatives),
+        cmocka_unit_test(biases_are_added),
+        cmocka_unit_test(penalties),
+        cmocka_unit_test(repeated_ngrams),
+        cmocka_unit_test(banned_words),
+        cmocka_unit_test(nothing_left),
+        cmocka_unit_test(order_of_steps),
+        cmocka_unit_test(temperature_and_penalties),
+        cmocka_unit_test(stop_strings),
+        cmocka_unit_test(clones_go_on_alike),
+        cmocka_unit_test(cuts_and_shared_prefixes),
+        cmocka_unit_test(in_frames),
+        cmocka_unit_test(cancelled),
+        cmocka_unit_test(alternatives),
         cmocka_unit_test(out_of_memory),
     };
     return cmocka_run_group_tests(tests, make_model, free_model);
