@@ -171,13 +171,22 @@ TS_API ts_status ts_sampler_clone(ts_sampler **out, const ts_sampler *sampler);
 TS_API ts_status ts_sampler_save(const ts_sampler *sampler, const char *path);
 TS_API ts_status ts_sampler_save_memory(const ts_sampler *sampler, void *buffer, size_t capacity, size_t *size);
 
+typedef struct ts_sampler_load_options {
+    size_t struct_size;
+    uint64_t memory_limit; /* bytes that the sampler may hold, as ts_sampler_memory counts them. 0 (the default): 16 MiB, eight times what a sampler of default
+                              options holds and, for a story longer than the model's context, what one for its tokens holds */
+} ts_sampler_load_options;
+
+TS_API ts_status ts_sampler_load_options_init(ts_sampler_load_options *options, size_t struct_size);
+
 /*
- * A sampler that goes on with a saved story exactly as the saved one would have. The tokens are read again by the first ts_sampler_next, which takes
- * as long as a prompt. FORMAT: damaged (the file has a checksum), or no session. VERSION: of a later library. MISMATCH: saved with another model.
+ * A sampler that goes on with a saved story exactly as the saved one would have. The tokens are read again by the first ts_sampler_next, which takes as long as
+ * a prompt. FORMAT: damaged (the file has a checksum), or no session. VERSION: of a later library. MISMATCH: saved with another model. LIMIT: its options (a long
+ * context, many beams) ask for more memory than `options` (NULL: the default) allow, so that a small file cannot take all of it; the detail says how much.
  * `data` is not needed after the call.
  */
-TS_API ts_status ts_sampler_load(ts_sampler **out, const ts_model *model, const char *path);
-TS_API ts_status ts_sampler_load_memory(ts_sampler **out, const ts_model *model, const void *data, size_t size);
+TS_API ts_status ts_sampler_load(ts_sampler **out, const ts_model *model, const char *path, const ts_sampler_load_options *options);
+TS_API ts_status ts_sampler_load_memory(ts_sampler **out, const ts_model *model, const void *data, size_t size, const ts_sampler_load_options *options);
 
 /*
  * Goes back to the first `count` tokens of the story (1: the end-of-text before it), as ts_sampler_tokens counts them, and goes on from there with

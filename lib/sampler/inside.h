@@ -170,6 +170,8 @@ ts_status ts_telling_next(ts_sampler *sampler, const char **text, size_t *size);
 ts_status ts_telling_prepare(ts_sampler *sampler, const char **text, size_t *size, bool *over);
 ts_status ts_telling_read(ts_sampler *sampler);
 ts_status ts_telling_draw(ts_sampler *sampler, const char **text, size_t *size);
+/* The stream of a story whose last token is whole; one that has only begun takes off the space which SentencePiece puts before a text. */
+void ts_telling_mark(ts_sampler *sampler);
 /* Begins to tell after the first `count` tokens, which are in place. */
 void ts_telling_from(ts_sampler *sampler, size_t count, uint64_t seed);
 /* Looks through the whole story again, for bans and required words. */

@@ -41,13 +41,20 @@ void ts_telling_review(ts_sampler *sampler)
     }
 }
 
-void ts_telling_from(ts_sampler *sampler, size_t count, uint64_t seed)
+void ts_telling_mark(ts_sampler *sampler)
 {
     const ts_tokenizer *tokenizer = sampler->model->tokenizer;
+    size_t size;
+    sampler->stream = (ts_decode_stream){.count = 0};
+    if (sampler->token_count == 1 && sampler->tokens[0] == ts_tokenizer_begin_of_text(tokenizer))
+        ts_tokenizer_decode_next(tokenizer, &sampler->stream, sampler->tokens[0], sampler->text, sampler->text_capacity, &size);
+}
+
+void ts_telling_from(ts_sampler *sampler, size_t count, uint64_t seed)
+{
     sampler->token_count = count;
     /* The last token is read again if need be: its logits are what comes next. */
     sampler->cache.used = TS_MIN(sampler->cache.used, count - 1);
-    sampler->stream = (ts_decode_stream){.count = 0};
     sampler->finish = TS_FINISH_NONE;
     sampler->drawn = TS_TOKENIZER_NONE;
     sampler->held_size = 0;
@@ -56,10 +63,7 @@ void ts_telling_from(ts_sampler *sampler, size_t count, uint64_t seed)
     sampler->told = 0;
     sampler->started = true;
     ts_telling_review(sampler);
-    if (count == 1) { /* so that the space which SentencePiece puts before a text is taken off */
-        size_t size;
-        ts_tokenizer_decode_next(tokenizer, &sampler->stream, sampler->tokens[0], sampler->text, sampler->text_capacity, &size);
-    }
+    ts_telling_mark(sampler);
 }
 
 ts_status ts_telling_start(ts_sampler *sampler, const char *prompt, size_t size, uint64_t seed)

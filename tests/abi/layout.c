@@ -234,6 +234,9 @@ FIELD(ts_sampler_options, banned_word_count, size_t, 96, 8);
 FIELD(ts_sampler_options, stops, const char *const *, 104, 8);
 FIELD(ts_sampler_options, stop_count, size_t, 112, 8);
 FIELD(ts_sampler_options, steps, uint8_t[8], 120, 8);
+SIZE(ts_sampler_load_options, 16);
+FIELD(ts_sampler_load_options, struct_size, size_t, 0, 8);
+FIELD(ts_sampler_load_options, memory_limit, uint64_t, 8, 8);
 #endif
 
 /* ---- trainer.h ---- */

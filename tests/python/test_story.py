@@ -68,6 +68,11 @@ class Story(unittest.TestCase):
             sampler.start("Once")
             next(sampler)
             sampler.save(self.path("story.session"))
+            self.assertEqual(sampler.save_memory(), pathlib.Path(self.path("story.session")).read_bytes())
+            with self.assertRaises(ts.LimitError):
+                ts.Sampler.load(self.path("story.session"), self.model, memory_limit=1000)
+            with ts.Sampler.load_memory(sampler.save_memory(), self.model, memory_limit=1 << 30) as loaded:
+                self.assertEqual(loaded.tokens, sampler.tokens)
             with ts.Sampler.load(self.path("story.session"), self.model) as loaded:
                 self.assertEqual("".join(loaded), "".join(sampler))
         with ts.Sampler(self.model, max_tokens=60, context_full="slide") as sampler:

@@ -243,7 +243,7 @@ static void sessions(void **state)
             assert_ok(ts_sampler_next(sampler, &text, &size));
         assert_ok(ts_sampler_clone(&clone, sampler));
         assert_ok(ts_sampler_save_memory(sampler, file, sizeof file, &saved));
-        assert_ok(ts_sampler_load_memory(&loaded, model, file, saved));
+        assert_ok(ts_sampler_load_memory(&loaded, model, file, saved, NULL));
         size = tell(sampler, a);
         assert_int_equal(tell(clone, b), size);
         assert_memory_equal(a, b, size);

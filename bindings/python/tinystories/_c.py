@@ -318,6 +318,10 @@ class ts_sampler_options(Structure):
                 ("steps", c_uint8 * 8)]
 
 
+class ts_sampler_load_options(Structure):
+    _fields_ = [("struct_size", c_size_t), ("memory_limit", c_uint64)]
+
+
 class ts_dataset_options(Structure):
     _fields_ = [("struct_size", c_size_t), ("against", POINTER(c_char_p)), ("against_count", c_size_t), ("progress", ts_progress),
                 ("progress_user", c_void_p), ("word_lists", POINTER(c_char_p)), ("word_list_count", c_size_t), ("opening_words", c_uint32),
@@ -612,8 +616,9 @@ FUNCTIONS = {
     "ts_sampler_missing": (c_size_t, [_sampler]),
     "ts_sampler_save": (ts_status, [_sampler, c_char_p]),
     "ts_sampler_save_memory": (ts_status, [_sampler, c_void_p, c_size_t, _size]),
-    "ts_sampler_load": (ts_status, [POINTER(_sampler), _model, c_char_p]),
-    "ts_sampler_load_memory": (ts_status, [POINTER(_sampler), _model, c_void_p, c_size_t]),
+    "ts_sampler_load_options_init": (ts_status, [POINTER(ts_sampler_load_options), c_size_t]),
+    "ts_sampler_load": (ts_status, [POINTER(_sampler), _model, c_char_p, POINTER(ts_sampler_load_options)]),
+    "ts_sampler_load_memory": (ts_status, [POINTER(_sampler), _model, c_void_p, c_size_t, POINTER(ts_sampler_load_options)]),
     "ts_sampler_run_for": (ts_status, [_sampler, c_uint64, POINTER(POINTER(c_char)), _size]),
     "ts_sampler_cancel": (None, [_sampler]),
     "ts_batch_options_init": (ts_status, [POINTER(ts_batch_options), c_size_t]),

@@ -8,6 +8,7 @@ from typing import Any, Iterator, List, NamedTuple, Optional, Sequence, Tuple
 
 from . import _c
 from ._handle import Handle, Path, Text, fill, integer, make, member, options_of, path_bytes, pointer_of, text_bytes
+from .errors import BufferTooSmallError
 from .model import Model
 
 _OPTIONS = ("seed", "temperature", "top_p", "top_k", "max_tokens", "context_length", "context_full", "ignore_end", "min_p", "repetition_penalty",
@@ -136,13 +137,31 @@ class Sampler(Handle):
         """Writes the story's state and the options to a small file."""
         _c.library.ts_sampler_save(self._c, path_bytes(path))
 
+    def save_memory(self) -> bytearray:
+        """The same as bytes in memory."""
+        pointer, size = self._c, ctypes.c_size_t()
+        try:
+            _c.library.ts_sampler_save_memory(pointer, None, 0, ctypes.byref(size))
+        except BufferTooSmallError:
+            pass
+        data = bytearray(size.value)
+        _c.library.ts_sampler_save_memory(pointer, (ctypes.c_char * len(data)).from_buffer(data), len(data), ctypes.byref(size))
+        return data
+
     @classmethod
-    def load(cls, path: Path, model: Model) -> "Sampler":
-        """A sampler that goes on exactly as the saved one would have. FormatError: damaged. MismatchError: saved with another model."""
-        where, pointer = path_bytes(path), pointer_of(model, Model)
-        sampler = cls.__new__(cls)
-        sampler._pointer = make(_c.ts_sampler, _c.library.ts_sampler_free, lambda out: _c.library.ts_sampler_load(out, pointer, where), (pointer,))
-        return sampler
+    def load(cls, path: Path, model: Model, memory_limit: int = 0) -> "Sampler":
+        """A sampler that goes on exactly as the saved one would have. FormatError: damaged. MismatchError: saved with another model. LimitError: its options
+        ask for more than `memory_limit` bytes (0: some times what a sampler of default options holds)."""
+        where, pointer, options = path_bytes(path), pointer_of(model, Model), _load_options(memory_limit)
+        return cls._of(make(_c.ts_sampler, _c.library.ts_sampler_free,
+                            lambda out: _c.library.ts_sampler_load(out, pointer, where, ctypes.byref(options)), (pointer,)))
+
+    @classmethod
+    def load_memory(cls, data: Any, model: Model, memory_limit: int = 0) -> "Sampler":
+        """The same from bytes-like data."""
+        held, pointer, options = bytes(memoryview(data).cast("B")), pointer_of(model, Model), _load_options(memory_limit)
+        return cls._of(make(_c.ts_sampler, _c.library.ts_sampler_free,
+                            lambda out: _c.library.ts_sampler_load_memory(out, pointer, held, len(held), ctypes.byref(options)), (pointer,)))
 
     def cut(self, count: int, seed: int = 0) -> "Sampler":
         """Goes back to the first `count` tokens of the story, as `tokens` has them, and goes on from there with the random numbers of `seed`."""
@@ -212,6 +231,10 @@ class Batch(Handle):
                 stories[i] += text or ""
             telling = [i for i, text in zip(telling, texts) if text is not None]
         return stories
+
+
+def _load_options(memory_limit: int) -> Any:
+    return fill(options_of(_c.ts_sampler_load_options, _c.library.ts_sampler_load_options_init), {"memory_limit": memory_limit}, ("memory_limit",))
 
 
 def _options(values: dict) -> Any:
