@@ -196,12 +196,13 @@ TS_API ts_status ts_sampler_cut(ts_sampler *sampler, size_t count, uint64_t seed
 
 /*
  * Tells for about so many microseconds: a token at least, then more until one ends beyond them, 4 KiB are told or the story ends. Gives all of that
- * text, borrowed until the next call; *text is NULL when the story had ended before. For a frame of a game.
+ * text, borrowed until the next call; *text is NULL when the story had ended before. For a frame of a game. What stops it (CANCELLED, DIVERGED) after some text
+ * was told leaves that text to be given with TS_OK, and is the answer of the next call.
  */
 TS_API ts_status ts_sampler_run_for(ts_sampler *sampler, uint64_t microseconds, const char **text, size_t *size);
 
-/* From any thread: the call in progress ends soon with TS_ERROR_CANCELLED, in the midst of a long prompt too (the story then has no beginning: start
- * again), or the next one does. */
+/* From any thread, at any time between ts_sampler_new and ts_sampler_free: the call in progress ends with TS_ERROR_CANCELLED within about a layer's time for 64
+ * tokens, in the midst of a long prompt too (the story then has no beginning: start again), or the next one does. One call is cancelled; the next goes on. */
 TS_API void ts_sampler_cancel(ts_sampler *sampler);
 
 /* ---- many stories at once ---- */

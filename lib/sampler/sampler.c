@@ -319,7 +319,15 @@ static ts_status run_for(ts_sampler *sampler, double seconds, const char **text,
     size_t used = 0, piece_size;
     const char *part;
     do {
-        TS_TRY(ts_telling_next(sampler, &part, &piece_size));
+        ts_status status = ts_telling_next(sampler, &part, &piece_size);
+        if (status != TS_OK && used == 0)
+            return status;
+        if (status == TS_ERROR_CANCELLED)
+            atomic_store(&sampler->cancelled, 1);
+        if (status != TS_OK) { /* what was told is not lost: the next call meets the same */
+            sampler->started = true;
+            break;
+        }
         if (part == NULL)
             break;
         memcpy(sampler->run_text + used, part, piece_size);

@@ -10,14 +10,12 @@ static ts_status check_cancelled(ts_sampler *sampler)
     return ts_fail(TS_ERROR_CANCELLED, "the sampler was cancelled after %llu tokens of the story", (unsigned long long)sampler->told);
 }
 
-ts_status ts_telling_read(ts_sampler *sampler)
+/* Reads what the network has not seen yet; given up between two layers when the sampler is cancelled. */
+static ts_status read_tokens(ts_sampler *sampler)
 {
     const ts_model *model = sampler->model;
     ts_cache *cache = &sampler->cache;
     size_t rows = 0;
-    if (cache->used == sampler->token_count)
-        return TS_OK;
-    sampler->drawn = TS_TOKENIZER_NONE;
     while (cache->used < sampler->token_count) {
         TS_TRY(check_cancelled(sampler));
         rows = TS_MIN(sampler->scratch.rows, sampler->token_count - cache->used);
@@ -28,6 +26,17 @@ ts_status ts_telling_read(ts_sampler *sampler)
     ts_inference_logits(model->runtime, model->kernels, &model->shape, &model->weights, sampler->scratch.norm + (rows - 1) * model->shape.C, 1,
                         sampler->logits, &sampler->scratch);
     return TS_OK;
+}
+
+ts_status ts_telling_read(ts_sampler *sampler)
+{
+    if (sampler->cache.used == sampler->token_count)
+        return TS_OK;
+    sampler->drawn = TS_TOKENIZER_NONE;
+    sampler->scratch.stop = &sampler->cancelled;
+    ts_status status = read_tokens(sampler);
+    sampler->scratch.stop = NULL;
+    return status;
 }
 
 void ts_telling_review(ts_sampler *sampler)

@@ -5,6 +5,7 @@
 #include <ctype.h>
 #include <math.h>
 #include <pthread.h>
+#include <time.h>
 
 enum { CONTEXT = 48, MOST_TEXT = 4096 };
 
@@ -603,6 +604,125 @@ static void cancelled(void **state)
     ts_sampler_free(sampler);
 }
 
+/* ---- cancelled from another thread ---- */
+
+/* A model whose prompts take a while: about 2 milliseconds a layer for 64 tokens. */
+static ts_model *slow_model(uint32_t context_length)
+{
+    ts_tokenizer *tokenizer = fixture_tokenizer(NULL);
+    ts_architecture a = fixture_architecture(TS_ARCHITECTURE_LLAMA);
+    ts_model *slow;
+    a.context_length = context_length, a.width = 256, a.layers = 4, a.heads = 4, a.key_value_heads = 4, a.hidden = 768;
+    assert_ok(ts_model_new(&slow, NULL, tokenizer, &a, 1));
+    ts_tokenizer_free(tokenizer);
+    return slow;
+}
+
+typedef struct canceller {
+    ts_sampler *sampler;
+    double after, at; /* seconds to wait, and when it was cancelled */
+} canceller;
+
+static void *cancel_later(void *argument)
+{
+    canceller *c = argument;
+    struct timespec wait = {.tv_nsec = (long)(c->after * 1e9)};
+    nanosleep(&wait, NULL);
+    c->at = ts_clock();
+    ts_sampler_cancel(c->sampler);
+    return NULL;
+}
+
+/* A prompt of 2,000 tokens is given up soon: the best of some tries is far below what reading all of it takes. */
+static void cancelled_in_a_prompt(void **state)
+{
+    (void)state;
+    enum { TOKENS = 2000 };
+    ts_model *slow = slow_model(2048);
+    ts_sampler *sampler;
+    ts_sampler_options options;
+    char prompt[TOKENS];
+    assert_ok(ts_sampler_options_init(&options, sizeof options));
+    assert_ok(ts_sampler_new(&sampler, slow, &options));
+    for (size_t i = 0; i < TOKENS; i++)
+        prompt[i] = (char)('0' + i * 7 % 10);
+    double start = ts_clock();
+    assert_ok(ts_sampler_start(sampler, prompt, TOKENS));
+    double whole = ts_clock() - start, latency = 1e9;
+    size_t count;
+    ts_sampler_tokens(sampler, &count);
+    assert_true(count > TOKENS * 3 / 4);
+    for (int i = 0; i < 5; i++) {
+        canceller c = {sampler, whole / 8 * (i + 1), 0};
+        pthread_t thread;
+        prompt[0] = (char)('a' + i); /* nothing of the last prompt is there */
+        assert_int_equal(pthread_create(&thread, NULL, cancel_later, &c), 0);
+        ts_status status = ts_sampler_start(sampler, prompt, TOKENS);
+        double end = ts_clock();
+        pthread_join(thread, NULL);
+        const char *text;
+        size_t size;
+        if (status == TS_OK) { /* the machine was busy elsewhere, and the cancel came late: it is the next call's */
+            assert_status(ts_sampler_next(sampler, &text, &size), TS_ERROR_CANCELLED);
+            continue;
+        }
+        assert_int_equal(status, TS_ERROR_CANCELLED);
+        assert_status(ts_sampler_next(sampler, &text, &size), TS_ERROR_INVALID_ARGUMENT);
+        latency = TS_MIN(latency, end - c.at);
+    }
+    if (!(latency < whole / 20))
+        fail_msg("cancelled after %.1f ms at best, the whole prompt takes %.1f ms", 1e3 * latency, 1e3 * whole);
+    assert_ok(ts_sampler_start(sampler, prompt, 20));
+    ts_sampler_free(sampler);
+    ts_model_free(slow);
+}
+
+/* What a frame told before it was cancelled is given, and the next call is the cancelled one. */
+static void cancelled_in_a_frame(void **state)
+{
+    (void)state;
+    static char all[1 << 16], whole[1 << 16];
+    ts_model *slow = slow_model(512);
+    ts_sampler *sampler;
+    ts_sampler_options options;
+    const char *text;
+    size_t size, used = 0, told = 0;
+    assert_ok(ts_sampler_options_init(&options, sizeof options));
+    options.ignore_end = 1, options.max_tokens = 200;
+    assert_ok(ts_sampler_new(&sampler, slow, &options));
+    assert_ok(ts_sampler_start(sampler, "The", 3));
+    while (ts_sampler_next(sampler, &text, &size) == TS_OK && text != NULL) {
+        memcpy(whole + told, text, size);
+        told += size;
+    }
+    assert_ok(ts_sampler_start(sampler, "The", 3));
+    for (int i = 0; i < 4; i++) {
+        canceller c = {sampler, 0.003, 0};
+        pthread_t thread;
+        assert_int_equal(pthread_create(&thread, NULL, cancel_later, &c), 0);
+        ts_status status = ts_sampler_run_for(sampler, 10000000, &text, &size);
+        pthread_join(thread, NULL);
+        if (status == TS_OK && text != NULL) {
+            memcpy(all + used, text, size);
+            used += size;
+            status = ts_sampler_run_for(sampler, 1000, &text, &size);
+        }
+        assert_int_equal(status, TS_ERROR_CANCELLED);
+    }
+    for (;;) {
+        assert_ok(ts_sampler_run_for(sampler, 10000000, &text, &size));
+        if (text == NULL)
+            break;
+        memcpy(all + used, text, size);
+        used += size;
+    }
+    assert_int_equal(used, told);
+    assert_memory_equal(all, whole, told);
+    assert_int_equal(ts_sampler_finish(sampler), TS_FINISH_MAX_TOKENS);
+    ts_sampler_free(sampler);
+    ts_model_free(slow);
+}
+
 static void alternatives(void **state)
 {
     (void)state;
@@ -689,6 +809,8 @@ int main(void)
         cmocka_unit_test(banned_words),
         cmocka_unit_test(nothing_left),
         cmocka_unit_test(order_of_steps),
+        cmocka_unit_test(cancelled_in_a_prompt),
+        cmocka_unit_test(cancelled_in_a_frame),
         cmocka_unit_test(temperature_and_penalties),
         cmocka_unit_test(stop_strings),
         cmocka_unit_test(clones_go_on_alike),
