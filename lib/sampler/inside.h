@@ -130,8 +130,13 @@ ts_status ts_sampler_enter(ts_sampler *sampler);
 
 /* ---- constraints.c ---- */
 
-/* Finds how many entries the banned words make with this vocabulary, or fills them: `bans` with arrays of that size, or NULLs and counts alone. */
-void ts_word_bans_find(ts_word_bans *bans, const ts_tokenizer *tokenizer, const char *const *words, size_t count);
+/* What finds the tokens of banned words: made for a moment, NULL without words. */
+typedef struct ts_ban_index ts_ban_index;
+ts_status ts_ban_index_make(ts_ban_index **out, ts_runtime *runtime, const ts_tokenizer *tokenizer, size_t words);
+void ts_ban_index_free(ts_ban_index **index, ts_runtime *runtime);
+
+/* Finds how many entries the banned words make, or fills them: `bans` with arrays of that size, or NULLs and counts alone. */
+void ts_word_bans_find(ts_word_bans *bans, const ts_ban_index *index, const char *const *words, size_t count);
 
 /* Applies biases, bans and repeated n-grams to candidates that hold every token. */
 void ts_constrain(ts_sampler *sampler);

@@ -178,9 +178,12 @@ ts_status ts_sampler_memory(const ts_model *model, const ts_sampler_options *opt
         return ts_fail(TS_ERROR_INVALID_ARGUMENT, "model and bytes must not be NULL");
     ts_sampler_options read;
     ts_word_bans bans = {0};
+    ts_ban_index *index;
     size_t total;
     TS_TRY(read_options(&read, model, options));
-    ts_word_bans_find(&bans, model->tokenizer, read.banned_words, read.banned_word_count);
+    TS_TRY(ts_ban_index_make(&index, model->runtime, model->tokenizer, read.banned_word_count));
+    ts_word_bans_find(&bans, index, read.banned_words, read.banned_word_count);
+    ts_ban_index_free(&index, model->runtime);
     TS_TRY(plan(model, &read, &bans, &total));
     *bytes = total;
     return TS_OK;
@@ -192,7 +195,7 @@ static void do_nothing(void *argument, size_t begin, size_t end, size_t worker)
 }
 
 /* Copies what the options point to; `bytes` takes the stop strings. */
-static void copy_arrays(ts_sampler *s, const ts_sampler_options *o, char *bytes)
+static void copy_arrays(ts_sampler *s, const ts_sampler_options *o, const ts_ban_index *index, char *bytes)
 {
     if (o->bias_count > 0)
         memcpy((void *)(uintptr_t)s->options.biases, o->biases, o->bias_count * sizeof *o->biases);
@@ -202,21 +205,19 @@ static void copy_arrays(ts_sampler *s, const ts_sampler_options *o, char *bytes)
         s->stops[i] = (ts_stop){bytes, size};
         bytes += size + 1;
     }
-    ts_word_bans_find(&s->bans, s->model->tokenizer, o->banned_words, o->banned_word_count);
+    ts_word_bans_find(&s->bans, index, o->banned_words, o->banned_word_count);
     s->options.banned_words = NULL;
     s->options.stops = NULL;
 }
 
-ts_status ts_sampler_new(ts_sampler **out, const ts_model *model, const ts_sampler_options *options)
+/* Of options that are read and checked. */
+static ts_status make(ts_sampler **out, const ts_model *model, const ts_sampler_options *options, const ts_ban_index *index)
 {
-    if (out == NULL || model == NULL)
-        return ts_fail(TS_ERROR_INVALID_ARGUMENT, "out and model must not be NULL");
-    ts_sampler_options read;
+    ts_sampler_options read = *options;
     ts_word_bans bans = {0};
     size_t total;
     ts_arena arena;
-    TS_TRY(read_options(&read, model, options));
-    ts_word_bans_find(&bans, model->tokenizer, read.banned_words, read.banned_word_count);
+    ts_word_bans_find(&bans, index, read.banned_words, read.banned_word_count);
     TS_TRY(plan(model, &read, &bans, &total));
     TS_TRY(ts_arena_init(&arena, model->runtime, total));
 
@@ -234,7 +235,7 @@ ts_status ts_sampler_new(ts_sampler **out, const ts_model *model, const ts_sampl
             memcpy(pieces[i].where, &memory, sizeof memory);
     }
     s->model = ts_model_acquire(model);
-    copy_arrays(s, &read, (char *)(uintptr_t)s->options.stops);
+    copy_arrays(s, &read, index, (char *)(uintptr_t)s->options.stops);
     s->text_capacity = text_capacity(model->tokenizer, &read);
     s->seed = read.seed;
     s->drawn = TS_TOKENIZER_NONE;
@@ -242,6 +243,19 @@ ts_status ts_sampler_new(ts_sampler **out, const ts_model *model, const ts_sampl
     ts_parallel(model->runtime, 2, 1, do_nothing, NULL); /* the runtime's threads are made with the first loop: here, not in a step */
     *out = s;
     return TS_OK;
+}
+
+ts_status ts_sampler_new(ts_sampler **out, const ts_model *model, const ts_sampler_options *options)
+{
+    if (out == NULL || model == NULL)
+        return ts_fail(TS_ERROR_INVALID_ARGUMENT, "out and model must not be NULL");
+    ts_sampler_options read;
+    ts_ban_index *index;
+    TS_TRY(read_options(&read, model, options));
+    TS_TRY(ts_ban_index_make(&index, model->runtime, model->tokenizer, read.banned_word_count));
+    ts_status status = make(out, model, &read, index);
+    ts_ban_index_free(&index, model->runtime);
+    return status;
 }
 
 void ts_sampler_free(ts_sampler *sampler)
