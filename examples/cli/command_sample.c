@@ -19,6 +19,12 @@ typedef struct sample_values {
     cli_paths banned, stops, required;
 } sample_values;
 
+static const char *begin_name(size_t index)
+{
+    static const char *const names[] = {"file", "always", "never"}; /* TS_BEGIN_OF_TEXT_ */
+    return index < CLI_COUNT_OF(names) ? names[index] : NULL;
+}
+
 static void sample_defaults(void *values)
 {
     sample_values *v = values;
@@ -237,6 +243,8 @@ static const cli_argument sample_arguments[] = {
     {"--stop", "TEXT...", CLI_PATHS, 0, OFFSET(stops), 0, 0, NULL, "end the story before one of these"},
     {"--context", "N", CLI_UINT32, 0, OFFSET(options.context_length), 0, 1048576, NULL, "tokens to remember; 0: the model's context"},
     {"--ignore-end", NULL, CLI_FLAG, 0, OFFSET(options.ignore_end), 0, 0, NULL, "never draw the end of the story"},
+    {"--begin-of-text", "WHEN", CLI_CHOICE, 0, OFFSET(options.begin_of_text), 0, 0, begin_name, "put the token that divides stories before the prompt: as the tokenizer's file says, always, never"},
+    {"--tokenizer", "T", CLI_TEXT, 0, OFFSET(opening.tokenizer), 0, 0, NULL, "the tokenizer, where it is neither in the model's file nor beside it"},
     {"--map", NULL, CLI_FLAG, 0, OFFSET(opening.map), 0, 0, NULL, "map the model file instead of reading it"},
 };
 

@@ -26,6 +26,14 @@ enum {
     TS_CONTEXT_FULL_SLIDE = 1 /* the older half is forgotten, the newer half read again, and the story goes on */
 };
 
+/* Stories that are divided by a token are told best after it, as models of TinyStories were trained. A model that never saw it, or a comparison with Hugging Face's
+ * generate() or llama.cpp, which don't put it before GPT-2's and GPT-Neo's prompts, wants none. */
+enum {
+    TS_BEGIN_OF_TEXT_FILE = 0,   /* as the tokenizer's file says (tokenizer.ggml.add_bos_token, tokenizer_config.json's add_bos_token); always where it says nothing */
+    TS_BEGIN_OF_TEXT_ALWAYS = 1,
+    TS_BEGIN_OF_TEXT_NEVER = 2   /* but for an empty prompt, as the model needs a token to go on from */
+};
+
 enum {
     TS_FINISH_NONE = 0,       /* not finished */
     TS_FINISH_END = 1,        /* the model ended the story (end-of-text) */
@@ -89,6 +97,8 @@ typedef struct ts_sampler_options {
     size_t stop_count;
     uint8_t steps[8]; /* TS_STEP_, each at most once, in the order in which they are done; all 0 (the default): penalties, top-k, temperature, top-p,
                          min-p, which is Hugging Face's order (top-k does not depend on the temperature) */
+    uint32_t begin_of_text; /* TS_BEGIN_OF_TEXT_: whether a story begins with the token that ts_tokenizer_begin_of_text gives; default FILE */
+    uint32_t reserved;      /* 0 */
 } ts_sampler_options;
 
 TS_API ts_status ts_sampler_options_init(ts_sampler_options *options, size_t struct_size);
@@ -102,11 +112,10 @@ TS_API void ts_sampler_free(ts_sampler *sampler);
 TS_API ts_status ts_sampler_memory(const ts_model *model, const ts_sampler_options *options, uint64_t *bytes);
 
 /*
- * Begins a new story: the token that stories begin with (ts_tokenizer_begin_of_text), then the prompt (`size` bytes, may be 0; special tokens in it
- * stay plain text), and reads them in. A prompt that ends in spaces is continued best without them. The random numbers begin again from `seed`: a
- * story is a function of (model, prompt, options, seed).
- * LIMIT: the prompt is longer than the context allows (context length - 1 tokens); the sampler then has no story.
- * What the new story has in common with the beginning of the last one is not read again.
+ * Begins a new story: the token that stories begin with (options.begin_of_text), then the prompt (`size` bytes, may be 0; special tokens in it stay plain text), and
+ * reads them in. A prompt that ends in spaces is continued best without them. The random numbers begin again from `seed`: a story is a function of (model, prompt,
+ * options, seed). LIMIT: the prompt is longer than the context allows (context length tokens, that which stories begin with among them); the sampler then has no
+ * story. CANCELLED: by ts_sampler_cancel; no story either. What the new story has in common with the beginning of the last one is not read again.
  */
 TS_API ts_status ts_sampler_start(ts_sampler *sampler, const char *prompt, size_t size);
 

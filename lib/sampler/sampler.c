@@ -86,6 +86,10 @@ static ts_status read_options(ts_sampler_options *into, const ts_model *model, c
         return ts_fail(TS_ERROR_INVALID_ARGUMENT, "options.repetition_penalty is out of range, expected above 0 and up to 100");
     if (into->context_full > TS_CONTEXT_FULL_SLIDE)
         return ts_fail(TS_ERROR_INVALID_ARGUMENT, "options.context_full is %u, expected 0 (stop) or 1 (slide)", into->context_full);
+    if (into->begin_of_text > TS_BEGIN_OF_TEXT_NEVER)
+        return ts_fail(TS_ERROR_INVALID_ARGUMENT, "options.begin_of_text is %u, expected 0 (as the file says), 1 (always) or 2 (never)", into->begin_of_text);
+    if (into->reserved != 0)
+        return ts_fail(TS_ERROR_INVALID_ARGUMENT, "options.reserved is %u, expected 0", into->reserved);
     if (into->ignore_end > 1)
         return ts_fail(TS_ERROR_INVALID_ARGUMENT, "options.ignore_end is %u, expected 0 or 1", into->ignore_end);
     if (into->no_repeat_ngram == 1)

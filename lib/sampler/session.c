@@ -124,6 +124,7 @@ static const scalar option_scalars[] = {
     OPTION(penalty_window, UNSIGNED),
     OPTION(no_repeat_ngram, UNSIGNED),
     OPTION(beams, UNSIGNED),
+    OPTION(begin_of_text, UNSIGNED),
 };
 
 /* What a story is besides its text. */

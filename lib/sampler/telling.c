@@ -43,7 +43,8 @@ void ts_telling_review(ts_sampler *sampler)
 {
     sampler->tail_size = 0;
     ts_required_begin(&sampler->required);
-    for (size_t i = 1; i < sampler->token_count; i++) {
+    bool marked = sampler->token_count > 0 && sampler->tokens[0] == ts_tokenizer_begin_of_text(sampler->model->tokenizer);
+    for (size_t i = marked; i < sampler->token_count; i++) {
         size_t size;
         const char *bytes = ts_tokenizer_token(sampler->model->tokenizer, sampler->tokens[i], &size);
         ts_tail_add(sampler, bytes, size);
@@ -75,10 +76,34 @@ void ts_telling_from(ts_sampler *sampler, size_t count, uint64_t seed)
     ts_telling_mark(sampler);
 }
 
+/* Whether a story begins with the token for that: as many as are put before its prompt. */
+static size_t begins(const ts_sampler *sampler, size_t prompt_size)
+{
+    uint32_t option = sampler->options.begin_of_text;
+    return prompt_size == 0 || option == TS_BEGIN_OF_TEXT_ALWAYS ||
+           (option == TS_BEGIN_OF_TEXT_FILE && ts_tokenizer_adds_begin(sampler->model->tokenizer));
+}
+
+/* Puts a story's beginning into its place (ids NULL: the prompt is there), and gives how many of the `read` tokens of the last story it has in common
+ * with it. */
+static size_t take_prompt(ts_sampler *sampler, size_t marks, const uint32_t *ids, size_t count, size_t read)
+{
+    uint32_t begin = ts_tokenizer_begin_of_text(sampler->model->tokenizer);
+    size_t same = 0;
+    while (ids != NULL && same < read && same < count + marks && sampler->tokens[same] == (same < marks ? begin : ids[same - marks]))
+        same++;
+    if (marks > 0)
+        sampler->tokens[0] = begin;
+    if (ids != NULL)
+        memcpy(sampler->tokens + marks, ids, count * sizeof *ids);
+    return same;
+}
+
 ts_status ts_telling_start(ts_sampler *sampler, const char *prompt, size_t size, uint64_t seed)
 {
     const ts_tokenizer *tokenizer = sampler->model->tokenizer;
-    size_t most = sampler->options.context_length - 1, count = 0, same = 0, read = sampler->started ? sampler->cache.used : 0;
+    size_t marks = begins(sampler, size), most = sampler->options.context_length - marks, count = 0,
+           read = sampler->started ? sampler->cache.used : 0;
     uint32_t *ids = sampler->candidates.ids; /* free between draws, and as long as the vocabulary */
     sampler->started = false;
     sampler->finish = TS_FINISH_NONE;
@@ -87,7 +112,7 @@ ts_status ts_telling_start(ts_sampler *sampler, const char *prompt, size_t size,
     /* A prompt as long as the vocabulary goes straight into its place, and all of it is read. */
     bool apart = most <= sampler->candidates.capacity;
     if (!apart) {
-        ids = sampler->tokens + 1;
+        ids = sampler->tokens + marks;
         read = 0;
     }
     if (size > 0) {
@@ -96,16 +121,8 @@ ts_status ts_telling_start(ts_sampler *sampler, const char *prompt, size_t size,
             return ts_fail(TS_ERROR_LIMIT, "the prompt has %zu tokens, the context takes at most %zu", count, most);
         TS_TRY(status);
     }
-    /* What the last story began with as well is in the cache already. */
-    uint32_t begin = ts_tokenizer_begin_of_text(tokenizer);
-    if (read > 0 && sampler->tokens[0] == begin)
-        for (same = 1; same < read && same <= count && sampler->tokens[same] == ids[same - 1];)
-            same++;
-    sampler->tokens[0] = begin;
-    if (apart)
-        memcpy(sampler->tokens + 1, ids, count * sizeof *ids);
-    sampler->cache.used = same;
-    ts_telling_from(sampler, count + 1, seed);
+    sampler->cache.used = take_prompt(sampler, marks, apart ? ids : NULL, count, read);
+    ts_telling_from(sampler, count + marks, seed);
     ts_status status = ts_telling_read(sampler);
     sampler->started = status == TS_OK;
     return status;

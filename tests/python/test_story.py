@@ -201,6 +201,9 @@ class Story(unittest.TestCase):
         self.assertEqual(self.tokenizer.decode([one for one in tokens[len(prompt):] if one != 0]), told)
         self.assertEqual(list(sampler), [])  # it has ended
         self.assertNotEqual(sampler.tell("Once upon a time", seed=10), told)
+        bare = ts.Sampler(self.model, begin_of_text="never", max_tokens=3)
+        self.assertEqual(bare.start("Once upon a time").tokens, prompt[1:])
+        self.assertEqual(bare.start("").tokens, [0])
         alone = ts.Model.open_memory(self.model.save_memory(), runtime=ts.Runtime(threads=1))
         self.assertEqual(ts.Sampler(alone, seed=9, temperature=1.0, max_tokens=50).tell("Once upon a time"), told)
         self.assertGreater(ts.Sampler.memory(self.model, max_tokens=50), 1000)

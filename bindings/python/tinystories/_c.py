@@ -77,6 +77,9 @@ TS_SCHEDULE_WSD = 3
 TS_CONTEXT_FULL_STOP = 0
 TS_CONTEXT_FULL_SLIDE = 1
 
+TS_BEGIN_OF_TEXT_FILE = 0
+TS_BEGIN_OF_TEXT_ALWAYS = 1
+TS_BEGIN_OF_TEXT_NEVER = 2
 TS_FINISH_NONE = 0
 TS_FINISH_END = 1
 TS_FINISH_MAX_TOKENS = 2
@@ -315,7 +318,7 @@ class ts_sampler_options(Structure):
                 ("repetition_penalty", c_float), ("frequency_penalty", c_float), ("presence_penalty", c_float), ("penalty_window", c_uint32),
                 ("no_repeat_ngram", c_uint32), ("beams", c_uint32), ("biases", POINTER(ts_token_bias)), ("bias_count", c_size_t),
                 ("banned_words", POINTER(c_char_p)), ("banned_word_count", c_size_t), ("stops", POINTER(c_char_p)), ("stop_count", c_size_t),
-                ("steps", c_uint8 * 8)]
+                ("steps", c_uint8 * 8), ("begin_of_text", c_uint32), ("reserved", c_uint32)]
 
 
 class ts_sampler_load_options(Structure):

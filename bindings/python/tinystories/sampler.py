@@ -12,12 +12,18 @@ from .errors import BufferTooSmallError
 from .model import Model
 
 _OPTIONS = ("seed", "temperature", "top_p", "top_k", "max_tokens", "context_length", "context_full", "ignore_end", "min_p", "repetition_penalty",
-            "frequency_penalty", "presence_penalty", "penalty_window", "no_repeat_ngram", "beams")
+            "frequency_penalty", "presence_penalty", "penalty_window", "no_repeat_ngram", "beams", "begin_of_text")
 
 
 class ContextFull(enum.IntEnum):
     STOP = _c.TS_CONTEXT_FULL_STOP  # the story ends when the context is full
     SLIDE = _c.TS_CONTEXT_FULL_SLIDE  # the older half is forgotten, and the story goes on
+
+
+class BeginOfText(enum.IntEnum):
+    FILE = _c.TS_BEGIN_OF_TEXT_FILE  # as the tokenizer's file says; always where it says nothing
+    ALWAYS = _c.TS_BEGIN_OF_TEXT_ALWAYS
+    NEVER = _c.TS_BEGIN_OF_TEXT_NEVER  # but for an empty prompt
 
 
 class Finish(enum.IntEnum):
@@ -55,7 +61,7 @@ class Sampler(Handle):
     limit); context_length (positions to hold; 0: the model's); context_full ("stop" or "slide"); ignore_end (True: only max_tokens or the context
     ends a story); min_p ([0, 1]; 0); repetition_penalty (1), frequency_penalty (0), presence_penalty (0), penalty_window (64 tokens; 0: all);
     no_repeat_ngram (0: no matter); beams (above 1: beam search, nothing is drawn); biases ({token: bias}; -inf bans); banned_words (no word of the story begins with one of these); stops (strings
-    that end the story); steps (a list of Step). InvalidArgumentError names the option that is out of range.
+    that end the story); steps (a list of Step); begin_of_text ("file", "always" or "never": whether the token that divides stories stands before a prompt). InvalidArgumentError names the option that is out of range.
     """
 
     def __init__(self, model: Model, **options: Any) -> None:
@@ -240,6 +246,8 @@ def _load_options(memory_limit: int) -> Any:
 def _options(values: dict) -> Any:
     if "context_full" in values:
         values = {**values, "context_full": member(ContextFull, values["context_full"], "context_full")}
+    if "begin_of_text" in values:
+        values = {**values, "begin_of_text": member(BeginOfText, values["begin_of_text"], "begin_of_text")}
     values = dict(values)
     options = options_of(_c.ts_sampler_options, _c.library.ts_sampler_options_init)
     biases = dict(values.pop("biases", None) or {})
