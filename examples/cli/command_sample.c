@@ -8,6 +8,9 @@
 
 #include "cli.h"
 
+#define MOST_TOGETHER 64
+#define TOGETHER_BYTES ((uint64_t)512 << 20) /* of their samplers */
+
 typedef struct sample_values {
     cli_common common;
     const char *model, *prompt;
@@ -34,7 +37,6 @@ static void sample_defaults(void *values)
     sample_values *v = values;
     v->prompt = "";
     v->count = 1;
-    v->together = 1;
     ts_model_options_init(&v->opening, sizeof v->opening);
     ts_sampler_options_init(&v->options, sizeof v->options);
 }
@@ -318,6 +320,22 @@ static ts_status tell_all(const ts_model *model, ts_sampler *sampler, const samp
     return status;
 }
 
+/* How many stories are told at once where nobody said: as many as there are, within 64 and some memory; one after another on a terminal, where each
+ * is seen as it comes. */
+static ts_status choose_together(sample_values *v, const ts_model *model)
+{
+    uint64_t bytes;
+    if (v->together > 0)
+        return TS_OK;
+    v->together = 1;
+    if (v->count == 1 || v->best > 0 || v->options.beams > 1 || isatty(STDOUT_FILENO) == 1)
+        return TS_OK;
+    CLI_TRY(ts_sampler_memory(model, &v->options, &bytes));
+    while (v->together < v->count && v->together < MOST_TOGETHER && (v->together + 1) * bytes <= TOGETHER_BYTES)
+        v->together++;
+    return TS_OK;
+}
+
 static ts_status sample(void *values)
 {
     sample_values *v = values;
@@ -348,6 +366,8 @@ static ts_status sample(void *values)
         status = read_steps(v);
     if (status == TS_OK)
         status = ts_model_open(&model, v->common.runtime, v->model, &v->opening);
+    if (status == TS_OK)
+        status = choose_together(v, model);
     if (status == TS_OK && v->load != NULL) {
         status = go_on(model, v);
     } else if (status == TS_OK) {
@@ -370,7 +390,7 @@ static const cli_argument sample_arguments[] = {
     {"--model", "MODEL", CLI_TEXT, CLI_REQUIRED, OFFSET(model), 0, 0, NULL, "the model that tells"},
     {"--prompt", "P", CLI_TEXT, 0, OFFSET(prompt), 0, 0, NULL, "how the story begins; - reads it from standard input (default: the model begins)"},
     {"--count", "N", CLI_UINT32, 0, OFFSET(count), 1, 0, NULL, "stories to tell, the i-th with seed S + i; divided by a line <|endoftext|>"},
-    {"--together", "N", CLI_UINT32, 0, OFFSET(together), 1, 4096, NULL, "tell so many of them at once: the same stories, each printed when it is whole, many times faster"},
+    {"--together", "N", CLI_UINT32, 0, OFFSET(together), 0, 4096, NULL, "tell so many of them at once: the same stories, each printed when it is whole, many times faster; 0: as many as fit, up to 64, but 1 on a terminal"},
     {"--seed", "S", CLI_UINT64, CLI_QUIET, OFFSET(options.seed), 0, 0, NULL, "the same seed tells the same story (default: by the clock; --verbose says it)"},
     {"--tokens", "N", CLI_UINT32, 0, OFFSET(options.max_tokens), 0, 0, NULL, "most tokens, even beyond the context; 0: until the story or the context ends"},
     {"--temperature", "T", CLI_FLOAT, 0, OFFSET(options.temperature), 0, 100, NULL, "0: always the likeliest token"},

@@ -148,9 +148,9 @@ TS_API uint64_t ts_sampler_seed(const ts_sampler *sampler);
 /* ---- what the model thought ---- */
 
 /*
- * The token that ts_sampler_next drew last (end-of-text included) and its log-probability, and the `capacity` likeliest tokens of that position with
- * theirs, the likeliest first: nats, under the model itself, before constraints and steps. Any pointer may be NULL. *count tokens are filled.
- * INVALID_ARGUMENT: none was drawn since the story began, was cut or loaded.
+ * The token that ts_sampler_next drew last (end-of-text included) and its log-probability, and the `capacity` likeliest tokens of that position with theirs, the
+ * likeliest first: nats, under the model itself, before constraints and steps. Any pointer may be NULL. *count tokens are filled. INVALID_ARGUMENT: none was
+ * drawn since the story began, was cut or loaded; or the sampler has beams, which draw nothing (ts_model_logits over ts_sampler_tokens gives the same).
  */
 TS_API ts_status ts_sampler_alternatives(ts_sampler *sampler, uint32_t *token, float *log_probability, uint32_t *tokens, float *log_probabilities,
                                          size_t capacity, size_t *count);
@@ -163,6 +163,8 @@ TS_API ts_status ts_sampler_alternatives(ts_sampler *sampler, uint32_t *token, f
  * is told where the model finds it least surprising; the longer none has come the less that matters, so that all come within about `within` tokens
  * (0: 160). A story does not end before its words have come, unless by max_tokens or the context. INVALID_ARGUMENT: too many or too long; the words
  * are as before. A word of several tokens is read ahead where it may come, which costs about a token's time there.
+ * A word that is both required and banned (by a banned word, a bias of -INFINITY or no_repeat_ngram) is told: the requirement wins, in the place it is told for, and the
+ * ban holds everywhere else. INVALID_ARGUMENT: the sampler has beams.
  */
 TS_API ts_status ts_sampler_require(ts_sampler *sampler, const char *const *words, size_t count, uint32_t within);
 

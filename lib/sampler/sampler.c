@@ -395,6 +395,8 @@ static size_t likeliest(const float *logits, size_t count, uint32_t *tokens, siz
 static ts_status alternatives(ts_sampler *s, uint32_t *token, float *log_probability, uint32_t *tokens, float *log_probabilities, size_t capacity, size_t *count)
 {
     size_t size = s->candidates.capacity, found = 0;
+    if (s->options.beams > 1)
+        return ts_fail(TS_ERROR_INVALID_ARGUMENT, "a sampler with %u beams draws no tokens, so that there are no alternatives to them", s->options.beams);
     if (s->drawn == TS_TOKENIZER_NONE)
         return ts_fail(TS_ERROR_INVALID_ARGUMENT, "no token was drawn since the story began");
     double sum = 0;

@@ -754,8 +754,10 @@ class ProgressTest(CommandLineTest):
     def test_together(self):
         """Told together or one after another, the stories are the same, as text and as JSON."""
         options = ["sample", "--model", "model.gguf", "--prompt", "Once", "--count", "5", "--seed", "3", "--tokens", "12"]
-        self.assertEqual(self.must(*options), self.must(*options, "--together", "3"))
-        alone, together = json.loads(self.must(*options, "--json")), json.loads(self.must(*options, "--together", "2", "--json"))
+        one_by_one = self.must(*options, "--together", "1")
+        for together in ("0", "3"):
+            self.assertEqual(self.must(*options, "--together", together), one_by_one)
+        alone, together = json.loads(self.must(*options, "--together", "1", "--json")), json.loads(self.must(*options, "--json"))
         for one in alone["stories"] + together["stories"]:
             del one["tokens_per_second"]
         self.assertEqual(alone, together)

@@ -230,6 +230,11 @@ class Story(unittest.TestCase):
         alone = ["".join(sampler) for sampler in samplers()]
         batch, together = ts.Batch(model, capacity=7), samplers()
         self.assertEqual(batch.tell(together), alone)
+        prompts = ["Once", "", "The cat", "Once", "One"]
+        one_by_one = [ts.Sampler(model, max_tokens=6, ignore_end=True).tell(prompt, seed=9 + i) for i, prompt in enumerate(prompts)]
+        for many in (1, 2, 64):
+            self.assertEqual(ts.tell_stories(model, prompts, together=many, seed=9, max_tokens=6, ignore_end=True), one_by_one)
+        self.assertEqual(ts.tell_stories(model, []), [])
         self.assertEqual([sampler.finish for sampler in together], [ts.Finish.MAX_TOKENS] * 7)
         self.assertEqual(batch.next(together), [None] * 7)
         self.assertEqual(batch.tell([]), [])

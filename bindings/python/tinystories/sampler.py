@@ -203,6 +203,20 @@ class Sampler(Handle):
         return _c.library.ts_sampler_seed(self._c)
 
 
+def tell_stories(model: Model, prompts: Sequence[Text], together: int = 64, require: Sequence[Text] = (), **options: Any) -> List[str]:
+    """A story for every prompt, without it: the i-th with the seed of the options plus i, told by `together` samplers at once, so that each weight is read once for
+    all of them. The same stories as Sampler(model, **options).tell(prompt, seed + i) tells one by one, many times faster."""
+    if together < 1:
+        raise ValueError(f"together is {together}, expected at least 1")
+    seed, stories = options.get("seed", 0), []
+    samplers = [Sampler(model, **options).require(*require) for _ in range(min(together, len(prompts)))]
+    with Batch(model, capacity=together, context_length=options.get("context_length", 0)) as batch:
+        for first in range(0, len(prompts), together):
+            part = prompts[first : first + together]
+            stories += batch.tell([sampler.start(prompt, seed + first + i) for i, (sampler, prompt) in enumerate(zip(samplers, part))])
+    return stories
+
+
 class Batch(Handle):
     """Steps samplers of one model together: the same stories as each tells alone, many times faster. Belongs to one thread at a time (BusyError).
 
