@@ -26,12 +26,13 @@ enum {
     TS_CONTEXT_FULL_SLIDE = 1 /* the older half is forgotten, the newer half read again, and the story goes on */
 };
 
-/* Stories that are divided by a token are told best after it, as models of TinyStories were trained. A model that never saw it, or a comparison with Hugging Face's
- * generate() or llama.cpp, which don't put it before GPT-2's and GPT-Neo's prompts, wants none. */
+/* Stories that are divided by a token are told best after it, as models of TinyStories were trained. A model that never saw it, or a comparison with
+ * Hugging Face's generate() or llama.cpp, which don't put it before GPT-2's and GPT-Neo's prompts, wants none. */
 enum {
-    TS_BEGIN_OF_TEXT_FILE = 0,   /* as the tokenizer's file says (tokenizer.ggml.add_bos_token, tokenizer_config.json's add_bos_token); always where it says nothing */
+    TS_BEGIN_OF_TEXT_FILE =
+        0, /* as the tokenizer's file says (tokenizer.ggml.add_bos_token, tokenizer_config.json's add_bos_token); always where it says nothing */
     TS_BEGIN_OF_TEXT_ALWAYS = 1,
-    TS_BEGIN_OF_TEXT_NEVER = 2   /* but for an empty prompt, as the model needs a token to go on from */
+    TS_BEGIN_OF_TEXT_NEVER = 2 /* but for an empty prompt, as the model needs a token to go on from */
 };
 
 enum {
@@ -107,15 +108,16 @@ TS_API ts_status ts_sampler_options_init(ts_sampler_options *options, size_t str
 TS_API ts_status ts_sampler_new(ts_sampler **out, const ts_model *model, const ts_sampler_options *options);
 TS_API void ts_sampler_free(ts_sampler *sampler);
 
-/* The bytes that a sampler with these options would hold, without making it. With banned words, making it and this call sort the vocabulary for a moment: about 60
- * bytes a token more. */
+/* The bytes that a sampler with these options would hold, without making it. With banned words, making it and this call sort the vocabulary for a
+ * moment: about 60 bytes a token more. */
 TS_API ts_status ts_sampler_memory(const ts_model *model, const ts_sampler_options *options, uint64_t *bytes);
 
 /*
- * Begins a new story: the token that stories begin with (options.begin_of_text), then the prompt (`size` bytes, may be 0; special tokens in it stay plain text), and
- * reads them in. A prompt that ends in spaces is continued best without them. The random numbers begin again from `seed`: a story is a function of (model, prompt,
- * options, seed). LIMIT: the prompt is longer than the context allows (context length tokens, that which stories begin with among them); the sampler then has no
- * story. CANCELLED: by ts_sampler_cancel; no story either. What the new story has in common with the beginning of the last one is not read again.
+ * Begins a new story: the token that stories begin with (options.begin_of_text), then the prompt (`size` bytes, may be 0; special tokens in it stay
+ * plain text), and reads them in. A prompt that ends in spaces is continued best without them. The random numbers begin again from `seed`: a story is
+ * a function of (model, prompt, options, seed). LIMIT: the prompt is longer than the context allows (context length tokens, that which stories begin
+ * with among them); the sampler then has no story. CANCELLED: by ts_sampler_cancel; no story either. What the new story has in common with the
+ * beginning of the last one is not read again.
  */
 TS_API ts_status ts_sampler_start(ts_sampler *sampler, const char *prompt, size_t size);
 
@@ -135,11 +137,12 @@ typedef int32_t (*ts_sampler_text)(void *user, const char *text, size_t size);
 /* Starts a story with the options' seed and calls `text` (may be NULL) with every piece until it ends. The prompt is not repeated. */
 TS_API ts_status ts_sampler_run(ts_sampler *sampler, const char *prompt, size_t size, ts_sampler_text text, void *user);
 
-/* TS_FINISH_: why the story ended. */
+/* TS_FINISH_: why the story ended; TS_FINISH_NONE while it goes on, and for NULL. */
 TS_API int32_t ts_sampler_finish(const ts_sampler *sampler);
 
-/* The tokens of the story so far, the prompt's and the end-of-text before it included; *count of them, borrowed until the next call. With
- * TS_CONTEXT_FULL_SLIDE those that are still in the context. */
+/* The tokens of the story so far: the token that stories begin with (unless options.begin_of_text leaves it out), the prompt's and those told,
+ * without the end-of-text that ends it; *count of them (may be NULL), borrowed until the next call. With TS_CONTEXT_FULL_SLIDE those that are still
+ * in the context. */
 TS_API const uint32_t *ts_sampler_tokens(const ts_sampler *sampler, size_t *count);
 
 /* The seed that the story was started with. */
@@ -148,9 +151,10 @@ TS_API uint64_t ts_sampler_seed(const ts_sampler *sampler);
 /* ---- what the model thought ---- */
 
 /*
- * The token that ts_sampler_next drew last (end-of-text included) and its log-probability, and the `capacity` likeliest tokens of that position with theirs, the
- * likeliest first: nats, under the model itself, before constraints and steps. Any pointer may be NULL. *count tokens are filled. INVALID_ARGUMENT: none was
- * drawn since the story began, was cut or loaded; or the sampler has beams, which draw nothing (ts_model_logits over ts_sampler_tokens gives the same).
+ * The token that ts_sampler_next drew last (end-of-text included) and its log-probability, and the `capacity` likeliest tokens of that position with
+ * theirs, the likeliest first: nats, under the model itself, before constraints and steps. Any pointer may be NULL. *count tokens are filled.
+ * INVALID_ARGUMENT: none was drawn since the story began, was cut or loaded; or the sampler has beams, which draw nothing (ts_model_logits over
+ * ts_sampler_tokens gives the same).
  */
 TS_API ts_status ts_sampler_alternatives(ts_sampler *sampler, uint32_t *token, float *log_probability, uint32_t *tokens, float *log_probabilities,
                                          size_t capacity, size_t *count);
@@ -163,8 +167,8 @@ TS_API ts_status ts_sampler_alternatives(ts_sampler *sampler, uint32_t *token, f
  * is told where the model finds it least surprising; the longer none has come the less that matters, so that all come within about `within` tokens
  * (0: 160). A story does not end before its words have come, unless by max_tokens or the context. INVALID_ARGUMENT: too many or too long; the words
  * are as before. A word of several tokens is read ahead where it may come, which costs about a token's time there.
- * A word that is both required and banned (by a banned word, a bias of -INFINITY or no_repeat_ngram) is told: the requirement wins, in the place it is told for, and the
- * ban holds everywhere else. INVALID_ARGUMENT: the sampler has beams.
+ * A word that is both required and banned (by a banned word, a bias of -INFINITY or no_repeat_ngram) is told: the requirement wins, in the place it
+ * is told for, and the ban holds everywhere else. INVALID_ARGUMENT: the sampler has beams.
  */
 TS_API ts_status ts_sampler_require(ts_sampler *sampler, const char *const *words, size_t count, uint32_t within);
 
@@ -173,7 +177,8 @@ TS_API size_t ts_sampler_missing(const ts_sampler *sampler);
 
 /* ---- sessions ---- */
 
-/* Another sampler of the same model and options at the same point of the same story: both go on by themselves. */
+/* Another sampler of the same model, options and required words at the same point of the same story: both go on by themselves, with the same random
+ * numbers until one is cut to another seed. It allocates as ts_sampler_new does, and is freed by ts_sampler_free, in any order. */
 TS_API ts_status ts_sampler_clone(ts_sampler **out, const ts_sampler *sampler);
 
 /*
@@ -185,36 +190,39 @@ TS_API ts_status ts_sampler_save_memory(const ts_sampler *sampler, void *buffer,
 
 typedef struct ts_sampler_load_options {
     size_t struct_size;
-    uint64_t memory_limit; /* bytes that the sampler may hold, as ts_sampler_memory counts them. 0 (the default): 16 MiB, eight times what a sampler of default
-                              options holds and, for a story longer than the model's context, what one for its tokens holds */
+    uint64_t memory_limit; /* bytes that the sampler may hold, as ts_sampler_memory counts them. 0 (the default): 16 MiB, eight times what a sampler
+                              of default options holds and, for a story longer than the model's context, what one for its tokens holds */
 } ts_sampler_load_options;
 
 TS_API ts_status ts_sampler_load_options_init(ts_sampler_load_options *options, size_t struct_size);
 
 /*
- * A sampler that goes on with a saved story exactly as the saved one would have. The tokens are read again by the first ts_sampler_next, which takes as long as
- * a prompt. FORMAT: damaged (the file has a checksum), or no session. VERSION: of a later library. MISMATCH: saved with another model. LIMIT: its options (a long
- * context, many beams) ask for more memory than `options` (NULL: the default) allow, so that a small file cannot take all of it; the detail says how much.
- * `data` is not needed after the call.
+ * A sampler that goes on with a saved story exactly as the saved one would have. The tokens are read again by the first ts_sampler_next, which takes
+ * as long as a prompt. FORMAT: damaged (the file has a checksum), or no session. VERSION: of a later library. MISMATCH: saved with another model.
+ * LIMIT: its options (a long context, many beams) ask for more memory than `options` (NULL: the default) allow, so that a small file cannot take all
+ * of it; the detail says how much. `data` is not needed after the call.
  */
 TS_API ts_status ts_sampler_load(ts_sampler **out, const ts_model *model, const char *path, const ts_sampler_load_options *options);
-TS_API ts_status ts_sampler_load_memory(ts_sampler **out, const ts_model *model, const void *data, size_t size, const ts_sampler_load_options *options);
+TS_API ts_status ts_sampler_load_memory(ts_sampler **out, const ts_model *model, const void *data, size_t size,
+                                        const ts_sampler_load_options *options);
 
 /*
- * Goes back to the first `count` tokens of the story (1: the end-of-text before it), as ts_sampler_tokens counts them, and goes on from there with
- * the random numbers of `seed`. INVALID_ARGUMENT: there is no story, or it has fewer tokens.
+ * Goes back to the first `count` tokens of the story, at least 1, as ts_sampler_tokens counts them, and goes on from there with the random numbers of
+ * `seed`; a story that had ended goes on too, and options.max_tokens is counted from here. All of its tokens and another seed: the same story so far,
+ * another way on. INVALID_ARGUMENT: there is no story, or it has fewer tokens.
  */
 TS_API ts_status ts_sampler_cut(ts_sampler *sampler, size_t count, uint64_t seed);
 
 /*
  * Tells for about so many microseconds: a token at least, then more until one ends beyond them, 4 KiB are told or the story ends. Gives all of that
- * text, borrowed until the next call; *text is NULL when the story had ended before. For a frame of a game. What stops it (CANCELLED, DIVERGED) after some text
- * was told leaves that text to be given with TS_OK, and is the answer of the next call.
+ * text, borrowed until the next call; *text is NULL when the story had ended before. For a frame of a game. What stops it (CANCELLED, DIVERGED) after
+ * some text was told leaves that text to be given with TS_OK, and is the answer of the next call.
  */
 TS_API ts_status ts_sampler_run_for(ts_sampler *sampler, uint64_t microseconds, const char **text, size_t *size);
 
-/* From any thread, at any time between ts_sampler_new and ts_sampler_free: the call in progress ends with TS_ERROR_CANCELLED within about a layer's time for 64
- * tokens, in the midst of a long prompt too (the story then has no beginning: start again), or the next one does. One call is cancelled; the next goes on. */
+/* From any thread, at any time between ts_sampler_new and ts_sampler_free: the call in progress ends with TS_ERROR_CANCELLED within about a layer's
+ * time for 64 tokens, in the midst of a long prompt too (the story then has no beginning: start again), or the next one does. One call is cancelled;
+ * the next goes on. */
 TS_API void ts_sampler_cancel(ts_sampler *sampler);
 
 /* ---- many stories at once ---- */

@@ -300,7 +300,7 @@ static void many_banned_words(void **state)
         best = TS_MIN(best, ts_clock() - start);
         ts_sampler_free(sampler);
     }
-    if (best > 1)
+    if (best > 4) /* a scan of the vocabulary for each letter took 20 s; a sanitizer takes a while as well */
         fail_msg("%d words took %.0f ms", WORDS, 1e3 * best);
     ts_model_free(large);
     ts_tokenizer_free(tokenizer);
