@@ -284,7 +284,13 @@ static void many_banned_words(void **state)
     char(*words)[24] = malloc(WORDS * sizeof *words);
     const char **pointers = malloc(WORDS * sizeof *pointers);
     double best = 1e9;
-    assert_ok(ts_tokenizer_open(&tokenizer, NULL, test_data("tokenizers/gpt2")));
+    ts_status opened = ts_tokenizer_open(&tokenizer, NULL, test_data("tokenizers/gpt2"));
+    if (opened == TS_ERROR_UNSUPPORTED) { /* a build without JSON */
+        free(words);
+        free(pointers);
+        skip();
+    }
+    assert_int_equal(opened, TS_OK);
     a.width = 8, a.heads = 1, a.key_value_heads = 1, a.layers = 1;
     assert_ok(ts_model_new(&large, NULL, tokenizer, &a, 1));
     for (size_t i = 0; i < WORDS; i++) {
@@ -739,8 +745,9 @@ static void cancelled_in_a_frame(void **state)
         assert_int_equal(pthread_create(&thread, NULL, cancel_later, &c), 0);
         ts_status status = ts_sampler_run_for(sampler, 10000000, &text, &size);
         pthread_join(thread, NULL);
-        if (status == TS_OK && text != NULL) {
-            memcpy(all + used, text, size);
+        if (status == TS_OK) { /* the text that came before it, or on a fast machine the end */
+            if (text != NULL)
+                memcpy(all + used, text, size);
             used += size;
             status = ts_sampler_run_for(sampler, 1000, &text, &size);
         }
