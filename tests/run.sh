@@ -117,7 +117,7 @@ run_tests "$build/sanitized" .
 echo "== thread sanitizer"
 one_check "thread sanitizer build" build_in "$build/threads" -DCMAKE_BUILD_TYPE=Release -DTINYSTORIES_SANITIZE=thread -DTINYSTORIES_PROGRAMS=OFF \
     -DTINYSTORIES_TESTS=ON
-run_tests "$build/threads" 'test_(threads|kernels|gradients|sampler|batch|bpe_encode|bpe_train|tokenizer|model|score|trainer|muon|communicator|generator|clean|taps|heads|neurons|novelty)$'
+run_tests "$build/threads" 'test_(threads|kernels|gradients|sampler|constraints|session|beam|batch|bpe_encode|bpe_train|tokenizer|model|score|trainer|muon|communicator|generator|clean|taps|heads|neurons|novelty)$'
 
 echo "== training over several ranks"
 if command -v mpicc >/dev/null 2>&1 && command -v mpirun >/dev/null 2>&1; then

@@ -145,7 +145,7 @@ static ts_status convert(void *values)
     ts_model_save_options save;
     CLI_TRY(ts_model_save_options_init(&save, sizeof save));
     save.type = (int32_t)v->type;
-    save.format = v->format != BY_NAME        ? (int32_t)v->format
+    save.format = v->format != BY_NAME      ? (int32_t)v->format
                   : ends_in(v->to, ".gguf") ? TS_MODEL_FORMAT_GGUF
                   : ends_in(v->to, ".bin")  ? TS_MODEL_FORMAT_LLAMA2C_V0
                                             : TS_MODEL_FORMAT_HUGGINGFACE;
@@ -192,8 +192,15 @@ const cli_command cli_model_commands[] = {
 typedef struct loss_values {
     cli_common common;
     const char *model;
+    ts_model_options opening;
     cli_paths text;
 } loss_values;
+
+static void loss_defaults(void *values)
+{
+    loss_values *v = values;
+    ts_model_options_init(&v->opening, sizeof v->opening);
+}
 
 static ts_status loss(void *values)
 {
@@ -201,7 +208,7 @@ static ts_status loss(void *values)
     ts_model *model = NULL;
     ts_score score = {.struct_size = sizeof score};
     cli_progress progress;
-    CLI_TRY(ts_model_open(&model, v->common.runtime, v->model, NULL));
+    CLI_TRY(ts_model_open(&model, v->common.runtime, v->model, &v->opening));
     cli_progress_start(&progress, &v->common, "scoring", "stories");
     ts_status status = ts_model_score_files(model, v->text.items, v->text.count, &score, cli_progress_tell, &progress);
     cli_progress_end(&progress);
@@ -222,6 +229,7 @@ static ts_status loss(void *values)
 #define OFFSET(member) offsetof(loss_values, member)
 static const cli_argument loss_arguments[] = {
     {"--model", "MODEL", CLI_TEXT, CLI_REQUIRED, OFFSET(model), 0, 0, NULL, "the model to measure"},
+    {"--tokenizer", "T", CLI_TEXT, 0, OFFSET(opening.tokenizer), 0, 0, NULL, "the tokenizer, where it is neither in the model's file nor beside it"},
     {"--text", "TEXT", CLI_PATHS, CLI_REQUIRED, OFFSET(text), 0, 0, NULL, "files of stories, or token shards (.bin); - for standard input"},
 };
 
@@ -229,6 +237,6 @@ const cli_command cli_evaluate_commands[] = {
     {"evaluate", "loss", "measure how well a model foretells stories",
      "Counted story by story in windows of T tokens that advance by T / 2 (T the context length): each token once, with the context its first window gives\n"
      "it, the end of the story included. Bits per byte are the nats over the bytes of the trimmed stories, divided by ln 2.",
-     loss_arguments, CLI_COUNT_OF(loss_arguments), sizeof(loss_values), NULL, loss},
+     loss_arguments, CLI_COUNT_OF(loss_arguments), sizeof(loss_values), loss_defaults, loss},
     {0},
 };

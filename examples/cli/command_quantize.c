@@ -7,6 +7,7 @@ typedef struct quantize_values {
     cli_common common;
     const char *in, *out;
     uint32_t type; /* of the table below */
+    ts_model_options opening;
     cli_paths text;
 } quantize_values;
 
@@ -19,6 +20,7 @@ static const char *type_name(size_t index)
 static void quantize_defaults(void *values)
 {
     quantize_values *v = values;
+    ts_model_options_init(&v->opening, sizeof v->opening);
     cli_choose("--type", "q8_0", type_name, &v->type);
 }
 
@@ -61,7 +63,7 @@ static ts_status quantize(void *values)
     CLI_TRY(cli_check_out(&v->common, v->out, false));
     CLI_TRY(ts_model_save_options_init(&options, sizeof options));
     options.type = v->type == 0 ? TS_MODEL_TYPE_Q8_0 : TS_MODEL_TYPE_Q4_0;
-    CLI_TRY(ts_model_open(&model, v->common.runtime, v->in, NULL));
+    CLI_TRY(ts_model_open(&model, v->common.runtime, v->in, &v->opening));
     ts_status status = ts_model_quantize(&quantized, model, options.type);
     if (status == TS_OK)
         status = ts_model_save_as(quantized, v->out, &options);
@@ -77,6 +79,7 @@ static ts_status quantize(void *values)
 static const cli_argument quantize_arguments[] = {
     {"IN", NULL, CLI_TEXT, CLI_REQUIRED, OFFSET(in), 0, 0, NULL, "a model"},
     {"OUT", NULL, CLI_TEXT, CLI_REQUIRED, OFFSET(out), 0, 0, NULL, "the GGUF file to write"},
+    {"--tokenizer", "T", CLI_TEXT, 0, OFFSET(opening.tokenizer), 0, 0, NULL, "the tokenizer, where it is neither in the model's file nor beside it"},
     {"--type", "TYPE", CLI_CHOICE, 0, OFFSET(type), 0, 0, type_name, "of the matrices"},
     {"--text", "TEXT", CLI_PATHS, 0, OFFSET(text), 0, 0, NULL, "files of stories, or token shards (.bin), to measure the loss on, before and after"},
 };

@@ -8,6 +8,9 @@
 
 #include "cli.h"
 
+#define MOST_TOGETHER 64
+#define TOGETHER_BYTES ((uint64_t)512 << 20) /* of their samplers */
+
 typedef struct sample_values {
     cli_common common;
     const char *model, *prompt;
@@ -16,15 +19,24 @@ typedef struct sample_values {
     uint32_t count, together;
     ts_model_options opening;
     ts_sampler_options options;
-    cli_paths banned, stops, required;
+    cli_paths banned, stops, required, biases, steps;
+    ts_token_bias *bias_values;
+    const char *save, *load;
+    uint32_t most; /* tokens to tell of a story that is saved or was; 0: all. The session has no limit of its own, so that it can go on */
+    uint32_t best; /* likeliest tokens of each place that JSON tells */
 } sample_values;
+
+static const char *begin_name(size_t index)
+{
+    static const char *const names[] = {"file", "always", "never"}; /* TS_BEGIN_OF_TEXT_ */
+    return index < CLI_COUNT_OF(names) ? names[index] : NULL;
+}
 
 static void sample_defaults(void *values)
 {
     sample_values *v = values;
     v->prompt = "";
     v->count = 1;
-    v->together = 1;
     ts_model_options_init(&v->opening, sizeof v->opening);
     ts_sampler_options_init(&v->options, sizeof v->options);
 }
@@ -46,8 +58,122 @@ static ts_status read_prompt(sample_values *v)
     return TS_OK;
 }
 
+/* "TOKEN=BIAS", each a token's number and what is added to its logit; "-inf" bans. */
+static ts_status read_biases(sample_values *v)
+{
+    v->bias_values = calloc(v->biases.count + 1, sizeof *v->bias_values);
+    if (v->bias_values == NULL)
+        return cli_fail("there is no memory for %zu biases", v->biases.count);
+    for (size_t i = 0; i < v->biases.count; i++) {
+        const char *text = v->biases.items[i];
+        char *end = NULL, *last = NULL;
+        unsigned long token = text[0] >= '0' && text[0] <= '9' ? strtoul(text, &end, 10) : 0;
+        float bias = end != NULL && *end == '=' ? strtof(end + 1, &last) : 0;
+        if (last == NULL || last == end + 1 || *last != 0 || token > UINT32_MAX)
+            return cli_fail("--bias is '%.40s', expected TOKEN=BIAS, as 17=-2.5 or 17=-inf", text);
+        v->bias_values[i] = (ts_token_bias){(uint32_t)token, bias};
+    }
+    v->options.biases = v->bias_values;
+    v->options.bias_count = v->biases.count;
+    return TS_OK;
+}
+
+static const char *step_name(size_t index)
+{
+    static const char *const names[] = {"penalties", "temperature", "top-k", "top-p", "min-p"}; /* TS_STEP_ from 1 on */
+    return index < CLI_COUNT_OF(names) ? names[index] : NULL;
+}
+
+static ts_status read_steps(sample_values *v)
+{
+    uint32_t step;
+    if (v->steps.count > sizeof v->options.steps)
+        return cli_fail("--steps has %zu names, expected at most 5", v->steps.count);
+    for (size_t i = 0; i < v->steps.count; i++) {
+        CLI_TRY(cli_choose("--steps", v->steps.items[i], step_name, &step));
+        v->options.steps[i] = (uint8_t)(step + 1);
+    }
+    return TS_OK;
+}
+
+/* A saved story goes on: what is told after it, and nothing before. */
+static ts_status go_on(const ts_model *model, const sample_values *v)
+{
+    ts_sampler *sampler = NULL;
+    const char *text = "";
+    size_t size = 0;
+    ts_status status = ts_sampler_load(&sampler, model, v->load, NULL);
+    for (uint64_t told = 0; status == TS_OK && text != NULL && !ferror(stdout); told++) {
+        fwrite(text, 1, size, stdout);
+        if (v->most > 0 && told == v->most)
+            break;
+        status = ts_sampler_next(sampler, &text, &size);
+    }
+    if (status == TS_OK)
+        putchar('\n');
+    if (status == TS_OK && v->save != NULL)
+        status = ts_sampler_save(sampler, v->save);
+    ts_sampler_free(sampler);
+    return status;
+}
+
+/* What the model thought of the tokens of a story. */
+typedef struct choice {
+    uint32_t token, count;
+    float log_probability;
+    uint32_t tokens[20];
+    float log_probabilities[20];
+} choice;
+
+typedef struct choices {
+    choice *list;
+    size_t count, capacity;
+} choices;
+
+static ts_status keep_choice(choices *kept, ts_sampler *sampler, uint32_t best)
+{
+    size_t found = 0;
+    if (kept->count == kept->capacity) {
+        size_t capacity = 2 * kept->capacity + 64;
+        choice *list = realloc(kept->list, capacity * sizeof *list);
+        if (list == NULL)
+            return cli_fail("there is no memory for %zu tokens", capacity);
+        kept->list = list;
+        kept->capacity = capacity;
+    }
+    choice *one = &kept->list[kept->count];
+    /* None where the story gave the rest of a text, and drew nothing. */
+    if (ts_sampler_finish(sampler) == TS_FINISH_NONE) {
+        CLI_TRY(ts_sampler_alternatives(sampler, &one->token, &one->log_probability, one->tokens, one->log_probabilities, best, &found));
+        one->count = (uint32_t)found;
+        kept->count++;
+    }
+    return TS_OK;
+}
+
+static void print_choices(const choices *kept, cli_output *o)
+{
+    cli_open(o, "choices", '[');
+    for (size_t i = 0; i < kept->count; i++) {
+        const choice *one = &kept->list[i];
+        cli_open(o, NULL, '{');
+        cli_integer(o, "token", one->token);
+        cli_number(o, "log_probability", (double)one->log_probability, 6);
+        cli_open(o, "best", '[');
+        for (uint32_t k = 0; k < one->count; k++) {
+            cli_open(o, NULL, '{');
+            cli_integer(o, "token", one->tokens[k]);
+            cli_number(o, "log_probability", (double)one->log_probabilities[k], 6);
+            cli_close(o, '}');
+        }
+        cli_close(o, ']');
+        cli_close(o, '}');
+    }
+    cli_close(o, ']');
+}
+
 /* Writes a story as it comes. Nothing is written before it could be started. */
-static ts_status tell(ts_sampler *sampler, const sample_values *v, uint64_t seed, FILE *file, uint64_t *tokens)
+static ts_status tell(ts_sampler *sampler, const sample_values *v, uint64_t seed, FILE *file, uint64_t *tokens, choices *kept)
 {
     const char *text = v->prompt;
     size_t size = v->prompt_size;
@@ -58,8 +184,12 @@ static ts_status tell(ts_sampler *sampler, const sample_values *v, uint64_t seed
         fwrite(text, 1, size, file);
         if (terminal)
             fflush(file);
+        if (v->most > 0 && *tokens == v->most)
+            break;
         status = ts_sampler_next(sampler, &text, &size);
         *tokens += status == TS_OK && text != NULL;
+        if (status == TS_OK && text != NULL && kept != NULL)
+            status = keep_choice(kept, sampler, v->best);
     }
     return status;
 }
@@ -71,7 +201,8 @@ static const char *finish_name(int32_t finish)
 }
 
 /* The object begins with the first story, once that could be told. */
-static void print_record(const ts_sampler *sampler, const sample_values *v, const char *text, size_t size, uint64_t tokens, double seconds, cli_output *o)
+static void print_record(const ts_sampler *sampler, const sample_values *v, const char *text, size_t size, uint64_t tokens, double seconds,
+                         const choices *kept, cli_output *o)
 {
     if (!o->json) {
         *o = cli_output_start(&v->common);
@@ -86,6 +217,8 @@ static void print_record(const ts_sampler *sampler, const sample_values *v, cons
     cli_integer(o, "missing_words", ts_sampler_missing(sampler));
     cli_text(o, "finish", finish_name(ts_sampler_finish(sampler)));
     cli_number(o, "tokens_per_second", (double)tokens / seconds, 0);
+    if (kept != NULL)
+        print_choices(kept, o);
     cli_close(o, '}');
 }
 
@@ -95,13 +228,15 @@ static ts_status tell_record(ts_sampler *sampler, const sample_values *v, uint64
     char *text = NULL;
     size_t size = 0;
     uint64_t tokens = 0;
+    choices list = {0}, *choices_kept = v->best > 0 ? &list : NULL;
     double start = cli_clock();
     FILE *kept = open_memstream(&text, &size);
-    ts_status status = kept != NULL ? tell(sampler, v, seed, kept, &tokens) : TS_OK;
+    ts_status status = kept != NULL ? tell(sampler, v, seed, kept, &tokens, choices_kept) : TS_OK;
     if (kept == NULL || (fclose(kept) != 0 && status == TS_OK))
         status = cli_fail("there is no memory for a story");
     if (status == TS_OK)
-        print_record(sampler, v, text, size, tokens, cli_clock() - start, o);
+        print_record(sampler, v, text, size, tokens, cli_clock() - start, choices_kept, o);
+    free(list.list);
     free(text);
     return status;
 }
@@ -110,7 +245,7 @@ static ts_status tell_line(ts_sampler *sampler, const sample_values *v, uint64_t
 {
     uint64_t tokens;
     double start = cli_clock();
-    ts_status status = tell(sampler, v, seed, stdout, &tokens);
+    ts_status status = tell(sampler, v, seed, stdout, &tokens, NULL);
     if (status == TS_OK)
         putchar('\n');
     if (status == TS_OK && v->common.verbose)
@@ -154,7 +289,7 @@ static ts_status tell_group(const ts_model *model, const sample_values *v, uint3
         }
         memcpy(whole, v->prompt, v->prompt_size);
         memcpy(whole + v->prompt_size, s->text, s->size);
-        print_record(s->sampler, v, whole, v->prompt_size + s->size, s->tokens, seconds, o);
+        print_record(s->sampler, v, whole, v->prompt_size + s->size, s->tokens, seconds, NULL, o);
         free(whole);
     }
     for (size_t i = 0; i < count && stories != NULL; i++) {
@@ -185,6 +320,22 @@ static ts_status tell_all(const ts_model *model, ts_sampler *sampler, const samp
     return status;
 }
 
+/* How many stories are told at once where nobody said: as many as there are, within 64 and some memory; one after another on a terminal, where each
+ * is seen as it comes. */
+static ts_status choose_together(sample_values *v, const ts_model *model)
+{
+    uint64_t bytes;
+    if (v->together > 0)
+        return TS_OK;
+    v->together = 1;
+    if (v->count == 1 || v->best > 0 || v->options.beams > 1 || isatty(STDOUT_FILENO) == 1)
+        return TS_OK;
+    CLI_TRY(ts_sampler_memory(model, &v->options, &bytes));
+    while (v->together < v->count && v->together < MOST_TOGETHER && (v->together + 1) * bytes <= TOGETHER_BYTES)
+        v->together++;
+    return TS_OK;
+}
+
 static ts_status sample(void *values)
 {
     sample_values *v = values;
@@ -200,16 +351,36 @@ static ts_status sample(void *values)
     v->options.banned_word_count = v->banned.count;
     v->options.stops = v->stops.items;
     v->options.stop_count = v->stops.count;
+    if (v->best > 0 && (!v->common.json || v->together > 1 || v->options.beams > 1))
+        return cli_usage("--best needs --json, and neither --together nor --beams");
+    if ((v->save != NULL || v->load != NULL) && (v->count > 1 || v->together > 1 || v->common.json))
+        return cli_usage("--save-session and --load-session take one story as text, without --count, --together and --json");
+    if (v->save != NULL || v->load != NULL) {
+        v->most = v->options.max_tokens;
+        v->options.max_tokens = 0;
+    }
     ts_status status = read_prompt(v);
+    if (status == TS_OK)
+        status = read_biases(v);
+    if (status == TS_OK)
+        status = read_steps(v);
     if (status == TS_OK)
         status = ts_model_open(&model, v->common.runtime, v->model, &v->opening);
     if (status == TS_OK)
+        status = choose_together(v, model);
+    if (status == TS_OK && v->load != NULL) {
+        status = go_on(model, v);
+    } else if (status == TS_OK) {
         status = make_sampler(&sampler, model, v);
-    if (status == TS_OK)
-        status = tell_all(model, sampler, v);
+        if (status == TS_OK)
+            status = tell_all(model, sampler, v);
+        if (status == TS_OK && v->save != NULL)
+            status = ts_sampler_save(sampler, v->save);
+    }
     ts_sampler_free(sampler);
     ts_model_free(model);
     free(v->input);
+    free(v->bias_values);
     return status;
 }
 
@@ -219,7 +390,7 @@ static const cli_argument sample_arguments[] = {
     {"--model", "MODEL", CLI_TEXT, CLI_REQUIRED, OFFSET(model), 0, 0, NULL, "the model that tells"},
     {"--prompt", "P", CLI_TEXT, 0, OFFSET(prompt), 0, 0, NULL, "how the story begins; - reads it from standard input (default: the model begins)"},
     {"--count", "N", CLI_UINT32, 0, OFFSET(count), 1, 0, NULL, "stories to tell, the i-th with seed S + i; divided by a line <|endoftext|>"},
-    {"--together", "N", CLI_UINT32, 0, OFFSET(together), 1, 4096, NULL, "tell so many of them at once: the same stories, each printed when it is whole, many times faster"},
+    {"--together", "N", CLI_UINT32, 0, OFFSET(together), 0, 4096, NULL, "tell so many of them at once: the same stories, each printed when it is whole, many times faster; 0: as many as fit, up to 64, but 1 on a terminal"},
     {"--seed", "S", CLI_UINT64, CLI_QUIET, OFFSET(options.seed), 0, 0, NULL, "the same seed tells the same story (default: by the clock; --verbose says it)"},
     {"--tokens", "N", CLI_UINT32, 0, OFFSET(options.max_tokens), 0, 0, NULL, "most tokens, even beyond the context; 0: until the story or the context ends"},
     {"--temperature", "T", CLI_FLOAT, 0, OFFSET(options.temperature), 0, 100, NULL, "0: always the likeliest token"},
@@ -237,6 +408,13 @@ static const cli_argument sample_arguments[] = {
     {"--stop", "TEXT...", CLI_PATHS, 0, OFFSET(stops), 0, 0, NULL, "end the story before one of these"},
     {"--context", "N", CLI_UINT32, 0, OFFSET(options.context_length), 0, 1048576, NULL, "tokens to remember; 0: the model's context"},
     {"--ignore-end", NULL, CLI_FLAG, 0, OFFSET(options.ignore_end), 0, 0, NULL, "never draw the end of the story"},
+    {"--bias", "TOKEN=B...", CLI_PATHS, 0, OFFSET(biases), 0, 0, NULL, "what is added to the logits of these tokens, by their numbers; -inf: never draw it"},
+    {"--steps", "STEP...", CLI_PATHS, 0, OFFSET(steps), 0, 0, NULL, "how a token is drawn, in this order: penalties, temperature, top-k, top-p, min-p; what is left out is not done (default: Hugging Face's order)"},
+    {"--save-session", "FILE", CLI_TEXT, 0, OFFSET(save), 0, 0, NULL, "save the story where it stopped, with all options"},
+    {"--load-session", "FILE", CLI_TEXT, 0, OFFSET(load), 0, 0, NULL, "go on with a saved story under its own options, for --tokens tokens more at most"},
+    {"--best", "K", CLI_UINT32, 0, OFFSET(best), 0, 20, NULL, "with --json: the log-probability of each token told, and of the K likeliest of its place; not with --together; 0: none"},
+    {"--begin-of-text", "WHEN", CLI_CHOICE, 0, OFFSET(options.begin_of_text), 0, 0, begin_name, "put the token that divides stories before the prompt: as the tokenizer's file says, always, never"},
+    {"--tokenizer", "T", CLI_TEXT, 0, OFFSET(opening.tokenizer), 0, 0, NULL, "the tokenizer, where it is neither in the model's file nor beside it"},
     {"--map", NULL, CLI_FLAG, 0, OFFSET(opening.map), 0, 0, NULL, "map the model file instead of reading it"},
 };
 

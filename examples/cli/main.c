@@ -35,9 +35,21 @@ ts_status cli_refuse(int status, const char *format, ...)
     return TS_ERROR_INVALID_ARGUMENT;
 }
 
+/* A failure's detail, in which the tokenizer is called as on the command line. */
+static const char *with_flags(const char *detail, char *into, size_t capacity)
+{
+    static const char name[] = "options.tokenizer";
+    const char *at = strstr(detail, name);
+    if (at == NULL)
+        return detail;
+    snprintf(into, capacity, "%.*s--tokenizer%s", (int)(at - detail), detail, at + sizeof name - 1);
+    return into;
+}
+
 static int tell_failure(void)
 {
-    const char *line = failure[0] != 0 ? failure : ts_error_detail();
+    char detail[600];
+    const char *line = failure[0] != 0 ? failure : with_flags(ts_error_detail(), detail, sizeof detail);
     fprintf(stderr, "tinystories: ");
     for (; *line != 0; line++)
         fputc((unsigned char)*line < 0x20 || *line == 0x7f ? '?' : *line, stderr);

@@ -35,6 +35,7 @@ void ts_scratch_take(const ts_shape *shape, size_t rows, size_t capacity, size_t
     scratch->scores = ts_arena_take(arena, workers * TS_QUERIES * capacity, sizeof(float));
     scratch->capacity = capacity;
     scratch->taps = NULL;
+    scratch->stop = NULL;
     scratch->turns = NULL;
     if (!shape->switches->learned_positions) {
         scratch->turns = ts_arena_take(arena, capacity, shape->D * sizeof(float));
@@ -391,6 +392,8 @@ static void read_rows(ts_runtime *runtime, const ts_kernels *kernels, const ts_s
     for (size_t layer = 0; layer < shape->L && !(s->taps != NULL && s->taps->stopped); layer++) {
         bool whole = layer + 1 < shape->L;
         size_t rows = whole ? count : wanted;
+        if (s->stop != NULL && atomic_load_explicit(s->stop, memory_order_relaxed) != 0)
+            return;
         look_block(runtime, kernels, shape, weights, layer, count, s);
         if (rows == 0)
             break;

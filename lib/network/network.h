@@ -7,6 +7,8 @@
 #ifndef TS_NETWORK_H
 #define TS_NETWORK_H
 
+#include <stdatomic.h>
+
 #include "tensor/tensor.h"
 #include "tinystories/analysis.h"
 #include "tinystories/model.h"
@@ -158,6 +160,7 @@ typedef struct ts_scratch {
     float *scores;  /* (workers, TS_QUERIES, capacity) */
     size_t capacity;
     float *turns;   /* (capacity, D): cos, sin of rotary positions */
+    const atomic_int *stop; /* NULL, or not 0 once rows shall be given up: between two layers, with no position of a cache used */
     ts_taps *taps;  /* NULL: nobody looks, at the cost of asking a few times a layer */
 } ts_scratch;
 

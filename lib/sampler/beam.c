@@ -147,6 +147,8 @@ static ts_status read_beams(ts_sampler *s)
     b->extension_count = 0;
     for (size_t i = 0; i < b->count; i++) {
         ts_beam *beam = &b->beams[i];
+        if (atomic_load(&s->cancelled) != 0)
+            return TS_ERROR_CANCELLED; /* ts_telling_next tells */
         if (beam->cache.used < beam->count) {
             ts_inference_rows(model->runtime, model->kernels, &model->shape, &model->weights, beam->tokens + beam->cache.used, beam->count - beam->cache.used,
                               &beam->cache, &s->scratch);
@@ -196,9 +198,10 @@ ts_status ts_beams_search(ts_sampler *s)
     b->finished_count = 0;
     bool grows = true;
     while (grows && b->beams[0].count < most) {
-        if (atomic_load(&s->cancelled) != 0)
-            return TS_OK; /* ts_telling_next tells */
-        TS_TRY(read_beams(s));
+        ts_status status = read_beams(s);
+        if (status == TS_ERROR_CANCELLED)
+            return TS_OK; /* not found */
+        TS_TRY(status);
         grows = step(s, prompt);
     }
     for (size_t i = 0; i < b->count && grows; i++)

@@ -2,6 +2,7 @@
 #include "sampler/inside.h"
 
 #include <math.h>
+#include <stdlib.h>
 
 /* Part of a word: letters of any language, digits and apostrophes. */
 static bool in_word(char c)
@@ -11,48 +12,159 @@ static bool in_word(char c)
 
 /* ---- banned words ---- */
 
-static bool begins(const char *text, size_t size, const char *with, size_t length)
+/* Places of tokens in the order of what stands there, lower case, so that those which begin with a word are neighbours: each token's beginning, and
+ * apart from them where a word begins within one. */
+typedef struct place {
+    uint64_t key; /* the first 8 bytes, the first highest; 0 after the end */
+    uint32_t id, at;
+} place;
+
+typedef struct places {
+    const ts_tokenizer *tokenizer;
+    place *list;
+    size_t count;
+} places;
+
+/* qsort passes nothing on, so that what it compares holds its own bytes. */
+typedef struct keyed {
+    place place;
+    const char *bytes;
+    size_t size;
+} keyed;
+
+static int compare_bytes(const char *a, size_t a_size, const char *b, size_t b_size)
 {
-    if (size < length)
-        return false;
-    for (size_t i = 0; i < length; i++)
-        if (ts_ascii_lower(text[i]) != with[i])
-            return false;
-    return true;
+    for (size_t i = 0; i < a_size && i < b_size; i++) {
+        unsigned char x = (unsigned char)ts_ascii_lower(a[i]), y = (unsigned char)ts_ascii_lower(b[i]);
+        if (x != y)
+            return x < y ? -1 : 1;
+    }
+    return (a_size > b_size) - (a_size < b_size);
 }
 
-/* Whether a token has the word within it, not at its beginning. */
-static bool holds_word(const char *token, size_t size, const char *word, size_t length)
+static int compare_keyed(const void *a, const void *b)
 {
-    for (size_t at = 1; at + length <= size; at++)
-        if (!in_word(token[at - 1]) && begins(token + at, size - at, word, length))
-            return true;
-    return false;
+    const keyed *x = a, *y = b;
+    if (x->place.key != y->place.key)
+        return x->place.key < y->place.key ? -1 : 1;
+    int order = compare_bytes(x->bytes, x->size, y->bytes, y->size);
+    return order != 0 ? order : (x->place.id > y->place.id) - (x->place.id < y->place.id);
 }
 
-static void find_of_word(ts_word_bans *bans, const ts_tokenizer *tokenizer, const char *word, size_t length)
+static keyed keyed_of(uint32_t id, const char *token, size_t size, size_t at)
 {
-    uint32_t count = ts_tokenizer_size(tokenizer);
-    for (uint32_t id = 0; id < count; id++) {
+    keyed made = {.place = {.id = id, .at = (uint32_t)at}, .bytes = token + at, .size = size - at};
+    for (size_t i = 0; i < sizeof made.place.key; i++)
+        made.place.key = made.place.key << 8 | (at + i < size ? (unsigned char)ts_ascii_lower(token[at + i]) : 0);
+    return made;
+}
+
+/* The places of all tokens, only counted where `into` is NULL: their beginnings, or those of words within them. */
+static size_t list_places(const ts_tokenizer *tokenizer, bool within, keyed *into)
+{
+    uint32_t tokens = ts_tokenizer_size(tokenizer);
+    size_t count = 0;
+    for (uint32_t id = 0; id < tokens; id++) {
         size_t size;
         const char *token = ts_tokenizer_token(tokenizer, id, &size);
-        if (ts_tokenizer_is_special(tokenizer, id) || !holds_word(token, size, word, length))
+        if (ts_tokenizer_is_special(tokenizer, id))
             continue;
-        if (bans->always)
-            bans->always[bans->always_count] = id;
-        bans->always_count++;
+        for (size_t at = within; at < (within ? size : TS_MIN(size, (size_t)1)); at++) {
+            if (within && in_word(token[at - 1]))
+                continue;
+            if (into)
+                into[count] = keyed_of(id, token, size, at);
+            count++;
+        }
     }
+    return count;
+}
+
+static ts_status make_places(places *p, ts_runtime *runtime, const ts_tokenizer *tokenizer, bool within)
+{
+    *p = (places){.tokenizer = tokenizer, .count = list_places(tokenizer, within, NULL)};
+    p->list = ts_allocate_array(runtime, p->count + 1, sizeof *p->list);
+    keyed *all = ts_allocate_array(runtime, p->count + 1, sizeof *all);
+    if (all != NULL && p->list != NULL) {
+        list_places(tokenizer, within, all);
+        qsort(all, p->count, sizeof *all, compare_keyed);
+        for (size_t i = 0; i < p->count; i++)
+            p->list[i] = all[i].place;
+    }
+    ts_status status = all != NULL && p->list != NULL ? TS_OK : TS_ERROR_OUT_OF_MEMORY;
+    ts_release(runtime, all);
+    return status;
+}
+
+/* What stands at a place, at most `most` bytes of it, against a text. */
+static int compare_place(const places *p, size_t index, size_t most, const char *text, size_t size)
+{
+    size_t token_size;
+    const place *one = &p->list[index];
+    const char *token = ts_tokenizer_token(p->tokenizer, one->id, &token_size);
+    return compare_bytes(token + one->at, TS_MIN(token_size - one->at, most), text, size);
+}
+
+/* The first place that is not before a text (after: none that begins with it either). */
+static size_t find_place(const places *p, const char *text, size_t size, bool after)
+{
+    size_t low = 0, high = p->count;
+    while (low < high) {
+        size_t middle = low + (high - low) / 2;
+        if (compare_place(p, middle, size, text, size) < (after ? 1 : 0))
+            low = middle + 1;
+        else
+            high = middle;
+    }
+    return low;
+}
+
+struct ts_ban_index {
+    places begins, within;
+};
+
+ts_status ts_ban_index_make(ts_ban_index **out, ts_runtime *runtime, const ts_tokenizer *tokenizer, size_t words)
+{
+    *out = NULL;
+    if (words == 0)
+        return TS_OK;
+    ts_ban_index *index = ts_allocate(runtime, sizeof *index);
+    if (index == NULL)
+        return TS_ERROR_OUT_OF_MEMORY;
+    ts_status status = make_places(&index->begins, runtime, tokenizer, false);
+    if (status == TS_OK)
+        status = make_places(&index->within, runtime, tokenizer, true);
+    *out = index;
+    if (status != TS_OK)
+        ts_ban_index_free(out, runtime);
+    return status;
+}
+
+void ts_ban_index_free(ts_ban_index **index, ts_runtime *runtime)
+{
+    if (*index != NULL) {
+        ts_release(runtime, (*index)->begins.list);
+        ts_release(runtime, (*index)->within.list);
+    }
+    ts_release(runtime, *index);
+    *index = NULL;
+}
+
+/* Adds the tokens of the places that begin with a text. */
+static void add_tokens(const places *p, const char *text, size_t size, uint32_t *tokens, size_t *count)
+{
+    size_t first = find_place(p, text, size, false), end = find_place(p, text, size, true);
+    for (size_t i = first; i < end && tokens != NULL; i++)
+        tokens[*count + i - first] = p->list[i].id;
+    *count += end - first;
+}
+
+static void find_of_word(ts_word_bans *bans, const ts_ban_index *index, const char *word, size_t length)
+{
+    add_tokens(&index->within, word, length, bans->always, &bans->always_count);
     for (size_t done = 0; done < length; done++) {
         uint32_t first = (uint32_t)bans->token_count;
-        for (uint32_t id = 0; id < count; id++) {
-            size_t size;
-            const char *token = ts_tokenizer_token(tokenizer, id, &size);
-            if (ts_tokenizer_is_special(tokenizer, id) || !begins(token, size, word + done, length - done))
-                continue;
-            if (bans->tokens)
-                bans->tokens[bans->token_count] = id;
-            bans->token_count++;
-        }
+        add_tokens(&index->begins, word + done, length - done, bans->tokens, &bans->token_count);
         if (bans->token_count == first)
             continue;
         if (bans->completions)
@@ -62,7 +174,7 @@ static void find_of_word(ts_word_bans *bans, const ts_tokenizer *tokenizer, cons
     }
 }
 
-void ts_word_bans_find(ts_word_bans *bans, const ts_tokenizer *tokenizer, const char *const *words, size_t count)
+void ts_word_bans_find(ts_word_bans *bans, const ts_ban_index *index, const char *const *words, size_t count)
 {
     char *at = bans->words;
     bans->always_count = bans->completion_count = bans->token_count = 0;
@@ -73,7 +185,7 @@ void ts_word_bans_find(ts_word_bans *bans, const ts_tokenizer *tokenizer, const 
             word[k] = ts_ascii_lower(words[i][k]);
         if (at)
             memcpy(at, word, length + 1);
-        find_of_word(bans, tokenizer, at ? at : word, length);
+        find_of_word(bans, index, at ? at : word, length);
         at = at ? at + length + 1 : NULL;
     }
 }
@@ -107,7 +219,9 @@ static void ban_words(ts_sampler *sampler)
         logits[bans->always[i]] = -INFINITY;
     for (size_t i = 0; i < bans->completion_count; i++) {
         const ts_completion *c = &bans->completions[i];
-        for (uint32_t k = 0; is_begun(sampler, c) && k < c->count; k++)
+        if (!is_begun(sampler, c))
+            continue;
+        for (uint32_t k = 0; k < c->count; k++)
             logits[bans->tokens[c->first + k]] = -INFINITY;
     }
 }
@@ -148,8 +262,6 @@ void ts_penalize(ts_sampler *sampler)
 {
     const ts_sampler_options *o = &sampler->options;
     ts_candidates *candidates = &sampler->candidates;
-    if (sampler->counts == NULL)
-        return;
     size_t window = o->penalty_window ? TS_MIN((size_t)o->penalty_window, sampler->token_count) : sampler->token_count;
     const uint32_t *tokens = sampler->tokens + sampler->token_count - window;
     for (size_t i = 0; i < window; i++)
@@ -160,7 +272,7 @@ void ts_penalize(ts_sampler *sampler)
         if (count == 0)
             continue;
         *logit = *logit > 0 ? *logit / o->repetition_penalty : *logit * o->repetition_penalty;
-        *logit -= count * o->frequency_penalty + o->presence_penalty;
+        *logit = ts_bounded(*logit - (count * o->frequency_penalty + o->presence_penalty));
     }
     for (size_t i = 0; i < window; i++)
         sampler->counts[tokens[i]] = 0;

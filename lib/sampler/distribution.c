@@ -123,14 +123,25 @@ static double total_weight(const ts_candidates *candidates)
     return total;
 }
 
+/* The inverse of a temperature of almost 0 must stay finite, as 0 times it must be 0. */
+static float inverse_of(float temperature)
+{
+    return temperature < 1e-20f ? 1e20f : 1 / temperature;
+}
+
+void ts_candidates_divide(ts_candidates *candidates, float temperature)
+{
+    float scale = inverse_of(temperature);
+    for (size_t i = 0; i < candidates->count && temperature != 1; i++)
+        candidates->logits[i] = ts_bounded(candidates->logits[i] * scale);
+}
+
 void ts_candidates_weigh(ts_candidates *candidates, const ts_kernels *kernels, float temperature)
 {
     float greatest = kernels->maximum(candidates->logits, candidates->count);
     for (size_t i = 0; i < candidates->count; i++)
         candidates->weights[i] = candidates->logits[i] - greatest;
-    /* The inverse of a temperature of almost 0 must stay finite, as 0 times it must be 0. */
-    float scale = temperature < 1e-20f ? 1e20f : 1 / temperature;
-    kernels->exp_sum(candidates->weights, candidates->count, scale, 0);
+    kernels->exp_sum(candidates->weights, candidates->count, inverse_of(temperature), 0);
 }
 
 void ts_candidates_keep_top_p(ts_candidates *candidates, float p)

@@ -8,6 +8,14 @@
 #include "base/base.h"
 #include "tensor/tensor.h"
 
+/* Logits that no division may bring beyond what differences of two stay finite with. */
+#define TS_GREATEST_LOGIT 1e30f
+
+static inline float ts_bounded(float logit)
+{
+    return TS_MAX(-TS_GREATEST_LOGIT, TS_MIN(logit, TS_GREATEST_LOGIT));
+}
+
 /* The tokens that may still be drawn. */
 typedef struct ts_candidates {
     uint32_t *ids;  /* ascending */
@@ -31,6 +39,9 @@ uint32_t ts_candidates_likeliest(const ts_candidates *candidates);
 
 /* Keeps the k likeliest; k at least 1. */
 void ts_candidates_keep_top_k(ts_candidates *candidates, size_t k);
+
+/* Divides the logits by a temperature above 0. */
+void ts_candidates_divide(ts_candidates *candidates, float temperature);
 
 /* Sets the weights; temperature above 0. To be called again when the candidates' logits or the temperature change. */
 void ts_candidates_weigh(ts_candidates *candidates, const ts_kernels *kernels, float temperature);

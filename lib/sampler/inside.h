@@ -14,12 +14,12 @@
 #include "tokenizer/tokenizer.h"
 
 enum {
-    TS_MOST_WORD = 63,  /* bytes of a banned word */
-    TS_MOST_STOP = 255, /* of a stop string */
+    TS_MOST_WORD = 63,     /* bytes of a banned word */
+    TS_MOST_STOP = 255,    /* of a stop string */
     TS_MOST_REQUIRED = 31, /* of a required word */
     TS_MOST_REQUIRED_WORDS = 16,
-    TS_SPELLINGS = 4, /* after a space and not, as given and with a capital */
-    TS_RUN_TEXT = 4096  /* that ts_sampler_run_for gives at most, but for its last token */
+    TS_SPELLINGS = 4,  /* after a space and not, as given and with a capital */
+    TS_RUN_TEXT = 4096 /* that ts_sampler_run_for gives at most, but for its last token */
 };
 
 /* Tokens that complete a banned word of which its first `done` bytes stand at the end of the story: tokens[first .. first + count). */
@@ -73,7 +73,7 @@ typedef struct ts_beam {
     ts_cache cache;
     uint32_t *tokens;
     size_t count;
-    double sum; /* of log-probabilities; of a finished story their mean */
+    double sum;  /* of log-probabilities; of a finished story their mean */
     int32_t why; /* TS_FINISH_ */
     bool kept;
 } ts_beam;
@@ -107,7 +107,7 @@ struct ts_sampler {
     ts_word_bans bans;
     ts_required required;
     ts_beams beams;
-    float *ahead; /* (V), of a word that is read ahead */
+    float *ahead;                /* (V), of a word that is read ahead */
     char tail[TS_MOST_WORD + 1]; /* the story's last bytes, lower case: the newest at tail[tail_size - 1] */
     size_t tail_size;
     ts_stop *stops;
@@ -130,11 +130,17 @@ ts_status ts_sampler_enter(ts_sampler *sampler);
 
 /* ---- constraints.c ---- */
 
-/* Finds how many entries the banned words make with this vocabulary, or fills them: `bans` with arrays of that size, or NULLs and counts alone. */
-void ts_word_bans_find(ts_word_bans *bans, const ts_tokenizer *tokenizer, const char *const *words, size_t count);
+/* What finds the tokens of banned words: made for a moment, NULL without words. */
+typedef struct ts_ban_index ts_ban_index;
+ts_status ts_ban_index_make(ts_ban_index **out, ts_runtime *runtime, const ts_tokenizer *tokenizer, size_t words);
+void ts_ban_index_free(ts_ban_index **index, ts_runtime *runtime);
+
+/* Finds how many entries the banned words make, or fills them: `bans` with arrays of that size, or NULLs and counts alone. */
+void ts_word_bans_find(ts_word_bans *bans, const ts_ban_index *index, const char *const *words, size_t count);
 
 /* Applies biases, bans and repeated n-grams to candidates that hold every token. */
 void ts_constrain(ts_sampler *sampler);
+/* Only where there are penalties: sampler->counts is not NULL. */
 void ts_penalize(ts_sampler *sampler);
 
 /* The story goes on with these bytes: what bans look back at. */
@@ -164,11 +170,13 @@ ts_status ts_beams_search(ts_sampler *sampler);
 
 ts_status ts_telling_start(ts_sampler *sampler, const char *prompt, size_t size, uint64_t seed);
 ts_status ts_telling_next(ts_sampler *sampler, const char **text, size_t *size);
-/* Its three steps. *over: the story ended before a token, and text and size are what is given; else the tokens that the network has not seen yet are read, after
- * which the logits are those for the next, and that is drawn. */
+/* Its three steps. *over: the story ended before a token, and text and size are what is given; else the tokens that the network has not seen yet are
+ * read, after which the logits are those for the next, and that is drawn. */
 ts_status ts_telling_prepare(ts_sampler *sampler, const char **text, size_t *size, bool *over);
 ts_status ts_telling_read(ts_sampler *sampler);
 ts_status ts_telling_draw(ts_sampler *sampler, const char **text, size_t *size);
+/* The stream of a story whose last token is whole; one that has only begun takes off the space which SentencePiece puts before a text. */
+void ts_telling_mark(ts_sampler *sampler);
 /* Begins to tell after the first `count` tokens, which are in place. */
 void ts_telling_from(ts_sampler *sampler, size_t count, uint64_t seed);
 /* Looks through the whole story again, for bans and required words. */

@@ -86,6 +86,10 @@ static ts_status read_options(ts_sampler_options *into, const ts_model *model, c
         return ts_fail(TS_ERROR_INVALID_ARGUMENT, "options.repetition_penalty is out of range, expected above 0 and up to 100");
     if (into->context_full > TS_CONTEXT_FULL_SLIDE)
         return ts_fail(TS_ERROR_INVALID_ARGUMENT, "options.context_full is %u, expected 0 (stop) or 1 (slide)", into->context_full);
+    if (into->begin_of_text > TS_BEGIN_OF_TEXT_NEVER)
+        return ts_fail(TS_ERROR_INVALID_ARGUMENT, "options.begin_of_text is %u, expected 0 (as the file says), 1 (always) or 2 (never)", into->begin_of_text);
+    if (into->reserved != 0)
+        return ts_fail(TS_ERROR_INVALID_ARGUMENT, "options.reserved is %u, expected 0", into->reserved);
     if (into->ignore_end > 1)
         return ts_fail(TS_ERROR_INVALID_ARGUMENT, "options.ignore_end is %u, expected 0 or 1", into->ignore_end);
     if (into->no_repeat_ngram == 1)
@@ -178,9 +182,12 @@ ts_status ts_sampler_memory(const ts_model *model, const ts_sampler_options *opt
         return ts_fail(TS_ERROR_INVALID_ARGUMENT, "model and bytes must not be NULL");
     ts_sampler_options read;
     ts_word_bans bans = {0};
+    ts_ban_index *index;
     size_t total;
     TS_TRY(read_options(&read, model, options));
-    ts_word_bans_find(&bans, model->tokenizer, read.banned_words, read.banned_word_count);
+    TS_TRY(ts_ban_index_make(&index, model->runtime, model->tokenizer, read.banned_word_count));
+    ts_word_bans_find(&bans, index, read.banned_words, read.banned_word_count);
+    ts_ban_index_free(&index, model->runtime);
     TS_TRY(plan(model, &read, &bans, &total));
     *bytes = total;
     return TS_OK;
@@ -192,7 +199,7 @@ static void do_nothing(void *argument, size_t begin, size_t end, size_t worker)
 }
 
 /* Copies what the options point to; `bytes` takes the stop strings. */
-static void copy_arrays(ts_sampler *s, const ts_sampler_options *o, char *bytes)
+static void copy_arrays(ts_sampler *s, const ts_sampler_options *o, const ts_ban_index *index, char *bytes)
 {
     if (o->bias_count > 0)
         memcpy((void *)(uintptr_t)s->options.biases, o->biases, o->bias_count * sizeof *o->biases);
@@ -202,21 +209,19 @@ static void copy_arrays(ts_sampler *s, const ts_sampler_options *o, char *bytes)
         s->stops[i] = (ts_stop){bytes, size};
         bytes += size + 1;
     }
-    ts_word_bans_find(&s->bans, s->model->tokenizer, o->banned_words, o->banned_word_count);
+    ts_word_bans_find(&s->bans, index, o->banned_words, o->banned_word_count);
     s->options.banned_words = NULL;
     s->options.stops = NULL;
 }
 
-ts_status ts_sampler_new(ts_sampler **out, const ts_model *model, const ts_sampler_options *options)
+/* Of options that are read and checked. */
+static ts_status make(ts_sampler **out, const ts_model *model, const ts_sampler_options *options, const ts_ban_index *index)
 {
-    if (out == NULL || model == NULL)
-        return ts_fail(TS_ERROR_INVALID_ARGUMENT, "out and model must not be NULL");
-    ts_sampler_options read;
+    ts_sampler_options read = *options;
     ts_word_bans bans = {0};
     size_t total;
     ts_arena arena;
-    TS_TRY(read_options(&read, model, options));
-    ts_word_bans_find(&bans, model->tokenizer, read.banned_words, read.banned_word_count);
+    ts_word_bans_find(&bans, index, read.banned_words, read.banned_word_count);
     TS_TRY(plan(model, &read, &bans, &total));
     TS_TRY(ts_arena_init(&arena, model->runtime, total));
 
@@ -234,7 +239,7 @@ ts_status ts_sampler_new(ts_sampler **out, const ts_model *model, const ts_sampl
             memcpy(pieces[i].where, &memory, sizeof memory);
     }
     s->model = ts_model_acquire(model);
-    copy_arrays(s, &read, (char *)(uintptr_t)s->options.stops);
+    copy_arrays(s, &read, index, (char *)(uintptr_t)s->options.stops);
     s->text_capacity = text_capacity(model->tokenizer, &read);
     s->seed = read.seed;
     s->drawn = TS_TOKENIZER_NONE;
@@ -242,6 +247,19 @@ ts_status ts_sampler_new(ts_sampler **out, const ts_model *model, const ts_sampl
     ts_parallel(model->runtime, 2, 1, do_nothing, NULL); /* the runtime's threads are made with the first loop: here, not in a step */
     *out = s;
     return TS_OK;
+}
+
+ts_status ts_sampler_new(ts_sampler **out, const ts_model *model, const ts_sampler_options *options)
+{
+    if (out == NULL || model == NULL)
+        return ts_fail(TS_ERROR_INVALID_ARGUMENT, "out and model must not be NULL");
+    ts_sampler_options read;
+    ts_ban_index *index;
+    TS_TRY(read_options(&read, model, options));
+    TS_TRY(ts_ban_index_make(&index, model->runtime, model->tokenizer, read.banned_word_count));
+    ts_status status = make(out, model, &read, index);
+    ts_ban_index_free(&index, model->runtime);
+    return status;
 }
 
 void ts_sampler_free(ts_sampler *sampler)
@@ -319,7 +337,15 @@ static ts_status run_for(ts_sampler *sampler, double seconds, const char **text,
     size_t used = 0, piece_size;
     const char *part;
     do {
-        TS_TRY(ts_telling_next(sampler, &part, &piece_size));
+        ts_status status = ts_telling_next(sampler, &part, &piece_size);
+        if (status != TS_OK && used == 0)
+            return status;
+        if (status == TS_ERROR_CANCELLED)
+            atomic_store(&sampler->cancelled, 1);
+        if (status != TS_OK) { /* what was told is not lost: the next call meets the same */
+            sampler->started = true;
+            break;
+        }
         if (part == NULL)
             break;
         memcpy(sampler->run_text + used, part, piece_size);
@@ -369,6 +395,8 @@ static size_t likeliest(const float *logits, size_t count, uint32_t *tokens, siz
 static ts_status alternatives(ts_sampler *s, uint32_t *token, float *log_probability, uint32_t *tokens, float *log_probabilities, size_t capacity, size_t *count)
 {
     size_t size = s->candidates.capacity, found = 0;
+    if (s->options.beams > 1)
+        return ts_fail(TS_ERROR_INVALID_ARGUMENT, "a sampler with %u beams draws no tokens, so that there are no alternatives to them", s->options.beams);
     if (s->drawn == TS_TOKENIZER_NONE)
         return ts_fail(TS_ERROR_INVALID_ARGUMENT, "no token was drawn since the story began");
     double sum = 0;

@@ -1,6 +1,6 @@
 /*
- * Sessions: a story's state copied, cut, and kept in a file. A file has the tokens and not the cache of keys and values: they are read again when the story goes on,
- * which gives the same bits, and a session takes kilobytes.
+ * Sessions: a story's state copied, cut, and kept in a file. A file has the tokens and not the cache of keys and values: they are read again when the
+ * story goes on, which gives the same bits, and a session takes kilobytes.
  */
 #include <math.h>
 
@@ -80,7 +80,8 @@ ts_status ts_sampler_cut(ts_sampler *sampler, size_t count, uint64_t seed)
     TS_TRY(ts_sampler_enter(sampler));
     ts_status status = TS_OK;
     if (!sampler->started || count == 0 || count > sampler->token_count)
-        status = ts_fail(TS_ERROR_INVALID_ARGUMENT, "the story cannot be cut to %zu tokens, it has %zu", count, sampler->started ? sampler->token_count : 0);
+        status = ts_fail(TS_ERROR_INVALID_ARGUMENT, "the story cannot be cut to %zu tokens, it has %zu", count,
+                         sampler->started ? sampler->token_count : 0);
     else
         ts_telling_from(sampler, count, seed);
     ts_busy_leave(&sampler->busy);
@@ -92,6 +93,8 @@ ts_status ts_sampler_cut(ts_sampler *sampler, size_t count, uint64_t seed)
 #define SESSION_VERSION 1
 #define MOST_SESSION (64u << 20) /* bytes of a file */
 #define GGUF_HEADER 24           /* bytes before its first pair */
+#define LEAST_LIMIT (16u << 20)  /* bytes that a sampler from a file may hold in any case */
+#define USUAL_TIMES 8            /* what one of default options holds may be held besides: five beams are six times that */
 
 enum { UNSIGNED = 4, LONG = 8, REAL = 0 }; /* of scalars: u32, u64, f32 */
 
@@ -101,7 +104,10 @@ typedef struct scalar {
     size_t offset;
 } scalar;
 
-#define OPTION(member, kind) {"session.options." #member, kind, offsetof(ts_sampler_options, member)}
+#define OPTION(member, kind)                                                                                                                         \
+    {                                                                                                                                                \
+        "session.options." #member, kind, offsetof(ts_sampler_options, member)                                                                       \
+    }
 static const scalar option_scalars[] = {
     OPTION(seed, LONG),
     OPTION(temperature, REAL),
@@ -118,6 +124,7 @@ static const scalar option_scalars[] = {
     OPTION(penalty_window, UNSIGNED),
     OPTION(no_repeat_ngram, UNSIGNED),
     OPTION(beams, UNSIGNED),
+    OPTION(begin_of_text, UNSIGNED),
 };
 
 /* What a story is besides its text. */
@@ -126,7 +133,10 @@ typedef struct story {
     uint32_t finish, started, within, forced, forced_count, forced_word, forced_spelling, words_told, words_at_end;
 } story;
 
-#define STORY(member, kind) {"session.story." #member, kind, offsetof(story, member)}
+#define STORY(member, kind)                                                                                                                          \
+    {                                                                                                                                                \
+        "session.story." #member, kind, offsetof(story, member)                                                                                      \
+    }
 static const scalar story_scalars[] = {
     STORY(seed, LONG),
     STORY(told, LONG),
@@ -325,6 +335,7 @@ static ts_status get_strings(ts_gguf *gguf, const char *key, ts_bytes *text, con
 /* What is read before a sampler can be made. */
 typedef struct loading {
     ts_source *source;
+    uint64_t memory_limit;
     ts_gguf *gguf;
     ts_sampler_options options;
     ts_token_bias *biases;
@@ -379,7 +390,8 @@ static ts_status get_tokens(const loading *l, ts_sampler *s)
     size_t count;
     TS_TRY(ts_gguf_get_i32s(l->gguf, "session.story.tokens", &tokens, &count));
     if (count > s->options.context_length || (count == 0) != (l->state.started == 0) || l->state.started > 1)
-        return ts_fail(TS_ERROR_FORMAT, "%s: session.story.tokens has %zu entries, the context takes %u", l->source->name, count, s->options.context_length);
+        return ts_fail(TS_ERROR_FORMAT, "%s: session.story.tokens has %zu entries, the context takes %u", l->source->name, count,
+                       s->options.context_length);
     for (size_t i = 0; i < count; i++)
         if ((uint32_t)tokens[i] >= s->candidates.capacity)
             return ts_fail(TS_ERROR_FORMAT, "%s: session.story.tokens[%zu] is %d, the vocabulary has %zu tokens", l->source->name, i, (int)tokens[i],
@@ -403,7 +415,8 @@ static ts_status get_found(const loading *l, ts_sampler *s)
         return TS_OK;
     if (s->options.beams < 2 || count < s->token_count || count > s->options.context_length || why > TS_FINISH_FORBIDDEN ||
         memcmp(tokens, s->tokens, s->token_count * sizeof *tokens) != 0)
-        return ts_fail(TS_ERROR_FORMAT, "%s: session.story.found has %zu tokens that don't go on with the story's %zu", l->source->name, count, s->token_count);
+        return ts_fail(TS_ERROR_FORMAT, "%s: session.story.found has %zu tokens that don't go on with the story's %zu", l->source->name, count,
+                       s->token_count);
     for (size_t i = 0; i < count; i++)
         if ((uint32_t)tokens[i] >= s->candidates.capacity)
             return ts_fail(TS_ERROR_FORMAT, "%s: session.story.found[%zu] is %d", l->source->name, i, (int)tokens[i]);
@@ -441,8 +454,8 @@ static ts_status get_required(const loading *l, ts_sampler *s)
         return TS_OK;
     if (state->forced_word >= r->count || state->forced_spelling >= TS_SPELLINGS || state->forced > state->forced_count ||
         state->forced_count != r->words[state->forced_word].spellings[state->forced_spelling].count)
-        return ts_fail(TS_ERROR_FORMAT, "%s: session.story.forced is %u of %u, which is no place within a required word", l->source->name, state->forced,
-                       state->forced_count);
+        return ts_fail(TS_ERROR_FORMAT, "%s: session.story.forced is %u of %u, which is no place within a required word", l->source->name,
+                       state->forced, state->forced_count);
     r->forced = state->forced, r->forced_count = state->forced_count;
     r->forced_word = (uint8_t)state->forced_word, r->forced_spelling = (uint8_t)state->forced_spelling;
     return TS_OK;
@@ -455,6 +468,7 @@ static ts_status get_story(const loading *l, ts_sampler *s)
     TS_TRY(get_found(l, s));
     TS_TRY(get_bytes(l, "session.story.held", s->held, s->held ? TS_MOST_STOP : 0, &s->held_size));
     TS_TRY(get_bytes(l, "session.story.tail", s->tail, sizeof s->tail, &s->tail_size));
+    ts_telling_mark(s);
     TS_TRY(get_bytes(l, "session.story.unfinished", s->stream.bytes, sizeof s->stream.bytes - 1, &unfinished));
     TS_TRY(get_required(l, s));
     if (l->state.finish > TS_FINISH_FORBIDDEN)
@@ -466,13 +480,54 @@ static ts_status get_story(const loading *l, ts_sampler *s)
     return TS_OK;
 }
 
+static const ts_sampler_load_options load_defaults = {.struct_size = sizeof load_defaults};
+
+ts_status ts_sampler_load_options_init(ts_sampler_load_options *options, size_t struct_size)
+{
+    return ts_options_defaults(options, struct_size, &load_defaults, sizeof load_defaults, "ts_sampler_load_options");
+}
+
+/* What the model, and a file with so many tokens, account for. */
+static ts_status usual_memory(const ts_model *model, size_t tokens, uint64_t *bytes)
+{
+    ts_sampler_options options;
+    uint64_t usual, needed = 0;
+    TS_TRY(ts_sampler_options_init(&options, sizeof options));
+    TS_TRY(ts_sampler_memory(model, &options, &usual));
+    options.context_length = (uint32_t)tokens;
+    if (tokens > model->shape.T)
+        TS_TRY(ts_sampler_memory(model, &options, &needed));
+    *bytes = LEAST_LIMIT + USUAL_TIMES * usual + needed;
+    return TS_OK;
+}
+
+/* A few bytes of a file can ask for any context and any number of beams; what they would take is known before it is taken. */
+static ts_status check_memory(const loading *l, const ts_model *model)
+{
+    const int32_t *tokens;
+    size_t count;
+    uint64_t bytes, limit = l->memory_limit;
+    TS_TRY(ts_gguf_get_i32s(l->gguf, "session.story.tokens", &tokens, &count));
+    if (count > l->options.context_length)
+        return ts_fail(TS_ERROR_FORMAT, "%s: session.story.tokens has %zu entries, the context takes %u", l->source->name, count,
+                       l->options.context_length);
+    TS_TRY(ts_sampler_memory(model, &l->options, &bytes));
+    if (limit == 0)
+        TS_TRY(usual_memory(model, count, &limit));
+    if (bytes > limit)
+        return ts_fail(TS_ERROR_LIMIT, "%s: a context of %u with %u beams takes %llu bytes, options.memory_limit allows %llu", l->source->name,
+                       l->options.context_length, l->options.beams, (unsigned long long)bytes, (unsigned long long)limit);
+    return TS_OK;
+}
+
 static ts_status load(loading *l, ts_sampler **sampler, const ts_model *model)
 {
     const char *architecture;
     uint32_t version;
     uint64_t fingerprint;
     if (l->source->size > MOST_SESSION)
-        return ts_fail(TS_ERROR_LIMIT, "%s has %llu bytes, a session has at most %u", l->source->name, (unsigned long long)l->source->size, MOST_SESSION);
+        return ts_fail(TS_ERROR_LIMIT, "%s has %llu bytes, a session has at most %u", l->source->name, (unsigned long long)l->source->size,
+                       MOST_SESSION);
     TS_TRY(ts_gguf_open(&l->gguf, l->source));
     TS_TRY(ts_gguf_get_string(l->gguf, "general.architecture", &architecture, NULL));
     if (strcmp(architecture, "tinystories-session") != 0)
@@ -485,15 +540,17 @@ static ts_status load(loading *l, ts_sampler **sampler, const ts_model *model)
     if (fingerprint != ts_model_fingerprint(model))
         return ts_fail(TS_ERROR_MISMATCH, "%s: the session was saved with another model", l->source->name);
     TS_TRY(get_options(l));
+    TS_TRY(check_memory(l, model));
     TS_TRY(ts_sampler_new(sampler, model, &l->options));
     return get_story(l, *sampler);
 }
 
 /* Takes the source and closes it. */
-static ts_status load_source(ts_sampler **out, const ts_model *model, ts_source *source)
+static ts_status load_source(ts_sampler **out, const ts_model *model, ts_source *source, const ts_sampler_load_options *options)
 {
     ts_runtime *runtime = model->runtime;
-    loading l = {.source = source, .banned.runtime = runtime, .stops.runtime = runtime, .required.runtime = runtime};
+    loading l = {
+        .source = source, .memory_limit = options->memory_limit, .banned.runtime = runtime, .stops.runtime = runtime, .required.runtime = runtime};
     ts_sampler *sampler = NULL;
     ts_status status = load(&l, &sampler, model);
     ts_gguf_close(l.gguf);
@@ -513,20 +570,24 @@ static ts_status load_source(ts_sampler **out, const ts_model *model, ts_source 
     return TS_OK;
 }
 
-ts_status ts_sampler_load(ts_sampler **out, const ts_model *model, const char *path)
+ts_status ts_sampler_load(ts_sampler **out, const ts_model *model, const char *path, const ts_sampler_load_options *options)
 {
     ts_source source;
+    ts_sampler_load_options read = load_defaults;
     if (out == NULL || model == NULL || path == NULL)
         return ts_fail(TS_ERROR_INVALID_ARGUMENT, "out, model and path must not be NULL");
+    TS_TRY(ts_options_read(&read, sizeof read, options, "ts_sampler_load_options"));
     TS_TRY(ts_source_open(&source, model->runtime, path, false));
-    return load_source(out, model, &source);
+    return load_source(out, model, &source, &read);
 }
 
-ts_status ts_sampler_load_memory(ts_sampler **out, const ts_model *model, const void *data, size_t size)
+ts_status ts_sampler_load_memory(ts_sampler **out, const ts_model *model, const void *data, size_t size, const ts_sampler_load_options *options)
 {
     ts_source source;
+    ts_sampler_load_options read = load_defaults;
     if (out == NULL || model == NULL || data == NULL)
         return ts_fail(TS_ERROR_INVALID_ARGUMENT, "out, model and data must not be NULL");
+    TS_TRY(ts_options_read(&read, sizeof read, options, "ts_sampler_load_options"));
     ts_source_memory(&source, model->runtime, data, size, "session");
-    return load_source(out, model, &source);
+    return load_source(out, model, &source, &read);
 }

@@ -10,14 +10,12 @@ static ts_status check_cancelled(ts_sampler *sampler)
     return ts_fail(TS_ERROR_CANCELLED, "the sampler was cancelled after %llu tokens of the story", (unsigned long long)sampler->told);
 }
 
-ts_status ts_telling_read(ts_sampler *sampler)
+/* Reads what the network has not seen yet; given up between two layers when the sampler is cancelled. */
+static ts_status read_tokens(ts_sampler *sampler)
 {
     const ts_model *model = sampler->model;
     ts_cache *cache = &sampler->cache;
     size_t rows = 0;
-    if (cache->used == sampler->token_count)
-        return TS_OK;
-    sampler->drawn = TS_TOKENIZER_NONE;
     while (cache->used < sampler->token_count) {
         TS_TRY(check_cancelled(sampler));
         rows = TS_MIN(sampler->scratch.rows, sampler->token_count - cache->used);
@@ -30,24 +28,43 @@ ts_status ts_telling_read(ts_sampler *sampler)
     return TS_OK;
 }
 
+ts_status ts_telling_read(ts_sampler *sampler)
+{
+    if (sampler->cache.used == sampler->token_count)
+        return TS_OK;
+    sampler->drawn = TS_TOKENIZER_NONE;
+    sampler->scratch.stop = &sampler->cancelled;
+    ts_status status = read_tokens(sampler);
+    sampler->scratch.stop = NULL;
+    return status;
+}
+
 void ts_telling_review(ts_sampler *sampler)
 {
     sampler->tail_size = 0;
     ts_required_begin(&sampler->required);
-    for (size_t i = 1; i < sampler->token_count; i++) {
+    bool marked = sampler->token_count > 0 && sampler->tokens[0] == ts_tokenizer_begin_of_text(sampler->model->tokenizer);
+    for (size_t i = marked; i < sampler->token_count; i++) {
         size_t size;
         const char *bytes = ts_tokenizer_token(sampler->model->tokenizer, sampler->tokens[i], &size);
         ts_tail_add(sampler, bytes, size);
     }
 }
 
-void ts_telling_from(ts_sampler *sampler, size_t count, uint64_t seed)
+void ts_telling_mark(ts_sampler *sampler)
 {
     const ts_tokenizer *tokenizer = sampler->model->tokenizer;
+    size_t size;
+    sampler->stream = (ts_decode_stream){.count = 0};
+    if (sampler->token_count == 1 && sampler->tokens[0] == ts_tokenizer_begin_of_text(tokenizer))
+        ts_tokenizer_decode_next(tokenizer, &sampler->stream, sampler->tokens[0], sampler->text, sampler->text_capacity, &size);
+}
+
+void ts_telling_from(ts_sampler *sampler, size_t count, uint64_t seed)
+{
     sampler->token_count = count;
     /* The last token is read again if need be: its logits are what comes next. */
     sampler->cache.used = TS_MIN(sampler->cache.used, count - 1);
-    sampler->stream = (ts_decode_stream){.count = 0};
     sampler->finish = TS_FINISH_NONE;
     sampler->drawn = TS_TOKENIZER_NONE;
     sampler->held_size = 0;
@@ -56,16 +73,37 @@ void ts_telling_from(ts_sampler *sampler, size_t count, uint64_t seed)
     sampler->told = 0;
     sampler->started = true;
     ts_telling_review(sampler);
-    if (count == 1) { /* so that the space which SentencePiece puts before a text is taken off */
-        size_t size;
-        ts_tokenizer_decode_next(tokenizer, &sampler->stream, sampler->tokens[0], sampler->text, sampler->text_capacity, &size);
-    }
+    ts_telling_mark(sampler);
+}
+
+/* Whether a story begins with the token for that: as many as are put before its prompt. */
+static size_t begins(const ts_sampler *sampler, size_t prompt_size)
+{
+    uint32_t option = sampler->options.begin_of_text;
+    return prompt_size == 0 || option == TS_BEGIN_OF_TEXT_ALWAYS ||
+           (option == TS_BEGIN_OF_TEXT_FILE && ts_tokenizer_adds_begin(sampler->model->tokenizer));
+}
+
+/* Puts a story's beginning into its place (ids NULL: the prompt is there), and gives how many of the `read` tokens of the last story it has in common
+ * with it. */
+static size_t take_prompt(ts_sampler *sampler, size_t marks, const uint32_t *ids, size_t count, size_t read)
+{
+    uint32_t begin = ts_tokenizer_begin_of_text(sampler->model->tokenizer);
+    size_t same = 0;
+    while (ids != NULL && same < read && same < count + marks && sampler->tokens[same] == (same < marks ? begin : ids[same - marks]))
+        same++;
+    if (marks > 0)
+        sampler->tokens[0] = begin;
+    if (ids != NULL)
+        memcpy(sampler->tokens + marks, ids, count * sizeof *ids);
+    return same;
 }
 
 ts_status ts_telling_start(ts_sampler *sampler, const char *prompt, size_t size, uint64_t seed)
 {
     const ts_tokenizer *tokenizer = sampler->model->tokenizer;
-    size_t most = sampler->options.context_length - 1, count = 0, same = 0, read = sampler->started ? sampler->cache.used : 0;
+    size_t marks = begins(sampler, size), most = sampler->options.context_length - marks, count = 0,
+           read = sampler->started ? sampler->cache.used : 0;
     uint32_t *ids = sampler->candidates.ids; /* free between draws, and as long as the vocabulary */
     sampler->started = false;
     sampler->finish = TS_FINISH_NONE;
@@ -74,7 +112,7 @@ ts_status ts_telling_start(ts_sampler *sampler, const char *prompt, size_t size,
     /* A prompt as long as the vocabulary goes straight into its place, and all of it is read. */
     bool apart = most <= sampler->candidates.capacity;
     if (!apart) {
-        ids = sampler->tokens + 1;
+        ids = sampler->tokens + marks;
         read = 0;
     }
     if (size > 0) {
@@ -83,16 +121,8 @@ ts_status ts_telling_start(ts_sampler *sampler, const char *prompt, size_t size,
             return ts_fail(TS_ERROR_LIMIT, "the prompt has %zu tokens, the context takes at most %zu", count, most);
         TS_TRY(status);
     }
-    /* What the last story began with as well is in the cache already. */
-    uint32_t begin = ts_tokenizer_begin_of_text(tokenizer);
-    if (read > 0 && sampler->tokens[0] == begin)
-        for (same = 1; same < read && same <= count && sampler->tokens[same] == ids[same - 1];)
-            same++;
-    sampler->tokens[0] = begin;
-    if (apart)
-        memcpy(sampler->tokens + 1, ids, count * sizeof *ids);
-    sampler->cache.used = same;
-    ts_telling_from(sampler, count + 1, seed);
+    sampler->cache.used = take_prompt(sampler, marks, apart ? ids : NULL, count, read);
+    ts_telling_from(sampler, count + marks, seed);
     ts_status status = ts_telling_read(sampler);
     sampler->started = status == TS_OK;
     return status;
@@ -126,10 +156,13 @@ static ts_status draw(ts_sampler *sampler, uint32_t *id)
     bool weighed = false;
     for (size_t i = 0; i < sizeof o->steps && o->steps[i] != TS_STEP_NONE; i++) {
         uint8_t step = o->steps[i];
-        if (step == TS_STEP_PENALTIES) {
+        if (step == TS_STEP_PENALTIES && sampler->counts != NULL) {
+            ts_candidates_divide(candidates,
+                                 temperature); /* what penalties are taken off must be divided by then; else the weights' own division will do */
+            temperature = 1;
             ts_penalize(sampler);
             weighed = false;
-        } else if (step == TS_STEP_TEMPERATURE) {
+        } else if (step == TS_STEP_TEMPERATURE && o->temperature > 0) {
             temperature = o->temperature;
             weighed = false;
         } else if (step == TS_STEP_TOP_K && o->top_k > 0 && o->top_k < candidates->count) {
@@ -217,8 +250,8 @@ static ts_status end(ts_sampler *sampler, int32_t why, const char **text, size_t
     sampler->text[held] = 0;
     sampler->held_size = 0;
     if (sampler->stream.count > 0)
-        TS_TRY(ts_tokenizer_decode_next(sampler->model->tokenizer, &sampler->stream, TS_TOKENIZER_NONE, sampler->text + held, sampler->text_capacity - held,
-                                        size));
+        TS_TRY(ts_tokenizer_decode_next(sampler->model->tokenizer, &sampler->stream, TS_TOKENIZER_NONE, sampler->text + held,
+                                        sampler->text_capacity - held, size));
     *size += held;
     size_t told = find_stop(sampler, sampler->text, *size);
     if (told < *size)

@@ -287,6 +287,7 @@ ts_status ts_vocabulary_copy(ts_vocabulary *copy, const ts_vocabulary *from)
     copy->unknown = from->unknown;
     copy->begin_of_text = from->begin_of_text;
     copy->end_of_text = from->end_of_text;
+    copy->no_begin = from->no_begin;
     for (uint32_t id = 0; id < from->count && status == TS_OK; id++) {
         size_t size;
         const char *bytes = ts_vocabulary_bytes(from, id, &size);
@@ -347,6 +348,11 @@ uint32_t ts_tokenizer_size(const ts_tokenizer *tokenizer)
 uint32_t ts_tokenizer_end_of_text(const ts_tokenizer *tokenizer)
 {
     return tokenizer ? tokenizer->end_of_text : TS_TOKENIZER_NONE;
+}
+
+bool ts_tokenizer_adds_begin(const ts_tokenizer *tokenizer)
+{
+    return !tokenizer->vocabulary.no_begin;
 }
 
 uint32_t ts_tokenizer_begin_of_text(const ts_tokenizer *tokenizer)

@@ -32,6 +32,9 @@ ts_status ts_tokenizer_write_llama2c(const ts_tokenizer *tokenizer, uint32_t voc
 /* The text of a tokenizer.json, added to `json`. */
 ts_status ts_tokenizer_to_json(const ts_tokenizer *tokenizer, ts_bytes *json);
 
+/* Whether texts for a model begin with ts_tokenizer_begin_of_text, as its file says; true where it says nothing. */
+bool ts_tokenizer_adds_begin(const ts_tokenizer *tokenizer);
+
 /* The longest token's bytes. */
 size_t ts_tokenizer_longest(const ts_tokenizer *tokenizer);
 

@@ -183,6 +183,10 @@ static ts_status read_wordpiece(ts_vocabulary *v, ts_gguf *gguf)
 static ts_status read_vocabulary(ts_vocabulary *v, ts_vocabulary *tokens, ts_gguf *gguf)
 {
     const char *model;
+    bool begins = true;
+    if (ts_gguf_has(gguf, "tokenizer.ggml.add_bos_token"))
+        TS_TRY(ts_gguf_get_bool(gguf, "tokenizer.ggml.add_bos_token", &begins));
+    v->no_begin = !begins;
     TS_TRY(ts_gguf_get_string(gguf, "tokenizer.ggml.model", &model, NULL));
     if (strcmp(model, "llama") == 0)
         return read_sentencepiece(v, gguf);
@@ -291,7 +295,7 @@ void ts_tokenizer_to_gguf(const ts_tokenizer *tokenizer, ts_gguf_writer *writer,
     if (status == TS_OK && tokenizer->end_of_text != TS_TOKENIZER_NONE) {
         ts_gguf_add_u32(writer, "tokenizer.ggml.bos_token_id", tokenizer->begin_of_text);
         ts_gguf_add_u32(writer, "tokenizer.ggml.eos_token_id", tokenizer->end_of_text);
-        ts_gguf_add_bool(writer, "tokenizer.ggml.add_bos_token", true);
+        ts_gguf_add_bool(writer, "tokenizer.ggml.add_bos_token", ts_tokenizer_adds_begin(tokenizer));
     }
     if (status != TS_OK && writer->status == TS_OK)
         writer->status = status;

@@ -28,6 +28,7 @@ typedef struct ts_vocabulary {
     uint32_t merge_count;
     uint32_t end_of_text;   /* TS_TOKENIZER_NONE: the special token `<|endoftext|>`, if there is one */
     uint32_t begin_of_text; /* TS_TOKENIZER_NONE: the end of text */
+    bool no_begin;          /* the file says that texts do not begin with it */
     size_t ends_capacity, kinds_capacity, scores_capacity, merges_capacity;
 } ts_vocabulary;
 

@@ -189,6 +189,9 @@ FIELD(ts_batch_options, context_length, uint32_t, 12, 4);
 
 VALUE(TS_CONTEXT_FULL_STOP, 0);
 VALUE(TS_CONTEXT_FULL_SLIDE, 1);
+VALUE(TS_BEGIN_OF_TEXT_FILE, 0);
+VALUE(TS_BEGIN_OF_TEXT_ALWAYS, 1);
+VALUE(TS_BEGIN_OF_TEXT_NEVER, 2);
 VALUE(TS_FINISH_NONE, 0);
 VALUE(TS_FINISH_END, 1);
 VALUE(TS_FINISH_MAX_TOKENS, 2);
@@ -210,7 +213,7 @@ FIELD(ts_token_bias, bias, float, 4, 4);
 #endif
 
 #if LP64
-SIZE(ts_sampler_options, 128);
+SIZE(ts_sampler_options, 136);
 FIELD(ts_sampler_options, struct_size, size_t, 0, 8);
 FIELD(ts_sampler_options, seed, uint64_t, 8, 8);
 FIELD(ts_sampler_options, temperature, float, 16, 4);
@@ -234,6 +237,11 @@ FIELD(ts_sampler_options, banned_word_count, size_t, 96, 8);
 FIELD(ts_sampler_options, stops, const char *const *, 104, 8);
 FIELD(ts_sampler_options, stop_count, size_t, 112, 8);
 FIELD(ts_sampler_options, steps, uint8_t[8], 120, 8);
+FIELD(ts_sampler_options, begin_of_text, uint32_t, 128, 4);
+FIELD(ts_sampler_options, reserved, uint32_t, 132, 4);
+SIZE(ts_sampler_load_options, 16);
+FIELD(ts_sampler_load_options, struct_size, size_t, 0, 8);
+FIELD(ts_sampler_load_options, memory_limit, uint64_t, 8, 8);
 #endif
 
 /* ---- trainer.h ---- */

@@ -6,6 +6,7 @@ The environment variable TINYSTORIES_CLI names the built tool; without it everyt
 import gzip
 import json
 import os
+import pathlib
 import pty
 import shutil
 import signal
@@ -684,11 +685,79 @@ class ProgressTest(CommandLineTest):
                           ["train", "--text", "stories.txt", "--preset", "laptop-0.3m", "--size", "300", "--steps", "1", "--out", "x.gguf", "--quiet"]):
             self.assertEqual(run(*arguments, cwd=self.folder).stderr, b"")
 
+    def test_sessions(self):
+        """A story saved after some tokens, and loaded, goes on as it would have."""
+        options = ["sample", "--model", "model.gguf", "--prompt", "Once", "--seed", "5", "--ignore-end", "--tokens"]
+        whole = self.must(*options, "30")
+        begun = self.must(*options, "11", "--save-session", "s.session")
+        self.assertTrue(whole.startswith(begun.rstrip(b"\n")))
+        middle = self.must("sample", "--model", "model.gguf", "--load-session", "s.session", "--tokens", "9", "--save-session", "t.session")
+        rest = self.must("sample", "--model", "model.gguf", "--load-session", "t.session", "--tokens", "10")
+        self.assertEqual(begun[:-1] + middle[:-1] + rest, whole)
+        self.refused("sample", "--model", "model.gguf", "--load-session", "stories.txt", names="stories.txt")
+        self.refused("sample", "--model", "model.gguf", "--load-session", "s.session", "--count", "2", names="--load-session", status=(2,))
+
+    def test_biases_steps_and_choices(self):
+        """Each token told has its log-probability among the likeliest; biases and the order of steps change what is told."""
+        options = ["sample", "--model", "model.gguf", "--prompt", "Once", "--tokens", "8", "--ignore-end", "--temperature", "0", "--json"]
+        story = json.loads(self.must(*options, "--best", "3"))["stories"][0]
+        self.assertEqual(len(story["choices"]), 8)
+        for one in story["choices"]:
+            self.assertEqual(len(one["best"]), 3)
+            self.assertEqual([best["log_probability"] for best in one["best"]], sorted((best["log_probability"] for best in one["best"]), reverse=True))
+        first = story["choices"][0]["token"]
+        self.assertEqual(first, story["choices"][0]["best"][0]["token"])
+        banned = json.loads(self.must(*options, "--best", "1", "--bias", f"{first}=-inf"))["stories"][0]
+        self.assertEqual(banned["choices"][0]["token"], story["choices"][0]["best"][1]["token"])
+        hot = ["sample", "--model", "model.gguf", "--prompt", "Once", "--tokens", "20", "--seed", "1", "--ignore-end", "--temperature", "3", "--top-k", "1"]
+        cold = self.must(*hot[:-4], "--temperature", "0")
+        self.assertEqual(self.must(*hot, "--steps", "top-k", "temperature"), cold)
+        self.assertNotEqual(self.must(*hot, "--steps", "temperature"), cold)
+        self.refused(*hot, "--steps", "top-q", names="--steps")
+        for bias in ("x=1", "3", "3=", "3=1x", "-1=2"):
+            self.refused(*hot, f"--bias={bias}", names="--bias")
+        self.refused(*hot, "--best", "2", names="--json", status=(2,))
+        self.must(*hot, "--begin-of-text", "never")
+        self.refused(*hot, "--begin-of-text", "no", names="--begin-of-text", status=(1, 2))
+
+    def test_branches(self):
+        """The example: what is chosen becomes the story, a choice is taken back, a saved story goes on with the same ways."""
+        program = pathlib.Path(os.environ["TINYSTORIES_CLI"]).with_name("example_branches")
+        if not program.exists():
+            self.skipTest("the examples are not built")
+
+        def play(*lines):
+            result = subprocess.run([str(program), "model.gguf", "told.session"], input="".join(line + "\n" for line in lines).encode(), cwd=self.folder,
+                                    capture_output=True, timeout=60)
+            self.assertEqual((result.returncode, result.stderr), (0, b""))
+            return result.stdout
+
+        first = play("q")
+        self.assertTrue(first.startswith(b"1:"))
+        played = play("2", "b", "3", "s", "q")
+        self.assertTrue(played.startswith(first) and len(played) > 3 * len(first) // 2)
+        self.assertTrue(os.path.exists(os.path.join(self.folder, "told.session")))
+        self.assertNotEqual(play("q"), first)
+
+    def test_a_tokenizer_beside(self):
+        """A checkpoint without a tokenizer is used with --tokenizer, and asks for it by that name."""
+        self.must("model", "convert", "model.gguf", "folder")
+        os.rename(os.path.join(self.folder, "folder", "tokenizer.json"), os.path.join(self.folder, "words.json"))
+        self.assertEqual(self.must("evaluate", "loss", "--model", "folder", "--tokenizer", "words.json", "--text", "stories.txt", "--json"),
+                         self.must("evaluate", "loss", "--model", "model.gguf", "--text", "stories.txt", "--json"))
+        sample = ["--prompt", "Once", "--tokens", "9", "--seed", "1"]
+        self.assertEqual(self.must("sample", "--model", "folder", "--tokenizer", "words.json", *sample), self.must("sample", "--model", "model.gguf", *sample))
+        self.must("model", "quantize", "folder", "small.gguf", "--tokenizer", "words.json")
+        self.refused("sample", "--model", "folder", names="tokenizer")
+        self.refused("sample", "--model", "model.gguf", "--tokenizer", "words.json", names="--tokenizer is given")
+
     def test_together(self):
         """Told together or one after another, the stories are the same, as text and as JSON."""
         options = ["sample", "--model", "model.gguf", "--prompt", "Once", "--count", "5", "--seed", "3", "--tokens", "12"]
-        self.assertEqual(self.must(*options), self.must(*options, "--together", "3"))
-        alone, together = json.loads(self.must(*options, "--json")), json.loads(self.must(*options, "--together", "2", "--json"))
+        one_by_one = self.must(*options, "--together", "1")
+        for together in ("0", "3"):
+            self.assertEqual(self.must(*options, "--together", together), one_by_one)
+        alone, together = json.loads(self.must(*options, "--together", "1", "--json")), json.loads(self.must(*options, "--json"))
         for one in alone["stories"] + together["stories"]:
             del one["tokens_per_second"]
         self.assertEqual(alone, together)

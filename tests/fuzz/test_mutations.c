@@ -198,7 +198,7 @@ static ts_status session_in_memory(const format *f, const unsigned char *data, s
     ts_sampler *sampler = NULL;
     const char *text;
     (void)f;
-    ts_status status = ts_sampler_load_memory(&sampler, session_model, data, size);
+    ts_status status = ts_sampler_load_memory(&sampler, session_model, data, size, NULL);
     if (status == TS_OK)
         (void)ts_sampler_next(sampler, &text, &size);
     ts_sampler_free(sampler);

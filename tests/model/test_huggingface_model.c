@@ -100,6 +100,98 @@ static void test_gold(void **state)
     }
 }
 
+/* Without the beginning of text the likeliest stories are those of transformers' generate(). */
+static void test_gold_stories(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < TS_COUNT_OF(goldens); i++) {
+        FILE *file = ts_path_exists(file_in(goldens[i].folder, "generate.txt")) ? fopen(file_in(goldens[i].folder, "generate.txt"), "r") : NULL;
+        if (file == NULL)
+            continue;
+        ts_model *model = open_folder(goldens[i].folder);
+        ts_sampler *sampler;
+        ts_sampler_options options;
+        unsigned given, lines = 0;
+        char line[512];
+        assert_int_equal(ts_sampler_options_init(&options, sizeof options), TS_OK);
+        options.temperature = 0;
+        options.begin_of_text = TS_BEGIN_OF_TEXT_NEVER;
+        assert_int_equal(ts_sampler_new(&sampler, model, &options), TS_OK);
+        for (; fgets(line, sizeof line, file) != NULL; lines++) {
+            uint32_t ids[T];
+            char prompt[256];
+            const char *text;
+            size_t count = 0, size;
+            char *at = line;
+            given = (unsigned)strtoul(at, &at, 10);
+            for (char *end; count < T && (ids[count] = (uint32_t)strtoul(at, &end, 10), end != at); at = end)
+                count++;
+            assert_int_equal(ts_tokenizer_decode(model->tokenizer, ids, given, prompt, sizeof prompt, &size), TS_OK);
+            assert_int_equal(ts_sampler_start(sampler, prompt, size), TS_OK);
+            do
+                assert_int_equal(ts_sampler_next(sampler, &text, &size), TS_OK);
+            while (text != NULL);
+            const uint32_t *told = ts_sampler_tokens(sampler, &size);
+            assert_int_equal(size, count);
+            assert_memory_equal(told, ids, count * sizeof *ids);
+        }
+        assert_int_equal(lines, 4);
+        fclose(file);
+        ts_sampler_free(sampler);
+        ts_model_free(model);
+    }
+}
+
+/* The first token of a story that is told after "The" as the file says. */
+static uint32_t first_token(const ts_model *model)
+{
+    ts_sampler *sampler;
+    size_t count;
+    assert_int_equal(ts_sampler_new(&sampler, model, NULL), TS_OK);
+    assert_int_equal(ts_sampler_start(sampler, "The", 3), TS_OK);
+    uint32_t first = ts_sampler_tokens(sampler, &count)[0];
+    assert_int_equal(ts_sampler_start(sampler, "", 0), TS_OK); /* a model needs a token */
+    assert_int_equal(ts_sampler_tokens(sampler, &count)[0], 0);
+    assert_int_equal(count, 1);
+    ts_sampler_free(sampler);
+    return first;
+}
+
+/* add_bos_token is read from a folder, kept in a GGUF file, and damage is told. */
+static void test_begin_of_text(void **state)
+{
+    (void)state;
+    static const char *const configs[] = {"{}", "{\"add_bos_token\": true}", "{\"add_bos_token\": null}", "{\"add_bos_token\": false}"};
+    size_t size;
+    char *json = read_file(words(), &size);
+    assert_int_equal(mkdir(in_work("spoken"), 0700), 0);
+    write_file(in_work("spoken/tokenizer.json"), json, size);
+    free(json);
+    ts_model_options options = {.struct_size = sizeof options, .tokenizer = in_work("spoken")};
+    char folder[400];
+    snprintf(folder, sizeof folder, "%s", options.tokenizer);
+    options.tokenizer = folder;
+    for (size_t i = 0; i < TS_COUNT_OF(configs); i++) {
+        ts_model *model, *again;
+        write_file(in_work("spoken/tokenizer_config.json"), configs[i], strlen(configs[i]));
+        assert_ok(ts_model_open(&model, NULL, goldens[0].folder, &options));
+        assert_int_equal(first_token(model) == 0, i < 3);
+        assert_ok(ts_model_save(model, in_work("spoken.gguf")));
+        assert_ok(ts_model_open(&again, NULL, in_work("spoken.gguf"), NULL));
+        assert_int_equal(first_token(again) == 0, i < 3);
+        ts_model_free(model);
+        ts_model_free(again);
+    }
+    ts_model *model;
+    write_file(in_work("spoken/tokenizer_config.json"), "{\"add_bos_token\": 3}", 20);
+    assert_status(ts_model_open(&model, NULL, goldens[0].folder, &options), TS_ERROR_FORMAT);
+    assert_detail("add_bos_token");
+    remove_file("spoken.gguf");
+    remove_file("spoken/tokenizer.json");
+    remove_file("spoken/tokenizer_config.json");
+    assert_int_equal(rmdir(in_work("spoken")), 0);
+}
+
 /* ---- round trips ---- */
 
 /* Every tensor of `file` is in `other` with the same bytes. */
@@ -601,10 +693,13 @@ static void test_out_of_memory(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_gold),          cmocka_unit_test(test_gold_round_trips), cmocka_unit_test(test_round_trips),
-        cmocka_unit_test(test_configs),       cmocka_unit_test(test_positions),        cmocka_unit_test(test_tensors),
-        cmocka_unit_test(test_parts),         cmocka_unit_test(test_options),          cmocka_unit_test(test_damaged),
-        cmocka_unit_test(test_out_of_memory), cmocka_unit_test(test_sentencepiece),
+        cmocka_unit_test(test_gold),          cmocka_unit_test(test_gold_stories),
+        cmocka_unit_test(test_begin_of_text), cmocka_unit_test(test_gold_round_trips),
+        cmocka_unit_test(test_round_trips),   cmocka_unit_test(test_configs),
+        cmocka_unit_test(test_positions),     cmocka_unit_test(test_tensors),
+        cmocka_unit_test(test_parts),         cmocka_unit_test(test_options),
+        cmocka_unit_test(test_damaged),       cmocka_unit_test(test_out_of_memory),
+        cmocka_unit_test(test_sentencepiece),
     };
     return cmocka_run_group_tests(tests, make_folder, remove_folder);
 }

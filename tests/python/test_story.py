@@ -68,6 +68,11 @@ class Story(unittest.TestCase):
             sampler.start("Once")
             next(sampler)
             sampler.save(self.path("story.session"))
+            self.assertEqual(sampler.save_memory(), pathlib.Path(self.path("story.session")).read_bytes())
+            with self.assertRaises(ts.LimitError):
+                ts.Sampler.load(self.path("story.session"), self.model, memory_limit=1000)
+            with ts.Sampler.load_memory(sampler.save_memory(), self.model, memory_limit=1 << 30) as loaded:
+                self.assertEqual(loaded.tokens, sampler.tokens)
             with ts.Sampler.load(self.path("story.session"), self.model) as loaded:
                 self.assertEqual("".join(loaded), "".join(sampler))
         with ts.Sampler(self.model, max_tokens=60, context_full="slide") as sampler:
@@ -196,6 +201,9 @@ class Story(unittest.TestCase):
         self.assertEqual(self.tokenizer.decode([one for one in tokens[len(prompt):] if one != 0]), told)
         self.assertEqual(list(sampler), [])  # it has ended
         self.assertNotEqual(sampler.tell("Once upon a time", seed=10), told)
+        bare = ts.Sampler(self.model, begin_of_text="never", max_tokens=3)
+        self.assertEqual(bare.start("Once upon a time").tokens, prompt[1:])
+        self.assertEqual(bare.start("").tokens, [0])
         alone = ts.Model.open_memory(self.model.save_memory(), runtime=ts.Runtime(threads=1))
         self.assertEqual(ts.Sampler(alone, seed=9, temperature=1.0, max_tokens=50).tell("Once upon a time"), told)
         self.assertGreater(ts.Sampler.memory(self.model, max_tokens=50), 1000)
@@ -222,6 +230,11 @@ class Story(unittest.TestCase):
         alone = ["".join(sampler) for sampler in samplers()]
         batch, together = ts.Batch(model, capacity=7), samplers()
         self.assertEqual(batch.tell(together), alone)
+        prompts = ["Once", "", "The cat", "Once", "One"]
+        one_by_one = [ts.Sampler(model, max_tokens=6, ignore_end=True).tell(prompt, seed=9 + i) for i, prompt in enumerate(prompts)]
+        for many in (1, 2, 64):
+            self.assertEqual(ts.tell_stories(model, prompts, together=many, seed=9, max_tokens=6, ignore_end=True), one_by_one)
+        self.assertEqual(ts.tell_stories(model, []), [])
         self.assertEqual([sampler.finish for sampler in together], [ts.Finish.MAX_TOKENS] * 7)
         self.assertEqual(batch.next(together), [None] * 7)
         self.assertEqual(batch.tell([]), [])

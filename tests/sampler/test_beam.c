@@ -237,13 +237,17 @@ static void sessions(void **state)
     const char *text;
     size_t size, saved;
     assert_status(ts_sampler_require(sampler, words, 1, 0), TS_ERROR_INVALID_ARGUMENT);
+    assert_ok(ts_sampler_start(sampler, "The", 3));
+    assert_ok(ts_sampler_next(sampler, &text, &size));
+    assert_status(ts_sampler_alternatives(sampler, NULL, NULL, NULL, NULL, 0, NULL), TS_ERROR_INVALID_ARGUMENT);
+    assert_detail("4 beams");
     for (size_t told = 0; told < 6; told++) {
         assert_ok(ts_sampler_start(sampler, "The", 3));
         for (size_t i = 0; i < told; i++)
             assert_ok(ts_sampler_next(sampler, &text, &size));
         assert_ok(ts_sampler_clone(&clone, sampler));
         assert_ok(ts_sampler_save_memory(sampler, file, sizeof file, &saved));
-        assert_ok(ts_sampler_load_memory(&loaded, model, file, saved));
+        assert_ok(ts_sampler_load_memory(&loaded, model, file, saved, NULL));
         size = tell(sampler, a);
         assert_int_equal(tell(clone, b), size);
         assert_memory_equal(a, b, size);

@@ -5,6 +5,7 @@
 #include <ctype.h>
 #include <math.h>
 #include <pthread.h>
+#include <time.h>
 
 enum { CONTEXT = 48, MOST_TEXT = 4096 };
 
@@ -270,6 +271,49 @@ static void banned_words(void **state)
     ts_sampler_free(free_one);
 }
 
+/* A thousand words cost a model of many tokens no more than a moment; the tokens that they forbid are tried against the definition above. */
+static void many_banned_words(void **state)
+{
+    (void)state;
+    enum { WORDS = 1000 };
+    ts_tokenizer *tokenizer;
+    ts_model *large;
+    ts_sampler *sampler;
+    ts_sampler_options options = options_of(1);
+    ts_architecture a = fixture_architecture(TS_ARCHITECTURE_LLAMA);
+    char(*words)[24] = malloc(WORDS * sizeof *words);
+    const char **pointers = malloc(WORDS * sizeof *pointers);
+    double best = 1e9;
+    ts_status opened = ts_tokenizer_open(&tokenizer, NULL, test_data("tokenizers/gpt2"));
+    if (opened == TS_ERROR_UNSUPPORTED) { /* a build without JSON */
+        free(words);
+        free(pointers);
+        skip();
+    }
+    assert_int_equal(opened, TS_OK);
+    a.width = 8, a.heads = 1, a.key_value_heads = 1, a.layers = 1;
+    assert_ok(ts_model_new(&large, NULL, tokenizer, &a, 1));
+    for (size_t i = 0; i < WORDS; i++) {
+        snprintf(words[i], sizeof *words, "bannedword%zu", i * 7919);
+        pointers[i] = words[i];
+    }
+    options.context_length = 0;
+    options.banned_words = pointers;
+    options.banned_word_count = WORDS;
+    for (int i = 0; i < 3; i++) {
+        double start = ts_clock();
+        assert_ok(ts_sampler_new(&sampler, large, &options));
+        best = TS_MIN(best, ts_clock() - start);
+        ts_sampler_free(sampler);
+    }
+    if (best > 4) /* a scan of the vocabulary for each letter took 20 s; a sanitizer takes a while as well */
+        fail_msg("%d words took %.0f ms", WORDS, 1e3 * best);
+    ts_model_free(large);
+    ts_tokenizer_free(tokenizer);
+    free(words);
+    free(pointers);
+}
+
 static void nothing_left(void **state)
 {
     (void)state;
@@ -341,6 +385,71 @@ static size_t nucleus(double p, double temperature)
     free(logits);
     free(weights);
     return kept;
+}
+
+/* The logits after "The" and the tokens that penalties then look at. */
+static size_t after_the(float *last, uint32_t *ids)
+{
+    float *logits = malloc(CONTEXT * V * sizeof *logits);
+    size_t count;
+    ids[0] = ts_tokenizer_begin_of_text(model->tokenizer);
+    assert_ok(ts_tokenizer_encode(model->tokenizer, "The", 3, 0, ids + 1, CONTEXT - 1, &count));
+    assert_ok(ts_model_logits(model, ids, count + 1, logits, CONTEXT * V));
+    memcpy(last, logits + count * V, V * sizeof *last);
+    free(logits);
+    return count + 1;
+}
+
+/* A penalty is divided by a temperature that comes after it, and not by one before it: min-p then keeps what the definition says, no more and no
+ * less. */
+static void temperature_and_penalties(void **state)
+{
+    (void)state;
+    static const uint8_t orders[2][8] = {{TS_STEP_TEMPERATURE, TS_STEP_PENALTIES, TS_STEP_MIN_P},
+                                         {TS_STEP_PENALTIES, TS_STEP_TEMPERATURE, TS_STEP_MIN_P}};
+    const float temperature = 4, min_p = 0.3f;
+    float *last = malloc(V * sizeof *last);
+    uint32_t ids[CONTEXT];
+    size_t count = after_the(last, ids), kept[2];
+    bool set[2][1024];
+    ts_sampler_options options = options_of(temperature);
+    options.min_p = min_p;
+    options.repetition_penalty = 1.2f;
+    options.presence_penalty = -3; /* as a reward, so that what it is given to is surely drawn */
+    options.penalty_window = 0;
+    for (size_t k = 0; k < 2; k++) {
+        double most = -INFINITY, logits[1024];
+        memcpy(options.steps, orders[k], 8);
+        kept[k] = drawn_set(&options, set[k]);
+        for (uint32_t id = 0; id < token_count; id++) {
+            double logit = (double)last[id] / (k == 0 ? (double)temperature : 1);
+            bool there = false;
+            for (size_t i = 0; i < count; i++)
+                there = there || ids[i] == id;
+            if (there)
+                logit = (logit > 0 ? logit / 1.2 : logit * 1.2) + 3;
+            logits[id] = logit / (k == 1 ? (double)temperature : 1);
+            most = TS_MAX(most, logits[id]);
+        }
+        size_t expected = 0;
+        for (uint32_t id = 0; id < token_count; id++) {
+            expected += logits[id] >= most + log((double)min_p);
+            assert_true(!set[k][id] || logits[id] >= most + log((double)min_p) - 1e-4);
+        }
+        assert_in_range(kept[k], expected * 3 / 4, expected);
+    }
+    assert_true(kept[0] * 2 < kept[1]); /* the orders differ */
+    /* The likeliest is what it was: no division moves it, and none makes it infinite. */
+    memcpy(options.steps, orders[0], 8);
+    options.presence_penalty = 0, options.repetition_penalty = 1e-44f;
+    for (int k = 0; k < 2; k++) {
+        options.temperature = k == 0 ? 0 : 1e-44f;
+        ts_sampler *sampler = sampler_of(&options);
+        story s = tell(sampler, "The", 1);
+        assert_true(s.count > count);
+        ts_sampler_free(sampler);
+    }
+    free(last);
 }
 
 static void order_of_steps(void **state)
@@ -538,6 +647,126 @@ static void cancelled(void **state)
     ts_sampler_free(sampler);
 }
 
+/* ---- cancelled from another thread ---- */
+
+/* A model whose prompts take a while: about a millisecond a layer for 64 tokens. */
+static ts_model *slow_model(uint32_t context_length)
+{
+    ts_tokenizer *tokenizer = fixture_tokenizer(NULL);
+    ts_architecture a = fixture_architecture(TS_ARCHITECTURE_LLAMA);
+    ts_model *slow;
+    a.context_length = context_length, a.width = 128, a.layers = 4, a.heads = 4, a.key_value_heads = 4, a.hidden = 384;
+    assert_ok(ts_model_new(&slow, NULL, tokenizer, &a, 1));
+    ts_tokenizer_free(tokenizer);
+    return slow;
+}
+
+typedef struct canceller {
+    ts_sampler *sampler;
+    double after, at; /* seconds to wait, and when it was cancelled */
+} canceller;
+
+static void *cancel_later(void *argument)
+{
+    canceller *c = argument;
+    struct timespec wait = {.tv_nsec = (long)(c->after * 1e9)};
+    nanosleep(&wait, NULL);
+    c->at = ts_clock();
+    ts_sampler_cancel(c->sampler);
+    return NULL;
+}
+
+/* A prompt of 2,000 tokens is given up soon: the best of some tries is far below what reading all of it takes. */
+static void cancelled_in_a_prompt(void **state)
+{
+    (void)state;
+    enum { TOKENS = 2000 };
+    ts_model *slow = slow_model(2048);
+    ts_sampler *sampler;
+    ts_sampler_options options;
+    char prompt[TOKENS];
+    assert_ok(ts_sampler_options_init(&options, sizeof options));
+    assert_ok(ts_sampler_new(&sampler, slow, &options));
+    for (size_t i = 0; i < TOKENS; i++)
+        prompt[i] = (char)('0' + i * 7 % 10);
+    double start = ts_clock();
+    assert_ok(ts_sampler_start(sampler, prompt, TOKENS));
+    double whole = ts_clock() - start, latency = 1e9;
+    size_t count;
+    ts_sampler_tokens(sampler, &count);
+    assert_true(count > TOKENS * 3 / 4);
+    for (int i = 0; i < 5; i++) {
+        canceller c = {sampler, whole / 8 * (i + 1), 0};
+        pthread_t thread;
+        prompt[0] = (char)('a' + i); /* nothing of the last prompt is there */
+        assert_int_equal(pthread_create(&thread, NULL, cancel_later, &c), 0);
+        ts_status status = ts_sampler_start(sampler, prompt, TOKENS);
+        double end = ts_clock();
+        pthread_join(thread, NULL);
+        const char *text;
+        size_t size;
+        if (status == TS_OK) { /* the machine was busy elsewhere, and the cancel came late: it is the next call's */
+            assert_status(ts_sampler_next(sampler, &text, &size), TS_ERROR_CANCELLED);
+            continue;
+        }
+        assert_int_equal(status, TS_ERROR_CANCELLED);
+        assert_status(ts_sampler_next(sampler, &text, &size), TS_ERROR_INVALID_ARGUMENT);
+        latency = TS_MIN(latency, end - c.at);
+    }
+    if (!(latency < whole / 20))
+        fail_msg("cancelled after %.1f ms at best, the whole prompt takes %.1f ms", 1e3 * latency, 1e3 * whole);
+    assert_ok(ts_sampler_start(sampler, prompt, 20));
+    ts_sampler_free(sampler);
+    ts_model_free(slow);
+}
+
+/* What a frame told before it was cancelled is given, and the next call is the cancelled one. */
+static void cancelled_in_a_frame(void **state)
+{
+    (void)state;
+    static char all[1 << 16], whole[1 << 16];
+    ts_model *slow = slow_model(512);
+    ts_sampler *sampler;
+    ts_sampler_options options;
+    const char *text;
+    size_t size, used = 0, told = 0;
+    assert_ok(ts_sampler_options_init(&options, sizeof options));
+    options.ignore_end = 1, options.max_tokens = 200;
+    assert_ok(ts_sampler_new(&sampler, slow, &options));
+    assert_ok(ts_sampler_start(sampler, "The", 3));
+    while (ts_sampler_next(sampler, &text, &size) == TS_OK && text != NULL) {
+        memcpy(whole + told, text, size);
+        told += size;
+    }
+    assert_ok(ts_sampler_start(sampler, "The", 3));
+    for (int i = 0; i < 4; i++) {
+        canceller c = {sampler, 0.003, 0};
+        pthread_t thread;
+        assert_int_equal(pthread_create(&thread, NULL, cancel_later, &c), 0);
+        ts_status status = ts_sampler_run_for(sampler, 10000000, &text, &size);
+        pthread_join(thread, NULL);
+        if (status == TS_OK) { /* the text that came before it, or on a fast machine the end */
+            if (text != NULL)
+                memcpy(all + used, text, size);
+            used += size;
+            status = ts_sampler_run_for(sampler, 1000, &text, &size);
+        }
+        assert_int_equal(status, TS_ERROR_CANCELLED);
+    }
+    for (;;) {
+        assert_ok(ts_sampler_run_for(sampler, 10000000, &text, &size));
+        if (text == NULL)
+            break;
+        memcpy(all + used, text, size);
+        used += size;
+    }
+    assert_int_equal(used, told);
+    assert_memory_equal(all, whole, told);
+    assert_int_equal(ts_sampler_finish(sampler), TS_FINISH_MAX_TOKENS);
+    ts_sampler_free(sampler);
+    ts_model_free(slow);
+}
+
 static void alternatives(void **state)
 {
     (void)state;
@@ -618,10 +847,22 @@ static void out_of_memory(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(biases_are_added), cmocka_unit_test(penalties),          cmocka_unit_test(repeated_ngrams),
-        cmocka_unit_test(banned_words),     cmocka_unit_test(nothing_left),       cmocka_unit_test(order_of_steps),
-        cmocka_unit_test(stop_strings),     cmocka_unit_test(clones_go_on_alike), cmocka_unit_test(cuts_and_shared_prefixes),
-        cmocka_unit_test(in_frames),        cmocka_unit_test(cancelled),          cmocka_unit_test(alternatives),
+        cmocka_unit_test(biases_are_added),
+        cmocka_unit_test(penalties),
+        cmocka_unit_test(repeated_ngrams),
+        cmocka_unit_test(banned_words),
+        cmocka_unit_test(nothing_left),
+        cmocka_unit_test(order_of_steps),
+        cmocka_unit_test(many_banned_words),
+        cmocka_unit_test(cancelled_in_a_prompt),
+        cmocka_unit_test(cancelled_in_a_frame),
+        cmocka_unit_test(temperature_and_penalties),
+        cmocka_unit_test(stop_strings),
+        cmocka_unit_test(clones_go_on_alike),
+        cmocka_unit_test(cuts_and_shared_prefixes),
+        cmocka_unit_test(in_frames),
+        cmocka_unit_test(cancelled),
+        cmocka_unit_test(alternatives),
         cmocka_unit_test(out_of_memory),
     };
     return cmocka_run_group_tests(tests, make_model, free_model);

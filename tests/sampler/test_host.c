@@ -80,7 +80,7 @@ static ts_status tell_from_file(telling *t)
     if (status == TS_OK)
         status = ts_sampler_save_memory(sampler, session, sizeof session, &size);
     if (status == TS_OK)
-        status = ts_sampler_load_memory(&loaded, model, session, size);
+        status = ts_sampler_load_memory(&loaded, model, session, size, NULL);
     if (status == TS_OK)
         status = tell(loaded, t->text, &t->size);
     ts_sampler_free(sampler);

@@ -3,6 +3,7 @@
 #include "../model/model_fixture.h"
 
 #include <ctype.h>
+#include <math.h>
 
 enum { CONTEXT = 160, MOST_TEXT = 8192 };
 
@@ -202,11 +203,46 @@ static void bad_words_are_told(void **state)
     ts_sampler_free(sampler);
 }
 
+/* A word that is banned too is told once, where it is required, and nowhere else; its letters may be banned by biases as well. */
+static void banned_and_required(void **state)
+{
+    (void)state;
+    static const char *const both[] = {"kite"}, *const banned[] = {"ki", "cat"};
+    ts_token_bias *biases = malloc(1024 * sizeof *biases);
+    ts_sampler_options options;
+    ts_sampler *sampler;
+    size_t bias_count = 0;
+    assert_ok(ts_sampler_options_init(&options, sizeof options));
+    for (uint32_t id = 0; id < ts_tokenizer_size(model->tokenizer); id++) {
+        size_t size;
+        const char *bytes = ts_tokenizer_token(model->tokenizer, id, &size);
+        if (size == 1 && bytes[0] == 'k')
+            biases[bias_count++] = (ts_token_bias){id, -INFINITY};
+    }
+    assert_true(bias_count > 0);
+    options.temperature = 1.2f;
+    options.biases = biases, options.bias_count = bias_count;
+    options.banned_words = banned, options.banned_word_count = 2;
+    assert_ok(ts_sampler_new(&sampler, model, &options));
+    assert_ok(ts_sampler_require(sampler, both, 1, 30));
+    for (uint64_t seed = 0; seed < 20; seed++) {
+        story s = tell(sampler, "The", seed);
+        size_t times = 0;
+        for (size_t at = 1; at + 2 <= s.size; at++)
+            times += !is_letter(s.text[at - 1]) && s.text[at - 1] != '\'' && strncasecmp(s.text + at, "ki", 2) == 0;
+        assert_true(holds(&s, "kite"));
+        assert_int_equal(times, 1);
+        assert_int_equal(ts_sampler_missing(sampler), 0);
+    }
+    free(biases);
+    ts_sampler_free(sampler);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(words_come),     cmocka_unit_test(else_the_story_is_as_it_was), cmocka_unit_test(sessions),
-        cmocka_unit_test(asked_for_later), cmocka_unit_test(bad_words_are_told),
+        cmocka_unit_test(words_come), cmocka_unit_test(banned_and_required), cmocka_unit_test(else_the_story_is_as_it_was),
+        cmocka_unit_test(sessions),   cmocka_unit_test(asked_for_later),     cmocka_unit_test(bad_words_are_told),
     };
     return cmocka_run_group_tests(tests, make_model, free_model);
 }

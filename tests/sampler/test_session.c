@@ -1,4 +1,6 @@
-/* Saved sessions: a story goes on exactly as it would have, from any point and under all options; and no damaged, foreign or cut file is taken for one. */
+#define _GNU_SOURCE
+/* Saved sessions: a story goes on exactly as it would have, from any point and under all options; and no damaged, foreign or cut file is taken for
+ * one. */
 #include <math.h>
 
 #include "../model/model_fixture.h"
@@ -103,15 +105,15 @@ static void stories_go_on(void **state)
         assert_ok(ts_sampler_save_memory(sampler, file, sizeof file, &size));
         assert_int_equal(ts_sampler_save_memory(sampler, NULL, 0, &same), TS_ERROR_BUFFER_TOO_SMALL);
         assert_int_equal(same, size);
-        assert_ok(ts_sampler_load(&loaded, model, path));
-        assert_ok(ts_sampler_load_memory(&again, model, file, size));
+        assert_ok(ts_sampler_load(&loaded, model, path, NULL));
+        assert_ok(ts_sampler_load_memory(&again, model, file, size, NULL));
         assert_int_equal(ts_sampler_alternatives(loaded, NULL, NULL, NULL, NULL, 0, NULL), TS_ERROR_INVALID_ARGUMENT);
         assert_goes_on_alike(sampler, loaded);
         assert_ok(ts_sampler_start(loaded, "One", 3)); /* the options are there too */
         assert_ok(ts_sampler_start(sampler, "One", 3));
         assert_goes_on_alike(sampler, loaded);
         ts_sampler_free(loaded);
-        assert_ok(ts_sampler_load_memory(&loaded, model, file, size));
+        assert_ok(ts_sampler_load_memory(&loaded, model, file, size, NULL));
         assert_goes_on_alike(again, loaded);
         ts_sampler_free(sampler);
         ts_sampler_free(loaded);
@@ -131,7 +133,7 @@ static void without_a_story(void **state)
     assert_ok(ts_sampler_new(&sampler, model, NULL));
     assert_ok(ts_sampler_save_memory(sampler, file, sizeof file, &size));
     assert_true(size < 2048);
-    assert_ok(ts_sampler_load_memory(&loaded, model, file, size));
+    assert_ok(ts_sampler_load_memory(&loaded, model, file, size, NULL));
     assert_int_equal(ts_sampler_next(loaded, &text, &told), TS_ERROR_INVALID_ARGUMENT);
     assert_ok(ts_sampler_start(sampler, "A", 1));
     assert_ok(ts_sampler_start(loaded, "A", 1));
@@ -164,7 +166,7 @@ static void damage_is_found(void **state)
     for (size_t cut = 0; cut < whole; cut++) {
         unsigned char *exact = malloc(cut + 1); /* so that reading on is found */
         memcpy(exact, file, cut);
-        ts_status status = ts_sampler_load_memory(&loaded, model, exact, cut);
+        ts_status status = ts_sampler_load_memory(&loaded, model, exact, cut, NULL);
         free(exact);
         if (status != TS_ERROR_FORMAT && status != TS_ERROR_VERSION)
             fail_msg("cut to %zu of %zu: %s: %s", cut, size, ts_status_name(status), ts_error_detail());
@@ -173,7 +175,7 @@ static void damage_is_found(void **state)
         for (int bit = 0; bit < 8; bit += 3) {
             memcpy(damaged, file, size);
             damaged[at] ^= (unsigned char)(1 << bit);
-            if (ts_sampler_load_memory(&loaded, model, damaged, size) != TS_OK)
+            if (ts_sampler_load_memory(&loaded, model, damaged, size, NULL) != TS_OK)
                 continue;
             static unsigned char again[MOST_FILE]; /* GGUF's version 2 is read alike, and so is another type of integer that holds the same */
             size_t same;
@@ -186,6 +188,101 @@ static void damage_is_found(void **state)
     assert_in_range(harmless, 0, 3);
 }
 
+/* The bytes of a key's value. */
+static unsigned char *value_of(unsigned char *file, size_t size, const char *key)
+{
+    unsigned char *at = memmem(file, size, key, strlen(key));
+    assert_non_null(at);
+    return at + strlen(key) + sizeof(uint32_t);
+}
+
+static void change_u32(unsigned char *file, size_t size, const char *key, uint32_t value)
+{
+    static const char sum[] = "session.checksum";
+    unsigned char *to = value_of(file, size, sum);
+    memcpy(value_of(file, size, key), &value, sizeof value);
+    size_t begin = 24, end = (size_t)(to - file) - 4 - (sizeof sum - 1) - 8; /* from the first pair to the checksum's */
+    uint64_t hash = ts_hash(file + begin, end - begin, 1);
+    memcpy(to, &hash, sizeof hash);
+}
+
+/* A file of two thousand bytes takes no more memory than its model and its tokens account for, unless it is allowed to. */
+static void no_file_takes_all_memory(void **state)
+{
+    (void)state;
+    static unsigned char file[MOST_FILE];
+    memory_probe probe;
+    ts_runtime *runtime = probed_runtime(&probe, 1);
+    ts_tokenizer *tokenizer = fixture_tokenizer(runtime);
+    ts_architecture architecture = fixture_architecture(TS_ARCHITECTURE_LLAMA);
+    ts_model *own = fixture_model_of(runtime, tokenizer, &architecture, 3);
+    ts_sampler *sampler, *loaded = NULL;
+    ts_sampler_options options;
+    ts_sampler_load_options loading;
+    uint64_t needed;
+    size_t size;
+    assert_ok(ts_sampler_options_init(&options, sizeof options));
+    assert_ok(ts_sampler_load_options_init(&loading, sizeof loading));
+    assert_ok(ts_sampler_new(&sampler, own, &options));
+    assert_ok(ts_sampler_start(sampler, "One", 3));
+    assert_ok(ts_sampler_save_memory(sampler, file, sizeof file, &size));
+    ts_sampler_free(sampler);
+    static const uint32_t cases[][3] = {
+        {1 << 20, 0, TS_ERROR_LIMIT}, {1 << 17, 5, TS_ERROR_LIMIT}, {20000, 1024, TS_ERROR_LIMIT}, {4096, 5, TS_OK}, {16, 1024, TS_OK}};
+    for (size_t i = 0; i < TS_COUNT_OF(cases); i++) {
+        change_u32(file, size, "session.options.context_length", cases[i][0]);
+        change_u32(file, size, "session.options.beams", cases[i][1]);
+        options.context_length = cases[i][0], options.beams = cases[i][1];
+        assert_ok(ts_sampler_memory(own, &options, &needed));
+        uint64_t before = ts_runtime_memory_peak(runtime);
+        ts_status status = ts_sampler_load_memory(&loaded, own, file, size, NULL);
+        assert_int_equal(status, (ts_status)cases[i][2]);
+        if (status == TS_OK) {
+            ts_sampler_free(loaded);
+            continue;
+        }
+        assert_detail("options.memory_limit");
+        assert_true(ts_runtime_memory_peak(runtime) - before < 1 << 20);
+        loading.memory_limit = needed - 1;
+        assert_status(ts_sampler_load_memory(&loaded, own, file, size, &loading), TS_ERROR_LIMIT);
+        if (needed > 64 << 20)
+            continue;
+        loading.memory_limit = needed;
+        assert_ok(ts_sampler_load_memory(&loaded, own, file, size, &loading));
+        ts_sampler_free(loaded);
+    }
+    loading.struct_size = 3;
+    assert_status(ts_sampler_load_memory(&loaded, own, file, size, &loading), TS_ERROR_INVALID_ARGUMENT);
+    ts_model_free(own);
+    ts_tokenizer_free(tokenizer);
+    ts_runtime_free(runtime);
+}
+
+/* After the beginning of text alone SentencePiece's first space is taken off, in a loaded story too. */
+static void a_beginning_is_kept(void **state)
+{
+    (void)state;
+    static unsigned char file[MOST_FILE];
+    char text[MOST_TEXT], same[MOST_TEXT];
+    ts_model *stories;
+    ts_sampler *sampler, *loaded;
+    ts_sampler_options options;
+    size_t size;
+    assert_ok(ts_model_open(&stories, NULL, test_data("models/stories260K.bin"), NULL));
+    assert_ok(ts_sampler_options_init(&options, sizeof options));
+    options.temperature = 0, options.max_tokens = 20;
+    assert_ok(ts_sampler_new(&sampler, stories, &options));
+    assert_ok(ts_sampler_start(sampler, "", 0));
+    assert_ok(ts_sampler_save_memory(sampler, file, sizeof file, &size));
+    assert_ok(ts_sampler_load_memory(&loaded, stories, file, size, NULL));
+    assert_int_equal(tell(sampler, SIZE_MAX, text), tell(loaded, SIZE_MAX, same));
+    assert_string_equal(text, same);
+    assert_memory_equal(text, "Once", 4);
+    ts_sampler_free(sampler);
+    ts_sampler_free(loaded);
+    ts_model_free(stories);
+}
+
 static void foreign_files_are_told(void **state)
 {
     (void)state;
@@ -193,13 +290,13 @@ static void foreign_files_are_told(void **state)
     size_t size = saved(file);
     ts_sampler *loaded;
     ts_model *other = make(4);
-    assert_status(ts_sampler_load_memory(&loaded, other, file, size), TS_ERROR_MISMATCH);
+    assert_status(ts_sampler_load_memory(&loaded, other, file, size, NULL), TS_ERROR_MISMATCH);
     assert_detail("another model");
     assert_ok(ts_model_save(other, in_work("model.gguf")));
-    assert_status(ts_sampler_load(&loaded, other, in_work("model.gguf")), TS_ERROR_FORMAT);
+    assert_status(ts_sampler_load(&loaded, other, in_work("model.gguf"), NULL), TS_ERROR_FORMAT);
     assert_detail("general.architecture is 'llama'");
-    assert_status(ts_sampler_load(&loaded, other, in_work("nothing")), TS_ERROR_IO);
-    assert_status(ts_sampler_load(NULL, other, in_work("nothing")), TS_ERROR_INVALID_ARGUMENT);
+    assert_status(ts_sampler_load(&loaded, other, in_work("nothing"), NULL), TS_ERROR_IO);
+    assert_status(ts_sampler_load(NULL, other, in_work("nothing"), NULL), TS_ERROR_INVALID_ARGUMENT);
     assert_status(ts_sampler_save(NULL, in_work("nothing")), TS_ERROR_INVALID_ARGUMENT);
     remove_file("model.gguf");
     ts_model_free(other);
@@ -227,7 +324,7 @@ static void failing_disk(void **state)
         ts_runtime_set_io(runtime, &ts_io_system);
         failures += status == TS_ERROR_IO;
         assert_true(status == TS_OK || status == TS_ERROR_IO);
-        assert_ok(ts_sampler_load(&loaded, own, in_work("s")));
+        assert_ok(ts_sampler_load(&loaded, own, in_work("s"), NULL));
         ts_sampler_free(loaded);
     }
     assert_true(failures >= 4);
@@ -267,7 +364,7 @@ static ts_status save_and_load(ts_runtime *runtime, void *user)
     if (status == TS_OK)
         status = ts_sampler_save_memory(sampler, file, sizeof file, &size);
     if (status == TS_OK)
-        status = ts_sampler_load_memory(&loaded, own, file, size);
+        status = ts_sampler_load_memory(&loaded, own, file, size, NULL);
     ts_sampler_free(sampler);
     ts_sampler_free(loaded);
     ts_model_free(own);
@@ -284,8 +381,14 @@ static void out_of_memory(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(stories_go_on),          cmocka_unit_test(without_a_story), cmocka_unit_test(damage_is_found),
-        cmocka_unit_test(foreign_files_are_told), cmocka_unit_test(failing_disk),    cmocka_unit_test(out_of_memory),
+        cmocka_unit_test(stories_go_on),
+        cmocka_unit_test(without_a_story),
+        cmocka_unit_test(damage_is_found),
+        cmocka_unit_test(foreign_files_are_told),
+        cmocka_unit_test(failing_disk),
+        cmocka_unit_test(out_of_memory),
+        cmocka_unit_test(no_file_takes_all_memory),
+        cmocka_unit_test(a_beginning_is_kept),
     };
     return cmocka_run_group_tests(tests, make_all, free_all);
 }

@@ -22,13 +22,13 @@ from .evaluator import Comparison, Duel, Evaluation, Evaluator, GradeMean, Judge
 from .generator import Author, BatchReport, Chat, ChatReport, Feature, Generator, Story, WordKind
 from .model import Architecture, ArchitectureKind, Model, ModelFormat, ModelType, Score
 from .runtime import CpuLevel, LogLevel, Runtime, version
-from .sampler import Alternatives, Batch, ContextFull, Finish, Sampler, Step
+from .sampler import Alternatives, Batch, BeginOfText, ContextFull, Finish, Sampler, Step, tell_stories
 from .tokenizer import ShardReport, Tokenizer
 from .trainer import Optimizer, Packing, Precision, Report, Schedule, Trainer
 from . import study  # isort: skip: of all the others
 
 __version__ = version()
-__all__ = [*_errors, "Alternatives", "Architecture", "ArchitectureKind", "Author", "Batch", "BatchReport", "Chat", "ChatReport", "CleanStep", "Comparison", "ContextFull", "CpuLevel", "Diversity", "DiversityItem", "Duel",
+__all__ = [*_errors, "Alternatives", "Architecture", "ArchitectureKind", "Author", "Batch", "BatchReport", "BeginOfText", "Chat", "ChatReport", "CleanStep", "Comparison", "ContextFull", "CpuLevel", "Diversity", "DiversityItem", "Duel",
            "Evaluation", "Evaluator", "Feature", "Finish", "Generator", "GradeMean", "Instruct", "InstructField", "Judge", "Judgment", "LogLevel", "Mark", "Match", "Model", "ModelFormat", "Novelty",
            "ModelType", "Optimizer", "Outcome", "Overlap", "Packing", "Precision", "Report", "Runtime", "Sampler", "Schedule", "Score", "ShardReport", "Step", "Story", "Tokenizer", "Trainer",
-           "WordKind", "analysis", "clean_story", "cut_at_repeat", "dataset_clean", "dataset_instruct", "dataset_stats", "overlap", "read_grades", "read_prompts", "study", "version"]
+           "WordKind", "analysis", "clean_story", "cut_at_repeat", "dataset_clean", "dataset_instruct", "dataset_stats", "overlap", "read_grades", "read_prompts", "study", "tell_stories", "version"]

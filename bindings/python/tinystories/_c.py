@@ -80,6 +80,9 @@ TS_SCHEDULE_WSD = 3
 TS_CONTEXT_FULL_STOP = 0
 TS_CONTEXT_FULL_SLIDE = 1
 
+TS_BEGIN_OF_TEXT_FILE = 0
+TS_BEGIN_OF_TEXT_ALWAYS = 1
+TS_BEGIN_OF_TEXT_NEVER = 2
 TS_FINISH_NONE = 0
 TS_FINISH_END = 1
 TS_FINISH_MAX_TOKENS = 2
@@ -321,7 +324,11 @@ class ts_sampler_options(Structure):
                 ("repetition_penalty", c_float), ("frequency_penalty", c_float), ("presence_penalty", c_float), ("penalty_window", c_uint32),
                 ("no_repeat_ngram", c_uint32), ("beams", c_uint32), ("biases", POINTER(ts_token_bias)), ("bias_count", c_size_t),
                 ("banned_words", POINTER(c_char_p)), ("banned_word_count", c_size_t), ("stops", POINTER(c_char_p)), ("stop_count", c_size_t),
-                ("steps", c_uint8 * 8)]
+                ("steps", c_uint8 * 8), ("begin_of_text", c_uint32), ("reserved", c_uint32)]
+
+
+class ts_sampler_load_options(Structure):
+    _fields_ = [("struct_size", c_size_t), ("memory_limit", c_uint64)]
 
 
 class ts_dataset_options(Structure):
@@ -618,8 +625,9 @@ FUNCTIONS = {
     "ts_sampler_missing": (c_size_t, [_sampler]),
     "ts_sampler_save": (ts_status, [_sampler, c_char_p]),
     "ts_sampler_save_memory": (ts_status, [_sampler, c_void_p, c_size_t, _size]),
-    "ts_sampler_load": (ts_status, [POINTER(_sampler), _model, c_char_p]),
-    "ts_sampler_load_memory": (ts_status, [POINTER(_sampler), _model, c_void_p, c_size_t]),
+    "ts_sampler_load_options_init": (ts_status, [POINTER(ts_sampler_load_options), c_size_t]),
+    "ts_sampler_load": (ts_status, [POINTER(_sampler), _model, c_char_p, POINTER(ts_sampler_load_options)]),
+    "ts_sampler_load_memory": (ts_status, [POINTER(_sampler), _model, c_void_p, c_size_t, POINTER(ts_sampler_load_options)]),
     "ts_sampler_run_for": (ts_status, [_sampler, c_uint64, POINTER(POINTER(c_char)), _size]),
     "ts_sampler_cancel": (None, [_sampler]),
     "ts_batch_options_init": (ts_status, [POINTER(ts_batch_options), c_size_t]),

@@ -147,17 +147,15 @@ class Model(Handle):
 
         InputOutputError, FormatError (names tensor or key and its offset), VersionError, UnsupportedError, LimitError, OutOfMemoryError.
         """
-        where, shared, settings = path_bytes(path), runtime_pointer(runtime), _open_options(options)
-        if tokenizer is not None:
-            settings.tokenizer = path_bytes(tokenizer)
+        where, shared, settings = path_bytes(path), runtime_pointer(runtime), _open_options(options, tokenizer)
         return cls._of(make(_c.ts_model, _c.library.ts_model_free,
                             lambda out: _c.library.ts_model_open(out, shared, where, ctypes.byref(settings)), (shared,)))
 
     @classmethod
-    def open_memory(cls, data: Any, runtime: Optional[Runtime] = None, **options: int) -> "Model":
+    def open_memory(cls, data: Any, runtime: Optional[Runtime] = None, tokenizer: Optional[Path] = None, **options: int) -> "Model":
         """The same from bytes-like data. With map=1 the weights are used where they are, 32-byte aligned and unchanged (else InvalidArgumentError);
         the data is kept alive."""
-        shared, settings = runtime_pointer(runtime), _open_options(options)
+        shared, settings = runtime_pointer(runtime), _open_options(options, tokenizer)
         view = memoryview(data).cast("B")
         size, buffer = view.nbytes, data
         if not view.readonly:
@@ -169,9 +167,9 @@ class Model(Handle):
                             lambda out: _c.library.ts_model_open_memory(out, shared, buffer, size, ctypes.byref(settings)), kept))
 
     @classmethod
-    def open_stream(cls, stream: BinaryIO, runtime: Optional[Runtime] = None, **options: int) -> "Model":
+    def open_stream(cls, stream: BinaryIO, runtime: Optional[Runtime] = None, tokenizer: Optional[Path] = None, **options: int) -> "Model":
         """The same from a seekable binary file object, which is read during this call alone. What it raises comes out of the call."""
-        shared, settings, source = runtime_pointer(runtime), _open_options(options), report_of(_c.ts_read_callbacks)
+        shared, settings, source = runtime_pointer(runtime), _open_options(options, tokenizer), report_of(_c.ts_read_callbacks)
 
         def read(user: Any, offset: int, buffer: int, count: int) -> bool:
             stream.seek(offset)
@@ -294,5 +292,8 @@ def shape_of(architecture: Union[Architecture, str]) -> Any:
     return architecture._struct()
 
 
-def _open_options(values: dict) -> Any:
-    return fill(options_of(_c.ts_model_options, _c.library.ts_model_options_init), values, _OPEN_OPTIONS)
+def _open_options(values: dict, tokenizer: Optional[Path]) -> Any:
+    options = fill(options_of(_c.ts_model_options, _c.library.ts_model_options_init), values, _OPEN_OPTIONS)
+    if tokenizer is not None:
+        options.tokenizer = path_bytes(tokenizer)
+    return options

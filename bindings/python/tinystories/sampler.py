@@ -8,15 +8,22 @@ from typing import Any, Iterator, List, NamedTuple, Optional, Sequence, Tuple
 
 from . import _c
 from ._handle import Handle, Path, Text, fill, integer, make, member, options_of, path_bytes, pointer_of, text_bytes
+from .errors import BufferTooSmallError
 from .model import Model
 
 _OPTIONS = ("seed", "temperature", "top_p", "top_k", "max_tokens", "context_length", "context_full", "ignore_end", "min_p", "repetition_penalty",
-            "frequency_penalty", "presence_penalty", "penalty_window", "no_repeat_ngram", "beams")
+            "frequency_penalty", "presence_penalty", "penalty_window", "no_repeat_ngram", "beams", "begin_of_text")
 
 
 class ContextFull(enum.IntEnum):
     STOP = _c.TS_CONTEXT_FULL_STOP  # the story ends when the context is full
     SLIDE = _c.TS_CONTEXT_FULL_SLIDE  # the older half is forgotten, and the story goes on
+
+
+class BeginOfText(enum.IntEnum):
+    FILE = _c.TS_BEGIN_OF_TEXT_FILE  # as the tokenizer's file says; always where it says nothing
+    ALWAYS = _c.TS_BEGIN_OF_TEXT_ALWAYS
+    NEVER = _c.TS_BEGIN_OF_TEXT_NEVER  # but for an empty prompt
 
 
 class Finish(enum.IntEnum):
@@ -54,7 +61,7 @@ class Sampler(Handle):
     limit); context_length (positions to hold; 0: the model's); context_full ("stop" or "slide"); ignore_end (True: only max_tokens or the context
     ends a story); min_p ([0, 1]; 0); repetition_penalty (1), frequency_penalty (0), presence_penalty (0), penalty_window (64 tokens; 0: all);
     no_repeat_ngram (0: no matter); beams (above 1: beam search, nothing is drawn); biases ({token: bias}; -inf bans); banned_words (no word of the story begins with one of these); stops (strings
-    that end the story); steps (a list of Step). InvalidArgumentError names the option that is out of range.
+    that end the story); steps (a list of Step); begin_of_text ("file", "always" or "never": whether the token that divides stories stands before a prompt). InvalidArgumentError names the option that is out of range.
     """
 
     def __init__(self, model: Model, **options: Any) -> None:
@@ -136,13 +143,31 @@ class Sampler(Handle):
         """Writes the story's state and the options to a small file."""
         _c.library.ts_sampler_save(self._c, path_bytes(path))
 
+    def save_memory(self) -> bytearray:
+        """The same as bytes in memory."""
+        pointer, size = self._c, ctypes.c_size_t()
+        try:
+            _c.library.ts_sampler_save_memory(pointer, None, 0, ctypes.byref(size))
+        except BufferTooSmallError:
+            pass
+        data = bytearray(size.value)
+        _c.library.ts_sampler_save_memory(pointer, (ctypes.c_char * len(data)).from_buffer(data), len(data), ctypes.byref(size))
+        return data
+
     @classmethod
-    def load(cls, path: Path, model: Model) -> "Sampler":
-        """A sampler that goes on exactly as the saved one would have. FormatError: damaged. MismatchError: saved with another model."""
-        where, pointer = path_bytes(path), pointer_of(model, Model)
-        sampler = cls.__new__(cls)
-        sampler._pointer = make(_c.ts_sampler, _c.library.ts_sampler_free, lambda out: _c.library.ts_sampler_load(out, pointer, where), (pointer,))
-        return sampler
+    def load(cls, path: Path, model: Model, memory_limit: int = 0) -> "Sampler":
+        """A sampler that goes on exactly as the saved one would have. FormatError: damaged. MismatchError: saved with another model. LimitError: its options
+        ask for more than `memory_limit` bytes (0: some times what a sampler of default options holds)."""
+        where, pointer, options = path_bytes(path), pointer_of(model, Model), _load_options(memory_limit)
+        return cls._of(make(_c.ts_sampler, _c.library.ts_sampler_free,
+                            lambda out: _c.library.ts_sampler_load(out, pointer, where, ctypes.byref(options)), (pointer,)))
+
+    @classmethod
+    def load_memory(cls, data: Any, model: Model, memory_limit: int = 0) -> "Sampler":
+        """The same from bytes-like data."""
+        held, pointer, options = bytes(memoryview(data).cast("B")), pointer_of(model, Model), _load_options(memory_limit)
+        return cls._of(make(_c.ts_sampler, _c.library.ts_sampler_free,
+                            lambda out: _c.library.ts_sampler_load_memory(out, pointer, held, len(held), ctypes.byref(options)), (pointer,)))
 
     def cut(self, count: int, seed: int = 0) -> "Sampler":
         """Goes back to the first `count` tokens of the story, as `tokens` has them, and goes on from there with the random numbers of `seed`."""
@@ -176,6 +201,20 @@ class Sampler(Handle):
     def seed(self) -> int:
         """The seed that the story was started with."""
         return _c.library.ts_sampler_seed(self._c)
+
+
+def tell_stories(model: Model, prompts: Sequence[Text], together: int = 64, require: Sequence[Text] = (), **options: Any) -> List[str]:
+    """A story for every prompt, without it: the i-th with the seed of the options plus i, told by `together` samplers at once, so that each weight is read once for
+    all of them. The same stories as Sampler(model, **options).tell(prompt, seed + i) tells one by one, many times faster."""
+    if together < 1:
+        raise ValueError(f"together is {together}, expected at least 1")
+    seed, stories = options.get("seed", 0), []
+    samplers = [Sampler(model, **options).require(*require) for _ in range(min(together, len(prompts)))]
+    with Batch(model, capacity=together, context_length=options.get("context_length", 0)) as batch:
+        for first in range(0, len(prompts), together):
+            part = prompts[first : first + together]
+            stories += batch.tell([sampler.start(prompt, seed + first + i) for i, (sampler, prompt) in enumerate(zip(samplers, part))])
+    return stories
 
 
 class Batch(Handle):
@@ -214,9 +253,15 @@ class Batch(Handle):
         return stories
 
 
+def _load_options(memory_limit: int) -> Any:
+    return fill(options_of(_c.ts_sampler_load_options, _c.library.ts_sampler_load_options_init), {"memory_limit": memory_limit}, ("memory_limit",))
+
+
 def _options(values: dict) -> Any:
     if "context_full" in values:
         values = {**values, "context_full": member(ContextFull, values["context_full"], "context_full")}
+    if "begin_of_text" in values:
+        values = {**values, "begin_of_text": member(BeginOfText, values["begin_of_text"], "begin_of_text")}
     values = dict(values)
     options = options_of(_c.ts_sampler_options, _c.library.ts_sampler_options_init)
     biases = dict(values.pop("biases", None) or {})
