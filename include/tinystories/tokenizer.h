@@ -144,8 +144,9 @@ TS_API uint32_t ts_tokenizer_find(const ts_tokenizer *tokenizer, const char *byt
 /* 1 for a special token, 0 for any other id. */
 TS_API int32_t ts_tokenizer_is_special(const ts_tokenizer *tokenizer, uint32_t id);
 
-/* A hash of the canonical form (bytes of every token in the order of ids, merges in the order of rank, specials): equal for equal tokenizers whatever
- * file they came from. Shards and checkpoints carry it. */
+/* A hash of the canonical form (bytes of every token in the order of ids, specials, merges in the order of rank; SentencePiece: the order that scores
+ * give to the tokens that are joins of others): equal for equal tokenizers whatever file they came from. Shards and checkpoints carry it. Made when it is
+ * first asked for, which for SentencePiece takes memory for a while: 0 if there is none, or for NULL. */
 TS_API uint64_t ts_tokenizer_fingerprint(const ts_tokenizer *tokenizer);
 
 /* ---- token shards ---- */

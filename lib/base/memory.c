@@ -58,6 +58,11 @@ static void *allocate(ts_runtime *runtime, size_t size)
     return place(block, size);
 }
 
+void *ts_allocate_unset(ts_runtime *runtime, size_t size)
+{
+    return allocate(runtime, size);
+}
+
 void *ts_allocate(ts_runtime *runtime, size_t size)
 {
     void *memory = allocate(runtime, size);
