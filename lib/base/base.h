@@ -103,6 +103,8 @@ void ts_runtime_set_io(ts_runtime *runtime, const struct ts_io *io);
 void *ts_allocate(ts_runtime *runtime, size_t size);
 /* The same, not zeroed: for what is filled at once. */
 void *ts_allocate_unset(ts_runtime *runtime, size_t size);
+/* OUT_OF_MEMORY when so many more bytes would be beyond the runtime's limit: for what others will allocate, uncounted. */
+ts_status ts_memory_expect(ts_runtime *runtime, size_t size);
 /* `count` elements of `size` bytes with the multiplication checked. */
 void *ts_allocate_array(ts_runtime *runtime, size_t count, size_t size);
 /* Grows or shrinks, contents kept, what is new is not zeroed; on failure the old memory stays valid. memory may be NULL. */

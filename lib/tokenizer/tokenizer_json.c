@@ -3,6 +3,7 @@
 #include "tokenizer/vocabulary.h"
 
 #define MAX_FILE TS_TOKENIZER_MAX_FILE
+#define MAX_VALUES ((size_t)5 * TS_TOKENIZER_MAX_TOKENS) /* a token is one, a merge three */
 
 /* ---- entries of a vocabulary: token -> id in any order ---- */
 
@@ -326,7 +327,7 @@ ts_status ts_tokenizer_read_json(ts_tokenizer **out, ts_runtime *runtime, const 
     ts_vocabulary vocabulary;
     ts_tokenizer *t = NULL;
     TS_TRY(ts_json_expected(name));
-    TS_TRY(ts_json_parse(&root, runtime, text, size, MAX_FILE, name));
+    TS_TRY(ts_json_parse_many(&root, runtime, text, size, MAX_FILE, MAX_VALUES, name));
     ts_vocabulary_init(&vocabulary, runtime);
     ts_status status = read_model(&vocabulary, root, name);
     if (status == TS_OK)
@@ -385,7 +386,7 @@ ts_status ts_tokenizer_read_pair(ts_tokenizer **out, ts_runtime *runtime, const 
     ts_vocabulary_init(&vocabulary, runtime);
     ts_status status = ts_file_read(runtime, vocabulary_path, MAX_FILE, &text, &size);
     if (status == TS_OK)
-        status = ts_json_parse(&root, runtime, text, size, MAX_FILE, vocabulary_path);
+        status = ts_json_parse_many(&root, runtime, text, size, MAX_FILE, MAX_VALUES, vocabulary_path);
     if (status == TS_OK)
         status = read_vocab(&vocabulary, root, vocabulary_path);
     ts_json_free(root);
