@@ -61,15 +61,24 @@ static ts_status read_merges(ts_tokenizer *t, ts_gguf *gguf)
     return TS_OK;
 }
 
+/* "default", and nothing at all, mean another rule of words to llama.cpp, though some old files that say nothing were made for GPT-2's. */
+static ts_status check_rule(const ts_vocabulary *v, ts_gguf *gguf)
+{
+    const char *rule;
+    if (!ts_gguf_has(gguf, "tokenizer.ggml.pre")) {
+        ts_log(v->runtime, TS_LOG_WARNING, "key 'tokenizer.ggml.pre' is missing: text is divided into words as GPT-2 does, other programs may do otherwise");
+        return TS_OK;
+    }
+    TS_TRY(ts_gguf_get_string(gguf, "tokenizer.ggml.pre", &rule, NULL));
+    if (strcmp(rule, "gpt-2") == 0 || strcmp(rule, "gpt2") == 0)
+        return TS_OK;
+    return ts_fail(TS_ERROR_UNSUPPORTED, "tokenizer.ggml.pre is \"%.60s\", which is another rule of words than GPT-2's, expected \"gpt-2\"", rule);
+}
+
 static ts_status read_bpe(ts_vocabulary *v, ts_gguf *gguf)
 {
-    const char *model;
     uint32_t begin = TS_TOKENIZER_NONE, end = TS_TOKENIZER_NONE;
-    if (ts_gguf_has(gguf, "tokenizer.ggml.pre")) {
-        TS_TRY(ts_gguf_get_string(gguf, "tokenizer.ggml.pre", &model, NULL));
-        if (strcmp(model, "gpt-2") != 0 && strcmp(model, "gpt2") != 0 && strcmp(model, "default") != 0)
-            return ts_fail(TS_ERROR_UNSUPPORTED, "tokenizer.ggml.pre is \"%.60s\", expected \"gpt-2\"", model);
-    }
+    TS_TRY(check_rule(v, gguf));
     TS_TRY(read_tokens(v, gguf));
     if (ts_gguf_has(gguf, "tokenizer.ggml.eos_token_id"))
         TS_TRY(ts_gguf_get_u32(gguf, "tokenizer.ggml.eos_token_id", &end));
