@@ -48,7 +48,10 @@ TS_API void ts_tokenizer_free(ts_tokenizer *tokenizer);
  *   NAME.bin: a tokenizer.bin of llama2.c, for SentencePiece alone;
  *   NAME.tiktoken: a rank file of tiktoken, for a byte-level BPE whose ids come in the order of merges, with one special token,
  *   `<|endoftext|>`;
- *   any other name: a tokenizer.json that Hugging Face tokenizers reads. Scores become an order of merges there: tokens of equal scores are ordered by id.
+ *   NAME.gguf: a GGUF file of the vocabulary alone;
+ *   NAME.json, and a name without an ending: a tokenizer.json that Hugging Face tokenizers reads. Scores become an order of merges there: tokens of
+ *   equal scores are ordered by id.
+ * INVALID_ARGUMENT: another ending.
  * Every file is replaced as a whole: after a failure the old one is still there.
  */
 TS_API ts_status ts_tokenizer_save(const ts_tokenizer *tokenizer, const char *path);

@@ -70,6 +70,11 @@ class ConvertTest(test_cli.CommandLineTest):
             self.assertEqual(self.content("text.txt").count(b"Once upon a time"), 20)
         self.refused("tokenizer", "convert", "tokenizer.json", "no.bin", names="SentencePiece")
         self.refused("tokenizer", "convert", "nothing.json", "no.json", names="nothing.json")
+        self.must("tokenizer", "convert", "tokenizer.json", "vocabulary.gguf")
+        self.assertEqual(self.content("vocabulary.gguf")[:4], b"GGUF")
+        self.assertEqual(self.must("tokenizer", "convert", "vocabulary.gguf", "-"), self.content("back.json"))
+        self.refused("tokenizer", "convert", "tokenizer.json", "no.model", names=".gguf")
+        self.assertFalse(os.path.exists(self.path("no.model")))
 
     @unittest.skipUnless(DATA, "skipped: TINYSTORIES_TEST_DATA does not name the data")
     def test_real(self):

@@ -84,8 +84,9 @@ class Tokenizer(Handle):
                              lambda out: _c.library.ts_tokenizer_prune_files(out, self._c, kept, files, len(files)), self._c.kept))
 
     def save(self, path: Path) -> None:
-        """Writes a tokenizer.json; vocab.json and merges.txt into a folder that is there; for NAME.tiktoken a rank file of tiktoken, for NAME.bin a
-        tokenizer.bin of llama2.c. Each file is replaced as a whole. UnsupportedError: what the format cannot hold."""
+        """Writes NAME.json as a tokenizer.json, NAME.gguf as a GGUF file of the vocabulary alone, NAME.tiktoken as a rank file of tiktoken, NAME.bin as
+        a tokenizer.bin of llama2.c; vocab.json and merges.txt into a folder that is there. Each file is replaced as a whole. UnsupportedError: what the
+        format cannot hold."""
         _c.library.ts_tokenizer_save(self._c, path_bytes(path))
 
     # ---- encoding and decoding ----
