@@ -132,6 +132,19 @@ TS_API ts_status ts_tokenizer_decode_next(const ts_tokenizer *tokenizer, ts_deco
 
 TS_API uint32_t ts_tokenizer_size(const ts_tokenizer *tokenizer);
 
+/* Of ts_tokenizer_kind. */
+enum {
+    TS_TOKENIZER_BYTES = 1,  /* a byte-level BPE, by GPT-2's rule of words */
+    TS_TOKENIZER_PIECES = 2, /* SentencePiece's BPE: scores, or merges of characters */
+    TS_TOKENIZER_WORDS = 3   /* WordPiece */
+};
+
+/* TS_TOKENIZER_; 0 for NULL. */
+TS_API int32_t ts_tokenizer_kind(const ts_tokenizer *tokenizer);
+
+/* How many merges its file lists; 0 where scores or the tokens alone say what is joined. */
+TS_API uint32_t ts_tokenizer_merge_count(const ts_tokenizer *tokenizer);
+
 /* The id of `<|endoftext|>` (or what the file names as end of text), TS_TOKENIZER_NONE if there is none. */
 TS_API uint32_t ts_tokenizer_end_of_text(const ts_tokenizer *tokenizer);
 

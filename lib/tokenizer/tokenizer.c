@@ -123,6 +123,18 @@ uint32_t ts_tokenizer_size(const ts_tokenizer *tokenizer)
     return tokenizer ? tokenizer->vocabulary.count : 0;
 }
 
+int32_t ts_tokenizer_kind(const ts_tokenizer *tokenizer)
+{
+    if (tokenizer == NULL)
+        return 0;
+    return tokenizer->vocabulary.wordpiece ? TS_TOKENIZER_WORDS : tokenizer->vocabulary.sentencepiece ? TS_TOKENIZER_PIECES : TS_TOKENIZER_BYTES;
+}
+
+uint32_t ts_tokenizer_merge_count(const ts_tokenizer *tokenizer)
+{
+    return tokenizer ? tokenizer->vocabulary.merge_count : 0;
+}
+
 uint32_t ts_tokenizer_end_of_text(const ts_tokenizer *tokenizer)
 {
     return tokenizer ? tokenizer->end_of_text : TS_TOKENIZER_NONE;

@@ -66,7 +66,8 @@ static ts_status check_rule(const ts_vocabulary *v, ts_gguf *gguf)
 {
     const char *rule;
     if (!ts_gguf_has(gguf, "tokenizer.ggml.pre")) {
-        ts_log(v->runtime, TS_LOG_WARNING, "key 'tokenizer.ggml.pre' is missing: text is divided into words as GPT-2 does, other programs may do otherwise");
+        ts_log(v->runtime, TS_LOG_WARNING,
+               "key 'tokenizer.ggml.pre' is missing: text is divided into words as GPT-2 does, other programs may do otherwise");
         return TS_OK;
     }
     TS_TRY(ts_gguf_get_string(gguf, "tokenizer.ggml.pre", &rule, NULL));

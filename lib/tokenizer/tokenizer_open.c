@@ -147,6 +147,6 @@ ts_status ts_tokenizer_save(const ts_tokenizer *tokenizer, const char *path)
     for (size_t i = 0; i < TS_COUNT_OF(formats); i++)
         if (strcmp(ending, formats[i].ending) == 0)
             return formats[i].save(tokenizer, path);
-    return ts_fail(TS_ERROR_INVALID_ARGUMENT, "%.200s: no format of tokenizers has this ending, expected .json, .gguf, .bin, .tiktoken or a folder that is there",
-                   path);
+    return ts_fail(TS_ERROR_INVALID_ARGUMENT,
+                   "%.200s: no format of tokenizers has this ending, expected .json, .gguf, .bin, .tiktoken or a folder that is there", path);
 }

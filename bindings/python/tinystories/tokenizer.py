@@ -164,6 +164,16 @@ class Tokenizer(Handle):
         return _known(_c.library.ts_tokenizer_end_of_text(self._c))
 
     @property
+    def kind(self) -> str:
+        """"bytes" (a byte-level BPE), "pieces" (SentencePiece) or "words" (WordPiece)."""
+        return {_c.TS_TOKENIZER_BYTES: "bytes", _c.TS_TOKENIZER_PIECES: "pieces", _c.TS_TOKENIZER_WORDS: "words"}[_c.library.ts_tokenizer_kind(self._c)]
+
+    @property
+    def merge_count(self) -> int:
+        """How many merges its file lists."""
+        return _c.library.ts_tokenizer_merge_count(self._c)
+
+    @property
     def fingerprint(self) -> int:
         """64 bits, equal for equal tokenizers whatever file they came from; shards and checkpoints carry it."""
         return _c.library.ts_tokenizer_fingerprint(self._c)
