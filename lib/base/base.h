@@ -114,7 +114,7 @@ void ts_release(ts_runtime *runtime, void *memory);
 /* Makes room for `needed` elements of `size` bytes in *array, doubling; *capacity counts elements. The way every growing array grows. */
 ts_status ts_reserve(ts_runtime *runtime, void *array_pointer, size_t *capacity, size_t needed, size_t size);
 
-/* A text that embed.cmake compiled in, deflated. */
+/* A text that embed.cmake compiled in: a block of bzip2. */
 typedef struct ts_packed {
     const unsigned char *bytes;
     size_t packed_size, size;
