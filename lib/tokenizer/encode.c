@@ -156,8 +156,9 @@ static void note_pair(const ts_tokenizer *t, ts_pair_heap *h, const piece *piece
 /* A join takes a candidate and a piece away and notes two pairs at most: there are never 2 n candidates. */
 static ts_status encode_long(const ts_tokenizer *t, const char *word, size_t size, ts_ids *out)
 {
-    piece *pieces = ts_allocate_array(t->runtime, size, sizeof *pieces);
-    ts_pair_heap h = {ts_allocate_array(t->runtime, 2 * size, sizeof *h.items), 0};
+    /* what no candidate comes to is not touched: a text has 2^30 bytes at most, so that nothing wraps */
+    piece *pieces = ts_allocate_unset(t->runtime, size * sizeof *pieces);
+    ts_pair_heap h = {ts_allocate_unset(t->runtime, 2 * size * sizeof *h.items), 0};
     ts_status status = pieces && h.items ? TS_OK : TS_ERROR_OUT_OF_MEMORY;
     for (size_t i = 0; status == TS_OK && i < size; i++)
         pieces[i] = (piece){t->bytes[(unsigned char)word[i]], i > 0 ? (uint32_t)i - 1 : NEVER, i + 1 < size ? (uint32_t)i + 1 : NEVER};
