@@ -182,8 +182,13 @@ static void link_bytes(reading *r, block *b)
 /* Gives the CRC of what was written, as bzip2 has it: the highest bit first. */
 static uint32_t write_text(reading *r, const block *b, char *text, size_t size)
 {
-    uint32_t crc = UINT32_MAX, at = r->damaged ? 0 : b->next[b->first] >> 8, same = 0;
+    uint32_t table[256], crc = UINT32_MAX, at = r->damaged ? 0 : b->next[b->first] >> 8, same = 0;
     size_t written = 0;
+    for (uint32_t byte = 0; byte < 256; byte++) {
+        table[byte] = byte << 24;
+        for (int bit = 0; bit < 8; bit++)
+            table[byte] = table[byte] << 1 ^ (table[byte] >> 31 ? 0x04c11db7u : 0);
+    }
     for (size_t i = 0; i < b->count && !r->damaged; i++) {
         unsigned char byte = (unsigned char)b->next[at];
         size_t count = same == RUN ? byte : 1;
@@ -194,9 +199,7 @@ static uint32_t write_text(reading *r, const block *b, char *text, size_t size)
         r->damaged = r->damaged || count > size - written;
         for (; count > 0 && !r->damaged; count--) {
             text[written++] = (char)byte;
-            crc ^= (uint32_t)byte << 24;
-            for (int bit = 0; bit < 8; bit++)
-                crc = crc << 1 ^ (crc >> 31 ? 0x04c11db7u : 0);
+            crc = crc << 8 ^ table[crc >> 24 ^ byte];
         }
     }
     r->damaged = r->damaged || written != size;
