@@ -26,7 +26,7 @@ class ShardReport:
 
 
 class Tokenizer(Handle):
-    """A byte-level BPE. It never changes, and any number of threads may use one. Ids are 0 to len(tokenizer) - 1.
+    """A byte-level BPE, SentencePiece or WordPiece. It never changes, and any number of threads may use one. Ids are 0 to len(tokenizer) - 1.
 
     Make one with Tokenizer.open, open_memory, train, train_files or prune.
     """
@@ -38,9 +38,11 @@ class Tokenizer(Handle):
 
     @classmethod
     def open(cls, path: Path, runtime: Optional[Runtime] = None) -> "Tokenizer":
-        """Opens a tokenizer.json, a folder with one or with vocab.json and merges.txt, or the tokenizer of a GGUF model.
+        """Opens a tokenizer.json, a folder with one or with vocab.json and merges.txt, a tokenizer.bin of llama2.c, a rank file of tiktoken, or the
+        tokenizer of a GGUF file.
 
-        InputOutputError: cannot be read. FormatError: damaged. UnsupportedError: not byte-level BPE. LimitError: too large.
+        InputOutputError: cannot be read. FormatError: damaged. UnsupportedError: another kind of tokenizer, or settings that are not supported.
+        LimitError: too large, or made to be slow.
         """
         where, shared = path_bytes(path), runtime_pointer(runtime)
         return cls._of(make(_c.ts_tokenizer, _c.library.ts_tokenizer_free, lambda out: _c.library.ts_tokenizer_open(out, shared, where), (shared,)))
