@@ -122,7 +122,7 @@ typedef struct cli_story {
 ts_status cli_tell_together(const ts_model *model, cli_story *stories, size_t count);
 
 /* Tables of commands, one a noun; each ends with a row whose noun is NULL. */
-extern const cli_command cli_dataset_commands[], cli_clean_commands[], cli_tokenizer_commands[], cli_model_commands[], cli_train_commands[], cli_sample_commands[],
+extern const cli_command cli_dataset_commands[], cli_clean_commands[], cli_tokenizer_commands[], cli_inspect_commands[], cli_model_commands[], cli_train_commands[], cli_sample_commands[],
     cli_evaluate_commands[], cli_judge_commands[], cli_diversity_commands[], cli_analyze_commands[], cli_bench_commands[], cli_quantize_commands[],
     cli_report_commands[], cli_study_commands[], cli_study_prompts_commands[], cli_duel_commands[];
 

@@ -1,107 +1,8 @@
-/* model inspect, model convert, evaluate loss */
+/* model convert, evaluate loss */
 #include <stdio.h>
 #include <string.h>
 
 #include "cli.h"
-
-/* ---- model inspect ---- */
-
-typedef struct inspect_values {
-    cli_common common;
-    const char *file, *tokenizer;
-    uint32_t tensors;
-} inspect_values;
-
-static const char *kind_name(int32_t kind)
-{
-    static const char *const names[] = {"unknown", "llama", "gpt2", "gpt_neo"};
-    return kind >= 0 && kind < (int32_t)CLI_COUNT_OF(names) ? names[kind] : names[0];
-}
-
-static void print_tensors(cli_output *o, const ts_model *model)
-{
-    cli_open(o, "tensors", '[');
-    for (size_t i = 0; i < ts_model_tensor_count(model); i++) {
-        ts_tensor tensor = {.struct_size = sizeof tensor};
-        if (ts_model_tensor(model, i, &tensor) != TS_OK)
-            break;
-        if (!o->json) {
-            printf(tensor.rank == 1 ? "  %-27s %llu\n" : "  %-27s %llu x %llu\n", tensor.name, (unsigned long long)tensor.shape[0],
-                   (unsigned long long)tensor.shape[1]);
-            continue;
-        }
-        cli_open(o, NULL, '{');
-        cli_text(o, "name", tensor.name);
-        cli_open(o, "shape", '[');
-        for (uint64_t d = 0; d < tensor.rank; d++)
-            cli_integer(o, NULL, tensor.shape[d]);
-        cli_close(o, ']');
-        cli_close(o, '}');
-    }
-    cli_close(o, ']');
-}
-
-static void print_model(const ts_model *model, const inspect_values *v, const ts_architecture *a)
-{
-    char fingerprint[32];
-    const ts_tokenizer *tokenizer = ts_model_tokenizer(model);
-    snprintf(fingerprint, sizeof fingerprint, "%016llx", (unsigned long long)ts_tokenizer_fingerprint(tokenizer));
-    const struct {
-        const char *key;
-        uint32_t value;
-    } sizes[] = {{"vocabulary_size", a->vocabulary_size},
-                 {"context_length", a->context_length},
-                 {"width", a->width},
-                 {"layers", a->layers},
-                 {"heads", a->heads},
-                 {"key_value_heads", a->key_value_heads},
-                 {"hidden", a->hidden},
-                 {"window", a->window}};
-    cli_output o = cli_output_start(&v->common);
-    cli_text(&o, "file", v->file);
-    cli_text(&o, "architecture", kind_name(a->kind));
-    cli_integer(&o, "parameters", ts_model_parameters(model));
-    for (size_t i = 0; i < CLI_COUNT_OF(sizes); i++)
-        if (o.json || sizes[i].value > 0)
-            cli_integer(&o, sizes[i].key, sizes[i].value);
-    cli_truth(&o, "untied_head", a->untied_head != 0);
-    if (a->kind == TS_ARCHITECTURE_LLAMA)
-        cli_number(&o, "rotary_base", (double)a->rotary_base, 0);
-    cli_number(&o, "norm_epsilon", (double)a->norm_epsilon, 6);
-    cli_open(&o, "tokenizer", '{');
-    cli_integer(&o, "size", ts_tokenizer_size(tokenizer));
-    cli_text(&o, "fingerprint", fingerprint);
-    cli_close(&o, '}');
-    if (o.json || v->tensors)
-        print_tensors(&o, model);
-    cli_output_end(&o);
-}
-
-static ts_status inspect(void *values)
-{
-    inspect_values *v = values;
-    ts_model *model = NULL;
-    ts_architecture architecture = {.struct_size = sizeof architecture};
-    ts_model_options options;
-    CLI_TRY(ts_model_options_init(&options, sizeof options));
-    options.tokenizer = v->tokenizer;
-    CLI_TRY(ts_model_open(&model, v->common.runtime, v->file, &options));
-    ts_status status = ts_model_architecture(model, &architecture);
-    if (status == TS_OK)
-        print_model(model, v, &architecture);
-    ts_model_free(model);
-    return status;
-}
-
-/* clang-format off */
-#define OFFSET(member) offsetof(inspect_values, member)
-static const cli_argument inspect_arguments[] = {
-    {"FILE", NULL, CLI_TEXT, CLI_REQUIRED, OFFSET(file), 0, 0, NULL, "a model: a GGUF, a llama2.c checkpoint or a Hugging Face folder"},
-    {"--tokenizer", "T", CLI_TEXT, 0, OFFSET(tokenizer), 0, 0, NULL, "its tokenizer, where it is neither in the file nor beside it"},
-    {"--tensors", NULL, CLI_FLAG, 0, OFFSET(tensors), 0, 0, NULL, "list the tensors too (JSON always does)"},
-};
-#undef OFFSET
-/* clang-format on */
 
 /* ---- model convert ---- */
 
@@ -180,7 +81,6 @@ static const cli_argument convert_arguments[] = {
 #undef OFFSET
 
 const cli_command cli_model_commands[] = {
-    {"model", "inspect", "say what is in a model file", NULL, inspect_arguments, CLI_COUNT_OF(inspect_arguments), sizeof(inspect_values), NULL, inspect},
     {"model", "convert", "write a model in another format", NULL, convert_arguments, CLI_COUNT_OF(convert_arguments), sizeof(convert_values),
      convert_defaults, convert},
     {0},

@@ -161,8 +161,8 @@ const cli_command cli_tokenizer_commands[] = {
     COMMAND(encode, "turn stories into a token shard"),
     COMMAND(decode, "turn a token shard into stories"),
     {"tokenizer", "convert", "write a tokenizer in another format",
-     "B says the format: NAME.tiktoken is a rank file as tiktoken reads it, NAME.bin a tokenizer.bin of llama2.c, a folder that is there gets vocab.json\n"
-     "and merges.txt, and any other name is a tokenizer.json.",
+     "B says the format: NAME.json is a tokenizer.json, NAME.gguf a GGUF file of the vocabulary alone, NAME.tiktoken a rank file as tiktoken reads it,\n"
+     "NAME.bin a tokenizer.bin of llama2.c, and a folder that is there gets vocab.json and merges.txt.",
      ROWS(convert), sizeof(tokenizer_values), tokenizer_defaults, convert},
     {0},
 };

@@ -48,7 +48,10 @@ TS_API void ts_tokenizer_free(ts_tokenizer *tokenizer);
  *   NAME.bin: a tokenizer.bin of llama2.c, for SentencePiece alone;
  *   NAME.tiktoken: a rank file of tiktoken, for a byte-level BPE whose ids come in the order of merges, with one special token,
  *   `<|endoftext|>`;
- *   any other name: a tokenizer.json that Hugging Face tokenizers reads. Scores become an order of merges there: tokens of equal scores are ordered by id.
+ *   NAME.gguf: a GGUF file of the vocabulary alone;
+ *   NAME.json, and a name without an ending: a tokenizer.json that Hugging Face tokenizers reads. Scores become an order of merges there: tokens of
+ *   equal scores are ordered by id.
+ * INVALID_ARGUMENT: another ending.
  * Every file is replaced as a whole: after a failure the old one is still there.
  */
 TS_API ts_status ts_tokenizer_save(const ts_tokenizer *tokenizer, const char *path);
@@ -129,6 +132,19 @@ TS_API ts_status ts_tokenizer_decode_next(const ts_tokenizer *tokenizer, ts_deco
 
 TS_API uint32_t ts_tokenizer_size(const ts_tokenizer *tokenizer);
 
+/* Of ts_tokenizer_kind. */
+enum {
+    TS_TOKENIZER_BYTES = 1,  /* a byte-level BPE, by GPT-2's rule of words */
+    TS_TOKENIZER_PIECES = 2, /* SentencePiece's BPE: scores, or merges of characters */
+    TS_TOKENIZER_WORDS = 3   /* WordPiece */
+};
+
+/* TS_TOKENIZER_; 0 for NULL. */
+TS_API int32_t ts_tokenizer_kind(const ts_tokenizer *tokenizer);
+
+/* How many merges its file lists; 0 where scores or the tokens alone say what is joined. */
+TS_API uint32_t ts_tokenizer_merge_count(const ts_tokenizer *tokenizer);
+
 /* The id of `<|endoftext|>` (or what the file names as end of text), TS_TOKENIZER_NONE if there is none. */
 TS_API uint32_t ts_tokenizer_end_of_text(const ts_tokenizer *tokenizer);
 
@@ -144,8 +160,9 @@ TS_API uint32_t ts_tokenizer_find(const ts_tokenizer *tokenizer, const char *byt
 /* 1 for a special token, 0 for any other id. */
 TS_API int32_t ts_tokenizer_is_special(const ts_tokenizer *tokenizer, uint32_t id);
 
-/* A hash of the canonical form (bytes of every token in the order of ids, merges in the order of rank, specials): equal for equal tokenizers whatever
- * file they came from. Shards and checkpoints carry it. */
+/* A hash of the canonical form (bytes of every token in the order of ids, specials, merges in the order of rank; SentencePiece: the order that scores
+ * give to the tokens that are joins of others): equal for equal tokenizers whatever file they came from. Shards and checkpoints carry it. Made when it is
+ * first asked for, which for SentencePiece takes memory for a while: 0 if there is none, or for NULL. */
 TS_API uint64_t ts_tokenizer_fingerprint(const ts_tokenizer *tokenizer);
 
 /* ---- token shards ---- */

@@ -101,6 +101,10 @@ void ts_runtime_set_io(ts_runtime *runtime, const struct ts_io *io);
 /* Zeroed memory, aligned to 64 bytes; NULL (with the detail set: say how much was wanted) when there is none. Size 0 gives a pointer too. Counted
  * against the runtime's limit. */
 void *ts_allocate(ts_runtime *runtime, size_t size);
+/* The same, not zeroed: for what is filled at once. */
+void *ts_allocate_unset(ts_runtime *runtime, size_t size);
+/* OUT_OF_MEMORY when so many more bytes would be beyond the runtime's limit: for what others will allocate, uncounted. */
+ts_status ts_memory_expect(ts_runtime *runtime, size_t size);
 /* `count` elements of `size` bytes with the multiplication checked. */
 void *ts_allocate_array(ts_runtime *runtime, size_t count, size_t size);
 /* Grows or shrinks, contents kept, what is new is not zeroed; on failure the old memory stays valid. memory may be NULL. */
@@ -110,7 +114,7 @@ void ts_release(ts_runtime *runtime, void *memory);
 /* Makes room for `needed` elements of `size` bytes in *array, doubling; *capacity counts elements. The way every growing array grows. */
 ts_status ts_reserve(ts_runtime *runtime, void *array_pointer, size_t *capacity, size_t needed, size_t size);
 
-/* A text that embed.cmake compiled in, deflated. */
+/* A text that embed.cmake compiled in: a block of bzip2. */
 typedef struct ts_packed {
     const unsigned char *bytes;
     size_t packed_size, size;

@@ -58,6 +58,19 @@ static void *allocate(ts_runtime *runtime, size_t size)
     return place(block, size);
 }
 
+ts_status ts_memory_expect(ts_runtime *runtime, size_t size)
+{
+    uint64_t held = __atomic_load_n(&runtime->held, __ATOMIC_RELAXED), limit = runtime->options.memory_limit;
+    if (limit != 0 && (held > limit || size > limit - held))
+        return ts_fail(TS_ERROR_OUT_OF_MEMORY, "no memory: %zu bytes wanted, which is beyond the runtime's limit of %llu", size, (unsigned long long)limit);
+    return TS_OK;
+}
+
+void *ts_allocate_unset(ts_runtime *runtime, size_t size)
+{
+    return allocate(runtime, size);
+}
+
 void *ts_allocate(ts_runtime *runtime, size_t size)
 {
     void *memory = allocate(runtime, size);

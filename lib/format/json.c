@@ -11,6 +11,7 @@
 typedef struct scan {
     const char *text;
     size_t size, at;
+    size_t values; /* at least as many as there are: each begins with a bracket or stands behind one or a comma */
     const char *problem;
 } scan;
 
@@ -133,6 +134,7 @@ static bool prescan(scan *s)
                 return false;
             continue;
         }
+        s->values += c == ',' || c == '[' || c == '{';
         size_t length = number_length(s);
         if (length > TS_JSON_MAX_DIGITS)
             s->problem = "a number of too many digits";
@@ -151,6 +153,11 @@ static bool prescan(scan *s)
     return true;
 }
 
+ts_status ts_json_parse(ts_json **out, ts_runtime *runtime, const char *text, size_t size, size_t limit, const char *name)
+{
+    return ts_json_parse_many(out, runtime, text, size, limit, TS_JSON_MAX_VALUES, name);
+}
+
 #if TS_WITH_JSON
 
 #include <cjson/cJSON.h>
@@ -159,13 +166,24 @@ struct ts_json {
     cJSON node;
 };
 
-ts_status ts_json_parse(ts_json **out, ts_runtime *runtime, const char *text, size_t size, size_t limit, const char *name)
+enum { VALUE_BYTES = 96 }; /* what cJSON takes for a value beside its text, with what the allocator adds */
+
+/* cJSON allocates for itself, many times the size of a document of small values: what it will take is held against the limits before it begins. */
+static ts_status check_values(ts_runtime *runtime, const scan *s, size_t most_values, const char *name)
+{
+    if (s->values >= most_values)
+        return ts_fail(TS_ERROR_LIMIT, "%s: has %zu values of JSON, expected fewer than %zu", name, s->values, most_values);
+    return ts_memory_expect(runtime, s->values * VALUE_BYTES + s->size);
+}
+
+ts_status ts_json_parse_many(ts_json **out, ts_runtime *runtime, const char *text, size_t size, size_t limit, size_t most_values, const char *name)
 {
     scan s = {.text = text, .size = size};
     if (size > (limit ? limit : TS_JSON_MAX_SIZE))
         return ts_fail(TS_ERROR_LIMIT, "%s: has %zu bytes of JSON, expected at most %zu", name, size, limit ? limit : (size_t)TS_JSON_MAX_SIZE);
     if (!prescan(&s))
         return ts_fail(TS_ERROR_FORMAT, "%s: is not JSON: %s at byte %zu", name, s.problem, s.at);
+    TS_TRY(check_values(runtime, &s, most_values, name));
     /* cJSON reads a byte or two beyond some cut documents: it gets a copy with a NUL behind it. */
     char *copy = ts_allocate(runtime, size + 1);
     if (copy == NULL)
@@ -246,10 +264,10 @@ bool ts_json_bool(const ts_json *value, bool *out)
 
 #else
 
-ts_status ts_json_parse(ts_json **out, ts_runtime *runtime, const char *text, size_t size, size_t limit, const char *name)
+ts_status ts_json_parse_many(ts_json **out, ts_runtime *runtime, const char *text, size_t size, size_t limit, size_t most_values, const char *name)
 {
     scan s = {.text = text, .size = size};
-    (void)out, (void)runtime, (void)limit;
+    (void)out, (void)runtime, (void)limit, (void)most_values;
     if (!prescan(&s))
         return ts_fail(TS_ERROR_FORMAT, "%s: is not JSON: %s at byte %zu", name, s.problem, s.at);
     return ts_fail(TS_ERROR_UNSUPPORTED, "%s: this build has no JSON", name);

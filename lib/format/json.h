@@ -15,6 +15,7 @@
 
 enum {
     TS_JSON_MAX_SIZE = 64 << 20, /* bytes of a document */
+    TS_JSON_MAX_VALUES = 1 << 17,  /* of a document: cJSON then takes 12 MiB beside the texts */
     TS_JSON_MAX_DEPTH = 32,
     TS_JSON_MAX_DIGITS = 32 /* characters of a number */
 };
@@ -24,9 +25,12 @@ typedef struct ts_json ts_json;
 
 /*
  * Parses a whole document; `name` is for error details. FORMAT, with the byte: not JSON, not UTF-8, a \u0000 or a broken surrogate in a string,
- * anything behind the document, too deep, a number too long. LIMIT: larger than `limit` bytes (0: TS_JSON_MAX_SIZE).
+ * anything behind the document, too deep, a number too long. LIMIT: larger than `limit` bytes (0: TS_JSON_MAX_SIZE), or of more than
+ * TS_JSON_MAX_VALUES values. OUT_OF_MEMORY: also when what cJSON would allocate is beyond the runtime's limit.
  */
 ts_status ts_json_parse(ts_json **out, ts_runtime *runtime, const char *text, size_t size, size_t limit, const char *name);
+/* The same for documents that may have more values than that: fewer than `most_values`, for which cJSON takes 96 bytes each. */
+ts_status ts_json_parse_many(ts_json **out, ts_runtime *runtime, const char *text, size_t size, size_t limit, size_t most_values, const char *name);
 void ts_json_free(ts_json *document);
 /* For what is nothing without JSON: UNSUPPORTED where there is none, so that the compiler leaves out the rest; else TS_OK. */
 static inline ts_status ts_json_expected(const char *name)

@@ -106,7 +106,7 @@ static ts_status parse_header(ts_safetensors *file, const char *text, size_t siz
         return ts_fail(TS_ERROR_FORMAT, "%s: the header does not begin with '{'", file->source->name);
     TS_TRY(check_header_crc(file, text, size));
     TS_TRY(check_characters(file, text, size));
-    TS_TRY(ts_json_parse(&file->header, file->runtime, text, size, TS_SAFETENSORS_MAX_HEADER, file->source->name));
+    TS_TRY(ts_json_parse_many(&file->header, file->runtime, text, size, TS_SAFETENSORS_MAX_HEADER, 32 * TS_SAFETENSORS_MAX_TENSORS, file->source->name));
     return ts_json_check_unique(file->header, file->runtime, file->source->name);
 }
 

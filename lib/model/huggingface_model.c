@@ -85,7 +85,7 @@ static ts_status list_parts(opening *o)
         return add_part(o, one, path.text);
     TS_TRY(path_in(o->folder, index, &path));
     if (!ts_path_exists(path.text))
-        return ts_fail(TS_ERROR_IO, "%s: the folder has neither %s nor %s (a pytorch_model.bin must be converted)", o->folder, one, index);
+        return ts_fail(TS_ERROR_IO, "%s: the folder has neither %s nor %s (a pytorch_model.bin: bindings/python/examples/convert_pytorch.py makes the first of it)", o->folder, one, index);
     TS_TRY(read_json(o, index, TS_JSON_MAX_SIZE, &json, &path));
     const ts_json *map = ts_json_get(json, "weight_map");
     ts_status status = TS_OK;

@@ -1,4 +1,4 @@
-/* Classes of characters by binary search in tables of ranges; ASCII by a table of its own. */
+/* Classes of characters by binary search in tables of ranges, each a first character in 21 bits and how many more in 11; ASCII by a table of its own. */
 #include "text/text.h"
 #include "text/unicode_tables.h"
 
@@ -6,17 +6,17 @@ const uint8_t ts_ascii_classes[128] = {
     ['\t' ... '\r'] = TS_CLASS_SPACE, [' '] = TS_CLASS_SPACE, ['0' ... '9'] = TS_CLASS_NUMBER, ['A' ... 'Z'] = TS_CLASS_LETTER, ['a' ... 'z'] = TS_CLASS_LETTER,
 };
 
-static bool within(const uint32_t (*ranges)[2], size_t count, uint32_t code)
+static bool within(const uint32_t *ranges, size_t count, uint32_t code)
 {
     size_t low = 0, high = count;
     while (low < high) {
         size_t middle = (low + high) / 2;
-        if (code > ranges[middle][1])
+        if (code > (ranges[middle] >> 11) + (ranges[middle] & 0x7ff))
             low = middle + 1;
         else
             high = middle;
     }
-    return low < count && code >= ranges[low][0];
+    return low < count && code >= ranges[low] >> 11;
 }
 
 ts_class ts_unicode_class(uint32_t code)

@@ -45,8 +45,8 @@ ts_status ts_alphabet_decode(const char *text, size_t size, char *into, size_t *
 {
     size_t count = 0;
     for (size_t at = 0; at < size;) {
-        uint32_t code;
-        at += ts_utf8_decode(text + at, size - at, &code);
+        uint32_t code = (unsigned char)text[at];
+        at += code > ' ' && code < 0x7f ? 1 : ts_utf8_decode(text + at, size - at, &code);
         int byte = ts_alphabet_byte(code);
         if (byte < 0)
             return ts_fail(TS_ERROR_FORMAT, "%s: the token \"%.*s\" has a character that stands for no byte", name, (int)TS_MIN(size, 100), text);

@@ -10,6 +10,7 @@
 #define SHORT_WORD 48    /* bytes; measured: beyond it the heap wins */
 #define NEVER UINT32_MAX /* the rank of a pair that is not joined */
 #define MAX_TEXT ((size_t)1 << 30)
+#define MUCH_TEXT ((size_t)64 << 10) /* bytes, after which the table of whole words pays for itself */
 
 /* ---- short words ---- */
 
@@ -78,27 +79,30 @@ static inline ts_whole whole_key(const char *word, size_t size, size_t readable)
     return key;
 }
 
-/* Where the word is, or the empty place where it would be. */
-static inline ts_whole *find_whole(const ts_tokenizer *t, ts_whole key)
+/* Where the word is, or the empty place where it would be; NULL when that is too far away: such words are encoded the long way. */
+static inline ts_whole *find_whole(ts_whole *table, uint32_t bits, ts_whole key)
 {
-    uint32_t mask = (1u << t->whole_bits) - 1;
+    uint32_t mask = (1u << bits) - 1;
     uint64_t hash = (key.first * 0x9e3779b97f4a7c15u ^ key.rest) * 0xd1b54a32d192ed03u;
-    for (uint32_t at = (uint32_t)(hash >> (64 - t->whole_bits));; at = (at + 1) & mask) {
-        ts_whole *place = &t->whole[at];
+    uint32_t at = (uint32_t)(hash >> (64 - bits));
+    for (uint32_t probe = 0; probe < TS_MAX_PROBES; probe++, at = (at + 1) & mask) {
+        ts_whole *place = &table[at];
         if ((place->first == key.first && place->rest == key.rest) || place->rest == 0)
             return place;
     }
+    return NULL;
+}
+
+static inline uint32_t whole_bits(const ts_tokenizer *t)
+{
+    return ts_table_bits(t->vocabulary.merge_count + 256);
 }
 
 /* A token's bytes as a word need not become that token: merges of other ranks may come between. So each is tried;
  * those that do are bytes or what a merge gives. */
-ts_status ts_tokenizer_index_whole(ts_tokenizer *t)
+static void fill_whole(const ts_tokenizer *t, ts_whole *table)
 {
     const ts_vocabulary *v = &t->vocabulary;
-    t->whole_bits = ts_table_bits(v->merge_count + 256);
-    t->whole = ts_allocate_array(t->runtime, (size_t)1 << t->whole_bits, sizeof *t->whole);
-    if (t->whole == NULL)
-        return TS_ERROR_OUT_OF_MEMORY;
     for (uint32_t id = 0; id < v->count; id++) {
         size_t size;
         const char *bytes = ts_vocabulary_bytes(v, id, &size);
@@ -108,12 +112,30 @@ ts_status ts_tokenizer_index_whole(ts_tokenizer *t)
             continue;
         encode_short(t, bytes, size, &one);
         if (one.count == 1) {
-            ts_whole key = whole_key(bytes, size, size), *place = find_whole(t, key);
+            ts_whole key = whole_key(bytes, size, size), *place = find_whole(table, whole_bits(t), key);
+            if (place == NULL)
+                continue;
             *place = key;
             place->id = got;
         }
     }
-    return TS_OK;
+}
+
+/* The table, made when so much text was encoded that it pays; NULL before, and when there is no memory for it: all goes on without. */
+static ts_whole *whole_table(const ts_tokenizer *tokenizer, size_t size)
+{
+    ts_tokenizer *t = (ts_tokenizer *)tokenizer; /* the same ids with and without: nobody sees it change */
+    ts_whole *table = __atomic_load_n(&t->whole, __ATOMIC_ACQUIRE), *other = NULL;
+    if (table != NULL || __atomic_add_fetch(&t->encoded, size, __ATOMIC_RELAXED) < MUCH_TEXT)
+        return table;
+    table = ts_allocate_array(t->runtime, (size_t)1 << whole_bits(t), sizeof *table);
+    if (table == NULL)
+        return NULL;
+    fill_whole(t, table);
+    if (__atomic_compare_exchange_n(&t->whole, &other, table, false, __ATOMIC_ACQ_REL, __ATOMIC_ACQUIRE))
+        return table;
+    ts_release(t->runtime, table); /* another thread was faster */
+    return other;
 }
 
 /* ---- long words: a linked list of tokens and a heap of pairs ---- */
@@ -134,8 +156,9 @@ static void note_pair(const ts_tokenizer *t, ts_pair_heap *h, const piece *piece
 /* A join takes a candidate and a piece away and notes two pairs at most: there are never 2 n candidates. */
 static ts_status encode_long(const ts_tokenizer *t, const char *word, size_t size, ts_ids *out)
 {
-    piece *pieces = ts_allocate_array(t->runtime, size, sizeof *pieces);
-    ts_pair_heap h = {ts_allocate_array(t->runtime, 2 * size, sizeof *h.items), 0};
+    /* what no candidate comes to is not touched: a text has 2^30 bytes at most, so that nothing wraps */
+    piece *pieces = ts_allocate_unset(t->runtime, size * sizeof *pieces);
+    ts_pair_heap h = {ts_allocate_unset(t->runtime, 2 * size * sizeof *h.items), 0};
     ts_status status = pieces && h.items ? TS_OK : TS_ERROR_OUT_OF_MEMORY;
     for (size_t i = 0; status == TS_OK && i < size; i++)
         pieces[i] = (piece){t->bytes[(unsigned char)word[i]], i > 0 ? (uint32_t)i - 1 : NEVER, i + 1 < size ? (uint32_t)i + 1 : NEVER};
@@ -176,9 +199,11 @@ ts_status ts_encode_word(const ts_tokenizer *tokenizer, const char *word, size_t
 
 static ts_status encode_plain(const ts_tokenizer *t, const char *text, size_t size, ts_ids *out)
 {
+    ts_whole *table = whole_table(t, size);
+    uint32_t bits = table != NULL ? whole_bits(t) : 0;
     while (size > 0) {
         size_t length = ts_word(text, size);
-        const ts_whole *whole = length <= TS_WHOLE_SIZE ? find_whole(t, whole_key(text, length, size)) : NULL;
+        const ts_whole *whole = table != NULL && length <= TS_WHOLE_SIZE ? find_whole(table, bits, whole_key(text, length, size)) : NULL;
         if (whole != NULL && whole->rest != 0)
             ts_ids_put(out, whole->id);
         else if (length <= SHORT_WORD)

@@ -184,8 +184,8 @@ static ts_status encode_segment(const ts_tokenizer *t, const char *text, size_t 
     uint64_t candidates[2 * SMALL];
     segment s = {.tokenizer = t, .text = text, .symbols = few, .heap = {candidates, 0}};
     if (size > SMALL) {
-        s.symbols = ts_allocate_array(t->runtime, size, sizeof *s.symbols);
-        s.heap.items = ts_allocate_array(t->runtime, 2 * size, sizeof *s.heap.items);
+        s.symbols = ts_allocate_unset(t->runtime, size * sizeof *s.symbols);
+        s.heap.items = ts_allocate_unset(t->runtime, 2 * size * sizeof *s.heap.items);
     }
     ts_status status = s.symbols && s.heap.items ? TS_OK : TS_ERROR_OUT_OF_MEMORY;
     if (status == TS_OK) {

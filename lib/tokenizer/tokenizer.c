@@ -1,4 +1,4 @@
-/* The handle: making it with all its checks, what is in it, decoding. */
+/* The handle: the vocabulary that it is made of, what is in it, decoding. */
 #include <math.h>
 
 #include "text/text.h"
@@ -54,227 +54,6 @@ ts_status ts_vocabulary_merge(ts_vocabulary *v, uint32_t left, uint32_t right)
     TS_TRY(ts_reserve(v->runtime, &v->merges, &v->merges_capacity, (size_t)v->merge_count + 1, sizeof *v->merges));
     v->merges[v->merge_count][0] = left;
     v->merges[v->merge_count++][1] = right;
-    return TS_OK;
-}
-
-/* ---- finding tokens by their bytes ---- */
-
-static uint32_t find(const ts_tokenizer *tokenizer, const char *bytes, size_t size, uint32_t *place)
-{
-    uint32_t mask = (1u << tokenizer->find_bits) - 1, at = (uint32_t)ts_hash(bytes, size, 0) & mask;
-    for (; tokenizer->by_bytes[at] != TS_TOKENIZER_NONE; at = (at + 1) & mask) {
-        size_t other_size;
-        const char *other = ts_vocabulary_bytes(&tokenizer->vocabulary, tokenizer->by_bytes[at], &other_size);
-        if (other_size == size && memcmp(other, bytes, size) == 0)
-            break;
-    }
-    *place = at;
-    return tokenizer->by_bytes[at];
-}
-
-uint32_t ts_tokenizer_find(const ts_tokenizer *tokenizer, const char *bytes, size_t size)
-{
-    uint32_t place;
-    return tokenizer == NULL || bytes == NULL ? TS_TOKENIZER_NONE : find(tokenizer, bytes, size, &place);
-}
-
-uint32_t ts_table_bits(uint32_t count)
-{
-    uint32_t bits = 4;
-    while ((1u << bits) < 2 * count)
-        bits++;
-    return bits;
-}
-
-/* Normal tokens first, so that a special one or a byte of the same bytes is found by no word. */
-static ts_status index_tokens(ts_tokenizer *t, const char *name)
-{
-    const ts_vocabulary *v = &t->vocabulary;
-    t->find_bits = ts_table_bits(v->count);
-    t->by_bytes = ts_allocate_array(t->runtime, (size_t)1 << t->find_bits, sizeof *t->by_bytes);
-    if (t->by_bytes == NULL)
-        return TS_ERROR_OUT_OF_MEMORY;
-    memset(t->by_bytes, 0xff, sizeof *t->by_bytes << t->find_bits);
-    memset(t->bytes, 0xff, sizeof t->bytes);
-    static const uint8_t order[] = {TS_TOKEN_NORMAL, TS_TOKEN_BYTE, TS_TOKEN_SPECIAL};
-    const uint8_t bytes_are = v->sentencepiece ? TS_TOKEN_BYTE : TS_TOKEN_NORMAL;
-    for (size_t i = 0; i < TS_COUNT_OF(order); i++)
-        for (uint32_t id = 0; id < v->count; id++) {
-            size_t size;
-            uint32_t place;
-            const char *bytes = ts_vocabulary_bytes(v, id, &size);
-            if (v->kinds[id] != order[i])
-                continue;
-            t->longest = TS_MAX(t->longest, size);
-            if (order[i] == TS_TOKEN_NORMAL)
-                t->longest_normal = TS_MAX(t->longest_normal, size);
-            uint32_t other = find(t, bytes, size, &place);
-            if (other == TS_TOKENIZER_NONE)
-                t->by_bytes[place] = id;
-            else if (order[i] == v->kinds[other])
-                return ts_fail(TS_ERROR_FORMAT, "%s: tokens %u and %u are the same, \"%.*s\"", name, other, id, (int)TS_MIN(size, 100), bytes);
-            if (size == 1 && order[i] == bytes_are)
-                t->bytes[(unsigned char)bytes[0]] = id;
-        }
-    for (int byte = 0; byte < 256 && !v->wordpiece; byte++)
-        if (t->bytes[byte] == TS_TOKENIZER_NONE)
-            return ts_fail(TS_ERROR_FORMAT, "%s: has no token for the byte 0x%02x", name, byte);
-    return TS_OK;
-}
-
-static ts_status index_specials(ts_tokenizer *t)
-{
-    const ts_vocabulary *v = &t->vocabulary;
-    size_t count = 0, size;
-    for (uint32_t id = 0; id < v->count; id++)
-        count += v->kinds[id] == TS_TOKEN_SPECIAL;
-    t->specials = ts_allocate_array(t->runtime, count, sizeof *t->specials);
-    if (t->specials == NULL)
-        return TS_ERROR_OUT_OF_MEMORY;
-    for (uint32_t id = 0; id < v->count; id++)
-        if (v->kinds[id] == TS_TOKEN_SPECIAL) {
-            t->begins_special[(unsigned char)*ts_vocabulary_bytes(v, id, &size)] = true;
-            t->specials[t->special_count++] = id;
-        }
-    return TS_OK;
-}
-
-ts_status ts_merges_make_room(ts_tokenizer *t, uint32_t count)
-{
-    ts_release(t->runtime, t->merges);
-    t->merge_bits = ts_table_bits(count);
-    t->merges = ts_allocate_array(t->runtime, (size_t)1 << t->merge_bits, sizeof *t->merges);
-    if (t->merges == NULL)
-        return TS_ERROR_OUT_OF_MEMORY;
-    memset(t->merges, 0xff, sizeof *t->merges << t->merge_bits);
-    return TS_OK;
-}
-
-void ts_merge_learn(ts_tokenizer *t, ts_merge merge)
-{
-    uint32_t mask = (1u << t->merge_bits) - 1;
-    if (ts_merge_find(t, merge.left, merge.right) != NULL)
-        return; /* the first one counts, as it has the better rank */
-    uint32_t at = ts_pair_hash(merge.left, merge.right, t->merge_bits);
-    while (t->merges[at].left != TS_TOKENIZER_NONE)
-        at = (at + 1) & mask;
-    t->merges[at] = merge;
-}
-
-static ts_status index_merges(ts_tokenizer *t, const char *name)
-{
-    const ts_vocabulary *v = &t->vocabulary;
-    TS_TRY(ts_merges_make_room(t, v->merge_count));
-    for (uint32_t rank = 0; rank < v->merge_count; rank++) {
-        uint32_t left = v->merges[rank][0], right = v->merges[rank][1];
-        char joined[2 * TS_TOKENIZER_MAX_TOKEN];
-        size_t left_size, right_size;
-        if (left >= v->count || right >= v->count || v->kinds[left] || v->kinds[right])
-            return ts_fail(TS_ERROR_FORMAT, "%s: merge %u joins %u and %u, expected normal tokens below %u", name, rank, left, right, v->count);
-        const char *left_bytes = ts_vocabulary_bytes(v, left, &left_size), *right_bytes = ts_vocabulary_bytes(v, right, &right_size);
-        memcpy(joined, left_bytes, left_size);
-        memcpy(joined + left_size, right_bytes, right_size);
-        uint32_t result = ts_tokenizer_find(t, joined, left_size + right_size);
-        if (result == TS_TOKENIZER_NONE || v->kinds[result])
-            return ts_fail(TS_ERROR_FORMAT, "%s: merge %u gives \"%.*s\", which is no token", name, rank, (int)TS_MIN(left_size + right_size, 100),
-                           joined);
-        ts_merge_learn(t, (ts_merge){left, right, rank, result});
-    }
-    return TS_OK;
-}
-
-static uint64_t hash_number(uint64_t hash, uint32_t number)
-{
-    const unsigned char bytes[4] = {(unsigned char)number, (unsigned char)(number >> 8), (unsigned char)(number >> 16),
-                                    (unsigned char)(number >> 24)};
-    return ts_hash(bytes, sizeof bytes, hash);
-}
-
-static uint64_t fingerprint(const ts_vocabulary *v)
-{
-    uint64_t hash = hash_number(v->wordpiece ? 0x7473746f6b656e33u : v->sentencepiece ? 0x7473746f6b656e32u : 0x7473746f6b656e31u, v->count);
-    for (uint32_t id = 0; id < v->count; id++) {
-        size_t size;
-        const char *bytes = ts_vocabulary_bytes(v, id, &size);
-        hash = ts_hash(bytes, size, hash_number(hash, v->kinds[id]));
-        if (v->sentencepiece) {
-            uint32_t bits;
-            memcpy(&bits, &v->scores[id], sizeof bits);
-            hash = hash_number(hash, bits);
-        }
-    }
-    for (uint32_t rank = 0; rank < v->merge_count && !v->sentencepiece; rank++) /* there the scores say the same */
-        hash = hash_number(hash_number(hash, v->merges[rank][0]), v->merges[rank][1]);
-    return hash ? hash : 1; /* 0 means "not known" in a shard */
-}
-
-/* By its usual name, where a file says nothing. */
-static uint32_t find_special(const ts_tokenizer *t, const char *text)
-{
-    uint32_t id = ts_tokenizer_find(t, text, strlen(text));
-    return ts_tokenizer_is_special(t, id) ? id : TS_TOKENIZER_NONE;
-}
-
-/* What text becomes that is no token. */
-static ts_status check_unknown(const ts_vocabulary *v, const char *name)
-{
-    if (v->wordpiece && (v->unknown >= v->count || v->kinds[v->unknown] != TS_TOKEN_SPECIAL))
-        return ts_fail(TS_ERROR_FORMAT, "%s: the token for unknown words, %u, is no special token", name, v->unknown);
-    return TS_OK;
-}
-
-static ts_status complete(ts_tokenizer *t, const char *name)
-{
-    static const char marker[] = "<|endoftext|>";
-    const ts_vocabulary *v = &t->vocabulary;
-    if (v->count == 0)
-        return ts_fail(TS_ERROR_FORMAT, "%s: has no tokens", name);
-    TS_TRY(check_unknown(v, name));
-    TS_TRY(index_tokens(t, name));
-    TS_TRY(index_specials(t));
-    TS_TRY(index_merges(t, name));
-    if (v->sentencepiece)
-        ts_sentencepiece_index(t);
-    else if (!v->wordpiece)
-        TS_TRY(ts_tokenizer_index_whole(t));
-    t->end_of_text = v->end_of_text;
-    if (t->end_of_text == TS_TOKENIZER_NONE)
-        t->end_of_text = ts_tokenizer_find(t, marker, sizeof marker - 1);
-    if (t->end_of_text == TS_TOKENIZER_NONE && v->sentencepiece)
-        t->end_of_text = find_special(t, "</s>");
-    if (t->end_of_text == TS_TOKENIZER_NONE && v->wordpiece)
-        t->end_of_text = find_special(t, "[EOS]");
-    if (t->end_of_text != TS_TOKENIZER_NONE && (t->end_of_text >= v->count || v->kinds[t->end_of_text] != TS_TOKEN_SPECIAL))
-        return ts_fail(TS_ERROR_FORMAT, "%s: its end of text, %u, is no special token", name, t->end_of_text);
-    t->begin_of_text = v->begin_of_text;
-    if (t->begin_of_text == TS_TOKENIZER_NONE && v->end_of_text == TS_TOKENIZER_NONE && v->sentencepiece)
-        t->begin_of_text = find_special(t, "<s>");
-    if (t->begin_of_text == TS_TOKENIZER_NONE)
-        t->begin_of_text = t->end_of_text;
-    if (t->begin_of_text != TS_TOKENIZER_NONE && (t->begin_of_text >= v->count || v->kinds[t->begin_of_text] != TS_TOKEN_SPECIAL))
-        return ts_fail(TS_ERROR_FORMAT, "%s: its beginning of text, %u, is no special token", name, t->begin_of_text);
-    t->fingerprint = fingerprint(v);
-    return TS_OK;
-}
-
-ts_status ts_tokenizer_make(ts_tokenizer **out, ts_vocabulary *vocabulary, const char *name)
-{
-    ts_tokenizer *t = ts_allocate(vocabulary->runtime, sizeof *t);
-    if (t == NULL) {
-        ts_vocabulary_free(vocabulary);
-        return TS_ERROR_OUT_OF_MEMORY;
-    }
-    ts_status status = ts_runtime_acquire(&t->runtime, vocabulary->runtime);
-    t->references = 1;
-    t->vocabulary = *vocabulary;
-    ts_vocabulary_init(vocabulary, vocabulary->runtime);
-    if (status == TS_OK)
-        status = complete(t, name);
-    if (status != TS_OK) {
-        ts_tokenizer_free(t);
-        return status;
-    }
-    *out = t;
     return TS_OK;
 }
 
@@ -345,6 +124,18 @@ uint32_t ts_tokenizer_size(const ts_tokenizer *tokenizer)
     return tokenizer ? tokenizer->vocabulary.count : 0;
 }
 
+int32_t ts_tokenizer_kind(const ts_tokenizer *tokenizer)
+{
+    if (tokenizer == NULL)
+        return 0;
+    return tokenizer->vocabulary.wordpiece ? TS_TOKENIZER_WORDS : tokenizer->vocabulary.sentencepiece ? TS_TOKENIZER_PIECES : TS_TOKENIZER_BYTES;
+}
+
+uint32_t ts_tokenizer_merge_count(const ts_tokenizer *tokenizer)
+{
+    return tokenizer ? tokenizer->vocabulary.merge_count : 0;
+}
+
 uint32_t ts_tokenizer_end_of_text(const ts_tokenizer *tokenizer)
 {
     return tokenizer ? tokenizer->end_of_text : TS_TOKENIZER_NONE;
@@ -370,11 +161,6 @@ const char *ts_tokenizer_token(const ts_tokenizer *tokenizer, uint32_t id, size_
 int32_t ts_tokenizer_is_special(const ts_tokenizer *tokenizer, uint32_t id)
 {
     return tokenizer != NULL && id < tokenizer->vocabulary.count && tokenizer->vocabulary.kinds[id] == TS_TOKEN_SPECIAL;
-}
-
-uint64_t ts_tokenizer_fingerprint(const ts_tokenizer *tokenizer)
-{
-    return tokenizer ? tokenizer->fingerprint : 0;
 }
 
 size_t ts_tokenizer_longest(const ts_tokenizer *tokenizer)

@@ -77,11 +77,14 @@ ts_status ts_tokenizer_encode_files(const ts_tokenizer *tokenizer, const char *c
         TS_TRY(ts_report_check(report, "ts_shard_report"));
     TS_TRY(ts_stories_open(&stories, tokenizer->runtime, paths, path_count));
     encoder e = {.tokenizer = tokenizer};
+    uint64_t fingerprint = 0;
     ts_status status = ts_shard_writer_open(&shard, tokenizer->runtime, shard_path, tokenizer->vocabulary.count);
     if (status == TS_OK) {
         status = encode_stories(&e, stories, &shard, &counted, progress, progress_user);
         if (status == TS_OK)
-            status = ts_shard_writer_commit(&shard, tokenizer->fingerprint, counted.bytes, counted.stories);
+            status = ts_tokenizer_identify(tokenizer, &fingerprint);
+        if (status == TS_OK)
+            status = ts_shard_writer_commit(&shard, fingerprint, counted.bytes, counted.stories);
         else
             ts_shard_writer_abandon(&shard);
     }
@@ -132,8 +135,10 @@ ts_status ts_tokenizer_decode_shard(const ts_tokenizer *tokenizer, const char *s
         return ts_fail(TS_ERROR_INVALID_ARGUMENT, "ts_tokenizer_decode_shard: a pointer is NULL");
     if (ts_path_is_jsonl(text_path))
         return ts_fail(TS_ERROR_INVALID_ARGUMENT, "%s: stories are decoded into text, expected a .txt file", text_path);
+    uint64_t fingerprint;
+    TS_TRY(ts_tokenizer_identify(tokenizer, &fingerprint));
     TS_TRY(ts_shard_open(&shard, tokenizer->runtime, shard_path, false));
-    ts_status status = ts_shard_check_fingerprint(&shard, tokenizer->fingerprint);
+    ts_status status = ts_shard_check_fingerprint(&shard, fingerprint);
     if (status == TS_OK)
         status = ts_shard_check_ids(&shard, tokenizer->vocabulary.count);
     if (status == TS_OK)

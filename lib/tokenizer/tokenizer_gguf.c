@@ -34,9 +34,10 @@ static ts_status read_tokens(ts_vocabulary *v, ts_gguf *gguf)
     return TS_OK;
 }
 
-/* Merges name tokens by their text: found in an index of the tokens alone. */
-static ts_status read_merges(ts_vocabulary *v, ts_gguf *gguf, const ts_tokenizer *index)
+/* Merges name tokens by their text. */
+static ts_status read_merges(ts_tokenizer *t, ts_gguf *gguf)
 {
+    ts_vocabulary *v = &t->vocabulary;
     ts_gguf_strings merges;
     const char *text;
     size_t size;
@@ -51,7 +52,7 @@ static ts_status read_merges(ts_vocabulary *v, ts_gguf *gguf, const ts_tokenizer
             const char *part = side ? space + 1 : text;
             size_t part_size = side ? size - (size_t)(space - text) - 1 : (size_t)(space - text);
             TS_TRY(ts_alphabet_decode(part, part_size, bytes, &part_size, "tokenizer.ggml.merges"));
-            ids[side] = ts_tokenizer_find(index, bytes, part_size);
+            ids[side] = ts_tokenizer_find(t, bytes, part_size);
         }
         if (ids[0] == TS_TOKENIZER_NONE || ids[1] == TS_TOKENIZER_NONE)
             return ts_fail(TS_ERROR_FORMAT, "tokenizer.ggml.merges[%u] joins what is no token", v->merge_count);
@@ -60,22 +61,26 @@ static ts_status read_merges(ts_vocabulary *v, ts_gguf *gguf, const ts_tokenizer
     return TS_OK;
 }
 
-static ts_status read_bpe(ts_vocabulary *v, ts_vocabulary *tokens, ts_gguf *gguf)
+/* "default", and nothing at all, mean another rule of words to llama.cpp, though some old files that say nothing were made for GPT-2's. */
+static ts_status check_rule(const ts_vocabulary *v, ts_gguf *gguf)
 {
-    const char *model;
-    ts_tokenizer *index;
-    uint32_t begin = TS_TOKENIZER_NONE, end = TS_TOKENIZER_NONE;
-    if (ts_gguf_has(gguf, "tokenizer.ggml.pre")) {
-        TS_TRY(ts_gguf_get_string(gguf, "tokenizer.ggml.pre", &model, NULL));
-        if (strcmp(model, "gpt-2") != 0 && strcmp(model, "gpt2") != 0 && strcmp(model, "default") != 0)
-            return ts_fail(TS_ERROR_UNSUPPORTED, "tokenizer.ggml.pre is \"%.60s\", expected \"gpt-2\"", model);
+    const char *rule;
+    if (!ts_gguf_has(gguf, "tokenizer.ggml.pre")) {
+        ts_log(v->runtime, TS_LOG_WARNING,
+               "key 'tokenizer.ggml.pre' is missing: text is divided into words as GPT-2 does, other programs may do otherwise");
+        return TS_OK;
     }
+    TS_TRY(ts_gguf_get_string(gguf, "tokenizer.ggml.pre", &rule, NULL));
+    if (strcmp(rule, "gpt-2") == 0 || strcmp(rule, "gpt2") == 0)
+        return TS_OK;
+    return ts_fail(TS_ERROR_UNSUPPORTED, "tokenizer.ggml.pre is \"%.60s\", which is another rule of words than GPT-2's, expected \"gpt-2\"", rule);
+}
+
+static ts_status read_bpe(ts_vocabulary *v, ts_gguf *gguf)
+{
+    uint32_t begin = TS_TOKENIZER_NONE, end = TS_TOKENIZER_NONE;
+    TS_TRY(check_rule(v, gguf));
     TS_TRY(read_tokens(v, gguf));
-    TS_TRY(read_tokens(tokens, gguf));
-    TS_TRY(ts_tokenizer_make(&index, tokens, "tokenizer.ggml.tokens"));
-    ts_status status = read_merges(v, gguf, index);
-    ts_tokenizer_free(index);
-    TS_TRY(status);
     if (ts_gguf_has(gguf, "tokenizer.ggml.eos_token_id"))
         TS_TRY(ts_gguf_get_u32(gguf, "tokenizer.ggml.eos_token_id", &end));
     if (ts_gguf_has(gguf, "tokenizer.ggml.bos_token_id"))
@@ -180,7 +185,7 @@ static ts_status read_wordpiece(ts_vocabulary *v, ts_gguf *gguf)
 
 /* ---- any of them ---- */
 
-static ts_status read_vocabulary(ts_vocabulary *v, ts_vocabulary *tokens, ts_gguf *gguf)
+static ts_status read_vocabulary(ts_vocabulary *v, ts_gguf *gguf)
 {
     const char *model;
     bool begins = true;
@@ -191,7 +196,7 @@ static ts_status read_vocabulary(ts_vocabulary *v, ts_vocabulary *tokens, ts_ggu
     if (strcmp(model, "llama") == 0)
         return read_sentencepiece(v, gguf);
     if (strcmp(model, "gpt2") == 0)
-        return read_bpe(v, tokens, gguf);
+        return read_bpe(v, gguf);
     if (strcmp(model, "wordpiece") == 0)
         return read_wordpiece(v, gguf);
     return ts_fail(TS_ERROR_UNSUPPORTED, "tokenizer.ggml.model is \"%.60s\", expected \"gpt2\", \"llama\" or \"wordpiece\"", model);
@@ -199,16 +204,16 @@ static ts_status read_vocabulary(ts_vocabulary *v, ts_vocabulary *tokens, ts_ggu
 
 ts_status ts_tokenizer_from_gguf(ts_tokenizer **out, ts_runtime *runtime, ts_gguf *gguf)
 {
-    ts_vocabulary vocabulary, tokens;
+    ts_vocabulary vocabulary;
+    ts_tokenizer *t;
     ts_vocabulary_init(&vocabulary, runtime);
-    ts_vocabulary_init(&tokens, runtime);
-    ts_status status = read_vocabulary(&vocabulary, &tokens, gguf);
-    ts_vocabulary_free(&tokens);
+    ts_status status = read_vocabulary(&vocabulary, gguf);
     if (status != TS_OK) {
         ts_vocabulary_free(&vocabulary);
         return status;
     }
-    return ts_tokenizer_make(out, &vocabulary, "tokenizer.ggml");
+    TS_TRY(ts_tokenizer_begin(&t, &vocabulary, "tokenizer.ggml"));
+    return ts_tokenizer_finish(out, t, ts_tokenizer_is_byte_level(t) ? read_merges(t, gguf) : TS_OK, "tokenizer.ggml");
 }
 
 /* ---- writing ---- */

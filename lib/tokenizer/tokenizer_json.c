@@ -3,6 +3,7 @@
 #include "tokenizer/vocabulary.h"
 
 #define MAX_FILE TS_TOKENIZER_MAX_FILE
+#define MAX_VALUES ((size_t)5 * TS_TOKENIZER_MAX_TOKENS) /* a token is one, a merge three */
 
 /* ---- entries of a vocabulary: token -> id in any order ---- */
 
@@ -93,10 +94,10 @@ static ts_status add_tokens(ts_vocabulary *v, const entries *e, const char *name
 
 /* ---- merges ---- */
 
-/* The ids of tokens by their text in the byte alphabet need an index: a tokenizer without merges serves as one. */
+/* Merges name tokens by their text; the tokenizer, half made, finds them. */
 typedef struct merge_reader {
-    ts_vocabulary *vocabulary;
-    const ts_tokenizer *index;
+    ts_tokenizer *tokenizer;
+    ts_vocabulary *vocabulary; /* the tokenizer's */
     const char *name;
 } merge_reader;
 
@@ -111,7 +112,7 @@ static ts_status find_part(const merge_reader *r, const char *text, size_t size,
         ts_marks_take(text, &count, bytes);
     else
         TS_TRY(ts_alphabet_decode(text, size, bytes, &count, r->name));
-    *id = ts_tokenizer_find(r->index, bytes, count);
+    *id = ts_tokenizer_find(r->tokenizer, bytes, count);
     if (*id == TS_TOKENIZER_NONE)
         return ts_fail(TS_ERROR_FORMAT, "%s: merge %u joins \"%.*s\", which is no token", r->name, r->vocabulary->merge_count, (int)TS_MIN(size, 100),
                        text);
@@ -123,11 +124,11 @@ static bool gives_no_text(const merge_reader *r, uint32_t left, uint32_t right)
 {
     char joined[2 * TS_TOKENIZER_MAX_TOKEN];
     size_t left_size, right_size;
-    const char *left_bytes = ts_tokenizer_token(r->index, left, &left_size), *right_bytes = ts_tokenizer_token(r->index, right, &right_size);
+    const char *left_bytes = ts_tokenizer_token(r->tokenizer, left, &left_size), *right_bytes = ts_tokenizer_token(r->tokenizer, right, &right_size);
     memcpy(joined, left_bytes, left_size);
     memcpy(joined + left_size, right_bytes, right_size);
     size_t size = left_size + right_size;
-    return ts_byte_token(joined, size) >= 0 || ts_tokenizer_is_special(r->index, ts_tokenizer_find(r->index, joined, size));
+    return ts_byte_token(joined, size) >= 0 || ts_tokenizer_is_special(r->tokenizer, ts_tokenizer_find(r->tokenizer, joined, size));
 }
 
 static ts_status add_merge(const merge_reader *r, const char *left, size_t left_size, const char *right, size_t right_size)
@@ -165,14 +166,6 @@ static ts_status add_json_merges(const merge_reader *r, const ts_json *merges)
             return ts_fail(TS_ERROR_FORMAT, "%s: merge %u is neither a string nor a pair of strings", r->name, r->vocabulary->merge_count);
     }
     return TS_OK;
-}
-
-/* The vocabulary so far as a tokenizer of its own, to find tokens in. */
-static ts_status make_index(ts_tokenizer **index, const ts_vocabulary *v, const char *name)
-{
-    ts_vocabulary copy;
-    TS_TRY(ts_vocabulary_copy(&copy, v));
-    return ts_tokenizer_make(index, &copy, name);
 }
 
 /* ---- tokenizer.json ---- */
@@ -267,20 +260,22 @@ static ts_status collect(ts_vocabulary *v, entries *e, const ts_json *root, cons
 }
 
 /* The token that a merge gives. */
-static uint32_t result_of(const ts_vocabulary *v, const ts_tokenizer *index, uint32_t rank)
+static uint32_t result_of(const ts_tokenizer *t, uint32_t rank)
 {
+    const ts_vocabulary *v = &t->vocabulary;
     char joined[2 * TS_TOKENIZER_MAX_TOKEN];
     size_t left_size, right_size;
     const char *left = ts_vocabulary_bytes(v, v->merges[rank][0], &left_size), *right = ts_vocabulary_bytes(v, v->merges[rank][1], &right_size);
     memcpy(joined, left, left_size);
     memcpy(joined + left_size, right, right_size);
-    return ts_tokenizer_find(index, joined, left_size + right_size);
+    return ts_tokenizer_find(t, joined, left_size + right_size);
 }
 
 /* A token is as good as its first merge is early, those that no merge gives come last. Where merges come in the order of ids, which is how
  * SentencePiece numbers what it trains, the scores are those that it gives: 0, -1, -2 and so on from the first normal token. */
-static ts_status score_merges(ts_vocabulary *v, const ts_tokenizer *index, const char *name)
+static ts_status score_merges(ts_tokenizer *t, const char *name)
 {
+    ts_vocabulary *v = &t->vocabulary;
     uint32_t first = 0, last = 0;
     bool in_order = true;
     while (first < v->count && v->kinds[first] != TS_TOKEN_NORMAL)
@@ -288,7 +283,7 @@ static ts_status score_merges(ts_vocabulary *v, const ts_tokenizer *index, const
     for (uint32_t id = 0; id < v->count; id++)
         v->scores[id] = v->kinds[id] == TS_TOKEN_NORMAL ? -(float)v->merge_count : 0;
     for (uint32_t rank = 0; rank < v->merge_count; rank++) {
-        uint32_t id = result_of(v, index, rank);
+        uint32_t id = result_of(t, rank);
         if (id == TS_TOKENIZER_NONE)
             return ts_fail(TS_ERROR_FORMAT, "%s: merge %u gives no token", name, rank);
         in_order = in_order && id >= last;
@@ -305,7 +300,6 @@ static ts_status read_model(ts_vocabulary *v, const ts_json *root, const char *n
 {
     const ts_json *model = ts_json_get(root, "model");
     entries e = {.runtime = v->runtime};
-    ts_tokenizer *index = NULL;
     if (ts_json_kind_of(model) != TS_JSON_OBJECT)
         return ts_fail(TS_ERROR_FORMAT, "%s: has no model, expected a tokenizer.json", name);
     TS_TRY(refuse_others(root, model, name));
@@ -316,32 +310,34 @@ static ts_status read_model(ts_vocabulary *v, const ts_json *root, const char *n
     if (v->wordpiece && status == TS_OK)
         v->unknown = find_entry(&e, ts_json_text(ts_json_get(model, "unk_token")));
     free_entries(&e);
-    if (v->wordpiece)
-        return status;
-    if (status == TS_OK)
-        status = make_index(&index, v, name);
-    if (status == TS_OK)
-        status = add_json_merges(&(merge_reader){v, index, name}, ts_json_get(model, "merges"));
-    if (status == TS_OK && v->sentencepiece)
-        status = score_merges(v, index, name);
-    ts_tokenizer_free(index);
     return status;
+}
+
+static ts_status read_merges(ts_tokenizer *t, const ts_json *root, const char *name)
+{
+    if (t->vocabulary.wordpiece)
+        return TS_OK;
+    TS_TRY(add_json_merges(&(merge_reader){t, &t->vocabulary, name}, ts_json_get(ts_json_get(root, "model"), "merges")));
+    return t->vocabulary.sentencepiece ? score_merges(t, name) : TS_OK;
 }
 
 ts_status ts_tokenizer_read_json(ts_tokenizer **out, ts_runtime *runtime, const char *text, size_t size, const char *name)
 {
     ts_json *root;
     ts_vocabulary vocabulary;
+    ts_tokenizer *t = NULL;
     TS_TRY(ts_json_expected(name));
-    TS_TRY(ts_json_parse(&root, runtime, text, size, MAX_FILE, name));
+    TS_TRY(ts_json_parse_many(&root, runtime, text, size, MAX_FILE, MAX_VALUES, name));
     ts_vocabulary_init(&vocabulary, runtime);
     ts_status status = read_model(&vocabulary, root, name);
-    ts_json_free(root);
-    if (status != TS_OK) {
+    if (status == TS_OK)
+        status = ts_tokenizer_begin(&t, &vocabulary, name);
+    else
         ts_vocabulary_free(&vocabulary);
-        return status;
-    }
-    return ts_tokenizer_make(out, &vocabulary, name);
+    if (status == TS_OK)
+        status = read_merges(t, root, name);
+    ts_json_free(root);
+    return t != NULL ? ts_tokenizer_finish(out, t, status, name) : status;
 }
 
 /* ---- vocab.json and merges.txt ---- */
@@ -384,31 +380,28 @@ ts_status ts_tokenizer_read_pair(ts_tokenizer **out, ts_runtime *runtime, const 
     char *text = NULL;
     size_t size;
     ts_json *root = NULL;
-    ts_tokenizer *index = NULL;
+    ts_tokenizer *t = NULL;
     ts_vocabulary vocabulary;
     TS_TRY(ts_json_expected(vocabulary_path));
     ts_vocabulary_init(&vocabulary, runtime);
     ts_status status = ts_file_read(runtime, vocabulary_path, MAX_FILE, &text, &size);
     if (status == TS_OK)
-        status = ts_json_parse(&root, runtime, text, size, MAX_FILE, vocabulary_path);
+        status = ts_json_parse_many(&root, runtime, text, size, MAX_FILE, MAX_VALUES, vocabulary_path);
     if (status == TS_OK)
         status = read_vocab(&vocabulary, root, vocabulary_path);
     ts_json_free(root);
     ts_release(runtime, text);
     text = NULL;
     if (status == TS_OK)
-        status = make_index(&index, &vocabulary, vocabulary_path);
+        status = ts_tokenizer_begin(&t, &vocabulary, vocabulary_path);
+    else
+        ts_vocabulary_free(&vocabulary);
     if (status == TS_OK)
         status = ts_file_read(runtime, merges_path, MAX_FILE, &text, &size);
     if (status == TS_OK)
-        status = read_merge_lines(&(merge_reader){&vocabulary, index, merges_path}, text, size);
+        status = read_merge_lines(&(merge_reader){t, &t->vocabulary, merges_path}, text, size);
     ts_release(runtime, text);
-    ts_tokenizer_free(index);
-    if (status != TS_OK) {
-        ts_vocabulary_free(&vocabulary);
-        return status;
-    }
-    return ts_tokenizer_make(out, &vocabulary, merges_path);
+    return t != NULL ? ts_tokenizer_finish(out, t, status, merges_path) : status;
 }
 
 /* ---- writing ---- */

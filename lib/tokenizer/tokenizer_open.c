@@ -117,23 +117,31 @@ static ts_status save_llama2c(const ts_tokenizer *tokenizer, const char *path)
     return status;
 }
 
-static bool ends_in(const char *path, const char *ending)
+/* A GGUF file without tensors, as those of llama.cpp that hold a vocabulary alone: it wants an architecture all the same. */
+static ts_status save_gguf(const ts_tokenizer *tokenizer, const char *path)
 {
-    size_t length = strlen(path), size = strlen(ending);
-    return length >= size && strcmp(path + length - size, ending) == 0;
+    const char *architecture = ts_tokenizer_is_byte_level(tokenizer) ? "gpt2" : "llama";
+    ts_writer file;
+    ts_gguf_writer gguf;
+    TS_TRY(ts_writer_open(&file, tokenizer->runtime, path));
+    ts_gguf_writer_init(&gguf, tokenizer->runtime);
+    ts_gguf_add_string(&gguf, "general.architecture", architecture, strlen(architecture));
+    ts_tokenizer_to_gguf(tokenizer, &gguf, tokenizer->vocabulary.count);
+    ts_status status = ts_gguf_write_start(&gguf, &file);
+    if (status == TS_OK)
+        status = ts_gguf_write_finish(&gguf);
+    ts_gguf_writer_free(&gguf);
+    if (status == TS_OK)
+        return ts_writer_commit(&file);
+    ts_writer_abandon(&file);
+    return status;
 }
 
-ts_status ts_tokenizer_save(const ts_tokenizer *tokenizer, const char *path)
+static ts_status save_text(const ts_tokenizer *tokenizer, const char *path, ts_status (*write)(const ts_tokenizer *, ts_bytes *))
 {
     ts_writer writer;
-    if (tokenizer == NULL || path == NULL)
-        return ts_fail(TS_ERROR_INVALID_ARGUMENT, "ts_tokenizer_save: a pointer is NULL");
-    if (ts_path_is_directory(path))
-        return ts_tokenizer_write_pair(tokenizer, path);
-    if (ends_in(path, ".bin"))
-        return save_llama2c(tokenizer, path);
     ts_bytes text = {.runtime = tokenizer->runtime};
-    ts_status status = ends_in(path, ".tiktoken") ? ts_tokenizer_to_tiktoken(tokenizer, &text) : ts_tokenizer_to_json(tokenizer, &text);
+    ts_status status = write(tokenizer, &text);
     if (status == TS_OK)
         status = ts_writer_open(&writer, tokenizer->runtime, path);
     if (status == TS_OK) {
@@ -142,4 +150,34 @@ ts_status ts_tokenizer_save(const ts_tokenizer *tokenizer, const char *path)
     }
     ts_bytes_free(&text);
     return status;
+}
+
+static ts_status save_json(const ts_tokenizer *tokenizer, const char *path)
+{
+    return save_text(tokenizer, path, ts_tokenizer_to_json);
+}
+
+static ts_status save_tiktoken(const ts_tokenizer *tokenizer, const char *path)
+{
+    return save_text(tokenizer, path, ts_tokenizer_to_tiktoken);
+}
+
+ts_status ts_tokenizer_save(const ts_tokenizer *tokenizer, const char *path)
+{
+    static const struct {
+        const char *ending;
+        ts_status (*save)(const ts_tokenizer *, const char *);
+    } formats[] = {{".json", save_json}, {".gguf", save_gguf}, {".bin", save_llama2c}, {".tiktoken", save_tiktoken}};
+    if (tokenizer == NULL || path == NULL)
+        return ts_fail(TS_ERROR_INVALID_ARGUMENT, "ts_tokenizer_save: a pointer is NULL");
+    if (ts_path_is_directory(path))
+        return ts_tokenizer_write_pair(tokenizer, path);
+    const char *slash = strrchr(path, '/'), *ending = strrchr(slash ? slash : path, '.');
+    if (ending == NULL)
+        return save_json(tokenizer, path);
+    for (size_t i = 0; i < TS_COUNT_OF(formats); i++)
+        if (strcmp(ending, formats[i].ending) == 0)
+            return formats[i].save(tokenizer, path);
+    return ts_fail(TS_ERROR_INVALID_ARGUMENT,
+                   "%.200s: no format of tokenizers has this ending, expected .json, .gguf, .bin, .tiktoken or a folder that is there", path);
 }

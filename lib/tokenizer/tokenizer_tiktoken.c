@@ -1,8 +1,8 @@
 /*
- * Rank files as tiktoken reads them: a token a line, its bytes in base64, a space and its rank, which is its id. Merges are not in the file: a token is
- * the join of the two that its own bytes become by the ranks before it. Neither is the rule of words: what is known here is GPT-2's, and a file with a
- * token that this rule would cut in two was made for another. Special tokens are not in it either: the end of text is the id without a line, or the
- * one behind all ranks.
+ * Rank files as tiktoken reads them: a token a line, its bytes in base64, a space and its rank, which is its id. Merges are not in the file: a token
+ * is the join of the two that its own bytes become by the ranks before it. Neither is the rule of words: what is known here is GPT-2's, and a file
+ * with a token that this rule would cut in two was made for another. Special tokens are not in it either: the end of text is the id without a line,
+ * or the one behind all ranks.
  */
 #include "text/text.h"
 #include "tokenizer/vocabulary.h"
@@ -119,9 +119,11 @@ static ts_status add_lines(ts_vocabulary *v, const char *text, size_t size, cons
     return fill_hole(v, (uint64_t)v->count + (v->end_of_text == TS_TOKENIZER_NONE), name); /* GPT-2 has it behind all ranks */
 }
 
-/* `index` knows the tokens and learns their merges one after another. */
-static ts_status find_merges(ts_vocabulary *v, ts_tokenizer *index, const char *name)
+/* The tokenizer knows the tokens and learns their merges one after another. */
+static ts_status find_merges(ts_tokenizer *t, const char *name)
 {
+    ts_vocabulary *v = &t->vocabulary;
+    TS_TRY(ts_merges_make_room(t, v->count));
     for (uint32_t id = 0; id < v->count; id++) {
         size_t size;
         uint32_t parts[2];
@@ -129,11 +131,11 @@ static ts_status find_merges(ts_vocabulary *v, ts_tokenizer *index, const char *
         const char *bytes = ts_vocabulary_bytes(v, id, &size);
         if (size == 1 || v->kinds[id] != TS_TOKEN_NORMAL)
             continue;
-        TS_TRY(ts_encode_word(index, bytes, size, &found));
+        TS_TRY(ts_encode_word(t, bytes, size, &found));
         if (found.count != 2)
             return ts_fail(TS_ERROR_UNSUPPORTED, "%s: token %u, \"%.*s\", is not the join of two tokens before it", name, id, (int)TS_MIN(size, 100),
                            bytes);
-        ts_merge_learn(index, (ts_merge){parts[0], parts[1], v->merge_count, id});
+        TS_TRY(ts_merge_learn(t, (ts_merge){parts[0], parts[1], v->merge_count, id}, name));
         TS_TRY(ts_vocabulary_merge(v, parts[0], parts[1]));
     }
     return TS_OK;
@@ -141,24 +143,16 @@ static ts_status find_merges(ts_vocabulary *v, ts_tokenizer *index, const char *
 
 ts_status ts_tokenizer_read_tiktoken(ts_tokenizer **out, ts_runtime *runtime, const char *text, size_t size, const char *name)
 {
-    ts_vocabulary vocabulary, tokens;
-    ts_tokenizer *index = NULL;
+    ts_vocabulary vocabulary;
+    ts_tokenizer *t = NULL;
     ts_vocabulary_init(&vocabulary, runtime);
     ts_status status = add_lines(&vocabulary, text, size, name);
-    if (status == TS_OK)
-        status = ts_vocabulary_copy(&tokens, &vocabulary);
-    if (status == TS_OK)
-        status = ts_tokenizer_make(&index, &tokens, name);
-    if (status == TS_OK)
-        status = ts_merges_make_room(index, vocabulary.count);
-    if (status == TS_OK)
-        status = find_merges(&vocabulary, index, name);
-    ts_tokenizer_free(index);
     if (status != TS_OK) {
         ts_vocabulary_free(&vocabulary);
         return status;
     }
-    return ts_tokenizer_make(out, &vocabulary, name);
+    TS_TRY(ts_tokenizer_begin(&t, &vocabulary, name));
+    return ts_tokenizer_finish(out, t, find_merges(t, name), name);
 }
 
 /* ---- writing ---- */
@@ -189,7 +183,8 @@ ts_status ts_tokenizer_to_tiktoken(const ts_tokenizer *tokenizer, ts_bytes *text
     ts_tokenizer_free(again);
     if (status == TS_ERROR_OUT_OF_MEMORY || same)
         return status;
-    return ts_fail(TS_ERROR_UNSUPPORTED, "a rank file cannot say all of this tokenizer: it takes ids in the order of merges, each token joined of what is "
-                                         "before it, and one special token, %s",
+    return ts_fail(TS_ERROR_UNSUPPORTED,
+                   "a rank file cannot say all of this tokenizer: it takes ids in the order of merges, each token joined of what is "
+                   "before it, and one special token, %s",
                    marker);
 }

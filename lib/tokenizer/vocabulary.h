@@ -13,7 +13,7 @@ enum {
     TS_TOKEN_BYTE = 2 /* SentencePiece: one byte of a character that has no token */
 };
 
-/* What a tokenizer is made of. Collected by whoever reads or trains one; ts_tokenizer_make takes it over, also when it fails. */
+/* What a tokenizer is made of. Collected by whoever reads or trains one; ts_tokenizer_begin takes it over, also when it fails. */
 typedef struct ts_vocabulary {
     ts_runtime *runtime; /* borrowed */
     ts_bytes bytes;      /* of all tokens behind one another */
@@ -56,6 +56,10 @@ typedef struct ts_merge {
     uint32_t rank, result;
 } ts_merge;
 
+/* How far from the place that a hash gives something may lie in a table that is half full: chance puts nothing so far away (10^-16 for a million
+ * tokens), so that a file which needs more was made to be slow, and is refused. */
+#define TS_MAX_PROBES 256
+
 #define TS_WHOLE_SIZE 11 /* bytes at most */
 
 /* A word that becomes one token, found without going through its merges: open addressing. */
@@ -69,27 +73,37 @@ struct ts_tokenizer {
     ts_runtime *runtime;
     size_t references; /* atomic */
     ts_vocabulary vocabulary;
-    uint64_t fingerprint;
-    uint32_t bytes[256]; /* the token of each byte */
-    ts_merge *merges;    /* 2^merge_bits places */
-    uint32_t *specials;  /* ids of the special tokens */
+    uint64_t fingerprint; /* atomic; 0: not made yet */
+    uint32_t bytes[256];  /* the token of each byte */
+    ts_merge *merges;     /* 2^merge_bits places */
+    uint32_t *specials;   /* ids of the special tokens */
     uint32_t special_count;
     bool begins_special[256]; /* bytes that a special token begins with */
     uint32_t *by_bytes;       /* 2^find_bits places: ids by their bytes, TS_TOKENIZER_NONE empty; normal tokens before specials of the same bytes */
-    ts_whole *whole;          /* 2^whole_bits places */
-    uint32_t merge_bits, find_bits, whole_bits;
+    ts_whole *whole;          /* atomic; 2^ts_whole_bits places, NULL until much text was encoded */
+    size_t encoded;           /* atomic: bytes, counted until there is `whole` */
+    uint32_t merge_bits, find_bits;
     uint32_t end_of_text, begin_of_text;
     size_t longest, longest_normal;
     bool cuts_at_spaces; /* SentencePiece: no token has a space after something else, so that no join reaches over one */
 };
 
-/* Checks everything that the others rely on: all 256 bytes, distinct tokens of a kind, merges whose parts and result exist. `name` is for error
- * details. */
+/* ---- tokenizer_index.c ---- */
+
+/*
+ * The two halves of making a tokenizer. After the first ts_tokenizer_find knows the tokens, and whoever reads a file adds merges and marks to
+ * out->vocabulary; the second does the rest, or frees the tokenizer if that or the reader's `status` is a failure. Both check all that the others
+ * rely on: all 256 bytes, distinct tokens of a kind, merges whose parts and result exist. `name` is for error details.
+ */
+ts_status ts_tokenizer_begin(ts_tokenizer **out, ts_vocabulary *vocabulary, const char *name);
+ts_status ts_tokenizer_finish(ts_tokenizer **out, ts_tokenizer *tokenizer, ts_status status, const char *name);
+/* Both, for a vocabulary that is complete. */
 ts_status ts_tokenizer_make(ts_tokenizer **out, ts_vocabulary *vocabulary, const char *name);
 
-/* Room for `count` merges in a tokenizer that has none, which is not shared yet; and one of them, noted after those of better ranks. */
+/* Room for `count` merges in a tokenizer that has none, which is not shared yet; and one of them, noted after those of better ranks. LIMIT: more of
+ * them than chance allows have much the same hash. */
 ts_status ts_merges_make_room(ts_tokenizer *tokenizer, uint32_t count);
-void ts_merge_learn(ts_tokenizer *tokenizer, ts_merge merge);
+ts_status ts_merge_learn(ts_tokenizer *tokenizer, ts_merge merge, const char *name);
 
 static inline bool ts_tokenizer_is_byte_level(const ts_tokenizer *tokenizer)
 {
@@ -104,14 +118,15 @@ static inline uint32_t ts_pair_hash(uint32_t left, uint32_t right, uint32_t bits
 /* NULL: this pair is never merged. */
 static inline const ts_merge *ts_merge_find(const ts_tokenizer *tokenizer, uint32_t left, uint32_t right)
 {
-    uint32_t mask = (1u << tokenizer->merge_bits) - 1;
-    for (uint32_t at = ts_pair_hash(left, right, tokenizer->merge_bits);; at = (at + 1) & mask) {
+    uint32_t mask = (1u << tokenizer->merge_bits) - 1, at = ts_pair_hash(left, right, tokenizer->merge_bits);
+    for (uint32_t probe = 0; probe < TS_MAX_PROBES; probe++, at = (at + 1) & mask) {
         const ts_merge *merge = &tokenizer->merges[at];
         if (merge->left == left && merge->right == right)
             return merge;
         if (merge->left == TS_TOKENIZER_NONE)
-            return NULL;
+            break;
     }
+    return NULL;
 }
 
 /* ---- alphabet.c: GPT-2's printable stand-ins of bytes ---- */
@@ -172,8 +187,8 @@ ts_status ts_words_write_json(ts_bytes *json, const ts_tokenizer *tokenizer);
 
 /* encode.c: what a word's bytes become by the merges alone */
 ts_status ts_encode_word(const ts_tokenizer *tokenizer, const char *word, size_t size, ts_ids *out);
-/* encode.c: fills tokenizer->whole, when everything else is there. */
-ts_status ts_tokenizer_index_whole(ts_tokenizer *tokenizer);
+/* fingerprint.c: ts_tokenizer_fingerprint for those who can fail */
+ts_status ts_tokenizer_identify(const ts_tokenizer *tokenizer, uint64_t *fingerprint);
 /* The bits of a table with room for `count` entries and as many empty places. */
 uint32_t ts_table_bits(uint32_t count);
 

@@ -74,6 +74,9 @@ FIELD(ts_runtime_options, cpu_level, int32_t, 68, 4);
 
 VALUE(TS_ENCODE_SPECIALS, 1);
 VALUE(TS_TOKENIZER_NONE, 0xffffffffu);
+VALUE(TS_TOKENIZER_BYTES, 1);
+VALUE(TS_TOKENIZER_PIECES, 2);
+VALUE(TS_TOKENIZER_WORDS, 3);
 
 #if LP64
 SIZE(ts_tokenizer_train_options, 40);

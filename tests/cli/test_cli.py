@@ -533,7 +533,7 @@ class ModelTest(CommandLineTest):
         text = self.must("model", "inspect", "model.gguf").decode()
         self.assertRegex(text, r"(?m)^architecture +llama$")
         self.assertNotIn("token_embd.weight", text)
-        self.assertRegex(self.must("model", "inspect", "model.gguf", "--tensors").decode(), r"(?m)^  token_embd.weight +400 x 64$")
+        self.assertRegex(self.must("model", "inspect", "model.gguf", "--tensors").decode(), r"(?m)^  token_embd.weight +f32 +400 x 64$")
 
     def test_evaluate_loss(self):
         score = json.loads(self.must("evaluate", "loss", "--model", "model.gguf", "--text", "valid.txt", "--json"))

@@ -29,7 +29,8 @@ class ConvertTest(test_cli.CommandLineTest):
                 self.assertEqual(self.content(out), self.content(f"{golden.name}-again.gguf"))
                 reports = [inspect(self, str(golden), "--tokenizer", "small.json"), inspect(self, out), inspect(self, f"{golden.name}-hub")]
                 for report in reports:
-                    del report["file"]
+                    del report["file"], report["format"]
+                    report.pop("version", None)
                 self.assertEqual(reports[0], reports[1])
                 self.assertEqual(reports[0], reports[2])
 
@@ -70,6 +71,51 @@ class ConvertTest(test_cli.CommandLineTest):
             self.assertEqual(self.content("text.txt").count(b"Once upon a time"), 20)
         self.refused("tokenizer", "convert", "tokenizer.json", "no.bin", names="SentencePiece")
         self.refused("tokenizer", "convert", "nothing.json", "no.json", names="nothing.json")
+        self.must("tokenizer", "convert", "tokenizer.json", "vocabulary.gguf")
+        self.assertEqual(self.content("vocabulary.gguf")[:4], b"GGUF")
+        self.assertEqual(self.must("tokenizer", "convert", "vocabulary.gguf", "-"), self.content("back.json"))
+        self.refused("tokenizer", "convert", "tokenizer.json", "no.model", names=".gguf")
+        self.assertFalse(os.path.exists(self.path("no.model")))
+
+    def test_inspect(self):
+        """Every kind of file says what it is, a tokenizer alone too; what is neither is refused for what it is not."""
+        os.mkdir(self.path("alone"))
+        for out in ("alone.json", "alone.gguf", "alone.tiktoken", "alone"):
+            self.must("tokenizer", "convert", "tokenizer.json", out)
+            report = inspect(self, out)
+            self.assertEqual(report["format"], {"alone.json": "tokenizer.json", "alone.gguf": "GGUF", "alone.tiktoken": "tiktoken", "alone": "vocab.json and merges.txt"}[out])
+            told = report["tokenizer"]
+            self.assertEqual((told["kind"], told["size"], told["specials"], told["merges"]), ("byte-level BPE", 400, 1, 143))
+            self.assertEqual(told["end_of_text"]["text"], "<|endoftext|>")
+            self.assertIn(told["fingerprint"].encode(), self.must("model", "inspect", out))
+        self.assertEqual(inspect(self, "alone.gguf")["version"], 3)
+        report = inspect(self, "model.gguf")
+        self.assertEqual((report["format"], report["version"], report["tokenizer"]["kind"]), ("GGUF", 3, "byte-level BPE"))
+        self.assertEqual({tensor["type"] for tensor in report["tensors"]}, {"f32"})
+        self.must("model", "convert", "model.gguf", "hub-of-it")
+        self.assertEqual(inspect(self, "hub-of-it")["format"], "Hugging Face folder")
+        with open(self.path("cut.gguf"), "wb") as file:
+            file.write(self.content("model.gguf")[:-100])
+        self.refused("model", "inspect", "cut.gguf", names="tensor")  # its vocabulary is whole: that does not count
+        self.refused("model", "inspect", "stories.txt", names="stories.txt")
+        self.refused("model", "inspect", "nothing.bin", names="nothing.bin")
+
+    @unittest.skipUnless(DATA, "skipped: TINYSTORIES_TEST_DATA does not name the data")
+    def test_inspect_real(self):
+        data = pathlib.Path(DATA)
+        for name, form, version, kind, size in (("models/stories260K_v2_q80_gs8.bin", "llama2.c", 2, "SentencePiece", 512),
+                                                ("models/stories260K.bin", "llama2.c", None, "SentencePiece", 512),
+                                                ("models/tok512.bin", "llama2.c", None, "SentencePiece", 512),
+                                                ("tokenizers/llama2/tokenizer.bin", "llama2.c", None, "SentencePiece", 32000),
+                                                ("tokenizers/tinystories10k_tokenizer.json", "tokenizer.json", None, "byte-level BPE", 10000),
+                                                ("tokenizers/gpt2", "vocab.json and merges.txt", None, "byte-level BPE", 50257)):
+            with self.subTest(name):
+                report = inspect(self, str(data / name))
+                told = report["tokenizer"]
+                self.assertEqual((report["format"], report.get("version"), told["kind"], told["size"]), (form, version, kind, size))
+        self.must("tokenizer", "convert", str(data / "tokenizers/llama2/tokenizer.bin"), "llama.json")
+        fingerprints = {inspect(self, name)["tokenizer"]["fingerprint"] for name in ("llama.json", str(data / "tokenizers/llama2/tokenizer.bin"))}
+        self.assertEqual(len(fingerprints), 1)
 
     @unittest.skipUnless(DATA, "skipped: TINYSTORIES_TEST_DATA does not name the data")
     def test_real(self):

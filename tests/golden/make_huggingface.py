@@ -1,13 +1,14 @@
 #!/usr/bin/env python3
 """Makes tests/golden/huggingface: small models with random weights as transformers writes them, and the logits that transformers gives for them.
 
-usage: make_huggingface.py. Needs torch, transformers (4.36) and safetensors; the tests need the files alone.
+usage: make_huggingface.py [NAME...]: those folders, or all of them. Needs torch, transformers (4.36) and safetensors; the tests need the files alone.
 
 Each folder has config.json and model.safetensors (or parts and an index). logits.txt has 20 sequences of ids of 24 positions, and for every position the logits of
-the ids 0, 34, 68, ... The weights are larger than transformers draws them, so that all of the network matters.
+the ids 0, 34, 68, ...; all.txt has all logits of the first one. The weights are larger than transformers draws them, so that all of the network matters.
 """
 import pathlib
 import shutil
+import sys
 
 import torch
 import transformers
@@ -35,6 +36,7 @@ def llama(**other):
 MODELS = {
     "gpt_neo": (lambda: gpt_neo(), torch.float32, "1GB"),
     "gpt_neo_parts": (lambda: gpt_neo(intermediate_size=40), torch.float16, "12KB"),
+    "gpt_neo_untied": (lambda: gpt_neo(tie_word_embeddings=False), torch.bfloat16, "1GB"),
     "gpt2": (lambda: gpt2(), torch.float32, "1GB"),
     "gpt2_untied": (lambda: gpt2(n_inner=24, tie_word_embeddings=False), torch.bfloat16, "1GB"),
     "llama": (lambda: llama(tie_word_embeddings=True), torch.float32, "1GB"),
@@ -61,5 +63,18 @@ def write(name, make, dtype, part):
             file.write(" ".join(map(str, row)) + "\n" + " ".join(f"{x:.7g}" for x in values.reshape(-1).tolist()) + "\n")
 
 
+def write_all(name):
+    """Of what is in the folder: the model as it was written, the first ids of logits.txt."""
+    where = folder / name
+    model = transformers.AutoModelForCausalLM.from_pretrained(where, dtype=torch.float32).eval()
+    with open(where / "logits.txt") as file:
+        ids = torch.tensor([list(map(int, file.readline().split()))])
+    with torch.no_grad():
+        logits = model(ids).logits[0]
+    (where / "all.txt").write_text("\n".join(" ".join(f"{x:.7g}" for x in row) for row in logits.tolist()) + "\n")
+
+
 for name, (make, dtype, part) in MODELS.items():
-    write(name, make, dtype, part)
+    if name in sys.argv[1:] or not sys.argv[1:]:
+        write(name, make, dtype, part)
+    write_all(name)

@@ -9,8 +9,9 @@ static const struct {
     const char *folder;
     int32_t type;
 } goldens[] = {
-    {GOLDEN("gpt_neo"), TS_MODEL_TYPE_F32},      {GOLDEN("gpt_neo_parts"), TS_MODEL_TYPE_F16}, {GOLDEN("gpt2"), TS_MODEL_TYPE_F32},
-    {GOLDEN("gpt2_untied"), TS_MODEL_TYPE_BF16}, {GOLDEN("llama"), TS_MODEL_TYPE_F32},         {GOLDEN("llama_grouped"), TS_MODEL_TYPE_BF16},
+    {GOLDEN("gpt_neo"), TS_MODEL_TYPE_F32},         {GOLDEN("gpt_neo_parts"), TS_MODEL_TYPE_F16}, {GOLDEN("gpt2"), TS_MODEL_TYPE_F32},
+    {GOLDEN("gpt_neo_untied"), TS_MODEL_TYPE_BF16}, {GOLDEN("gpt2_untied"), TS_MODEL_TYPE_BF16},  {GOLDEN("llama"), TS_MODEL_TYPE_F32},
+    {GOLDEN("llama_grouped"), TS_MODEL_TYPE_BF16},
 };
 
 /* The tokenizer of all models here, of 272 tokens. */
@@ -88,6 +89,27 @@ static void assert_gold_logits(const ts_model *model, const char *folder)
     fclose(file);
 }
 
+/* Every logit of the first text, so that no row of the head goes unseen. */
+static void assert_all_logits(const ts_model *model, const char *folder)
+{
+    FILE *texts = fopen(file_in(folder, "logits.txt"), "r"), *file = fopen(file_in(folder, "all.txt"), "r");
+    size_t V = model->shape.V;
+    uint32_t ids[T];
+    float *logits = malloc(T * V * sizeof *logits), expected;
+    assert_true(texts != NULL && file != NULL && logits != NULL);
+    for (size_t t = 0; t < T; t++)
+        assert_int_equal(fscanf(texts, "%u", &ids[t]), 1);
+    assert_int_equal(ts_model_logits(model, ids, T, logits, T * V), TS_OK);
+    for (size_t i = 0; i < T * V; i++) {
+        assert_int_equal(fscanf(file, "%f", &expected), 1);
+        if (!(fabsf(logits[i] - expected) < 1e-4f))
+            fail_msg("%s: position %zu: the logit of %zu is %g, expected %g", folder, i / V, i % V, (double)logits[i], (double)expected);
+    }
+    free(logits);
+    fclose(texts);
+    fclose(file);
+}
+
 static void test_gold(void **state)
 {
     (void)state;
@@ -95,6 +117,7 @@ static void test_gold(void **state)
         ts_model *model = open_folder(goldens[i].folder);
         assert_int_equal(model->shape.T, T);
         assert_gold_logits(model, goldens[i].folder);
+        assert_all_logits(model, goldens[i].folder);
         assert_int_equal(ts_tokenizer_end_of_text(model->tokenizer), 0);
         ts_model_free(model);
     }

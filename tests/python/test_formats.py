@@ -2,6 +2,9 @@
 import os
 import pathlib
 import random
+import shutil
+import subprocess
+import sys
 import tempfile
 import unittest
 
@@ -40,6 +43,25 @@ class Formats(unittest.TestCase):
             ids = list(range(24))
             self.assertEqual(list(memoryview(model.logits(ids)).cast("B")), list(memoryview(third.logits(ids)).cast("B")))
             self.assertEqual(model.architecture, third.architecture)
+
+    def test_pytorch(self):
+        """A pickle of torch by the script that says so: the same tensors, the tied head and masks left out."""
+        golden, script = GOLDEN / "gpt2", pathlib.Path(fixture.__file__).parents[2] / "bindings" / "python" / "examples" / "convert_pytorch.py"
+        folder = self.folder / "hub"
+        folder.mkdir()
+        shutil.copy(golden / "config.json", folder)
+        with self.assertRaisesRegex(ts.InputOutputError, script.name):
+            self.open_golden("gpt2") and ts.Model.open(folder, tokenizer=self.folder / "words.json")
+        if transformers is None:
+            self.skipTest("no torch here")
+        model = transformers.AutoModelForCausalLM.from_pretrained(golden)
+        tensors = dict(model.state_dict())
+        tensors["transformer.h.0.attn.bias"] = torch.ones(1, 1, 4, 4, dtype=torch.bool)
+        torch.save(tensors, folder / "pytorch_model.bin")
+        subprocess.run([sys.executable, script, folder], check=True)
+        one, two = self.open_golden("gpt2"), ts.Model.open(folder, tokenizer=self.folder / "words.json")
+        ids = list(range(24))
+        self.assertEqual(list(memoryview(one.logits(ids)).cast("B")), list(memoryview(two.logits(ids)).cast("B")))
 
     def test_refusals(self):
         model = self.open_golden("gpt2")

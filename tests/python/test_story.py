@@ -101,6 +101,7 @@ class Story(unittest.TestCase):
         tokenizer.save(path)
         again = ts.Tokenizer.open(path)
         self.assertEqual((len(again), again.fingerprint, again.end_of_text), (len(tokenizer), tokenizer.fingerprint, 0))
+        self.assertEqual((tokenizer.kind, tokenizer.merge_count), ("bytes", len(tokenizer) - 257))
         self.assertEqual(ts.Tokenizer.open_memory(pathlib.Path(path).read_text(encoding="utf-8")).fingerprint, tokenizer.fingerprint)
         for text in ("", "Once upon a time", "n\u00e4ive \U0001f60a\n\n \t", "a\0b", "<|endoftext|>"):
             self.assertEqual(tokenizer.decode(tokenizer.encode(text)), text)

@@ -25,20 +25,25 @@ def ranges(member):
     return found
 
 
+MOST = 1 << 11  # characters that a range of 32 bits can have; longer ones are cut
+
+
 def write(name, comment, found):
-    print(f"/* {comment}: {len(found)} ranges, first and last character each. */")
-    print(f"static const uint32_t {name}[][2] = {{")
-    for at in range(0, len(found), 6):
-        print("    " + " ".join(f"{{0x{a:x}, 0x{b:x}}}," for a, b in found[at : at + 6]))
+    pieces = [(at, min(b, at + MOST - 1)) for a, b in found for at in range(a, b + 1, MOST)]
+    print(f"/* {comment}: {len(found)} ranges in {len(pieces)} pieces. */")
+    print(f"static const uint32_t {name}[] = {{")
+    for at in range(0, len(pieces), 6):
+        print("    " + " ".join(f"RANGE(0x{a:x}, 0x{b:x})," for a, b in pieces[at : at + 6]))
     print("};\n")
 
 
 print(f"/* Made by tests/text/make_unicode_tables.py from Unicode {unicodedata.unidata_version}; don't edit. */")
 print("#ifndef TS_UNICODE_TABLES_H\n#define TS_UNICODE_TABLES_H\n\n#include <stdint.h>\n")
+print("/* The first character in 21 bits, how many more in 11. */\n#define RANGE(first, last) ((uint32_t)(first) << 11 | ((last) - (first)))\n")
 write("letters", r"\p{L}", ranges(lambda c: unicodedata.category(chr(c))[0] == "L"))
 write("numbers", r"\p{N}", ranges(lambda c: unicodedata.category(chr(c))[0] == "N"))
 write("spaces", r"\s", ranges(lambda c: c in SPACES))
 write("marks", r"\p{M}, joiners, and symbols that are alphabetic", ranges(lambda c: unicodedata.category(chr(c))[0] == "M" or c in JOINERS | LETTERLIKE))
 write("punctuation", r"\p{P}", ranges(lambda c: unicodedata.category(chr(c))[0] == "P"))
-print("#endif")
+print("#undef RANGE\n\n#endif")
 sys.stdout.flush()

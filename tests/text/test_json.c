@@ -279,11 +279,44 @@ static void test_unique(void **state)
     ts_json_free(json);
 }
 
+/* Small values by the million, which cJSON makes 40 times as large: refused before it sees them, at the exact count. */
+static void test_values(void **state)
+{
+    static const char *const one[] = {"1,", "[],", "{},", "\"\":1,"};
+    (void)state;
+    for (size_t i = 0; i < TS_COUNT_OF(one); i++)
+        for (int more = 0; more < 2; more++) {
+            size_t size = strlen(one[i]), count = TS_JSON_MAX_VALUES / (i == 1 || i == 2 ? 2 : 1) - 1 + (size_t)more;
+            char *text = malloc(count * size + 1);
+            ts_json *json = NULL;
+            assert_non_null(text);
+            for (size_t j = 0; j < count; j++)
+                memcpy(text + 1 + j * size, one[i], size);
+            text[0] = i == 3 ? '{' : '[';
+            text[count * size] = i == 3 ? '}' : ']'; /* for the last comma */
+            ts_status status = parse(&json, text, count * size + 1);
+            assert_int_equal(status, more ? TS_ERROR_LIMIT : TS_OK);
+            ts_json_free(json);
+            free(text);
+        }
+    /* what cJSON will take counts against the runtime's limit */
+    ts_runtime_options options;
+    ts_runtime *tight;
+    ts_json *json = NULL;
+    assert_int_equal(ts_runtime_options_init(&options, sizeof options), TS_OK);
+    options.memory_limit = 1000;
+    assert_int_equal(ts_runtime_new(&tight, &options), TS_OK);
+    assert_int_equal(ts_json_parse(&json, tight, "[1,1,1,1,1,1,1,1,1,1,1,1]", 25, 0, "a.json"), TS_ERROR_OUT_OF_MEMORY);
+    assert_int_equal(ts_json_parse(&json, tight, "[1,1,1]", 7, 0, "a.json"), TS_OK);
+    ts_json_free(json);
+    ts_runtime_free(tight);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_refused), cmocka_unit_test(test_limits),  cmocka_unit_test(test_truncations), cmocka_unit_test(test_mutations),
-        cmocka_unit_test(test_numbers), cmocka_unit_test(test_objects), cmocka_unit_test(test_unique),
+        cmocka_unit_test(test_numbers), cmocka_unit_test(test_objects), cmocka_unit_test(test_unique),      cmocka_unit_test(test_values),
     };
     return cmocka_run_group_tests_name("json", tests, set_up, tear_down);
 }

@@ -96,6 +96,17 @@ static size_t encode_plainly(const ts_tokenizer *t, const char *word, size_t siz
     }
 }
 
+/* So much that the table of whole words is made. */
+static void encode_much(const ts_tokenizer *t)
+{
+    char text[1024];
+    uint32_t ids[sizeof text];
+    size_t count;
+    memset(text, ' ', sizeof text);
+    for (int i = 0; i < 64; i++)
+        assert_int_equal(ts_tokenizer_encode(t, text, sizeof text, 0, ids, sizeof text, &count), TS_OK);
+}
+
 /* Words on both sides of the length at which the way of encoding changes. */
 static void test_rule(void **state)
 {
@@ -107,6 +118,9 @@ static void test_rule(void **state)
     for (int round = 0; round < 60; round++) {
         const char *alphabet = letters[round % 3];
         ts_tokenizer *tokenizer = make_random(runtime, &random, alphabet);
+        if (round % 2)
+            encode_much(tokenizer);
+        assert_true((tokenizer->whole != NULL) == round % 2);
         for (int word = 0; word < 120; word++) { /* 12 long ones, 60 of 1 to 12 bytes, others */
             char text[200];
             uint32_t expected[200], ids[200];
@@ -334,7 +348,7 @@ static void test_stream_cases(void **state)
 
 /* ---- threads and memory ---- */
 
-enum { TEXTS = 64, TEXT_SIZE = 700 };
+enum { TEXTS = 256, TEXT_SIZE = 700 }; /* so many that the table of whole words is made on the way */
 
 typedef struct shared {
     const ts_tokenizer *tokenizer;
@@ -364,12 +378,60 @@ static void test_threads(void **state)
         for (size_t j = 0; j < TEXT_SIZE; j++)
             one.texts[i][j] = "ab "[ts_random_below(&random, i % 2 ? 3 : 2)];
     many = one;
-    encode_texts(&one, 0, TEXTS, 0);
     ts_parallel(runtime, TEXTS, 1, encode_texts, &many);
+    assert_non_null(tokenizer->whole);
+    encode_texts(&one, 0, TEXTS, 0);
     assert_memory_equal(one.counts, many.counts, sizeof one.counts);
     assert_memory_equal(one.ids, many.ids, sizeof one.ids);
     ts_tokenizer_free(tokenizer);
     assert_int_equal(ts_runtime_memory(runtime), 0);
+    ts_runtime_free(runtime);
+}
+
+/* The fingerprint too is made when it is first asked for, by whoever asks. */
+static void ask_fingerprints(void *argument, size_t begin, size_t end, size_t worker)
+{
+    const shared *s = argument;
+    (void)worker;
+    for (size_t i = begin; i < end; i++)
+        ((shared *)s)->counts[i] = (size_t)ts_tokenizer_fingerprint(s->tokenizer);
+}
+
+static void test_fingerprint_threads(void **state)
+{
+    static shared many;
+    ts_runtime *runtime = make_runtime(4, TS_CPU_LEVEL_BEST);
+    ts_random random = {.seed = 25};
+    (void)state;
+    ts_tokenizer *tokenizer = make_random(runtime, &random, "ab");
+    many.tokenizer = tokenizer;
+    ts_parallel(runtime, TEXTS, 1, ask_fingerprints, &many);
+    for (size_t i = 0; i < TEXTS; i++)
+        assert_true(many.counts[i] != 0 && many.counts[i] == many.counts[0]);
+    ts_tokenizer_free(tokenizer);
+    ts_runtime_free(runtime);
+}
+
+/* All goes on without the table of whole words where there is no memory for it. */
+static void test_no_memory(void **state)
+{
+    memory_probe probe;
+    ts_runtime *runtime = probed_runtime(&probe, 1);
+    ts_random random = {.seed = 26};
+    (void)state;
+    ts_tokenizer *tokenizer = make_random(runtime, &random, "tehr");
+    probe.fail_at = probe.calls;
+    probe.fail_always = 1;
+    static const char text[] = "the three other there";
+    uint32_t ids[sizeof text], again[sizeof text];
+    size_t count, count_again;
+    assert_int_equal(ts_tokenizer_encode(tokenizer, text, sizeof text - 1, 0, ids, sizeof text, &count), TS_OK);
+    for (int i = 0; i < 4000; i++)
+        assert_int_equal(ts_tokenizer_encode(tokenizer, text, sizeof text - 1, 0, again, sizeof text, &count_again), TS_OK);
+    assert_true(probe.failed && tokenizer->whole == NULL);
+    assert_int_equal(count_again, count);
+    assert_memory_equal(ids, again, count * sizeof *ids);
+    ts_tokenizer_free(tokenizer);
     ts_runtime_free(runtime);
 }
 
@@ -419,7 +481,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_rule),          cmocka_unit_test(test_whole_words),  cmocka_unit_test(test_specials),
         cmocka_unit_test(test_many_specials), cmocka_unit_test(test_stream_cases), cmocka_unit_test(test_threads),
-        cmocka_unit_test(test_no_allocation), cmocka_unit_test(test_refusals),
+        cmocka_unit_test(test_no_allocation), cmocka_unit_test(test_refusals),     cmocka_unit_test(test_fingerprint_threads),
+        cmocka_unit_test(test_no_memory),
     };
     return cmocka_run_group_tests_name("bpe_encode", tests, NULL, NULL);
 }

@@ -409,7 +409,9 @@ static void test_gguf_refused(void **state)
                  {"bert", "gpt-2", "a b", 1, TS_ERROR_UNSUPPORTED},
                  {"llama", "gpt-2", "a b", 1, TS_ERROR_FORMAT}, /* no scores */
                  {"gpt2", "llama-bpe", "a b", 1, TS_ERROR_UNSUPPORTED},
-                 {"gpt2", "default", "a c", 1, TS_ERROR_FORMAT},
+                 {"gpt2", "gpt2", "a c", 1, TS_ERROR_FORMAT},
+                 {"gpt2", "default", "a b", 1, TS_ERROR_UNSUPPORTED},
+                 {"gpt2", NULL, "a b", 1, TS_OK}, /* with a warning */
                  {"gpt2", "gpt-2", "ab", 1, TS_ERROR_FORMAT},
                  {"gpt2", "gpt-2", "a  b", 1, TS_ERROR_FORMAT},
                  {"gpt2", "gpt-2", " ", 1, TS_ERROR_FORMAT},
@@ -421,7 +423,8 @@ static void test_gguf_refused(void **state)
         ts_tokenizer *tokenizer = NULL;
         ts_gguf_writer_init(&writer, runtime);
         ts_gguf_add_string(&writer, "tokenizer.ggml.model", cases[i].model, strlen(cases[i].model));
-        ts_gguf_add_string(&writer, "tokenizer.ggml.pre", cases[i].pre, strlen(cases[i].pre));
+        if (cases[i].pre != NULL)
+            ts_gguf_add_string(&writer, "tokenizer.ggml.pre", cases[i].pre, strlen(cases[i].pre));
         ts_gguf_add_strings(&writer, "tokenizer.ggml.tokens", 257);
         for (int id = 0; id < 257; id++) {
             ts_bytes token = {.runtime = runtime};

@@ -45,6 +45,7 @@ TS_LOG_INFO = 2
 
 TS_TOKENIZER_NONE = 2**32 - 1
 TS_ENCODE_SPECIALS = 1
+TS_TOKENIZER_BYTES, TS_TOKENIZER_PIECES, TS_TOKENIZER_WORDS = 1, 2, 3
 
 TS_ARCHITECTURE_LLAMA = 1
 TS_ARCHITECTURE_GPT2 = 2
@@ -570,6 +571,8 @@ FUNCTIONS = {
     "ts_tokenizer_find": (c_uint32, [_tokenizer, c_char_p, c_size_t]),
     "ts_tokenizer_is_special": (c_int32, [_tokenizer, c_uint32]),
     "ts_tokenizer_fingerprint": (c_uint64, [_tokenizer]),
+    "ts_tokenizer_kind": (c_int32, [_tokenizer]),
+    "ts_tokenizer_merge_count": (c_uint32, [_tokenizer]),
     "ts_tokenizer_encode_files": (ts_status, [_tokenizer, _strings, c_size_t, c_char_p, POINTER(ts_shard_report), ts_progress, c_void_p]),
     "ts_tokenizer_decode_shard": (ts_status, [_tokenizer, c_char_p, c_char_p]),
     "ts_architecture_init": (ts_status, [POINTER(ts_architecture), c_size_t]),
@@ -735,7 +738,7 @@ FUNCTIONS = {
 }
 
 # Functions whose int32 is an answer and not a status.
-ANSWERS = {"ts_runtime_cpu_level", "ts_tokenizer_is_special", "ts_trainer_done", "ts_sampler_finish"}
+ANSWERS = {"ts_runtime_cpu_level", "ts_tokenizer_is_special", "ts_tokenizer_kind", "ts_trainer_done", "ts_sampler_finish"}
 
 # What a callback of this thread raised while C ran; the check after the call raises it.
 pending = threading.local()

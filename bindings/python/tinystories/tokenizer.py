@@ -26,7 +26,7 @@ class ShardReport:
 
 
 class Tokenizer(Handle):
-    """A byte-level BPE. It never changes, and any number of threads may use one. Ids are 0 to len(tokenizer) - 1.
+    """A byte-level BPE, SentencePiece or WordPiece. It never changes, and any number of threads may use one. Ids are 0 to len(tokenizer) - 1.
 
     Make one with Tokenizer.open, open_memory, train, train_files or prune.
     """
@@ -38,9 +38,11 @@ class Tokenizer(Handle):
 
     @classmethod
     def open(cls, path: Path, runtime: Optional[Runtime] = None) -> "Tokenizer":
-        """Opens a tokenizer.json, a folder with one or with vocab.json and merges.txt, or the tokenizer of a GGUF model.
+        """Opens a tokenizer.json, a folder with one or with vocab.json and merges.txt, a tokenizer.bin of llama2.c, a rank file of tiktoken, or the
+        tokenizer of a GGUF file.
 
-        InputOutputError: cannot be read. FormatError: damaged. UnsupportedError: not byte-level BPE. LimitError: too large.
+        InputOutputError: cannot be read. FormatError: damaged. UnsupportedError: another kind of tokenizer, or settings that are not supported.
+        LimitError: too large, or made to be slow.
         """
         where, shared = path_bytes(path), runtime_pointer(runtime)
         return cls._of(make(_c.ts_tokenizer, _c.library.ts_tokenizer_free, lambda out: _c.library.ts_tokenizer_open(out, shared, where), (shared,)))
@@ -84,8 +86,9 @@ class Tokenizer(Handle):
                              lambda out: _c.library.ts_tokenizer_prune_files(out, self._c, kept, files, len(files)), self._c.kept))
 
     def save(self, path: Path) -> None:
-        """Writes a tokenizer.json; vocab.json and merges.txt into a folder that is there; for NAME.tiktoken a rank file of tiktoken, for NAME.bin a
-        tokenizer.bin of llama2.c. Each file is replaced as a whole. UnsupportedError: what the format cannot hold."""
+        """Writes NAME.json as a tokenizer.json, NAME.gguf as a GGUF file of the vocabulary alone, NAME.tiktoken as a rank file of tiktoken, NAME.bin as
+        a tokenizer.bin of llama2.c; vocab.json and merges.txt into a folder that is there. Each file is replaced as a whole. UnsupportedError: what the
+        format cannot hold."""
         _c.library.ts_tokenizer_save(self._c, path_bytes(path))
 
     # ---- encoding and decoding ----
@@ -161,6 +164,16 @@ class Tokenizer(Handle):
     def end_of_text(self) -> Optional[int]:
         """The id of `<|endoftext|>`; None if there is none."""
         return _known(_c.library.ts_tokenizer_end_of_text(self._c))
+
+    @property
+    def kind(self) -> str:
+        """"bytes" (a byte-level BPE), "pieces" (SentencePiece) or "words" (WordPiece)."""
+        return {_c.TS_TOKENIZER_BYTES: "bytes", _c.TS_TOKENIZER_PIECES: "pieces", _c.TS_TOKENIZER_WORDS: "words"}[_c.library.ts_tokenizer_kind(self._c)]
+
+    @property
+    def merge_count(self) -> int:
+        """How many merges its file lists."""
+        return _c.library.ts_tokenizer_merge_count(self._c)
 
     @property
     def fingerprint(self) -> int:
