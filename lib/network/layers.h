@@ -40,6 +40,7 @@ typedef struct ts_training {
     uint32_t *positions; /* (N): of a row in its span */
     float *turns;    /* (T, D) */
     float *partial;  /* sums of pieces of rows: (pieces, 2 C) */
+    uint32_t *packed_head[2]; /* the head packed for logits and for their way back */
     float *heads;    /* a thread's scratch for attention: ts_attention_scratch floats each */
 } ts_training;
 
@@ -71,7 +72,7 @@ void ts_activation(ts_training *training, float *y, const float *hidden);
 void ts_activation_back(ts_training *training, float *dhidden, const float *dy, const float *hidden);
 
 /* loss.c: rows of logits that are in memory at once */
-#define TS_LOSS_ROWS 512
+#define TS_LOSS_ROWS 256
 /* x (N, C): normed rows. Adds the losses of counted targets to *loss and their number to *counted. With gradients: dx (N, C) is set, the head's gradient added to.
  * logits: (min(N, TS_LOSS_ROWS), V) scratch; losses: that many doubles. */
 void ts_loss(ts_training *training, const ts_weights *weights, const ts_weights *gradients, float *dx, const float *x, const uint32_t *targets, float weight,

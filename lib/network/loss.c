@@ -41,10 +41,14 @@ void ts_loss(ts_training *training, const ts_weights *weights, const ts_weights 
 {
     size_t V = training->shape->V, C = training->shape->C;
     const float *head = weights->all[0][TS_SLOT_OUTPUT];
+    const ts_matrix there = {head, 1, C}, back = {head, C, 1};
+    ts_gemm_pack(&training->gemm, training->packed_head[0], there, V, C);
+    if (gradients)
+        ts_gemm_pack(&training->gemm, training->packed_head[1], back, C, V);
     for (size_t first = 0; first < training->N; first += TS_LOSS_ROWS) {
         size_t rows = TS_MIN(TS_LOSS_ROWS, training->N - first);
         const float *from = x + first * C;
-        ts_gemm(&training->gemm, logits, V, (ts_matrix){from, C, 1}, (ts_matrix){head, 1, C}, rows, V, C, (ts_start){0});
+        ts_gemm_with(&training->gemm, logits, V, (ts_matrix){from, C, 1}, there, training->packed_head[0], rows, V, C, (ts_start){0});
         job j = {training, logits, losses, targets + first, weight, gradients != NULL};
         ts_parallel(training->runtime, rows, 4, softmax_rows, &j);
         for (size_t row = 0; row < rows; row++) {
@@ -55,6 +59,6 @@ void ts_loss(ts_training *training, const ts_weights *weights, const ts_weights 
             continue;
         ts_gemm(&training->gemm, gradients->all[0][TS_SLOT_OUTPUT], C, (ts_matrix){logits, 1, V}, (ts_matrix){from, C, 1}, V, C, rows,
                 (ts_start){gradients->all[0][TS_SLOT_OUTPUT], C, NULL});
-        ts_gemm(&training->gemm, dx + first * C, C, (ts_matrix){logits, V, 1}, (ts_matrix){head, C, 1}, rows, C, V, (ts_start){0});
+        ts_gemm_with(&training->gemm, dx + first * C, C, (ts_matrix){logits, V, 1}, back, training->packed_head[1], rows, C, V, (ts_start){0});
     }
 }

@@ -3,14 +3,14 @@
 
 /* What a layer leaves behind for the way back, all (N, ...). */
 typedef struct activations {
-    float *x;         /* (C): what comes in */
-    float *norm1;     /* (C) */
-    float *qkv;       /* (qkv), q and k turned */
-    float *attended;  /* (C) */
-    float *middle;    /* (C): x + attention */
-    float *norm2;     /* (C) */
-    float *hidden;    /* (up) */
-    float *activated; /* (F) */
+    float *x;               /* (C): what comes in */
+    float *norm1;           /* (C) */
+    float *qkv;             /* (qkv), q and k turned */
+    float *attended;        /* (C) */
+    float *middle;          /* (C): x + attention */
+    float *norm2;           /* (C) */
+    float *hidden;          /* (up) */
+    float *activated;       /* (F) */
     float *saved1, *saved2; /* (2): the norms' means and scales */
     float *sums;            /* (N, H) of attention */
 } activations;
@@ -23,6 +23,7 @@ struct ts_network {
     float *dx, *dmiddle, *dqkv, *dhidden, *dactivated;
     float *logits;
     double *losses;
+    bool bf16;
 };
 
 /* Every array of the arena, in the order of planning and taking: one list for both. */
@@ -50,7 +51,7 @@ static size_t layer_pieces(const ts_network *network, activations *a, bool last,
     return count;
 }
 
-#define SHARED_PIECES 12
+#define SHARED_PIECES 14
 
 static void shared_pieces(ts_network *network, piece pieces[SHARED_PIECES])
 {
@@ -68,6 +69,8 @@ static void shared_pieces(ts_network *network, piece pieces[SHARED_PIECES])
         {(void **)&t->turns, s->switches->learned_positions ? 0 : t->T, s->D * sizeof(float)},
         {(void **)&t->partial, (N + TS_PIECE_ROWS - 1) / TS_PIECE_ROWS, 2 * s->C * sizeof(float)},
         {(void **)&t->heads, workers, ts_attention_scratch(s, t->T) * sizeof(float)},
+        {(void **)&t->packed_head[0], ts_gemm_packed_size(t->kernels, network->bf16, s->V, s->C), sizeof(uint32_t)},
+        {(void **)&t->packed_head[1], ts_gemm_packed_size(t->kernels, network->bf16, s->C, s->V), sizeof(uint32_t)},
         {(void **)&t->spans, N, sizeof(ts_span)},
         {(void **)&t->positions, N, sizeof(uint32_t)},
     };
@@ -115,6 +118,7 @@ ts_status ts_network_make(ts_network **out, ts_runtime *runtime, const ts_shape 
     if (network == NULL)
         return TS_ERROR_OUT_OF_MEMORY;
     network->shape = *shape;
+    network->bf16 = bf16;
     network->training = (ts_training){
         .runtime = runtime, .kernels = ts_kernels_at(ts_runtime_cpu_level(runtime)), .shape = &network->shape, .B = B, .T = T, .N = B * T};
     ts_status status = allocate(network, bf16);
@@ -180,15 +184,15 @@ static void layer_backward(ts_network *network, size_t layer, float *const *w, f
     ts_linear_back(t, network->dmiddle, swiglu ? g[TS_SLOT_GATE] : g[TS_SLOT_UP], g[TS_SLOT_UP_BIAS], network->dhidden, a->norm2,
                    swiglu ? w[TS_SLOT_GATE] : w[TS_SLOT_UP], s->up, s->C, false);
     ts_norm_back(t, network->dx, g[TS_SLOT_FFN_NORM], g[TS_SLOT_FFN_NORM_BIAS], network->dmiddle, a->middle, w[TS_SLOT_FFN_NORM], a->saved2);
-    ts_linear_back(t, network->dmiddle, g[TS_SLOT_ATTN_OUTPUT], g[TS_SLOT_ATTN_OUTPUT_BIAS], network->dx, a->attended, w[TS_SLOT_ATTN_OUTPUT], s->C, s->C,
-                   false);
+    ts_linear_back(t, network->dmiddle, g[TS_SLOT_ATTN_OUTPUT], g[TS_SLOT_ATTN_OUTPUT_BIAS], network->dx, a->attended, w[TS_SLOT_ATTN_OUTPUT], s->C,
+                   s->C, false);
     ts_attention_back(t, network->dqkv, network->dmiddle, a->attended, a->qkv, a->sums, ts_layer_window(s, layer));
     ts_linear_back(t, network->dmiddle, g[TS_SLOT_QKV], g[TS_SLOT_QKV_BIAS], network->dqkv, a->norm1, w[TS_SLOT_QKV], s->qkv, s->C, false);
     ts_norm_back(t, network->dx, g[TS_SLOT_ATTN_NORM], g[TS_SLOT_ATTN_NORM_BIAS], network->dmiddle, a->x, w[TS_SLOT_ATTN_NORM], a->saved1);
 }
 
-void ts_network_step(ts_network *network, const ts_weights *weights, const ts_weights *gradients, const uint32_t *ids, const uint32_t *targets, float weight,
-                     double *loss, size_t *counted)
+void ts_network_step(ts_network *network, const ts_weights *weights, const ts_weights *gradients, const uint32_t *ids, const uint32_t *targets,
+                     float weight, double *loss, size_t *counted)
 {
     ts_training *t = &network->training;
     size_t L = network->shape.L;
@@ -205,7 +209,8 @@ void ts_network_step(ts_network *network, const ts_weights *weights, const ts_we
         return;
     float *const *g = gradients->all[0];
     memset(network->dx, 0, t->N * network->shape.C * sizeof(float));
-    ts_norm_back(t, network->dx, g[TS_SLOT_OUTPUT_NORM], g[TS_SLOT_OUTPUT_NORM_BIAS], network->dmiddle, last->x, w[TS_SLOT_OUTPUT_NORM], last->saved1);
+    ts_norm_back(t, network->dx, g[TS_SLOT_OUTPUT_NORM], g[TS_SLOT_OUTPUT_NORM_BIAS], network->dmiddle, last->x, w[TS_SLOT_OUTPUT_NORM],
+                 last->saved1);
     for (size_t layer = L; layer-- > 0;)
         layer_backward(network, layer, weights->all[layer], gradients->all[layer]);
     ts_embedding_back(t, gradients, network->dx, ids);
@@ -214,5 +219,6 @@ void ts_network_step(ts_network *network, const ts_weights *weights, const ts_we
 void ts_network_logits(ts_network *network, const ts_weights *weights, size_t row, float *logits)
 {
     const ts_shape *s = &network->shape;
-    network->training.kernels->linear(logits, s->V, network->layers[s->L].norm1 + row * s->C, s->C, weights->all[0][TS_SLOT_OUTPUT], s->C, 1, s->V, s->C);
+    network->training.kernels->linear(logits, s->V, network->layers[s->L].norm1 + row * s->C, s->C, weights->all[0][TS_SLOT_OUTPUT], s->C, 1, s->V,
+                                      s->C);
 }

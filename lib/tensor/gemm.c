@@ -47,6 +47,7 @@ typedef struct product {
     size_t units;         /* of k: k, or pairs of it up to a whole step */
     size_t height, width; /* of a tile */
     ts_matrix a, b;
+    uint32_t *packed_b;
     ts_start start;
     size_t piece_rows, piece_panels, groups; /* a piece: so many rows by so many panels; groups of panels side by side */
 } product;
@@ -145,7 +146,7 @@ static void pack_panels(void *argument, size_t begin, size_t end, size_t worker)
     const product *p = argument;
     const ts_kernels *kernels = p->space->kernels;
     size_t width = p->width, apart = width * p->units, first = begin * width, count = TS_MIN(end * width, p->n) - first;
-    uint32_t *into = p->space->packed_b + begin * apart;
+    uint32_t *into = p->packed_b + begin * apart;
     const float *from = p->b.data + first * p->b.column;
     (void)worker;
     if (p->b.column == 1 && p->space->bf16)
@@ -239,7 +240,7 @@ static void work_out(void *argument, size_t begin, size_t end, size_t worker)
             size_t units = TS_MIN(DEPTH, p->units - u0), k0 = u0 * in_unit;
             lines a = take_rows(p, packed, first_row, rows, k0, TS_MIN(units * in_unit, p->k - k0), units);
             for (size_t panel = first_panel; panel < last_panel; panel++) {
-                const uint32_t *b = p->space->packed_b + panel * width * p->units + u0 * width;
+                const uint32_t *b = p->packed_b + panel * width * p->units + u0 * width;
                 for (size_t row = 0; row < rows; row += height)
                     one_tile(p, first_row + row, panel * width, &a, a.data + row / height * a.tile, b, units, u0 == 0);
             }
@@ -268,24 +269,54 @@ static void divide(product *p)
     p->piece_panels = (panels + p->groups - 1) / p->groups;
 }
 
-void ts_gemm(ts_gemm_space *space, float *c, size_t c_row, ts_matrix a, ts_matrix b, size_t m, size_t n, size_t k, ts_start start)
+/* Tiles and units of a product of depth k. */
+static product shaped(ts_gemm_space *space, const ts_kernels *kernels, bool bf16, ts_matrix b, size_t n, size_t k)
 {
-    const ts_kernels *kernels = space->kernels;
-    bool adds = start.base == c && start.base != NULL && start.bias == NULL;
-    if (kernels->tile_rows == 0) {
+    product p = {.space = space, .n = n, .k = k, .units = k, .height = kernels->tile_rows, .width = kernels->tile_columns, .b = b};
+    if (bf16) {
+        p.height = kernels->pair_tile_rows, p.width = kernels->pair_tile_columns;
+        p.units = ((k + 1) / 2 + kernels->pair_step - 1) / kernels->pair_step * kernels->pair_step;
+    }
+    return p;
+}
+
+static size_t panels_of(const product *p)
+{
+    return (p->n + p->width - 1) / p->width;
+}
+
+size_t ts_gemm_packed_size(const ts_kernels *kernels, bool bf16, size_t n, size_t k)
+{
+    product p = shaped(NULL, kernels, bf16, (ts_matrix){0}, n, k);
+    return kernels->tile_rows == 0 ? 0 : panels_of(&p) * p.width * p.units;
+}
+
+void ts_gemm_pack(ts_gemm_space *space, uint32_t *packed, ts_matrix b, size_t n, size_t k)
+{
+    product p = shaped(space, space->kernels, space->bf16, b, n, k);
+    p.packed_b = packed;
+    if (space->kernels->tile_rows != 0)
+        ts_parallel(space->runtime, panels_of(&p), panels_of(&p) >= 64 ? 8 : 1, pack_panels, &p);
+}
+
+void ts_gemm_with(ts_gemm_space *space, float *c, size_t c_row, ts_matrix a, ts_matrix b, const uint32_t *packed, size_t m, size_t n, size_t k,
+                  ts_start start)
+{
+    if (space->kernels->tile_rows == 0) {
+        bool adds = start.base == c && start.base != NULL && start.bias == NULL;
         if (!adds && (start.base || start.bias))
             begin_rows(c, c_row, m, n, &start);
         ts_blas_product(c, c_row, a, b, m, n, k, start.base || start.bias);
         return;
     }
-    product p = {.space = space, .c = c, .c_row = c_row, .m = m, .n = n, .k = k, .units = k, .a = a, .b = b, .start = start};
-    p.height = kernels->tile_rows, p.width = kernels->tile_columns;
-    if (space->bf16) {
-        p.height = kernels->pair_tile_rows, p.width = kernels->pair_tile_columns;
-        p.units = ((k + 1) / 2 + kernels->pair_step - 1) / kernels->pair_step * kernels->pair_step;
-    }
-    size_t panels = (n + p.width - 1) / p.width;
+    product p = shaped(space, space->kernels, space->bf16, b, n, k);
+    p.c = c, p.c_row = c_row, p.m = m, p.a = a, p.start = start, p.packed_b = (uint32_t *)(uintptr_t)packed; /* only read */
     divide(&p);
-    ts_parallel(space->runtime, panels, panels >= 64 ? 8 : 1, pack_panels, &p);
     ts_parallel(space->runtime, (m + p.piece_rows - 1) / p.piece_rows * p.groups, 1, work_out, &p);
+}
+
+void ts_gemm(ts_gemm_space *space, float *c, size_t c_row, ts_matrix a, ts_matrix b, size_t m, size_t n, size_t k, ts_start start)
+{
+    ts_gemm_pack(space, space->packed_b, b, n, k);
+    ts_gemm_with(space, c, c_row, a, b, space->packed_b, m, n, k, start);
 }

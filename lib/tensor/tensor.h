@@ -171,4 +171,10 @@ void ts_gemm_space_free(ts_gemm_space *space);
  */
 void ts_gemm(ts_gemm_space *space, float *c, size_t c_row, ts_matrix a, ts_matrix b, size_t m, size_t n, size_t k, ts_start start);
 
+/* For a b of several products: its panels, packed once into memory of ts_gemm_packed_size elements of 4 bytes (0: this level packs nothing, `packed` may be NULL). */
+size_t ts_gemm_packed_size(const ts_kernels *kernels, bool bf16, size_t n, size_t k);
+void ts_gemm_pack(ts_gemm_space *space, uint32_t *packed, ts_matrix b, size_t n, size_t k);
+/* ts_gemm with a b that was packed like this. */
+void ts_gemm_with(ts_gemm_space *space, float *c, size_t c_row, ts_matrix a, ts_matrix b, const uint32_t *packed, size_t m, size_t n, size_t k, ts_start start);
+
 #endif

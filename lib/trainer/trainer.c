@@ -94,7 +94,7 @@ static void choose_open(ts_trainer *t)
     if (o->learning_rate == 0)
         o->learning_rate = ts_schedule_peak(t->shape.C);
     if (o->precision == TS_PRECISION_AUTO)
-        o->precision = ts_runtime_cpu_level(t->runtime) >= TS_CPU_LEVEL_AMX ? TS_PRECISION_BF16 : TS_PRECISION_F32;
+        o->precision = ts_runtime_cpu_level(t->runtime) >= TS_CPU_LEVEL_AVX512_BF16 ? TS_PRECISION_BF16 : TS_PRECISION_F32;
     if (o->max_steps == 0 && o->max_tokens == 0 && o->max_epochs == 0 && o->max_seconds == 0)
         o->max_epochs = 1;
 }
