@@ -293,7 +293,7 @@ static ts_status train(void *values)
 /* clang-format off */
 #define OFFSET(member) offsetof(train_values, member)
 static const cli_argument train_arguments[] = {
-    {"--text", "TEXT", CLI_PATHS, CLI_REQUIRED, OFFSET(text), 0, 0, NULL, "files of stories, or token shards (.bin) made with --tokenizer"},
+    {"--text", "TEXT", CLI_PATHS, CLI_REQUIRED, OFFSET(text), 0, 0, NULL, "files or patterns of stories, or token shards (.bin) made with --tokenizer"},
     {"--valid", "TEXT", CLI_PATHS, 0, OFFSET(valid), 0, 0, NULL, "stories to validate with; without it a share of the text is held out"},
     {"--out", "MODEL", CLI_TEXT, 0, OFFSET(out), 0, 0, NULL, "the model.gguf to write (default: model.gguf in the run folder)"},
     {"--run", "DIR", CLI_TEXT, 0, OFFSET(run), 0, 0, NULL, "folder for checkpoint and log, made if missing; without it no run can be resumed"},

@@ -51,5 +51,13 @@ class TrainingOptionsTest(unittest.TestCase):
                 fixture.new_trainer(self.folder, **options)
 
 
+    def test_patterns(self):
+        whole = self.report()
+        path = fixture.write_stories(self.folder)
+        self.assertEqual(ts.Trainer(fixture.tokenizer(), fixture.shape(), text=path[:-5] + "*.txt", max_steps=20, batch_tokens=64, micro_batch=2).run().loss, whole.loss)
+        with self.assertRaisesRegex(ts.InputOutputError, "none-"):
+            ts.Trainer(fixture.tokenizer(), fixture.shape(), text="none-*.txt")
+
+
 if __name__ == "__main__":
     unittest.main()
