@@ -26,6 +26,7 @@ class TrainingOptionsTest(unittest.TestCase):
         self.assertEqual(plain, self.loss(packing="stream", use_average=True))
         self.assertNotEqual(plain, self.loss(packing="stories"))
         self.assertNotEqual(plain, self.loss(muon_beta=0.5))
+        self.assertEqual(plain, self.loss(recompute=True))
         self.assertNotEqual(self.loss(schedule="wsd"), self.loss(schedule="wsd", decay=0.9))
         self.assertNotEqual(plain, self.loss(one_batch=True))
         self.assertEqual(self.loss(packing=ts.Packing.STORIES), self.loss(packing="stories"))
