@@ -136,7 +136,6 @@ ts_status cli_choose(const char *name, const char *text, const char *(*choice)(s
 static ts_status set_value(const cli_argument *a, const char *text, void *values)
 {
     void *member = (char *)values + a->offset;
-    cli_paths *paths = member;
     switch (a->type) {
     case CLI_TEXT:
         *(const char **)member = text;
@@ -144,8 +143,7 @@ static ts_status set_value(const cli_argument *a, const char *text, void *values
     case CLI_CHOICE:
         return cli_choose(a->name, text, a->choice, member);
     case CLI_PATHS:
-        paths->items[paths->count++] = text;
-        return TS_OK;
+        return cli_paths_add(member, text);
     default:
         return set_number(a, text, member);
     }
@@ -173,12 +171,12 @@ static const cli_argument *find(const cli_argument *rows, size_t count, const ch
     return NULL;
 }
 
-/* Makes room for as many paths as there are arguments, so that adding one cannot fail. */
-static ts_status make_room(const cli_command *command, int count, void *values)
+/* Lists of paths are never NULL, even empty ones. */
+static ts_status make_room(const cli_command *command, void *values)
 {
     for (size_t i = 0; i < command->argument_count; i++) {
         cli_paths *paths = (cli_paths *)((char *)values + command->arguments[i].offset);
-        if (command->arguments[i].type == CLI_PATHS && (paths->items = calloc((size_t)count + 1, sizeof *paths->items)) == NULL)
+        if (command->arguments[i].type == CLI_PATHS && (paths->items = calloc(1, sizeof *paths->items)) == NULL)
             return cli_fail("there is no memory");
     }
     return TS_OK;
@@ -223,7 +221,7 @@ static ts_status take(const cli_argument *a, const char *value, int *at, int cou
 ts_status cli_arguments_parse(const cli_command *command, int count, char **arguments, void *values)
 {
     cli_common *common = values;
-    ts_status status = make_room(command, count, values);
+    ts_status status = make_room(command, values);
     for (int at = 0; at < count && status == TS_OK && !common->help;) {
         const char *value;
         const cli_argument *a = find(command->arguments, command->argument_count, arguments[at], &value);

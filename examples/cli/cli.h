@@ -55,6 +55,10 @@ typedef struct cli_paths {
     size_t count;
 } cli_paths;
 
+/* patterns.c: adds a path, or the files of a pattern (*, ?, [...]) that is no file itself. cli_paths_end frees what those are. */
+ts_status cli_paths_add(cli_paths *paths, const char *text);
+void cli_paths_end(void);
+
 typedef struct cli_argument {
     const char *name;  /* "--seed"; without dashes a positional argument, "FILE" */
     const char *value; /* what help calls its value; NULL for flags and positional arguments */

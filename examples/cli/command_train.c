@@ -293,7 +293,7 @@ static ts_status train(void *values)
 /* clang-format off */
 #define OFFSET(member) offsetof(train_values, member)
 static const cli_argument train_arguments[] = {
-    {"--text", "TEXT", CLI_PATHS, CLI_REQUIRED, OFFSET(text), 0, 0, NULL, "files of stories, or token shards (.bin) made with --tokenizer"},
+    {"--text", "TEXT", CLI_PATHS, CLI_REQUIRED, OFFSET(text), 0, 0, NULL, "files or patterns of stories, or token shards (.bin) made with --tokenizer"},
     {"--valid", "TEXT", CLI_PATHS, 0, OFFSET(valid), 0, 0, NULL, "stories to validate with; without it a share of the text is held out"},
     {"--out", "MODEL", CLI_TEXT, 0, OFFSET(out), 0, 0, NULL, "the model.gguf to write (default: model.gguf in the run folder)"},
     {"--run", "DIR", CLI_TEXT, 0, OFFSET(run), 0, 0, NULL, "folder for checkpoint and log, made if missing; without it no run can be resumed"},
@@ -334,6 +334,7 @@ static const cli_argument train_arguments[] = {
     {"--one-batch", NULL, CLI_FLAG, CLI_FIXED, OFFSET(options.one_batch), 0, 0, NULL, "every step sees the first batch: a check that it can be learned"},
     {"--decay", "X", CLI_DOUBLE, CLI_FIXED, OFFSET(options.decay), 0, 1, NULL, "share of the run in which the schedule wsd falls"},
     {"--muon-beta", "X", CLI_DOUBLE, CLI_FIXED, OFFSET(options.muon_beta), 0, 0.999999, NULL, "decay of Muon's momentum"},
+    {"--recompute", NULL, CLI_FLAG, CLI_FIXED, OFFSET(options.recompute), 0, 0, NULL, "work activations out twice instead of keeping them: less memory, the same bits"},
     {"--slices", "N", CLI_UINT32, CLI_FIXED, OFFSET(options.slices), 0, 256, NULL, "parts of a batch, a power of two, whose gradients are added pairwise; 0: one"},
     {"--mpi", NULL, CLI_FLAG, 0, OFFSET(mpi), 0, 0, NULL, "this is one of the ranks that mpirun has started; --slices is at least their number"},
     {"--valid-share", "X", CLI_DOUBLE, CLI_FIXED, OFFSET(options.valid_share), 0, 0.5, NULL, "share of the stories that is held out without --valid"},

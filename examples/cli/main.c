@@ -154,6 +154,7 @@ static ts_status run_command(const cli_command *command, int count, char **argum
     for (size_t i = 0; i < command->argument_count; i++)
         if (command->arguments[i].type == CLI_PATHS)
             free(((cli_paths *)(void *)((char *)common + command->arguments[i].offset))->items);
+    cli_paths_end();
     free(common);
     return status;
 }

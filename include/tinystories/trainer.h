@@ -110,6 +110,10 @@ typedef struct ts_trainer_options {
                                   steps are never spikes. 2 to 1,000,000, default 128 */
     uint32_t one_batch;        /* 1: every step sees the run's first batch, whose loss must fall towards 0: a check of shape and rate (default 0) */
     double decay;              /* share of the run behind the warm-up in which WSD's rate falls, 0 to 1; default 0.2 */
+    uint32_t recompute;        /* 1: activations are worked out twice instead of kept, to the same bits: a micro batch of N = micro_batch T tokens keeps
+                                  4 N L (3 C + (C + 2 KV) + H + 4) bytes instead of 4 N L (5 C + (C + 2 KV) + U + F + H + 4), with C the width, KV that of all keys,
+                                  H heads, F the width inside the MLP, U the outputs of its first product (2 F with a gate), L layers; default 0 */
+    uint32_t reserved;         /* 0 */
     double muon_beta;          /* decay of Muon's momentum, 0 to 0.999999; default 0.95 (Jordan et al. 2024) */
 } ts_trainer_options;
 

@@ -20,6 +20,7 @@ struct ts_network {
     ts_shape shape;
     ts_arena arena;
     activations *layers; /* (L + 1): the last one's x is the output of the layers, its norm1 the final norm, its saved1 that norm's */
+    bool recompute;      /* norm1, norm2, hidden and activated are the same arrays in all layers, the last one's norm1 excepted */
     float *dx, *dmiddle, *dqkv, *dhidden, *dactivated;
     float *logits;
     double *losses;
@@ -34,16 +35,18 @@ typedef struct piece {
 
 #define PIECES_OF_LAYER 11
 
-static size_t layer_pieces(const ts_network *network, activations *a, bool last, piece *pieces)
+static size_t layer_pieces(const ts_network *network, size_t layer, piece *pieces)
 {
     const ts_shape *s = &network->shape;
-    size_t N = network->training.N;
+    activations *a = &network->layers[layer];
+    bool last = layer == s->L;
+    size_t N = network->training.N, own = network->recompute && layer > 0 && !last ? 0 : N;
     const piece list[PIECES_OF_LAYER] = {
-        {(void **)&a->x, N, s->C * sizeof(float)},         {(void **)&a->norm1, N, s->C * sizeof(float)},
+        {(void **)&a->x, N, s->C * sizeof(float)},         {(void **)&a->norm1, own, s->C * sizeof(float)},
         {(void **)&a->saved1, N, 2 * sizeof(float)},       {(void **)&a->qkv, N, s->qkv * sizeof(float)},
         {(void **)&a->attended, N, s->C * sizeof(float)},  {(void **)&a->middle, N, s->C * sizeof(float)},
-        {(void **)&a->norm2, N, s->C * sizeof(float)},     {(void **)&a->hidden, N, s->up * sizeof(float)},
-        {(void **)&a->activated, N, s->F * sizeof(float)}, {(void **)&a->saved2, N, 2 * sizeof(float)},
+        {(void **)&a->norm2, own, s->C * sizeof(float)},     {(void **)&a->hidden, own, s->up * sizeof(float)},
+        {(void **)&a->activated, own, s->F * sizeof(float)}, {(void **)&a->saved2, N, 2 * sizeof(float)},
         {(void **)&a->sums, N, s->H * sizeof(float)},
     };
     size_t count = last ? 3 : PIECES_OF_LAYER;
@@ -88,7 +91,7 @@ static ts_status allocate(ts_network *network, bool bf16)
     if (network->layers == NULL)
         return TS_ERROR_OUT_OF_MEMORY;
     for (size_t layer = 0; layer <= s->L; layer++)
-        for (size_t i = 0, count = layer_pieces(network, &network->layers[layer], layer == s->L, pieces); i < count; i++)
+        for (size_t i = 0, count = layer_pieces(network, layer, pieces); i < count; i++)
             fits = fits && ts_arena_plan(&total, pieces[i].count, pieces[i].size);
     shared_pieces(network, shared);
     for (size_t i = 0; i < SHARED_PIECES; i++)
@@ -97,8 +100,13 @@ static ts_status allocate(ts_network *network, bool bf16)
         return ts_fail(TS_ERROR_LIMIT, "the activations of %zu positions are too large", t->N);
     TS_TRY(ts_arena_init(&network->arena, t->runtime, total));
     for (size_t layer = 0; layer <= s->L; layer++)
-        for (size_t i = 0, count = layer_pieces(network, &network->layers[layer], layer == s->L, pieces); i < count; i++)
+        for (size_t i = 0, count = layer_pieces(network, layer, pieces); i < count; i++)
             *pieces[i].where = ts_arena_take(&network->arena, pieces[i].count, pieces[i].size);
+    for (size_t layer = 1; network->recompute && layer < s->L; layer++) {
+        activations *a = &network->layers[layer], *shared_by_all = &network->layers[0];
+        a->norm1 = shared_by_all->norm1, a->norm2 = shared_by_all->norm2;
+        a->hidden = shared_by_all->hidden, a->activated = shared_by_all->activated;
+    }
     for (size_t i = 0; i < SHARED_PIECES; i++)
         *shared[i].where = ts_arena_take(&network->arena, shared[i].count, shared[i].size);
     if (s->switches->learned_positions)
@@ -106,19 +114,20 @@ static ts_status allocate(ts_network *network, bool bf16)
     else
         ts_rotary_turns(t->turns, t->T, s->D, s->rotary_base);
 
-    /* The right-hand matrices of all products, depth x columns (rounded up): forward, input gradients, weight gradients. */
-    size_t outputs = TS_MAX(TS_MAX(s->qkv, s->up), s->V), inputs = TS_MAX(s->C, s->F) + 64;
+    /* The right-hand matrices of the products within layers, and the rows of the head's gradient: depth x columns (rounded up), forward and back. */
+    size_t outputs = TS_MAX(s->qkv, s->up), inputs = TS_MAX(s->C, s->F) + 64;
     size_t forward = TS_MAX(s->C * (outputs + 64), s->F * (s->C + 64)), back = TS_MAX(outputs * (s->C + 64), TS_MAX(t->N, s->C) * inputs);
     return ts_gemm_space_init(&t->gemm, t->runtime, t->kernels, TS_MAX(forward, back), bf16, false);
 }
 
-ts_status ts_network_make(ts_network **out, ts_runtime *runtime, const ts_shape *shape, size_t B, size_t T, bool bf16)
+ts_status ts_network_make(ts_network **out, ts_runtime *runtime, const ts_shape *shape, size_t B, size_t T, bool bf16, bool recompute)
 {
     ts_network *network = ts_allocate(runtime, sizeof *network);
     if (network == NULL)
         return TS_ERROR_OUT_OF_MEMORY;
     network->shape = *shape;
     network->bf16 = bf16;
+    network->recompute = recompute;
     network->training = (ts_training){
         .runtime = runtime, .kernels = ts_kernels_at(ts_runtime_cpu_level(runtime)), .shape = &network->shape, .B = B, .T = T, .N = B * T};
     ts_status status = allocate(network, bf16);
@@ -156,19 +165,27 @@ void ts_network_free(ts_network *network)
     ts_release(runtime, network);
 }
 
+/* The MLP but for its last product. */
+static void mlp_forward(ts_network *network, activations *a, float *const *w)
+{
+    const ts_shape *s = &network->shape;
+    ts_training *t = &network->training;
+    const float *up = s->switches->swiglu ? w[TS_SLOT_GATE] : w[TS_SLOT_UP]; /* gate and up are neighbours */
+    ts_norm(t, a->norm2, a->middle, w[TS_SLOT_FFN_NORM], w[TS_SLOT_FFN_NORM_BIAS], a->saved2);
+    ts_linear(t, a->hidden, a->norm2, up, w[TS_SLOT_UP_BIAS], NULL, s->up, s->C);
+    ts_activation(t, a->activated, a->hidden);
+}
+
 static void layer_forward(ts_network *network, size_t layer, float *const *w)
 {
     const ts_shape *s = &network->shape;
     ts_training *t = &network->training;
     activations *a = &network->layers[layer];
-    const float *up = s->switches->swiglu ? w[TS_SLOT_GATE] : w[TS_SLOT_UP]; /* gate and up are neighbours */
     ts_norm(t, a->norm1, a->x, w[TS_SLOT_ATTN_NORM], w[TS_SLOT_ATTN_NORM_BIAS], a->saved1);
     ts_linear(t, a->qkv, a->norm1, w[TS_SLOT_QKV], w[TS_SLOT_QKV_BIAS], NULL, s->qkv, s->C);
     ts_attention(t, a->attended, a->qkv, a->sums, ts_layer_window(s, layer));
     ts_linear(t, a->middle, a->attended, w[TS_SLOT_ATTN_OUTPUT], w[TS_SLOT_ATTN_OUTPUT_BIAS], a->x, s->C, s->C);
-    ts_norm(t, a->norm2, a->middle, w[TS_SLOT_FFN_NORM], w[TS_SLOT_FFN_NORM_BIAS], a->saved2);
-    ts_linear(t, a->hidden, a->norm2, up, w[TS_SLOT_UP_BIAS], NULL, s->up, s->C);
-    ts_activation(t, a->activated, a->hidden);
+    mlp_forward(network, a, w);
     ts_linear(t, a[1].x, a->activated, w[TS_SLOT_DOWN], w[TS_SLOT_DOWN_BIAS], a->middle, s->C, s->F);
 }
 
@@ -179,6 +196,10 @@ static void layer_backward(ts_network *network, size_t layer, float *const *w, f
     ts_training *t = &network->training;
     activations *a = &network->layers[layer];
     bool swiglu = s->switches->swiglu;
+    if (network->recompute) {
+        mlp_forward(network, a, w);
+        ts_norm(t, a->norm1, a->x, w[TS_SLOT_ATTN_NORM], w[TS_SLOT_ATTN_NORM_BIAS], a->saved1);
+    }
     ts_linear_back(t, network->dactivated, g[TS_SLOT_DOWN], g[TS_SLOT_DOWN_BIAS], network->dx, a->activated, w[TS_SLOT_DOWN], s->C, s->F, false);
     ts_activation_back(t, network->dhidden, network->dactivated, a->hidden);
     ts_linear_back(t, network->dmiddle, swiglu ? g[TS_SLOT_GATE] : g[TS_SLOT_UP], g[TS_SLOT_UP_BIAS], network->dhidden, a->norm2,

@@ -209,8 +209,9 @@ void ts_tap_rows(ts_taps *taps, uint32_t point, size_t layer, float *data, size_
 typedef struct ts_network ts_network;
 
 /* A network ready to train on micro batches of B sequences of T positions: all activations in one arena. `T` is at most the shape's. `bf16`: the precision
- * of matrix products; UNSUPPORTED where the level has none. */
-ts_status ts_network_make(ts_network **out, ts_runtime *runtime, const ts_shape *shape, size_t B, size_t T, bool bf16);
+ * of matrix products; UNSUPPORTED where the level has none. `recompute`: layers keep (3 C + qkv + H + 4) floats a row instead of (5 C + qkv + up + F + H + 4), and work out the
+ * others once more on the way back, to the same bits. */
+ts_status ts_network_make(ts_network **out, ts_runtime *runtime, const ts_shape *shape, size_t B, size_t T, bool bf16, bool recompute);
 void ts_network_free(ts_network *network);
 
 /*

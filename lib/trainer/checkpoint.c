@@ -60,6 +60,7 @@ static const struct {
     FIELD(options.spike_window),
     FIELD(options.one_batch),
     FIELD(options.decay),
+    FIELD(options.recompute),
     FIELD(options.muon_beta),
     FIELD(architecture.kind),
     FIELD(architecture.vocabulary_size),

@@ -68,6 +68,8 @@ static ts_status check_options(const ts_trainer_options *o)
         return ts_fail(TS_ERROR_INVALID_ARGUMENT, "ts_trainer_options.use_average is %u, expected 0 or 1", o->use_average);
     if (o->one_batch > 1)
         return ts_fail(TS_ERROR_INVALID_ARGUMENT, "ts_trainer_options.one_batch is %u, expected 0 or 1", o->one_batch);
+    if (o->recompute > 1 || o->reserved != 0)
+        return ts_fail(TS_ERROR_INVALID_ARGUMENT, "ts_trainer_options: recompute is %u, expected 0 or 1, and reserved %u, expected 0", o->recompute, o->reserved);
     if (o->keep_best > 1)
         return ts_fail(TS_ERROR_INVALID_ARGUMENT, "ts_trainer_options.keep_best is %u, expected 0 or 1", o->keep_best);
     if (o->log_interval == 0)
@@ -117,7 +119,7 @@ static ts_status allocate(ts_trainer *t)
         return TS_ERROR_OUT_OF_MEMORY;
     if (t->options.optimizer == TS_OPTIMIZER_MUON)
         TS_TRY(ts_muon_make(&t->muon, t->runtime, t->kernels, &t->shape, t->table, t->table_count, t->options.precision == TS_PRECISION_BF16));
-    return ts_network_make(&t->network, t->runtime, &t->shape, t->micro, t->shape.T, t->options.precision == TS_PRECISION_BF16);
+    return ts_network_make(&t->network, t->runtime, &t->shape, t->micro, t->shape.T, t->options.precision == TS_PRECISION_BF16, t->options.recompute);
 }
 
 static ts_status fill(ts_trainer *t, const ts_tokenizer *tokenizer, const ts_trainer_options *options)

@@ -30,7 +30,7 @@ static void make_at(subject *s, ts_architecture architecture, size_t B, size_t T
     s->gradients = ts_allocate_array(s->runtime, s->total, sizeof(float));
     assert_int_equal(ts_weights_make(&s->weights, s->runtime, &s->shape, s->table, s->count, s->parameters), TS_OK);
     assert_int_equal(ts_weights_make(&s->gradient_weights, s->runtime, &s->shape, s->table, s->count, s->gradients), TS_OK);
-    assert_int_equal(ts_network_make(&s->network, s->runtime, &s->shape, B, T, bf16), TS_OK);
+    assert_int_equal(ts_network_make(&s->network, s->runtime, &s->shape, B, T, bf16, false), TS_OK);
 }
 
 static void make(subject *s, ts_architecture architecture, size_t B, size_t T, uint32_t threads, int32_t level)
@@ -299,6 +299,40 @@ static void test_threads_same_bits(void **state)
     }
 }
 
+/* Activations that are worked out again give the same bits in less memory. */
+static void test_recompute(void **state)
+{
+    (void)state;
+    for (int kind = 1; kind <= 3; kind++) {
+        subject s;
+        uint32_t x = 3, ids[140], targets[140];
+        double losses[2];
+        size_t counted, memory[2];
+        make(&s, (ts_architecture){.kind = kind, .vocabulary_size = 60, .context_length = 70, .width = 72, .layers = 5, .heads = 6}, 2, 70, 2, TS_CPU_LEVEL_BEST);
+        ts_parameters_initialize(s.table, s.count, &s.shape, s.parameters, 5);
+        for (int i = 0; i < 140; i++)
+            ids[i] = lcg(&x) % 60, targets[i] = lcg(&x) % 60;
+        float *kept = malloc(s.total * sizeof *kept);
+        for (int again = 0; again < 2; again++) {
+            ts_network_free(s.network);
+            s.network = NULL;
+            memory[again] = ts_runtime_memory(s.runtime);
+            assert_int_equal(ts_network_make(&s.network, s.runtime, &s.shape, 2, 70, false, again), TS_OK);
+            memory[again] = ts_runtime_memory(s.runtime) - memory[again];
+            memset(s.gradients, 0, s.total * sizeof(float));
+            ts_network_step(s.network, &s.weights, &s.gradient_weights, ids, targets, 0.01f, &losses[again], &counted);
+            if (!again)
+                memcpy(kept, s.gradients, s.total * sizeof *kept);
+        }
+        assert_memory_equal(&losses[0], &losses[1], sizeof *losses);
+        assert_memory_equal(kept, s.gradients, s.total * sizeof *kept);
+        size_t spared = 4 * 140 * 4 * (2 * s.shape.C + s.shape.up + s.shape.F); /* of all layers but one */
+        assert_true(memory[0] >= memory[1] + spared && memory[0] <= memory[1] + spared + 4096);
+        free(kept);
+        unmake(&s);
+    }
+}
+
 /* ---- PyTorch ---- */
 
 #ifndef TS_GOLDEN
@@ -465,7 +499,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_finite_differences), cmocka_unit_test(test_spans_alone), cmocka_unit_test(test_inference),
-        cmocka_unit_test(test_threads_same_bits),  cmocka_unit_test(test_pytorch),     cmocka_unit_test(test_long_contexts),
+        cmocka_unit_test(test_threads_same_bits),  cmocka_unit_test(test_recompute),   cmocka_unit_test(test_pytorch),
+        cmocka_unit_test(test_long_contexts),
     };
     return cmocka_run_group_tests_name("network", tests, NULL, NULL);
 }

@@ -26,6 +26,7 @@ class TrainingOptionsTest(unittest.TestCase):
         self.assertEqual(plain, self.loss(packing="stream", use_average=True))
         self.assertNotEqual(plain, self.loss(packing="stories"))
         self.assertNotEqual(plain, self.loss(muon_beta=0.5))
+        self.assertEqual(plain, self.loss(recompute=True))
         self.assertNotEqual(self.loss(schedule="wsd"), self.loss(schedule="wsd", decay=0.9))
         self.assertNotEqual(plain, self.loss(one_batch=True))
         self.assertEqual(self.loss(packing=ts.Packing.STORIES), self.loss(packing="stories"))
@@ -49,6 +50,14 @@ class TrainingOptionsTest(unittest.TestCase):
                               ({"spike": -1}, "spike"), ({"spike_window": 1}, "spike_window")):
             with self.assertRaisesRegex(ValueError, name):
                 fixture.new_trainer(self.folder, **options)
+
+
+    def test_patterns(self):
+        whole = self.report()
+        path = fixture.write_stories(self.folder)
+        self.assertEqual(ts.Trainer(fixture.tokenizer(), fixture.shape(), text=path[:-5] + "*.txt", max_steps=20, batch_tokens=64, micro_batch=2).run().loss, whole.loss)
+        with self.assertRaisesRegex(ts.InputOutputError, "none-"):
+            ts.Trainer(fixture.tokenizer(), fixture.shape(), text="none-*.txt")
 
 
 if __name__ == "__main__":

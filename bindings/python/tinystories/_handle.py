@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import ctypes
+import glob
 import operator
 import os
 import sys
@@ -208,11 +209,17 @@ def path_bytes(path: Path) -> bytes:
     return encoded
 
 
+def _expanded(path: bytes) -> Sequence[bytes]:
+    if not glob.has_magic(path) or os.path.exists(path):
+        return (path,)
+    return sorted(glob.glob(path)) or (path,)
+
+
 def path_array(paths: Union[Path, Sequence[Path]]) -> Any:
-    """An array of C strings; one path stands for a list of one."""
+    """An array of C strings; one path stands for a list of one. A pattern (*, ?, [...]) that is no file stands for the files it names, sorted; without any, for itself."""
     if isinstance(paths, (str, bytes)) or hasattr(paths, "__fspath__"):
         paths = [paths]  # type: ignore[list-item]
-    encoded = [path_bytes(path) for path in paths]  # type: ignore[union-attr]
+    encoded = [name for path in paths for name in _expanded(path_bytes(path))]  # type: ignore[union-attr]
     return (ctypes.c_char_p * len(encoded))(*encoded)
 
 

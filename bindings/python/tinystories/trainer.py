@@ -62,7 +62,7 @@ class Report:
 
 
 _FIELDS = [field.name for field in dataclasses.fields(Report)]
-_DATA = ("struct_size", "communicator", "text", "text_count", "valid", "valid_count", "run_directory")
+_DATA = ("struct_size", "reserved", "communicator", "text", "text_count", "valid", "valid_count", "run_directory")
 _OPTIONS = [name for name, _ in _c.ts_trainer_options._fields_ if name not in _DATA]
 Paths = Union[Path, Sequence[Path]]
 
@@ -80,7 +80,8 @@ class Trainer(Handle):
     None), packing ("stream", "stories": a position sees its own
     story alone); average (decay of a moving average of the weights; 0: none), use_average (True: validations and snapshots are of it); spike
     (standard deviations above the mean loss at which a step is skipped; 0: never), spike_window (steps of that mean; 128);
-    one_batch (True: every step sees the first batch); decay (share of the run in which "wsd" falls; 0.2), muon_beta (0.95); keep_best (True: best.gguf in the run folder); slices (of a batch, a power of two: 1); precision ("auto", "f32", "bf16"); optimizer ("adamw", "muon").
+    one_batch (True: every step sees the first batch); decay (share of the run in which "wsd" falls; 0.2), muon_beta (0.95); recompute (True: less
+    memory, more work, the same bits); keep_best (True: best.gguf in the run folder); slices (of a batch, a power of two: 1); precision ("auto", "f32", "bf16"); optimizer ("adamw", "muon").
 
     InvalidArgumentError names the option. MismatchError: a shard of another tokenizer. LimitError: less text than one context. BusyError: another
     trainer has the run folder.
