@@ -104,11 +104,12 @@ TS_API ts_status ts_dataset_stats(ts_dataset_statistics *statistics, ts_runtime 
 /* What is mended, a bit each. */
 enum {
     TS_CLEAN_MOJIBAKE = 1,    /* UTF-8 that was read as windows-1252, several times too and with bytes lost; and bytes that are windows-1252 */
-    TS_CLEAN_PUNCTUATION = 2, /* quotes, dashes, ellipses and spaces to ASCII; invisible characters are taken out */
+    TS_CLEAN_PUNCTUATION = 2, /* quotes, dashes, ellipses and spaces to ASCII; invisible characters and backslashes are taken out */
     TS_CLEAN_SPACES = 4       /* no white space at the ends of lines, single spaces, at most one empty line */
 };
 
-/* Why a story was dropped: the first of these that is true of it, once it was mended. The rules are those published for the GPT-4 part of TinyStories. */
+/* Why a story was dropped: the first of these that is true of it, once it was mended. The rules are those published for the GPT-4 part of
+ * TinyStories: what karpathy/tinystories-gpt4-clean rejects (short ones, other characters, symbols), and the ending that ad8e/TinyStories-cleaner asks for. */
 enum {
     TS_DROP_NONE = 0,
     TS_DROP_SOURCE = 1,         /* its record's `source` is another one than options.source */
@@ -130,7 +131,7 @@ typedef struct ts_clean_options {
     size_t struct_size;
     uint32_t steps;            /* TS_CLEAN_ bits; default all */
     uint32_t rules;            /* 1 << TS_DROP_ of those from SHORT to ENDING that are asked for; default all four */
-    const char *symbols;       /* ASCII characters that a story must not have; default "|</`*=_&@~#%[]+()" */
+    const char *symbols;       /* ASCII characters that a story must not have; default "|<>/\\`*=_&@~#%[]+()": karpathy/tinystories-gpt4-clean's, and the backslash */
     const char *endings;       /* ASCII characters that a story may end in; default ".!\"?" */
     const char *source;        /* keep only records of this `source`, such as "GPT-4"; NULL (the default): all */
     uint64_t min_characters;   /* default 100 */
