@@ -279,7 +279,7 @@ typedef struct ts_instruct_report {
  * Each entry has a random subset of the fields that its story allows, every one that is not empty as likely, and its headers in random order; both are a
  * function of (seed, number of the story) alone. Words and features are those of the story's record (`instruction`, or `words` and `features`). Of a
  * story without them the words are up to three of the built-in vocabulary that are in it, a verb, a noun and an adjective, and the features what can
- * be read off it: Dialogue, and MoralValue if it says "moral" or "lesson". The summary is the record's, else options.summarize's. The sentence is any but the first.
+ * be read off it: Dialogue, and MoralValue if it says such as "the moral is", "the lesson is" or "learned that". A list that is empty stays so. The summary is the record's, else options.summarize's. The sentence is any but the first.
  * What is an entry already (the published file) keeps its fields and their order, so that it can be divided by hold_out.
  *
  * INVALID_ARGUMENT: no path, options out of range; CANCELLED: by the progress or the summarizer; IO, FORMAT and LIMIT name file and line; UNSUPPORTED: a build
