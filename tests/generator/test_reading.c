@@ -49,7 +49,7 @@ static bool tells(const ts_draft *draft, const char *plot)
 
 /* Wrong English, words that mean nothing where they stand, and ways to tell that were worn out. */
 static const char *const never[] = {
-    "can not",
+    "prefered", "can not",
     "knew each other since",
     "in the last minute",
     "a bit delighted",
