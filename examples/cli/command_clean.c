@@ -109,7 +109,7 @@ static const cli_argument clean_arguments[] = {
     {"--prompt-words", "N", CLI_UINT32, 0, OFFSET(options.prompt_words), 1, 64, NULL, "how many words in a row"},
     {"--min-characters", "N", CLI_UINT64, 0, OFFSET(options.min_characters), 0, 0, NULL, "of a story"},
     {"--source", "NAME", CLI_TEXT, 0, OFFSET(options.source), 0, 0, NULL, "keep only records of this source, such as GPT-4"},
-    {"--symbols", "TEXT", CLI_TEXT, 0, OFFSET(options.symbols), 0, 0, NULL, "characters that a story must not have (default |</`*=_&@~#%[]+())"},
+    {"--symbols", "TEXT", CLI_TEXT, 0, OFFSET(options.symbols), 0, 0, NULL, "characters that a story must not have (default |<>/\\`*=_&@~#%[]+())"},
     {"--endings", "TEXT", CLI_TEXT, 0, OFFSET(options.endings), 0, 0, NULL, "characters that a story may end in (default .!\"?)"},
     {"--no-step", "NAME", CLI_PATHS, 0, OFFSET(leave), 0, 0, step_name, "what is not to be mended"},
     {"--no-rule", "NAME", CLI_PATHS, 0, OFFSET(keep), 0, 0, rule_name, "rules that are not asked for"},

@@ -431,6 +431,8 @@ static void print_readability(cli_output *o, const ts_dataset_statistics *s)
     cli_number(o, "flesch_kincaid_grade", s->flesch_kincaid_grade, 2);
 }
 
+static const char *const kind_names[TS_DATASET_KINDS] = {"verbs", "nouns", "adjectives"};
+
 static void print_lists(cli_output *o, const ts_dataset_statistics *s)
 {
     cli_integer(o, "list_words", s->list_words);
@@ -438,6 +440,47 @@ static void print_lists(cli_output *o, const ts_dataset_statistics *s)
     cli_integer(o, "listed_words", s->listed_words);
     cli_number(o, "listed_share", s->listed_share, 4);
     cli_number(o, "list_share_used", s->list_share_used, 4);
+    cli_open(o, "kinds", '{');
+    for (size_t i = 0; i < TS_DATASET_KINDS && (o->json || s->kind_words[i] > 0); i++) {
+        if (!o->json) {
+            printf("  %-12s %8llu words, %llu used (%.4f), %llu occurrences\n", kind_names[i], (unsigned long long)s->kind_words[i],
+                   (unsigned long long)s->kind_words_used[i], s->kind_share_used[i], (unsigned long long)s->kind_occurrences[i]);
+            continue;
+        }
+        cli_open(o, kind_names[i], '{');
+        cli_integer(o, "words", s->kind_words[i]);
+        cli_integer(o, "used", s->kind_words_used[i]);
+        cli_integer(o, "occurrences", s->kind_occurrences[i]);
+        cli_number(o, "share_used", s->kind_share_used[i], 4);
+        cli_close(o, '}');
+    }
+    cli_close(o, '}');
+}
+
+/* How many of 1 to 4 words in a row are different ones, and how many words there are in ever longer beginnings of the text. */
+static void print_variety(cli_output *o, const ts_dataset_statistics *s)
+{
+    static const char *const points[TS_DATASET_GROWTH] = {"10000", "100000", "1000000"};
+    cli_open(o, "ngrams", o->json ? '[' : '{');
+    for (size_t n = 0; n < TS_DATASET_NGRAMS; n++) {
+        if (!o->json) {
+            printf("  %zu word%s %12llu, %llu distinct (%.4f)\n", n + 1, n > 0 ? "s" : " ", (unsigned long long)s->ngrams[n],
+                   (unsigned long long)s->distinct_ngrams[n], s->distinct_ngram_share[n]);
+            continue;
+        }
+        cli_open(o, NULL, '{');
+        cli_integer(o, "words", n + 1);
+        cli_integer(o, "occurrences", s->ngrams[n]);
+        cli_integer(o, "distinct", s->distinct_ngrams[n]);
+        cli_number(o, "distinct_share", s->distinct_ngram_share[n], 4);
+        cli_close(o, '}');
+    }
+    cli_close(o, o->json ? ']' : '}');
+    cli_open(o, "growth_words", '{');
+    for (size_t i = 0; i < TS_DATASET_GROWTH; i++)
+        if (o->json || s->growth_words[i] > 0)
+            cli_integer(o, points[i], s->growth_words[i]);
+    cli_close(o, '}');
 }
 
 static void print_statistics(const stats_values *v, const ts_dataset_statistics *s)
@@ -463,6 +506,7 @@ static void print_statistics(const stats_values *v, const ts_dataset_statistics 
     cli_integer(&o, "fourgrams_once", s->fourgrams_once);
     cli_number(&o, "once_share", s->once_share, 4);
     cli_number(&o, "once_occurrence_share", s->once_occurrence_share, 4);
+    print_variety(&o, s);
     cli_integer(&o, "dialogue_stories", s->dialogue_stories);
     cli_number(&o, "dialogue_share", s->dialogue_share, 4);
     cli_integer(&o, "records", s->records);
@@ -479,8 +523,7 @@ static void print_statistics(const stats_values *v, const ts_dataset_statistics 
     cli_number(&o, "gzip_ratio", s->gzip_ratio, 4);
     print_readability(&o, s);
     print_openings(&o, s);
-    if (o.json || v->word_lists.count > 0)
-        print_lists(&o, s);
+    print_lists(&o, s);
     cli_output_end(&o);
 }
 
@@ -512,7 +555,7 @@ static ts_status stats(void *values)
 static const cli_argument stats_arguments[] = {
     {"FILE", NULL, CLI_PATHS, CLI_REQUIRED, OFFSET(files), 0, 0, NULL, "files of stories (.txt, .jsonl, .json, .gz, .tar, .tgz); - for standard input"},
     {"--against", "TEXT", CLI_PATHS, 0, OFFSET(against), 0, 0, NULL, "stories to compare with: how well either text compresses, at equal bytes"},
-    {"--word-list", "FILE", CLI_PATHS, 0, OFFSET(word_lists), 0, 0, NULL, "words to count: how many of them the stories use, and how much of the text they are"},
+    {"--word-list", "FILE", CLI_PATHS, 0, OFFSET(word_lists), 0, 0, NULL, "words to count: how many of them the stories use, and how much of the text they are (default: the built-in vocabulary)"},
     {"--opening", "N", CLI_UINT32, 0, OFFSET(options.opening_words), 1, 16, NULL, "words of an opening phrase"},
 };
 #undef OFFSET
@@ -524,6 +567,8 @@ const cli_command cli_dataset_commands[] = {
      "A word is a run of letters and digits, with apostrophes between them; the case of ASCII letters is ignored. A 4-gram is four words in a row of a story.\n"
      "once_share: of the kinds of 4-grams those that occur once. once_occurrence_share: the same of their occurrences.\n"
      "gzip_share: the compressed text over the text. gzip_ratio: below 1 the text repeats itself more than the one it is compared with.\n"
+     "distinct share of n-grams: kinds over occurrences. growth_words: distinct words among the first 10,000, 100,000 and 1,000,000 words.\n"
+     "list_words: words of --word-list, a vocabulary as --vocabulary of 'dataset generate' has it (counted in any form) or just words.\n"
      "flesch_reading_ease: the higher, the easier; flesch_kincaid_grade: years at school. opening_share: of the stories, that begin in the most frequent way.",
      stats_arguments, CLI_COUNT_OF(stats_arguments), sizeof(stats_values), stats_defaults, stats},
     {0},

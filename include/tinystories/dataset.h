@@ -23,7 +23,9 @@ typedef struct ts_dataset_options {
     size_t against_count;
     ts_progress progress;       /* bytes of the files (compressed ones if they are) that were read; may be NULL */
     void *progress_user;
-    const char *const *word_lists; /* files of words whose share is counted, divided by anything that is no word; NULL (the default): none */
+    const char *const *word_lists; /* files of words whose share is counted: a vocabulary as ts_generator_options has it (a file whose first
+                                      section, [verb move] or so, comes before any word), or words divided by anything that is no word; NULL (the default): the
+                                      built-in vocabulary. Of a vocabulary the verbs, nouns and adjectives count, in any of their forms */
     size_t word_list_count;
     uint32_t opening_words;     /* words that make an opening phrase, 1 to 16; default 4 */
     uint32_t reserved;
@@ -35,7 +37,10 @@ enum {
     TS_DATASET_BIN_WORDS = 25, /* words of a story that one element of the histogram covers */
     TS_DATASET_BINS = 41,      /* its elements, the last of which has all longer stories */
     TS_DATASET_OPENINGS = 10,  /* opening phrases that are told */
-    TS_DATASET_OPENING_SIZE = 64 /* bytes of one, with its NUL */
+    TS_DATASET_OPENING_SIZE = 64, /* bytes of one, with its NUL */
+    TS_DATASET_NGRAMS = 4,     /* n-grams of 1 to so many words are counted */
+    TS_DATASET_GROWTH = 3,     /* points at which the growth of the vocabulary is told */
+    TS_DATASET_KINDS = 3       /* of words in a vocabulary: verbs, nouns, adjectives */
 };
 
 typedef struct ts_dataset_statistics {
@@ -75,15 +80,23 @@ typedef struct ts_dataset_statistics {
     uint64_t opening_stories[10];    /* stories that begin with the most frequent openings, falling */
     char openings[10][64];           /* those, in small letters with single spaces, cut at 63 bytes; "" where there are no more */
     uint64_t list_words;             /* distinct words of the word lists */
-    uint64_t list_words_used;        /* of those that occur in a story */
+    uint64_t list_words_used;        /* of those that occur in a story, in any form that the list gives */
     uint64_t listed_words;           /* occurrences of words that are in the lists */
     double words_per_sentence;
     double syllables_per_word;
     double flesch_reading_ease;      /* 206.835 - 1.015 words / sentences - 84.6 syllables / words: the higher, the easier (Flesch 1948) */
     double flesch_kincaid_grade;     /* 0.39 words / sentences + 11.8 syllables / words - 15.59: years at school (Kincaid 1975) */
     double opening_share;            /* of the stories, that the most frequent opening has */
-    double listed_share;             /* listed_words / words; NaN without word lists */
-    double list_share_used;          /* list_words_used / list_words; NaN without word lists */
+    double listed_share;             /* listed_words / words; NaN without a word */
+    double list_share_used;          /* list_words_used / list_words */
+    uint64_t ngrams[4];              /* occurrences of n + 1 words in a row of one story */
+    uint64_t distinct_ngrams[4];     /* their kinds */
+    double distinct_ngram_share[4];  /* distinct_ngrams / ngrams: the higher, the more varied; falls with the length of a text. NaN without n-grams */
+    uint64_t growth_words[3];        /* distinct words among the first 10,000, 100,000 and 1,000,000; 0 where there are fewer */
+    uint64_t kind_words[3];          /* verbs, nouns and adjectives of the lists that are vocabularies; a word may be of several kinds */
+    uint64_t kind_words_used[3];     /* of those that occur in a story, in any of their forms */
+    uint64_t kind_occurrences[3];    /* words of the stories that are a form of one */
+    double kind_share_used[3];       /* kind_words_used / kind_words; NaN without a vocabulary */
 } ts_dataset_statistics;
 
 /*
@@ -91,7 +104,7 @@ typedef struct ts_dataset_statistics {
  *
  * Stories, words and 4-grams are told apart by 63 bits of a hash, so that a count of n distinct ones is exact but with a probability below n^2 / 2^64.
  * Files are streamed: memory holds the longest story, 4 bytes a story, the distinct openings with 30 bytes each, and 8 bytes times the next power of
- * two above 4/3 of the number of distinct 4-grams (of words and stories alike; half as much again while a table grows). The runtime's memory_limit bounds it (OUT_OF_MEMORY).
+ * two above 4/3 of the number of distinct 4-grams (of 3-grams, 2-grams, words and stories alike; half as much again while a table grows). The runtime's memory_limit bounds it (OUT_OF_MEMORY).
  *
  * INVALID_ARGUMENT: no path, a token shard, or no story at all; CANCELLED: by the progress; IO, FORMAT and LIMIT name file and line; UNSUPPORTED: a build
  * without gzip.
@@ -104,11 +117,12 @@ TS_API ts_status ts_dataset_stats(ts_dataset_statistics *statistics, ts_runtime 
 /* What is mended, a bit each. */
 enum {
     TS_CLEAN_MOJIBAKE = 1,    /* UTF-8 that was read as windows-1252, several times too and with bytes lost; and bytes that are windows-1252 */
-    TS_CLEAN_PUNCTUATION = 2, /* quotes, dashes, ellipses and spaces to ASCII; invisible characters are taken out */
+    TS_CLEAN_PUNCTUATION = 2, /* quotes, dashes, ellipses and spaces to ASCII; invisible characters and backslashes are taken out */
     TS_CLEAN_SPACES = 4       /* no white space at the ends of lines, single spaces, at most one empty line */
 };
 
-/* Why a story was dropped: the first of these that is true of it, once it was mended. The rules are those published for the GPT-4 part of TinyStories. */
+/* Why a story was dropped: the first of these that is true of it, once it was mended. The rules are those published for the GPT-4 part of
+ * TinyStories: what karpathy/tinystories-gpt4-clean rejects (short ones, other characters, symbols), and the ending that ad8e/TinyStories-cleaner asks for. */
 enum {
     TS_DROP_NONE = 0,
     TS_DROP_SOURCE = 1,         /* its record's `source` is another one than options.source */
@@ -130,7 +144,7 @@ typedef struct ts_clean_options {
     size_t struct_size;
     uint32_t steps;            /* TS_CLEAN_ bits; default all */
     uint32_t rules;            /* 1 << TS_DROP_ of those from SHORT to ENDING that are asked for; default all four */
-    const char *symbols;       /* ASCII characters that a story must not have; default "|</`*=_&@~#%[]+()" */
+    const char *symbols;       /* ASCII characters that a story must not have; default "|<>/\\`*=_&@~#%[]+()": karpathy/tinystories-gpt4-clean's, and the backslash */
     const char *endings;       /* ASCII characters that a story may end in; default ".!\"?" */
     const char *source;        /* keep only records of this `source`, such as "GPT-4"; NULL (the default): all */
     uint64_t min_characters;   /* default 100 */
@@ -278,7 +292,7 @@ typedef struct ts_instruct_report {
  * Each entry has a random subset of the fields that its story allows, every one that is not empty as likely, and its headers in random order; both are a
  * function of (seed, number of the story) alone. Words and features are those of the story's record (`instruction`, or `words` and `features`). Of a
  * story without them the words are up to three of the built-in vocabulary that are in it, a verb, a noun and an adjective, and the features what can
- * be read off it: Dialogue, and MoralValue if it says "moral" or "lesson". The summary is the record's, else options.summarize's. The sentence is any but the first.
+ * be read off it: Dialogue, and MoralValue if it says such as "the moral is", "the lesson is" or "learned that". A list that is empty stays so. The summary is the record's, else options.summarize's. The sentence is any but the first.
  * What is an entry already (the published file) keeps its fields and their order, so that it can be divided by hold_out.
  *
  * INVALID_ARGUMENT: no path, options out of range; CANCELLED: by the progress or the summarizer; IO, FORMAT and LIMIT name file and line; UNSUPPORTED: a build

@@ -36,7 +36,10 @@ static void stream_release(void *runtime, void *memory)
 
 struct ts_gzip_reader {
     ts_runtime *runtime; /* borrowed */
-    ts_source source;    /* unless standard input */
+    ts_source source;    /* unless standard input, or pulled */
+    ts_gzip_pull pull;   /* or NULL */
+    void *pull_user;
+    const char *pull_name;
     bool standard_input;
     bool source_open;
     bool input_end; /* the file has no more bytes than those in `input` */
@@ -55,7 +58,9 @@ struct ts_gzip_reader {
 /* One read from the file into memory; *count is 0 at its end. */
 static ts_status read_some(ts_gzip_reader *reader, void *buffer, size_t capacity, size_t *count)
 {
-    if (!reader->standard_input) {
+    if (reader->pull != NULL) {
+        TS_TRY(reader->pull(reader->pull_user, buffer, capacity, count));
+    } else if (!reader->standard_input) {
         *count = (size_t)TS_MIN((uint64_t)capacity, reader->source.size - reader->position);
         TS_TRY(ts_source_read(&reader->source, reader->position, buffer, *count));
     } else {
@@ -167,10 +172,12 @@ static ts_status inflate_some(ts_gzip_reader *reader, void *buffer, size_t capac
 
 static ts_status open_file(ts_gzip_reader *reader, const char *path)
 {
-    reader->standard_input = strcmp(path, "-") == 0;
-    if (!reader->standard_input)
+    reader->standard_input = reader->pull == NULL && strcmp(path, "-") == 0;
+    reader->source_open = false;
+    if (reader->pull == NULL && !reader->standard_input) {
         TS_TRY(ts_source_open(&reader->source, reader->runtime, path, false));
-    reader->source_open = !reader->standard_input;
+        reader->source_open = true;
+    }
     ts_status status = fill(reader, 2);
     reader->compressed = at_member(reader);
     if (status == TS_OK && reader->compressed)
@@ -180,11 +187,19 @@ static ts_status open_file(ts_gzip_reader *reader, const char *path)
 
 ts_status ts_gzip_open(ts_gzip_reader **out, ts_runtime *runtime, const char *path)
 {
+    return ts_gzip_open_pull(out, runtime, path, NULL, NULL);
+}
+
+ts_status ts_gzip_open_pull(ts_gzip_reader **out, ts_runtime *runtime, const char *name, ts_gzip_pull pull, void *user)
+{
     ts_gzip_reader *reader = ts_allocate(runtime, sizeof *reader);
     if (reader == NULL)
         return TS_ERROR_OUT_OF_MEMORY;
     reader->runtime = runtime;
-    ts_status status = open_file(reader, path);
+    reader->pull = pull;
+    reader->pull_user = user;
+    reader->pull_name = name;
+    ts_status status = open_file(reader, name);
     if (status != TS_OK) {
         ts_gzip_close(reader);
         return status;
@@ -226,12 +241,12 @@ uint64_t ts_gzip_position(const ts_gzip_reader *reader)
 
 uint64_t ts_gzip_size(const ts_gzip_reader *reader)
 {
-    return reader->standard_input ? 0 : reader->source.size;
+    return reader->source_open ? reader->source.size : 0;
 }
 
 const char *ts_gzip_name(const ts_gzip_reader *reader)
 {
-    return reader->standard_input ? "standard input" : reader->source.name;
+    return reader->pull != NULL ? reader->pull_name : reader->standard_input ? "standard input" : reader->source.name;
 }
 
 /* ---- writing ---- */

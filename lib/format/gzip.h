@@ -18,6 +18,12 @@ typedef struct ts_gzip_reader ts_gzip_reader;
 ts_status ts_gzip_open(ts_gzip_reader **out, ts_runtime *runtime, const char *path);
 void ts_gzip_close(ts_gzip_reader *reader);
 
+/* Reads up to `capacity` bytes of something that is no file; *count is 0 at its end alone. */
+typedef ts_status (*ts_gzip_pull)(void *user, void *buffer, size_t capacity, size_t *count);
+
+/* The same over what `pull` gives, in order; `name`, for error details, and `user` are borrowed. Its size is not known. */
+ts_status ts_gzip_open_pull(ts_gzip_reader **out, ts_runtime *runtime, const char *name, ts_gzip_pull pull, void *user);
+
 /*
  * Reads up to `capacity` bytes, at least 1; *count is 0 at the end alone. Several gzip members behind one another are one text. FORMAT: damaged
  * (CRC32, length), cut off, or followed by something else. Memory does not grow with the text, and deflate cannot expand more than 1,032 times.

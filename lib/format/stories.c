@@ -23,6 +23,7 @@ struct ts_stories {
     ts_gzip_reader *file;          /* NULL between two files */
     ts_tar *archive;               /* of the file, if it is one */
     const char *member;            /* of the archive, the one that is read; NULL: none */
+    ts_gzip_reader *packed;        /* over the member if it is compressed itself; or NULL */
     bool file_end;
     layout layout;
     place place;              /* of LAYOUT_ARRAY */
@@ -141,6 +142,7 @@ void ts_stories_close(ts_stories *stories)
     for (size_t i = 0; i < stories->path_count; i++)
         ts_release(stories->runtime, stories->paths[i]);
     ts_release(stories->runtime, stories->paths);
+    ts_gzip_close(stories->packed);
     ts_tar_close(stories->archive);
     ts_gzip_close(stories->file);
     ts_json_free(stories->json);
@@ -161,7 +163,9 @@ static ts_status read_more(ts_stories *stories)
         return ts_fail(TS_ERROR_LIMIT, "%s: a story or line has more than %d bytes", ts_gzip_name(stories->file), TS_STORIES_MAX_STORY);
     TS_TRY(ts_reserve(stories->runtime, &stories->buffer, &stories->capacity, stories->end + READ_SIZE, 1));
     size_t count;
-    if (stories->archive != NULL)
+    if (stories->packed != NULL)
+        TS_TRY(ts_gzip_read(stories->packed, stories->buffer + stories->end, READ_SIZE, &count));
+    else if (stories->archive != NULL)
         TS_TRY(ts_tar_read(stories->archive, stories->buffer + stories->end, READ_SIZE, &count));
     else
         TS_TRY(ts_gzip_read(stories->file, stories->buffer + stories->end, READ_SIZE, &count));
@@ -191,16 +195,31 @@ static bool is_member(const char *name)
     const char *slash = strrchr(name, '/');
     if ((slash != NULL ? slash[1] : name[0]) == '.')
         return false;
-    return layout_of(name) != LAYOUT_TEXT || (strlen(name) >= 4 && strcmp(name + strlen(name) - 4, ".txt") == 0);
+    return layout_of(name) != LAYOUT_TEXT || has_ending(name, ".txt");
+}
+
+static ts_status pull_member(void *user, void *buffer, size_t capacity, size_t *count)
+{
+    return ts_tar_read(user, buffer, capacity, count);
+}
+
+static bool is_packed(const char *name)
+{
+    size_t size = strlen(name);
+    return size >= 3 && strcmp(name + size - 3, ".gz") == 0;
 }
 
 /* Goes to the next member of an archive; stories->member is NULL at the end. */
 static ts_status next_member(ts_stories *stories)
 {
     bool none = stories->member == NULL;
+    ts_gzip_close(stories->packed);
+    stories->packed = NULL;
     do
         TS_TRY(ts_tar_next(stories->archive, &stories->member));
     while (stories->member != NULL && !is_member(stories->member));
+    if (stories->member != NULL && is_packed(stories->member))
+        TS_TRY(ts_gzip_open_pull(&stories->packed, stories->runtime, stories->member, pull_member, stories->archive));
     if (stories->member != NULL)
         return start_reading(stories, layout_of(stories->member));
     return none ? ts_fail(TS_ERROR_FORMAT, "%s: the archive holds no .json, .jsonl or .txt", ts_gzip_name(stories->file)) : TS_OK;
@@ -290,7 +309,8 @@ static void divide_rest(ts_stories *stories, const char **text, size_t *size)
 static void name_place(const ts_stories *stories, char *name)
 {
     snprintf(name, 512, "%s%s%.100s: %s %llu", ts_gzip_name(stories->file), stories->archive != NULL ? ": " : "",
-             stories->archive != NULL ? stories->member : "", stories->layout == LAYOUT_LINES ? "line" : "element", (unsigned long long)stories->line);
+             stories->archive != NULL ? stories->member : "", stories->layout == LAYOUT_LINES ? "line" : "element",
+             (unsigned long long)stories->line);
 }
 
 /* Parses a line or an element and lets `rest` be its text. */

@@ -18,10 +18,11 @@ enum {
     TS_MOST_RECENT = 16 /* words drawn in passing that are not drawn again soon */
 };
 
-/* Which words may play a part: of one of these classes, with all of these tags and any of those (0: no matter). */
+/* Which words may play a part: of one of these classes, with all of these tags, any of those (0: no matter) and none of the last. */
 typedef struct ts_part {
     uint32_t kind, classes;
-    uint64_t all, any;
+    uint64_t all, any, none;
+    bool counted; /* no mass noun */
 } ts_part;
 
 enum { TS_ROLE_HERO, TS_ROLE_FRIEND, TS_ROLE_GROWN, TS_ROLE_ANIMAL, TS_ROLE_PERSON, TS_ACTORS };

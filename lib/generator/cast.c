@@ -14,7 +14,7 @@ static const struct {
 bool ts_part_fits(const ts_part *part, const ts_entry *word)
 {
     return word->kind == part->kind && part->classes >> word->class_ & 1 && (word->tags & part->all) == part->all &&
-           (!part->any || word->tags & part->any);
+           (!part->any || word->tags & part->any) && !(word->tags & part->none) && !(part->counted && word->mass);
 }
 
 const ts_entry *ts_draw_part(ts_telling *telling, const ts_part *part)
@@ -37,11 +37,6 @@ const ts_entry *ts_draw_part(ts_telling *telling, const ts_part *part)
 static ts_part part_of(uint32_t kind, const char *class_)
 {
     return (ts_part){.kind = kind, .classes = 1u << ts_class_find(kind, class_, strlen(class_))};
-}
-
-static bool is_class(const ts_entry *word, const char *name)
-{
-    return strcmp(ts_class_name(word->kind, word->class_), name) == 0;
 }
 
 /* A name: the first of the list are drawn the most, as some names are common. A small model then learns sooner who is who. */
@@ -92,9 +87,10 @@ static void cast_actors(ts_telling *telling)
     do
         friend_->name = name_of(telling, friend_->gender);
     while (strcmp(friend_->name, hero->name) == 0);
-    bool asked = telling->plot->asked >> TS_PART_ANIMAL & 1;
-    if (!telling->plot->child && ts_random_below(&telling->random, is_class(noun, "animal") && !asked ? 2 : 6) == 0)
-        hero->word = is_class(noun, "animal") && !asked ? noun : ts_draw_part(telling, &animals);
+    animals.none = (uint64_t)1 << ts_tag_find("sea", 3) | (uint64_t)1 << ts_tag_find("tiny", 4); /* they walk, and have arms or the like */
+    bool drawn = ts_part_fits(&animals, noun) && !(telling->plot->asked >> TS_PART_ANIMAL & 1);
+    if (!telling->plot->child && ts_random_below(&telling->random, drawn ? 2 : 6) == 0)
+        hero->word = drawn ? noun : ts_draw_part(telling, &animals);
     grown->name = ts_draw_part(telling, &grown_ups)->base;
     grown->gender = strstr(grown->name, "ma") || strcmp(grown->name, "Mom") == 0;
     telling->actors[TS_ROLE_PERSON].word = telling->parts[TS_PART_PERSON];

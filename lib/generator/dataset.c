@@ -30,8 +30,8 @@ typedef struct counting {
     ts_runtime *runtime;
     const ts_dataset_options *options;
     ts_stories *stories, *against;
-    uint64_t total, base, told; /* bytes of all passes, of those that are done, and that progress was told of */
-    ts_tally texts, words, fourgrams;
+    uint64_t total, base, told;                /* bytes of all passes, of those that are done, and that progress was told of */
+    ts_tally texts, ngrams[TS_DATASET_NGRAMS]; /* ngrams[n]: of n + 1 words */
     ts_openings openings;
     ts_listed listed;
     uint32_t *lengths; /* words of each story */
@@ -121,21 +121,33 @@ static void count_record(ts_dataset_statistics *s, const ts_json *record)
         count_feature(s, ts_json_text(feature));
 }
 
-/* Counts words and 4-grams; gives the words of the story. */
+/* The vocabulary at 10,000 words and ten times as many, twice. */
+static void note_growth(counting *c)
+{
+    static const uint64_t points[TS_DATASET_GROWTH] = {10000, 100000, 1000000};
+    for (size_t i = 0; i < TS_DATASET_GROWTH; i++)
+        if (c->ngrams[0].seen == points[i])
+            c->result.growth_words[i] = c->ngrams[0].kinds;
+}
+
+/* Counts words and n-grams; gives the words of the story. */
 static ts_status count_words(counting *c, const char *text, size_t size, uint32_t *length)
 {
-    uint64_t recent[4] = {0}; /* the hashes of the last words */
+    enum { MOST = TS_DATASET_NGRAMS };
+    uint64_t recent[MOST] = {0}; /* the hashes of the last words */
     const char *word;
     size_t word_size;
     *length = 0;
     while (ts_plain_word(&text, &size, &word, &word_size)) {
         memmove(recent, recent + 1, sizeof recent - sizeof recent[0]);
-        recent[3] = ts_plain_word_hash(word, word_size);
-        TS_TRY(ts_tally_add(&c->words, recent[3]));
+        recent[MOST - 1] = ts_plain_word_hash(word, word_size);
+        TS_TRY(ts_tally_add(&c->ngrams[0], recent[MOST - 1]));
+        note_growth(c);
         c->result.syllables += ts_syllables(word, word_size);
-        c->result.listed_words += ts_listed_use(&c->listed, recent[3]);
-        if (++*length >= 4)
-            TS_TRY(ts_tally_add(&c->fourgrams, ts_hash(recent, sizeof recent, 0)));
+        ts_listed_use(&c->listed, recent[MOST - 1]);
+        ++*length;
+        for (size_t n = 2; n <= TS_MIN((size_t)*length, (size_t)MOST); n++)
+            TS_TRY(ts_tally_add(&c->ngrams[n - 1], ts_hash(recent + MOST - n, n * sizeof recent[0], 0)));
     }
     return TS_OK;
 }
@@ -274,11 +286,16 @@ static void finish(counting *c)
 {
     ts_dataset_statistics *s = &c->result;
     s->distinct_stories = c->texts.kinds;
-    s->words = c->words.seen;
-    s->distinct_words = c->words.kinds;
-    s->fourgrams = c->fourgrams.seen;
-    s->distinct_fourgrams = c->fourgrams.kinds;
-    s->fourgrams_once = c->fourgrams.once;
+    for (size_t n = 0; n < TS_DATASET_NGRAMS; n++) {
+        s->ngrams[n] = c->ngrams[n].seen;
+        s->distinct_ngrams[n] = c->ngrams[n].kinds;
+        s->distinct_ngram_share[n] = share_of(s->distinct_ngrams[n], s->ngrams[n]);
+    }
+    s->words = s->ngrams[0];
+    s->distinct_words = s->distinct_ngrams[0];
+    s->fourgrams = s->ngrams[3];
+    s->distinct_fourgrams = s->distinct_ngrams[3];
+    s->fourgrams_once = c->ngrams[3].once;
     s->min_words = length_at(c, 0);
     s->p5_words = length_at(c, 0.05);
     s->median_words = length_at(c, 0.5);
@@ -296,10 +313,11 @@ static void finish(counting *c)
     s->flesch_kincaid_grade = 0.39 * s->words_per_sentence + 11.8 * s->syllables_per_word - 15.59;
     ts_openings_report(&c->openings, s);
     s->opening_share = share_of(s->opening_stories[0], s->stories);
-    s->list_words = c->listed.map.count;
-    s->list_words_used = ts_listed_used(&c->listed);
-    s->listed_share = s->list_words > 0 ? share_of(s->listed_words, s->words) : NOT_A_NUMBER;
+    ts_listed_report(&c->listed, s);
+    s->listed_share = share_of(s->listed_words, s->words);
     s->list_share_used = share_of(s->list_words_used, s->list_words);
+    for (size_t i = 0; i < TS_DATASET_KINDS; i++)
+        s->kind_share_used[i] = share_of(s->kind_words_used[i], s->kind_words[i]);
 }
 
 /* ---- the call ---- */
@@ -342,7 +360,7 @@ static ts_status check_lists(const ts_dataset_options *o)
 
 static ts_status open_all(counting *c, const char *const *paths, size_t count)
 {
-    TS_TRY(ts_listed_read(&c->listed, c->options->word_lists, c->options->word_list_count));
+    TS_TRY(ts_listed_read(&c->listed, c->runtime, c->options->word_lists, c->options->word_list_count));
     TS_TRY(ts_stories_open(&c->stories, c->runtime, paths, count));
     c->total = ts_stories_total(c->stories);
     if (c->options->against == NULL)
@@ -360,8 +378,8 @@ static void free_counting(counting *c)
     ts_gzip_writer_abandon(c->whole.writer);
     ts_gzip_writer_abandon(c->compared.writer);
     ts_tally_free(&c->texts);
-    ts_tally_free(&c->words);
-    ts_tally_free(&c->fourgrams);
+    for (size_t n = 0; n < TS_DATASET_NGRAMS; n++)
+        ts_tally_free(&c->ngrams[n]);
     ts_openings_free(&c->openings);
     ts_listed_free(&c->listed);
     ts_release(c->runtime, c->lengths);
@@ -378,8 +396,9 @@ ts_status ts_dataset_stats(ts_dataset_statistics *statistics, ts_runtime *runtim
     TS_TRY(check_lists(&own));
     counting c = {.options = &own, .result = {.struct_size = sizeof c.result}};
     TS_TRY(ts_runtime_acquire(&c.runtime, runtime));
-    c.texts.runtime = c.words.runtime = c.fourgrams.runtime = c.runtime;
-    c.openings.runtime = c.openings.map.runtime = c.openings.texts.runtime = c.listed.runtime = c.listed.map.runtime = c.runtime;
+    c.texts.runtime = c.openings.runtime = c.openings.map.runtime = c.openings.texts.runtime = c.runtime;
+    for (size_t n = 0; n < TS_DATASET_NGRAMS; n++)
+        c.ngrams[n].runtime = c.runtime;
     ts_status status = open_all(&c, paths, path_count);
     if (status == TS_OK)
         status = count_all(&c, paths);

@@ -33,20 +33,22 @@ static const struct {
     {"hero", TS_PART_TEMPER, TS_KIND_ADJECTIVE, {"temper"}}, {"weather", TS_PART_WEATHER, TS_KIND_ADJECTIVE, {"weather"}},
 };
 
-/* What may play a part: classes and tags divided by commas; '+' before a tag: it must be there, else one of the tags must. */
+/* What may play a part: classes and tags divided by commas; '+' before a tag: it must be there, '!': it must not, else one of the tags must. */
 static bool read_wishes(ts_part *part, const char *text, size_t size)
 {
     uint32_t classes = 0;
     for (size_t i = 0; i < size;) {
         const char *comma = memchr(text + i, ',', size - i);
-        size_t length = comma ? (size_t)(comma - text) - i : size - i, plus = text[i] == '+';
-        int class_ = plus ? -1 : ts_class_find(part->kind, text + i, length), tag = ts_tag_find(text + i + plus, length - plus);
+        size_t length = comma ? (size_t)(comma - text) - i : size - i, sign = text[i] == '+' || text[i] == '!';
+        int class_ = sign ? -1 : ts_class_find(part->kind, text + i, length), tag = ts_tag_find(text + i + sign, length - sign);
         if (class_ < 0 && tag < 0)
             return false;
         if (class_ >= 0)
             classes |= 1u << class_;
-        else if (plus)
+        else if (text[i] == '+')
             part->all |= (uint64_t)1 << tag;
+        else if (text[i] == '!')
+            part->none |= (uint64_t)1 << tag;
         else
             part->any |= (uint64_t)1 << tag;
         i += length + 1;

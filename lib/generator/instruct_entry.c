@@ -41,12 +41,18 @@ void ts_maker_free(ts_maker *m)
 
 /* ---- what can be had of a story ---- */
 
-/* The list `name` of a record's instruction, or beside it, divided by commas. */
-static ts_status join_list(ts_bytes *bytes, const ts_json *record, const char *name)
+/* The list `name` of a record's instruction, or beside it; NULL if it has none. */
+static const ts_json *list_of(const ts_json *record, const char *name)
 {
     const ts_json *list = ts_json_get(ts_json_get(record, "instruction"), name);
     if (ts_json_kind_of(list) != TS_JSON_ARRAY)
         list = ts_json_get(record, name);
+    return ts_json_kind_of(list) == TS_JSON_ARRAY ? list : NULL;
+}
+
+/* Such a list divided by commas. */
+static ts_status join_list(ts_bytes *bytes, const ts_json *list)
+{
     for (const ts_json *one = ts_json_first(list); one != NULL; one = ts_json_next(one)) {
         const char *text = ts_json_text(one);
         if (text == NULL || text[0] == 0)
@@ -88,6 +94,9 @@ static bool holds(const char *text, size_t size, const char *wanted)
     return false;
 }
 
+/* What only a story with a moral says: "a piano lesson" is none. */
+static const char *const morals[] = {"moral of", "moral is", "moral:", "lesson is", "lesson was", "lesson of", "lesson that", "learned that"};
+
 /* What can be read off a story that no record tells of. */
 static ts_status find_features(ts_maker *m, const char *story, size_t size)
 {
@@ -96,7 +105,10 @@ static ts_status find_features(ts_maker *m, const char *story, size_t size)
     dialogue = dialogue || (holds(story, size, "\xe2\x80\x9c") && holds(story, size, "\xe2\x80\x9d"));
     if (dialogue)
         TS_TRY(ts_bytes_format(&m->features, "%s", ts_feature_name(TS_FEATURE_DIALOGUE)));
-    if (holds(story, size, "moral") || holds(story, size, "lesson"))
+    bool moral = false;
+    for (size_t i = 0; i < TS_COUNT_OF(morals); i++)
+        moral = moral || holds(story, size, morals[i]);
+    if (moral)
         TS_TRY(ts_bytes_format(&m->features, "%s%s", dialogue ? ", " : "", ts_feature_name(TS_FEATURE_MORAL_VALUE)));
     return TS_OK;
 }
@@ -189,12 +201,11 @@ ts_status ts_maker_draw(ts_maker *m, const ts_json *record, const char *story, s
         return TS_OK;
     *f = (ts_instruct){.struct_size = sizeof *f, .story = story, .story_size = size};
     m->words.size = m->features.size = m->summary.size = 0;
-    TS_TRY(join_list(&m->words, record, "words"));
+    TS_TRY(join_list(&m->words, list_of(record, "words")));
     if (m->words.size == 0)
         TS_TRY(find_words(m, story, size, &random));
-    TS_TRY(join_list(&m->features, record, "features"));
-    if (record == NULL)
-        TS_TRY(find_features(m, story, size));
+    const ts_json *features = list_of(record, "features");
+    TS_TRY(features != NULL ? join_list(&m->features, features) : find_features(m, story, size));
     size_t sentence_size = 0;
     const char *sentence = draw_sentence(story, size, &random, &sentence_size);
     uint32_t there = m->options->fields & ~(uint32_t)TS_INSTRUCT_SUMMARY;

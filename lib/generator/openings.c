@@ -2,10 +2,12 @@
 #include "generator/openings.h"
 
 #include "format/format.h"
+#include "generator/word_list.h"
 
 enum { MOST_LIST_SIZE = 64 << 20 };
 
 _Static_assert(TS_DATASET_OPENINGS == TS_COUNT_OF(((ts_dataset_statistics *)0)->openings), "the header says how many openings there are");
+_Static_assert(TS_KIND_VERB == 0 && TS_KIND_NOUN == 1 && TS_KIND_ADJECTIVE == 2, "sets of words are in the order of kinds");
 _Static_assert(TS_DATASET_OPENING_SIZE == sizeof((ts_dataset_statistics *)0)->openings[0], "the header says how long they are");
 
 /* ---- opening phrases ---- */
@@ -85,54 +87,142 @@ void ts_openings_free(ts_openings *o)
 
 /* ---- word lists ---- */
 
-static ts_status read_list(ts_listed *l, const char *text, size_t size)
+/* Adds a form of word `number`, unless it is a form of another one already. */
+static ts_status add_form(ts_listed_words *words, const char *form, size_t size, size_t number)
 {
-    const char *word;
-    size_t word_size;
-    while (ts_plain_word(&text, &size, &word, &word_size)) {
-        uint64_t hash = ts_plain_word_hash(word, word_size);
-        if (ts_hash_map_find(&l->map, hash) != TS_HASH_MAP_NONE)
-            continue;
-        TS_TRY(ts_reserve(l->runtime, &l->used, &l->capacity, l->map.count + 1, sizeof *l->used));
-        l->used[l->map.count] = false;
-        TS_TRY(ts_hash_map_add(&l->map, hash, (uint32_t)l->map.count));
-    }
+    uint64_t hash = ts_plain_word_hash(form, size);
+    return ts_hash_map_find(&words->forms, hash) == TS_HASH_MAP_NONE ? ts_hash_map_add(&words->forms, hash, (uint32_t)number) : TS_OK;
+}
+
+/* Adds a word that is not there yet. */
+static ts_status add_listed(ts_listed *l, ts_listed_words *words, const char *word, size_t size)
+{
+    if (ts_hash_map_find(&words->forms, ts_plain_word_hash(word, size)) != TS_HASH_MAP_NONE)
+        return TS_OK;
+    TS_TRY(ts_reserve(l->runtime, &words->used, &words->capacity, words->count + 1, sizeof *words->used));
+    words->used[words->count] = false;
+    return add_form(words, word, size, words->count++);
+}
+
+static ts_status add_forms(ts_listed_words *words, const ts_entry *entry)
+{
+    const char *const forms[] = {entry->s, entry->past, entry->ing};
+    size_t number = ts_hash_map_find(&words->forms, ts_plain_word_hash(entry->base, strlen(entry->base)));
+    for (size_t i = 0; i < TS_COUNT_OF(forms); i++)
+        if (forms[i] != NULL)
+            TS_TRY(add_form(words, forms[i], strlen(forms[i]), number));
     return TS_OK;
 }
 
-ts_status ts_listed_read(ts_listed *l, const char *const *paths, size_t count)
+/* The verbs, nouns and adjectives. First all words, then their other forms: "saw" is the tool before it is a form of "see". */
+static ts_status add_vocabulary(ts_listed *l, const ts_word_list *vocabulary)
 {
+    for (size_t pass = 0; pass < 2; pass++)
+        for (size_t i = 0; i < vocabulary->kind_start[TS_DATASET_KINDS]; i++) {
+            const ts_entry *entry = &vocabulary->words[i];
+            ts_listed_words *const sets[] = {&l->sets[entry->kind], &l->sets[TS_LISTED_ALL]};
+            for (size_t k = 0; k < TS_COUNT_OF(sets); k++)
+                TS_TRY(pass == 0 ? add_listed(l, sets[k], entry->base, strlen(entry->base)) : add_forms(sets[k], entry));
+        }
+    return TS_OK;
+}
+
+/* Whether a file is a vocabulary: what comes first, but for comments, is a section. */
+static bool is_vocabulary(const char *text, size_t size)
+{
+    for (size_t i = 0; i < size; i++) {
+        if (text[i] == '#') {
+            const char *end = memchr(text + i, '\n', size - i);
+            if (end == NULL)
+                return false;
+            i = (size_t)(end - text);
+        } else if (text[i] != ' ' && (text[i] < '\t' || text[i] > '\r'))
+            return text[i] == '[';
+    }
+    return false;
+}
+
+static ts_status add_list(ts_listed *l, const char *text, size_t size, const char *name)
+{
+    const char *word;
+    size_t word_size;
+    if (is_vocabulary(text, size)) {
+        ts_word_list vocabulary;
+        TS_TRY(ts_word_list_read(&vocabulary, l->runtime, text, size, name));
+        ts_status status = add_vocabulary(l, &vocabulary);
+        ts_word_list_free(&vocabulary);
+        return status;
+    }
+    while (ts_plain_word(&text, &size, &word, &word_size))
+        TS_TRY(add_listed(l, &l->sets[TS_LISTED_ALL], word, word_size));
+    return TS_OK;
+}
+
+static ts_status add_built_in(ts_listed *l)
+{
+    ts_word_list vocabulary;
+    TS_TRY(ts_word_list_open(&vocabulary, l->runtime));
+    ts_status status = add_vocabulary(l, &vocabulary);
+    ts_word_list_free(&vocabulary);
+    return status;
+}
+
+ts_status ts_listed_read(ts_listed *l, ts_runtime *runtime, const char *const *paths, size_t count)
+{
+    l->runtime = runtime;
+    for (size_t i = 0; i < TS_LISTED_SETS; i++)
+        l->sets[i].forms.runtime = runtime;
+    if (count == 0)
+        return add_built_in(l);
     for (size_t i = 0; i < count; i++) {
         char *text;
         size_t size;
-        TS_TRY(ts_file_read(l->runtime, paths[i], MOST_LIST_SIZE, &text, &size));
-        ts_status status = read_list(l, text, size);
-        ts_release(l->runtime, text);
+        TS_TRY(ts_file_read(runtime, paths[i], MOST_LIST_SIZE, &text, &size));
+        ts_status status = add_list(l, text, size, paths[i]);
+        ts_release(runtime, text);
         TS_TRY(status);
     }
-    if (count > 0 && l->map.count == 0)
+    if (l->sets[TS_LISTED_ALL].count == 0)
         return ts_fail(TS_ERROR_INVALID_ARGUMENT, "%s: there is no word in it", paths[0]);
     return TS_OK;
 }
 
-bool ts_listed_use(ts_listed *l, uint64_t word)
+void ts_listed_use(ts_listed *l, uint64_t word)
 {
-    uint32_t number = ts_hash_map_find(&l->map, word);
-    if (number != TS_HASH_MAP_NONE)
-        l->used[number] = true;
-    return number != TS_HASH_MAP_NONE;
+    for (size_t i = 0; i < TS_LISTED_SETS; i++) {
+        ts_listed_words *words = &l->sets[i];
+        uint32_t number = words->count > 0 ? ts_hash_map_find(&words->forms, word) : TS_HASH_MAP_NONE;
+        if (number == TS_HASH_MAP_NONE)
+            continue;
+        words->used[number] = true;
+        words->occurrences++;
+    }
 }
 
-uint64_t ts_listed_used(const ts_listed *l)
+static uint64_t count_used(const ts_listed_words *words)
 {
     uint64_t count = 0;
-    for (size_t i = 0; i < l->map.count; i++)
-        count += l->used[i];
+    for (size_t i = 0; i < words->count; i++)
+        count += words->used[i];
     return count;
+}
+
+void ts_listed_report(const ts_listed *l, ts_dataset_statistics *s)
+{
+    s->list_words = l->sets[TS_LISTED_ALL].count;
+    s->list_words_used = count_used(&l->sets[TS_LISTED_ALL]);
+    s->listed_words = l->sets[TS_LISTED_ALL].occurrences;
+    for (size_t i = 0; i < TS_DATASET_KINDS; i++) {
+        s->kind_words[i] = l->sets[i].count;
+        s->kind_words_used[i] = count_used(&l->sets[i]);
+        s->kind_occurrences[i] = l->sets[i].occurrences;
+    }
 }
 
 void ts_listed_free(ts_listed *l)
 {
-    ts_hash_map_free(&l->map);
-    ts_release(l->runtime, l->used);
+    for (size_t i = 0; i < TS_LISTED_SETS && l->runtime != NULL; i++) {
+        ts_hash_map_free(&l->sets[i].forms);
+        ts_release(l->runtime, l->sets[i].used);
+    }
 }

@@ -25,19 +25,28 @@ ts_status ts_openings_add(ts_openings *openings, const char *story, size_t size,
 void ts_openings_report(const ts_openings *openings, ts_dataset_statistics *statistics);
 void ts_openings_free(ts_openings *openings);
 
-/* Zero-initialized, then both runtimes set; ts_listed_free frees. */
+/* Words by the hashes of their forms. */
+typedef struct ts_listed_words {
+    ts_hash_map forms; /* the number of the word */
+    bool *used;
+    size_t count, capacity;
+    uint64_t occurrences;
+} ts_listed_words;
+
+enum { TS_LISTED_ALL = TS_DATASET_KINDS, TS_LISTED_SETS }; /* verbs, nouns, adjectives, all words of the lists */
+
+/* Zero-initialized; ts_listed_free frees. */
 typedef struct ts_listed {
     ts_runtime *runtime;
-    ts_hash_map map; /* a word: its number */
-    bool *used;
-    size_t capacity;
+    ts_listed_words sets[TS_LISTED_SETS];
 } ts_listed;
 
-/* Reads the words of files, whatever divides them. INVALID_ARGUMENT: there are none. */
-ts_status ts_listed_read(ts_listed *listed, const char *const *paths, size_t count);
-/* Whether a word (by ts_plain_word_hash) is in the lists; it is used now. */
-bool ts_listed_use(ts_listed *listed, uint64_t word);
-uint64_t ts_listed_used(const ts_listed *listed);
+/* Reads the words of files, the built-in vocabulary if there are none. INVALID_ARGUMENT: there is no word in them. */
+ts_status ts_listed_read(ts_listed *listed, ts_runtime *runtime, const char *const *paths, size_t count);
+/* A word (by ts_plain_word_hash) occurs. */
+void ts_listed_use(ts_listed *listed, uint64_t word);
+/* Puts what was counted into the statistics. */
+void ts_listed_report(const ts_listed *listed, ts_dataset_statistics *statistics);
 void ts_listed_free(ts_listed *listed);
 
 #endif

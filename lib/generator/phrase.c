@@ -32,7 +32,12 @@ static const ts_entry *subject_of(const ts_telling *telling, char letter)
     size_t number = (size_t)(strchr(subjects, letter) - subjects);
     if (letter == 'h')
         return telling->parts[TS_PART_TEMPER];
-    return number < TS_DRAWN_COUNT ? telling->drawn[number] : telling->parts[parts[number - TS_DRAWN_COUNT]];
+    if (letter == 'v') /* what was said is not said again elsewhere */
+        return telling->used[TS_DRAWN_VERB] ? NULL : telling->drawn[TS_DRAWN_VERB];
+    if (number < TS_DRAWN_COUNT)
+        return telling->drawn[number];
+    uint8_t part = parts[number - TS_DRAWN_COUNT];
+    return part == TS_PART_WEATHER || telling->plot->asked >> part & 1 ? telling->parts[part] : NULL;
 }
 
 static bool asks_word(const char *name, size_t size)
@@ -42,7 +47,7 @@ static bool asks_word(const char *name, size_t size)
 
 bool ts_condition_known(const ts_grammar *grammar, const char *name, size_t size)
 {
-    static const char *const others[] = {"child", "fallback", "mass"};
+    static const char *const others[] = {"child", "fallback", "mass", "said", "object"};
     for (size_t i = 0; i < TS_COUNT_OF(others); i++)
         if (is_text(name, size, others[i]))
             return true;
@@ -77,6 +82,10 @@ static bool holds(const ts_telling *telling, const char *name, size_t size)
         return telling->fallback;
     if (is_text(name, size, "mass"))
         return telling->drawn[TS_DRAWN_NOUN]->mass;
+    if (is_text(name, size, "said"))
+        return telling->used[TS_DRAWN_VERB] > 0;
+    if (is_text(name, size, "object"))
+        return telling->drawn[TS_DRAWN_VERB]->object != NULL;
     return telling->facts >> ts_fact_find(telling->grammar, name, size) & 1;
 }
 

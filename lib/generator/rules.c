@@ -11,8 +11,15 @@ enum {
     MOST_PROMPT_WORDS = 64
 };
 
-static const ts_clean_options defaults = {.struct_size = sizeof defaults, .steps = ALL_STEPS, .rules = ALL_RULES, .symbols = "|</`*=_&@~#%[]+()",
-                                          .endings = ".!\"?", .min_characters = 100, .jaccard = 0.8, .shingle_words = 5, .prompt_words = 13};
+static const ts_clean_options defaults = {.struct_size = sizeof defaults,
+                                          .steps = ALL_STEPS,
+                                          .rules = ALL_RULES,
+                                          .symbols = "|<>/\\`*=_&@~#%[]+()",
+                                          .endings = ".!\"?",
+                                          .min_characters = 100,
+                                          .jaccard = 0.8,
+                                          .shingle_words = 5,
+                                          .prompt_words = 13};
 
 ts_status ts_clean_options_init(ts_clean_options *options, size_t struct_size)
 {
@@ -21,8 +28,8 @@ ts_status ts_clean_options_init(ts_clean_options *options, size_t struct_size)
 
 const char *ts_drop_name(uint32_t reason)
 {
-    static const char *const names[] = {"none",    "source",       "short",     "character",      "symbol", "ending", "prompt",
-                                        "overlap", "near_overlap", "duplicate", "near_duplicate"};
+    static const char *const names[] = {"none",   "source",  "short",        "character", "symbol",        "ending",
+                                        "prompt", "overlap", "near_overlap", "duplicate", "near_duplicate"};
     return reason < TS_COUNT_OF(names) ? names[reason] : NULL;
 }
 

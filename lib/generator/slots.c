@@ -29,13 +29,12 @@ static void note(ts_telling *telling, const ts_entry *word)
 
 /* ---- words ---- */
 
-/* A word of a class, said in passing: not one that was said so lately, nor one that plays a part. */
-static const ts_entry *any_of(ts_telling *telling, uint32_t kind, int class_, uint64_t tags)
+/* A word said in passing: not one that was said so lately, nor one that plays a part. NULL if there is none. */
+static const ts_entry *any_of(ts_telling *telling, const ts_part *part)
 {
-    ts_part part = {.kind = kind, .classes = 1u << class_, .any = tags};
     const ts_entry *word = NULL;
     for (int tries = 0; tries < 8; tries++) {
-        word = ts_draw_part(telling, &part);
+        word = ts_draw_part(telling, part);
         bool known = word == telling->actors[TS_ROLE_HERO].word;
         for (size_t i = 0; i < TS_PART_COUNT; i++)
             known = known || word == telling->parts[i];
@@ -44,7 +43,8 @@ static const ts_entry *any_of(ts_telling *telling, uint32_t kind, int class_, ui
         if (!known)
             break;
     }
-    telling->recent[telling->recent_count++ % TS_MOST_RECENT] = word;
+    if (word)
+        telling->recent[telling->recent_count++ % TS_MOST_RECENT] = word;
     return word;
 }
 
@@ -236,7 +236,8 @@ static void say_thing(ts_telling *telling, const char *form, size_t size)
 static const char *const actor_names[TS_ACTORS] = {"hero", "friend", "grown", "animal", "person"};
 static const char *const part_names[] = {"thing", "tool", "place", "food"}; /* TS_PART_THING and on */
 
-/* "any.food" a pear, "all.food" pears, "one.food" pear; "is.color" red. After a ':' a tag that the word must have: any.plant:flower. */
+/* "any.food" a pear, "all.food" pears, "one.food" pear; "is.color" red. After a ':' a tag that the word must have or, after '!', must not:
+ * any.plant:flower. */
 static bool say_any(ts_telling *telling, const char *what, const char *form, size_t size)
 {
     static const struct {
@@ -244,14 +245,19 @@ static bool say_any(ts_telling *telling, const char *what, const char *form, siz
     } forms[] = {{"any", "a"}, {"all", "s"}, {"one", ""}};
     const char *colon = memchr(form, ':', size);
     size_t name = colon ? (size_t)(colon - form) : size;
-    int tag = colon ? ts_tag_find(colon + 1, size - name - 1) : -1;
+    size_t negated = colon && colon + 1 < form + size && colon[1] == '!';
+    int tag = colon ? ts_tag_find(colon + 1 + negated, size - name - 1 - negated) : -1;
     uint32_t kind = *what == 'i' ? TS_KIND_ADJECTIVE : TS_KIND_NOUN;
     int class_ = ts_class_find(kind, form, name);
     if (class_ < 0 || (colon && tag < 0))
         return false;
-    const ts_entry *word = any_of(telling, kind, class_, tag < 0 ? 0 : (uint64_t)1 << tag);
-    if (!word) /* a vocabulary of the user's may lack the tag */
-        word = any_of(telling, kind, class_, 0);
+    ts_part part = {.kind = kind, .classes = 1u << class_, .counted = *what == 'o'};
+    *(negated ? &part.none : &part.any) = tag < 0 ? 0 : (uint64_t)1 << tag;
+    const ts_entry *word = any_of(telling, &part);
+    if (!word) { /* a vocabulary of the user's may lack the tag */
+        part = (ts_part){.kind = kind, .classes = 1u << class_};
+        word = any_of(telling, &part);
+    }
     if (is_text(form, name, "person")) /* a stranger: "he" would not be clear */
         telling->subject = -1;
     if (kind == TS_KIND_ADJECTIVE)

@@ -17,9 +17,10 @@ static const char *const class_names[TS_KIND_COUNT][TS_MOST_CLASSES] = {
 
 /* What plots ask for; words.txt tells what they mean. */
 static const char *const tag_names[] = {
-    "reach", "cross", "light", "warm", "clean",  "mend", "dig",   "tie",  "carry", "loud", "shelter", "soft", "cook",   "breaks", "flies", "made",
-    "wild",  "grows", "water", "high", "inside", "dark", "on",    "at",   "big",   "tiny", "wings",   "sea",  "flower", "hide",   "tall",  "sight",
-    "sit",   "tell",  "event", "ever", "jump",   "fast", "quiet", "push", "good",  "bad",  "dirt",    "sun",  "rain",   "wind",   "snow",  "cloud",
+    "reach", "cross", "light", "warm",  "clean",  "mend",   "dig",  "tie",  "carry",  "loud", "shelter", "soft",  "cook",  "breaks", "flies",
+    "made",  "wild",  "grows", "water", "high",   "inside", "dark", "on",   "at",     "big",  "tiny",    "wings", "sea",   "flower", "hide",
+    "tall",  "sight", "sit",   "tell",  "event",  "ever",   "jump", "fast", "quiet",  "push", "good",    "bad",   "dirt",  "sun",    "rain",
+    "wind",  "snow",  "cloud", "leafy", "mindly", "taught", "duty", "gift", "homely", "wear", "ridden",  "part",  "fixed", "headly", "falls",
 };
 
 /* Where the parser is. */

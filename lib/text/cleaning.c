@@ -1,6 +1,6 @@
 /*
- * Cleans the text of stories: UTF-8 that was read as windows-1252 and written as UTF-8 again (once or several times, with bytes lost on the way), punctuation
- * that is not ASCII, and white space.
+ * Cleans the text of stories: UTF-8 that was read as windows-1252 and written as UTF-8 again (once or several times, with bytes lost on the way),
+ * punctuation that is not ASCII, and white space.
  */
 #include "text/text.h"
 #include "tinystories/dataset.h"
@@ -20,13 +20,13 @@ static const struct {
     uint16_t code;
     char text[6];
 } in_ascii[] = {
-    {0x0085, "\n"},  {0x00a0, " "},   {0x00ab, "\""},  {0x00ad, ""},    {0x00b4, "'"},   {0x00bb, "\""},  {0x02b9, "'"},   {0x02bc, "'"},   {0x02c8, "'"},
-    {0x2000, " "},   {0x2001, " "},   {0x2002, " "},   {0x2003, " "},   {0x2004, " "},   {0x2005, " "},   {0x2006, " "},   {0x2007, " "},   {0x2008, " "},
-    {0x2009, " "},   {0x200a, " "},   {0x200b, ""},    {0x200c, ""},    {0x200d, ""},    {0x200e, ""},    {0x200f, ""},    {0x2010, "-"},   {0x2011, "-"},
-    {0x2012, "-"},   {0x2013, "-"},   {0x2014, "-"},   {0x2015, "-"},   {0x2018, "'"},   {0x2019, "'"},   {0x201a, "'"},   {0x201b, "'"},   {0x201c, "\""},
-    {0x201d, "\""},  {0x201e, "\""},  {0x201f, "\""},  {0x2024, "."},   {0x2025, ".."},  {0x2026, "..."}, {0x2028, "\n"},  {0x2029, "\n\n"}, {0x202f, " "},
-    {0x2032, "'"},   {0x2033, "\""},  {0x2035, "'"},   {0x2036, "\""},  {0x2039, "'"},   {0x203a, "'"},   {0x205f, " "},   {0x2060, ""},    {0x2212, "-"},
-    {0x3000, " "},   {0xfe0f, ""},    {0xfeff, ""},
+    {0x0085, "\n"}, {0x00a0, " "},  {0x00ab, "\""}, {0x00ad, ""},   {0x00b4, "'"},  {0x00bb, "\""},  {0x02b9, "'"},  {0x02bc, "'"},    {0x02c8, "'"},
+    {0x2000, " "},  {0x2001, " "},  {0x2002, " "},  {0x2003, " "},  {0x2004, " "},  {0x2005, " "},   {0x2006, " "},  {0x2007, " "},    {0x2008, " "},
+    {0x2009, " "},  {0x200a, " "},  {0x200b, ""},   {0x200c, ""},   {0x200d, ""},   {0x200e, ""},    {0x200f, ""},   {0x2010, "-"},    {0x2011, "-"},
+    {0x2012, "-"},  {0x2013, "-"},  {0x2014, "-"},  {0x2015, "-"},  {0x2018, "'"},  {0x2019, "'"},   {0x201a, "'"},  {0x201b, "'"},    {0x201c, "\""},
+    {0x201d, "\""}, {0x201e, "\""}, {0x201f, "\""}, {0x2024, "."},  {0x2025, ".."}, {0x2026, "..."}, {0x2028, "\n"}, {0x2029, "\n\n"}, {0x202f, " "},
+    {0x2032, "'"},  {0x2033, "\""}, {0x2035, "'"},  {0x2036, "\""}, {0x2039, "'"},  {0x203a, "'"},   {0x205f, " "},  {0x2060, ""},     {0x2212, "-"},
+    {0x3000, " "},  {0xfe0f, ""},   {0xfeff, ""},
 };
 
 /* ---- mojibake ---- */
@@ -50,8 +50,9 @@ static int byte_at(const char *text, size_t size, size_t *length)
 }
 
 /*
- * How many bytes the character has whose first byte this is, 0 if it is none of those that English texts are damaged in: Latin letters, modifiers, punctuation
- * with the currencies, the byte order mark, and what lies beyond the first plane. Other first bytes are real letters more often than damage.
+ * How many bytes the character has whose first byte this is, 0 if it is none of those that English texts are damaged in: Latin letters, modifiers,
+ * punctuation with the currencies, the byte order mark, and what lies beyond the first plane. Other first bytes are real letters more often than
+ * damage.
  */
 static size_t damaged_length(int byte)
 {
@@ -87,8 +88,9 @@ static bool is_letter(const char *text, size_t size)
 }
 
 /*
- * What is left of a character whose last byte was lost: of a closing quote, whose third byte windows-1252 does not have, of a dash whose third was made
- * a straight quote, or of a space that does not break, whose second was made a common one. NULL: nothing of the kind, else what is to be written.
+ * What is left of a character whose last byte was lost: of a closing quote, whose third byte windows-1252 does not have, of a dash whose third was
+ * made a straight quote, or of a space that does not break, whose second was made a common one. NULL: nothing of the kind, else what is to be
+ * written.
  */
 static const char *decode_cut(const char *text, size_t size, size_t *used)
 {
@@ -187,6 +189,19 @@ static const char *ascii_of(uint32_t code)
     return NULL;
 }
 
+/* Adds ASCII without backslashes: those that are in stories are what escapes left behind. */
+static ts_status add_unescaped(ts_cleaning *cleaning, const char *text, size_t size)
+{
+    const char *slash;
+    while ((slash = memchr(text, '\\', size)) != NULL) {
+        TS_TRY(ts_bytes_add(&cleaning->other, text, (size_t)(slash - text)));
+        size -= (size_t)(slash - text) + 1;
+        text = slash + 1;
+        cleaning->punctuation++;
+    }
+    return ts_bytes_add(&cleaning->other, text, size);
+}
+
 static ts_status write_ascii(ts_cleaning *cleaning)
 {
     const char *text = cleaning->text.data;
@@ -194,7 +209,7 @@ static ts_status write_ascii(ts_cleaning *cleaning)
     cleaning->other.size = 0;
     for (size_t at = 0; at < size;) {
         size_t run = ascii_run(text + at, size - at);
-        TS_TRY(ts_bytes_add(&cleaning->other, text + at, run));
+        TS_TRY(add_unescaped(cleaning, text + at, run));
         at += run;
         if (at == size)
             break;
@@ -269,7 +284,7 @@ ts_status ts_clean_text(ts_cleaning *cleaning, const char *text, size_t size, ui
             TS_TRY(repair(cleaning));
         }
     }
-    if (!ascii && (steps & TS_CLEAN_PUNCTUATION))
+    if ((steps & TS_CLEAN_PUNCTUATION) && (!ascii || memchr(cleaning->text.data, '\\', cleaning->text.size) != NULL))
         TS_TRY(write_ascii(cleaning));
     if (steps & TS_CLEAN_SPACES)
         order_spaces(cleaning);

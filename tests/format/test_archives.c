@@ -209,6 +209,41 @@ static void test_archives(void **state)
     refuse("a.tar", made.bytes, made.size, TS_ERROR_FORMAT, "a.tar: folder/a.jsonl: line 2");
 }
 
+/* Adds a member that is compressed by itself, without its last `cut` bytes. */
+static void add_packed(archive *a, const char *name, const char *content, size_t cut)
+{
+    ts_gzip_writer *writer;
+    char *data;
+    size_t size;
+    assert_ok(ts_gzip_writer_open(&writer, runtime, in_work("z.gz")));
+    ts_gzip_writer_bytes(writer, content, strlen(content));
+    assert_ok(ts_gzip_writer_commit(writer));
+    assert_ok(ts_file_read(runtime, in_work("z.gz"), 1 << 20, &data, &size));
+    add_header(a, name, size - cut, '0');
+    add_content(a, data, size - cut);
+    ts_release(runtime, data);
+    remove_file("z.gz");
+}
+
+static void test_packed_members(void **state)
+{
+    (void)state;
+    if (!has_all_formats())
+        return;
+    made.size = 0;
+    add_packed(&made, "folder/a.json.gz", "[\"one\", \"two\"]", 0);
+    add_file(&made, "b.jsonl", "{\"text\": \"three\"}\n");
+    add_packed(&made, "c.jsonl.gz", "{\"text\": \"four\"}\n", 0);
+    add_packed(&made, "d.txt.gz", "five<|endoftext|>six", 0);
+    add_file(&made, "plain.txt.gz", "seven"); /* only its name says that it is compressed */
+    end_archive(&made);
+    expect("a.tar", made.bytes, made.size, "[one][two][three][four][five][six][seven]");
+    made.size = 0;
+    add_packed(&made, "cut.txt.gz", "Once there was a story that somebody cut.", 12);
+    end_archive(&made);
+    refuse("a.tar", made.bytes, made.size, TS_ERROR_FORMAT, "cut.txt.gz: the compressed text is cut off");
+}
+
 static void test_long_names(void **state)
 {
     (void)state;
@@ -340,7 +375,7 @@ static void test_memory(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {cmocka_unit_test(test_arrays),           cmocka_unit_test(test_record),       cmocka_unit_test(test_json_writing),
-                                       cmocka_unit_test(test_archives),         cmocka_unit_test(test_long_names),   cmocka_unit_test(test_hostile_archives),
+                                       cmocka_unit_test(test_archives),         cmocka_unit_test(test_packed_members), cmocka_unit_test(test_long_names),   cmocka_unit_test(test_hostile_archives),
                                        cmocka_unit_test(test_cut_archives),     cmocka_unit_test(test_changed_archives), cmocka_unit_test(test_memory)};
     return cmocka_run_group_tests(tests, set_up, tear_down);
 }

@@ -9,6 +9,8 @@
 
 #include "base/base.h"
 #include "format/format.h"
+#include "generator/data.h"
+#include "generator/word_list.h"
 #include "text/text.h"
 #include "tinystories/dataset.h"
 
@@ -114,7 +116,8 @@ static void openings_and_lists(void **state)
     assert_float_equal(s.words_per_sentence, 21.0 / 5, 1e-12);
     assert_float_equal(s.flesch_reading_ease, 206.835 - 1.015 * 21 / 5 - 84.6 * 25 / 21, 1e-4);
     assert_float_equal(s.flesch_kincaid_grade, 0.39 * 21 / 5 + 11.8 * 25 / 21 - 15.59, 1e-4);
-    assert_true(isnan(s.listed_share) && isnan(s.list_share_used) && s.list_words == 0);
+    assert_true(s.list_words > 1500 && s.list_words_used == 6); /* cat, sit, eat, happy, dog, run: of the built-in vocabulary, in any form */
+    assert_int_equal(s.listed_words, 8);
 
     const char *path = path_of("a.txt"), *list;
     char first[512], second[512];
@@ -133,6 +136,8 @@ static void openings_and_lists(void **state)
     assert_int_equal(s.listed_words, 5); /* cat, happy dog, happy dog */
     assert_float_equal(s.listed_share, 5.0 / 21, 1e-12);
     assert_float_equal(s.list_share_used, 0.75, 1e-12);
+    assert_int_equal(s.kind_words[0] + s.kind_words[1] + s.kind_words[2], 0); /* words of no kind */
+    assert_true(isnan(s.kind_share_used[0]));
     assert_int_equal(s.distinct_openings, 2);
     assert_string_equal(s.openings[0], "once");
     assert_string_equal(s.openings[1], "the");
@@ -143,6 +148,65 @@ static void openings_and_lists(void **state)
     assert_int_equal(ts_dataset_stats(&s, NULL, &path, 1, &options), TS_ERROR_INVALID_ARGUMENT);
     list = "/nonexistent/list.txt";
     assert_int_equal(ts_dataset_stats(&s, NULL, &path, 1, &options), TS_ERROR_IO);
+}
+
+/* A vocabulary's sections and tags are no words of it; its words count in any form, by kind. */
+static void vocabularies_as_lists(void **state)
+{
+    (void)state;
+    char *words, in[512], list[512];
+    const char *path = in, *lists = list;
+    ts_runtime *runtime;
+    ts_word_list vocabulary;
+    assert_int_equal(ts_runtime_new(&runtime, NULL), TS_OK);
+    assert_int_equal(ts_unpack(runtime, &ts_words_data, &words), TS_OK);
+    assert_int_equal(ts_word_list_open(&vocabulary, runtime), TS_OK);
+    snprintf(in, sizeof in, "%s", put("a.txt", "The noun animals sang and drew three mice; a mouse was saddest, or sad.<|endoftext|>Mice sing, breaks, clean."));
+    snprintf(list, sizeof list, "%s", put("b.txt", words));
+    ts_dataset_options options;
+    ts_dataset_statistics s = {.struct_size = sizeof s}, built_in = {.struct_size = sizeof built_in};
+    assert_int_equal(ts_dataset_options_init(&options, sizeof options), TS_OK);
+    assert_int_equal(ts_dataset_stats(&built_in, NULL, &path, 1, &options), TS_OK);
+    options.word_lists = &lists;
+    options.word_list_count = 1;
+    assert_int_equal(ts_dataset_stats(&s, NULL, &path, 1, &options), TS_OK);
+    assert_memory_equal(&s, &built_in, sizeof s);
+    for (uint32_t kind = 0; kind < TS_DATASET_KINDS; kind++)
+        assert_int_equal(s.kind_words[kind], vocabulary.kind_start[kind + 1] - vocabulary.kind_start[kind]);
+    assert_int_equal(s.kind_words_used[0], 4); /* sing, draw, break, clean */
+    assert_int_equal(s.kind_occurrences[0], 5);
+    assert_int_equal(s.kind_words_used[1], 1); /* mouse */
+    assert_int_equal(s.kind_occurrences[1], 3);
+    assert_int_equal(s.kind_words_used[2], 2); /* sad, clean */
+    assert_int_equal(s.kind_occurrences[2], 2);
+    assert_float_equal(s.kind_share_used[1], 1.0 / (double)s.kind_words[1], 1e-12);
+    put("b.txt", "# mine\n[verb move]\nrun\n"); /* begins as a vocabulary and is none */
+    assert_int_equal(ts_dataset_stats(&s, NULL, &path, 1, &options), TS_ERROR_FORMAT);
+    ts_word_list_free(&vocabulary);
+    ts_release(runtime, words);
+    ts_runtime_free(runtime);
+}
+
+static void ngrams_and_growth(void **state)
+{
+    (void)state;
+    ts_dataset_statistics s = count(put("a.txt", "a b a b a<|endoftext|>a b"), NULL);
+    static const uint64_t seen[] = {7, 5, 3, 2}, kinds[] = {2, 2, 2, 2};
+    for (size_t n = 0; n < TS_DATASET_NGRAMS; n++) {
+        assert_int_equal(s.ngrams[n], seen[n]);
+        assert_int_equal(s.distinct_ngrams[n], kinds[n]);
+        assert_float_equal(s.distinct_ngram_share[n], (double)kinds[n] / (double)seen[n], 1e-12);
+    }
+    assert_int_equal(s.growth_words[0], 0);
+    static char text[200000];
+    size_t used = 0;
+    for (int i = 0; i < 10500; i++) /* 500 words of which each returns, then new ones */
+        used += (size_t)snprintf(text + used, sizeof text - used, "w%d %s", i < 5000 ? i % 500 : i, i % 100 == 99 ? "<|endoftext|>" : "");
+    s = count(put("a.txt", text), NULL);
+    assert_int_equal(s.words, 10500);
+    assert_int_equal(s.growth_words[0], 500 + 5000);
+    assert_int_equal(s.growth_words[1] + s.growth_words[2], 0);
+    assert_true(isnan(count(put("a.txt", "a b"), NULL).distinct_ngram_share[2]));
 }
 
 /* More openings than are told, and longer ones than fit. */
@@ -523,7 +587,7 @@ int main(void)
     }
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(small_text_by_hand),
-        cmocka_unit_test(openings_and_lists), cmocka_unit_test(many_openings), cmocka_unit_test(fourgrams_that_occur_once),
+        cmocka_unit_test(openings_and_lists), cmocka_unit_test(vocabularies_as_lists), cmocka_unit_test(ngrams_and_growth), cmocka_unit_test(many_openings), cmocka_unit_test(fourgrams_that_occur_once),
         cmocka_unit_test(compression_at_equal_bytes),
         cmocka_unit_test(records_tell_their_features),
         cmocka_unit_test(quotations),

@@ -192,6 +192,36 @@ static void test_records(void **state)
     remove_file("out.txt");
 }
 
+/* What a record does not tell is read off the story; a list that is empty stays so, and no piano lesson is a moral. */
+static void test_features_of_records(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *line, *features; /* NULL: none */
+    } cases[] = {{"{\"story\": \"He came. \\\"Hi!\\\" said Tom.\", \"instruction\": {\"words\": [\"say\"]}}", "Dialogue"},
+                 {"{\"story\": \"He came. \\\"Hi!\\\" said Tom.\", \"instruction\": {\"words\": [\"say\"], \"features\": []}}", NULL},
+                 {"{\"story\": \"He came. \\\"Hi!\\\" said Tom.\", \"features\": [\"Twist\"]}", "Twist"},
+                 {"{\"text\": \"Tom had a piano lesson. He went home.\"}", NULL},
+                 {"{\"text\": \"Tom fell. He learned that stones are hard.\"}", "MoralValue"},
+                 {"{\"text\": \"Tom fell. The lesson is to look.\"}", "MoralValue"}};
+    for (size_t i = 0; i < TS_COUNT_OF(cases); i++) {
+        char in[512], expected[128];
+        size_t size;
+        snprintf(in, sizeof in, "%s", put_file("in.jsonl", cases[i].line, strlen(cases[i].line)));
+        const char *path = in;
+        ts_instruct_options options = usual();
+        options.always = TS_INSTRUCT_ALL;
+        assert_ok(ts_dataset_instruct(NULL, NULL, &path, 1, out_path, &options));
+        char *text = read_file(out_path, &size);
+        snprintf(expected, sizeof expected, "Features: %s\n", cases[i].features != NULL ? cases[i].features : "");
+        if ((strstr(text, expected) != NULL) != (cases[i].features != NULL) || (strstr(text, "Features:") != NULL) != (cases[i].features != NULL))
+            fail_msg("%s: %s", cases[i].line, text);
+        free(text);
+        remove_file("in.jsonl");
+        remove_file("out.txt");
+    }
+}
+
 typedef struct summaries {
     const char *text;
     int calls, answer;
@@ -297,7 +327,7 @@ static void test_memory(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(test_plain),     cmocka_unit_test(test_seed_and_split), cmocka_unit_test(test_records),
+    const struct CMUnitTest tests[] = {cmocka_unit_test(test_plain),     cmocka_unit_test(test_seed_and_split), cmocka_unit_test(test_records), cmocka_unit_test(test_features_of_records),
                                        cmocka_unit_test(test_summaries), cmocka_unit_test(test_failures),       cmocka_unit_test(test_memory)};
     return cmocka_run_group_tests(tests, prepare, remove_folder);
 }

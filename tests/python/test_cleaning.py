@@ -94,7 +94,13 @@ class CleaningTest(unittest.TestCase):
         stats = ts.dataset_stats(path, word_lists=self.put("list.txt", "dog\ncat\n"))
         self.assertEqual(stats["openings"], [{"text": "tom was a happy", "stories": 2}, {"text": "once upon a time", "stories": 1}])
         self.assertEqual((stats["list_words"], stats["list_words_used"], stats["listed_words"], stats["sentences"]), (2, 1, 2, 11))
-        self.assertIsNone(ts.dataset_stats(path)["listed_share"])
+        self.assertEqual((stats["kinds"]["nouns"]["words"], stats["kinds"]["verbs"]["share_used"]), (0, None))
+        self.assertEqual(stats["growth_words"], {"10000": 0, "100000": 0, "1000000": 0})
+        self.assertEqual([one["words"] for one in stats["ngrams"]], [1, 2, 3, 4])
+        self.assertEqual((stats["ngrams"][0]["occurrences"], stats["ngrams"][3]["distinct"]), (stats["words"], stats["distinct_fourgrams"]))
+        built_in = ts.dataset_stats(path)
+        self.assertGreater(built_in["kinds"]["nouns"]["used"], 0)
+        self.assertGreater(built_in["list_words"], 1000)
 
     def test_prompts_and_entries(self):
         entry = ts.Instruct(words=["quit", "oak"], summary="They ran.", order=[ts.InstructField.SUMMARY])

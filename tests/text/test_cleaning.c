@@ -87,6 +87,18 @@ static void test_spaces(void **state)
     assert_string_equal(clean_sized("a  b", 4, TS_CLEAN_MOJIBAKE, NULL), "a  b");
 }
 
+static void test_backslashes(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *text, *expected;
+    } cases[] = {{"a\\b", "ab"},       {"\\", ""},          {"\\\\a\\", "a"},          {"He said, \\\"Hi.\\\"", "He said, \"Hi.\""},
+                 {"a \\ b", "a b"},     {"one\\\ntwo", "one\ntwo"}, {"\xe2\x80\x9cHi\\\xe2\x80\x9d", "\"Hi\""}, {"no", "no"}};
+    for (size_t i = 0; i < TS_COUNT_OF(cases); i++)
+        assert_string_equal(clean(cases[i].text), cases[i].expected);
+    assert_string_equal(clean_sized("a\\b", 3, TS_CLEAN_MOJIBAKE | TS_CLEAN_SPACES, NULL), "a\\b");
+}
+
 static uint32_t reason_of(const char *text, size_t size)
 {
     uint32_t reason = 99;
@@ -97,7 +109,7 @@ static uint32_t reason_of(const char *text, size_t size)
 static void test_rules(void **state)
 {
     (void)state;
-    static const char symbols[] = "|</`*=_&@~#%[]+()", others[] = "\\^{}>$;:-,'";
+    static const char symbols[] = "|<>/`*=_&@~#%[]+()", others[] = "\"^{}$;:-,'?!"; /* karpathy's list */
     char story[101];
     memset(story, 'x', 99);
     story[99] = '.';
@@ -125,6 +137,10 @@ static void test_rules(void **state)
         story[50] = (char)c;
         assert_int_equal(reason_of(story, 100), c >= '\t' && c <= '\r' ? TS_DROP_NONE : TS_DROP_CHARACTER);
     }
+    story[50] = '\\'; /* it is taken out, or rejected where it is not */
+    uint32_t kept;
+    clean_sized(story, 100, TS_CLEAN_SPACES, &kept);
+    assert_int_equal(kept, TS_DROP_SYMBOL);
     story[50] = 0;
     assert_int_equal(reason_of(story, 100), TS_DROP_CHARACTER);
     story[50] = 0x7f;
@@ -430,7 +446,7 @@ static void test_hostile(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {cmocka_unit_test(test_mojibake),       cmocka_unit_test(test_no_mojibake), cmocka_unit_test(test_punctuation),
-                                       cmocka_unit_test(test_spaces),         cmocka_unit_test(test_rules),       cmocka_unit_test(test_arguments),
+                                       cmocka_unit_test(test_spaces),         cmocka_unit_test(test_backslashes), cmocka_unit_test(test_rules),       cmocka_unit_test(test_arguments),
                                        cmocka_unit_test(test_sentences),      cmocka_unit_test(test_syllables),   cmocka_unit_test(test_shingles),
                                        cmocka_unit_test(test_instruct_parse), cmocka_unit_test(test_instruct_prompt), cmocka_unit_test(test_hostile)};
     return cmocka_run_group_tests(tests, NULL, NULL);

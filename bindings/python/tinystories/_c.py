@@ -113,6 +113,9 @@ TS_DATASET_BIN_WORDS = 25
 TS_DATASET_BINS = 41
 TS_DATASET_OPENINGS = 10
 TS_DATASET_OPENING_SIZE = 64
+TS_DATASET_NGRAMS = 4
+TS_DATASET_GROWTH = 3
+TS_DATASET_KINDS = 3
 
 TS_CLEAN_MOJIBAKE = 1
 TS_CLEAN_PUNCTUATION = 2
@@ -349,7 +352,9 @@ class ts_dataset_statistics(Structure):
                 ("sentences", c_uint64), ("syllables", c_uint64), ("distinct_openings", c_uint64), ("opening_stories", c_uint64 * 10),
                 ("openings", (c_char * 64) * 10), ("list_words", c_uint64), ("list_words_used", c_uint64), ("listed_words", c_uint64),
                 ("words_per_sentence", c_double), ("syllables_per_word", c_double), ("flesch_reading_ease", c_double),
-                ("flesch_kincaid_grade", c_double), ("opening_share", c_double), ("listed_share", c_double), ("list_share_used", c_double)]
+                ("flesch_kincaid_grade", c_double), ("opening_share", c_double), ("listed_share", c_double), ("list_share_used", c_double),
+                ("ngrams", c_uint64 * 4), ("distinct_ngrams", c_uint64 * 4), ("distinct_ngram_share", c_double * 4), ("growth_words", c_uint64 * 3),
+                ("kind_words", c_uint64 * 3), ("kind_words_used", c_uint64 * 3), ("kind_occurrences", c_uint64 * 3), ("kind_share_used", c_double * 3)]
 
 
 class ts_clean_options(Structure):

@@ -24,8 +24,9 @@ def dataset_stats(paths: Union[Path, Sequence[Path]], against: Union[Path, Seque
     Stories, words and 4-grams of words, and how many of them are distinct; the words of a story as quantiles and as a histogram of 25 words a bin (the
     last: 1,000 and more); shares of 4-grams that occur once and of stories with dialogue; the features of records; how well the text compresses. With
     `against`, files of other stories, also how well either text compresses at equal bytes: gzip_ratio below 1 says that this one is the more repetitive.
-    Readability by Flesch and Kincaid; the most frequent first opening_words words of stories; with `word_lists`, files of words, how many of those are
-    used and how much of the text they are. A share without a whole is None. progress(done, total) counts bytes. InvalidArgumentError: no story at all.
+    `ngrams` of 1 to 4 words with their distinct share; `growth_words`, the distinct words among the first 10,000, 100,000 and 1,000,000 (0: there are fewer).
+    Readability by Flesch and Kincaid; the most frequent first opening_words words of stories; how many words of `word_lists` are used and how much of the
+    text they are: files of words, or vocabularies as the generator's, counted in any form and by `kinds` too (None: the built-in vocabulary). A share without a whole is None. progress(done, total) counts bytes. InvalidArgumentError: no story at all.
     """
     files, shared, watch = path_array(paths), runtime_pointer(runtime), progress_callback(progress)
     others = None if against is None else path_array(against)
@@ -42,15 +43,26 @@ def dataset_stats(paths: Union[Path, Sequence[Path]], against: Union[Path, Seque
     return _statistics(report)
 
 
+def _share(value: float) -> Optional[float]:
+    return None if math.isnan(value) else value
+
+
 def _statistics(report: Any) -> Dict[str, Any]:
     values: Dict[str, Any] = {}
     for name, kind in report._fields_[1:]:
         value = getattr(report, name)
-        values[name] = None if kind is ctypes.c_double and math.isnan(value) else value
+        values[name] = _share(value) if kind is ctypes.c_double else value
     values["histogram"] = list(report.histogram)
     openings = zip(report.openings, values.pop("opening_stories"))
     values["openings"] = [{"text": text.value.decode(errors="replace"), "stories": stories} for text, stories in openings if stories > 0]
     values["words_per_story"] = {name: values.pop(f"{name}_words") for name in _LENGTHS}
+    ngrams = zip(report.ngrams, values.pop("distinct_ngrams"), values.pop("distinct_ngram_share"))
+    values["ngrams"] = [{"words": n, "occurrences": seen, "distinct": kinds, "distinct_share": _share(share)}
+                        for n, (seen, kinds, share) in enumerate(ngrams, 1)]
+    values["growth_words"] = {str(10 ** (4 + i)): count for i, count in enumerate(report.growth_words)}
+    columns = [values.pop(name) for name in ("kind_words", "kind_words_used", "kind_occurrences", "kind_share_used")]
+    values["kinds"] = {kind: {"words": words, "used": used, "occurrences": seen, "share_used": _share(share)}
+                       for kind, words, used, seen, share in zip(("verbs", "nouns", "adjectives"), *columns)}
     names = [_c.library.ts_feature_name(1 << bit).decode() for bit in range(_c.TS_FEATURE_COUNT)]
     values["features"] = {**dict(zip(names, report.features)), "other": values.pop("other_features")}
     return values
