@@ -52,6 +52,16 @@ ts_status ts_options_read(void *into, size_t size, const void *options, const ch
 ts_status ts_report_check(const void *report, const char *name);
 ts_status ts_report_write(void *report, const void *from, size_t size, const char *name);
 
+/* An option that is a number, and its bounds. */
+typedef struct ts_bounds {
+    const char *name;
+    double value, least, most;
+} ts_bounds;
+
+/* INVALID_ARGUMENT names the first option that is out of its range, with its value and the bounds: "name.option is 3, expected 0 to 1". NaN is in none.
+ * `above`: `least` itself is out of the range. */
+ts_status ts_bounds_check(const char *name, const ts_bounds *ranges, size_t count, bool above);
+
 /* ---- arithmetic.h: all false on overflow, *out untouched ---- */
 
 static inline bool ts_add(size_t a, size_t b, size_t *out)

@@ -76,7 +76,7 @@ static ts_status read_stories(reading *r)
             at += n;
         }
     }
-    return corpus->tokens > 0 ? TS_OK : ts_fail(TS_ERROR_INVALID_ARGUMENT, "there is no story to read");
+    return TS_OK;
 }
 
 ts_status ts_corpus_read(ts_corpus *corpus, const char *const *paths, size_t path_count, const ts_analysis_options *options)
@@ -88,6 +88,8 @@ ts_status ts_corpus_read(ts_corpus *corpus, const char *const *paths, size_t pat
     reading r = {.corpus = corpus};
     TS_TRY(ts_stories_open(&r.stories, runtime, paths, path_count));
     ts_status status = read_stories(&r);
+    if (status == TS_OK && corpus->tokens == 0)
+        status = ts_stories_fail(TS_ERROR_INVALID_ARGUMENT, paths, path_count, "there is no story to read");
     ts_stories_close(r.stories);
     ts_release(runtime, r.ids);
     return status;

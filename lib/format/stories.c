@@ -33,6 +33,8 @@ struct ts_stories {
     ts_json *json;    /* the line or element that `rest` belongs to */
     const char *rest; /* of its text; NULL: go on to the next one */
     size_t rest_size;
+    uint64_t given; /* stories */
+    bool ended;
     ts_status status;
     char detail[512];
 };
@@ -103,10 +105,14 @@ static ts_status count_bytes(ts_stories *stories)
 
 static ts_status copy_paths(ts_stories *stories, const char *const *paths, size_t count)
 {
+    if (paths == NULL || count == 0)
+        return ts_fail(TS_ERROR_INVALID_ARGUMENT, "there is no path of a file of stories");
     stories->paths = ts_allocate_array(stories->runtime, count, sizeof *stories->paths);
     if (stories->paths == NULL)
         return TS_ERROR_OUT_OF_MEMORY;
     for (size_t i = 0; i < count; i++) {
+        if (paths[i] == NULL || paths[i][0] == 0)
+            return ts_fail(TS_ERROR_INVALID_ARGUMENT, "path %zu of %zu files of stories is %s", i, count, paths[i] == NULL ? "NULL" : "empty");
         size_t size = strlen(paths[i]) + 1;
         stories->paths[i] = ts_allocate(stories->runtime, size);
         if (stories->paths[i] == NULL)
@@ -290,7 +296,8 @@ static void divide_rest(ts_stories *stories, const char **text, size_t *size)
 static void name_place(const ts_stories *stories, char *name)
 {
     snprintf(name, 512, "%s%s%.100s: %s %llu", ts_gzip_name(stories->file), stories->archive != NULL ? ": " : "",
-             stories->archive != NULL ? stories->member : "", stories->layout == LAYOUT_LINES ? "line" : "element", (unsigned long long)stories->line);
+             stories->archive != NULL ? stories->member : "", stories->layout == LAYOUT_LINES ? "line" : "element",
+             (unsigned long long)stories->line);
 }
 
 /* Parses a line or an element and lets `rest` be its text. */
@@ -444,9 +451,28 @@ ts_status ts_stories_next(ts_stories *stories, const char **text, size_t *size)
         snprintf(stories->detail, sizeof stories->detail, "%s", ts_error_detail());
         return stories->status;
     }
+    stories->ended = found == NULL;
+    stories->given += found != NULL;
     *text = found;
     *size = found_size;
     return TS_OK;
+}
+
+bool ts_stories_none(const ts_stories *stories)
+{
+    return stories->ended && stories->given == 0;
+}
+
+ts_status ts_stories_fail(ts_status status, const char *const *paths, size_t count, const char *format, ...)
+{
+    char what[256], more[40] = "";
+    va_list arguments;
+    va_start(arguments, format);
+    vsnprintf(what, sizeof what, format, arguments);
+    va_end(arguments);
+    if (count > 1)
+        snprintf(more, sizeof more, " and %zu more", count - 1);
+    return ts_fail(status, "%s%s: %s", count > 0 ? paths[0] : "no file", more, what);
 }
 
 const ts_json *ts_stories_record(const ts_stories *stories)

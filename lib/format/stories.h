@@ -22,7 +22,8 @@ enum {
 
 typedef struct ts_stories ts_stories;
 
-/* The paths are copied. Every file is opened once, so that one that is missing is told before any work (IO, UNSUPPORTED), then read in turn. */
+/* The paths are copied. Every file is opened once, so that one that is missing is told before any work (IO, UNSUPPORTED), then read in turn.
+ * INVALID_ARGUMENT: no path, or one that is NULL. */
 ts_status ts_stories_open(ts_stories **out, ts_runtime *runtime, const char *const *paths, size_t count);
 void ts_stories_close(ts_stories *stories);
 
@@ -45,6 +46,12 @@ ts_status ts_stories_status(const ts_stories *stories);
 /* Bytes of the files (compressed ones if they are) that were read so far, and of all files; 0 when that is not known. For progress. */
 uint64_t ts_stories_position(const ts_stories *stories);
 uint64_t ts_stories_total(const ts_stories *stories);
+
+/* Whether all was read, and there was no story. */
+bool ts_stories_none(const ts_stories *stories);
+
+/* A failure of files of stories as a whole: "FILE: what", or "FILE and 2 more: what". */
+ts_status ts_stories_fail(ts_status status, const char *const *paths, size_t count, const char *format, ...) TS_PRINTF(4, 5);
 
 /* Whether a path is a .jsonl or .jsonl.gz; and whether it is a token shard (.bin or .u16). */
 bool ts_path_is_jsonl(const char *path);

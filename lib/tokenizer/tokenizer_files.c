@@ -17,6 +17,8 @@ ts_status ts_tokenizer_train_files(ts_tokenizer **out, ts_runtime *runtime, cons
     ts_status status = ts_stories_open(&stories, runtime, paths, path_count);
     if (status == TS_OK) {
         status = pulled(ts_tokenizer_train(out, runtime, ts_stories_pull, stories, options), stories);
+        if (status == TS_ERROR_INVALID_ARGUMENT && ts_stories_none(stories))
+            status = ts_stories_fail(status, paths, path_count, "there is no story to train a tokenizer on");
         ts_stories_close(stories);
     }
     ts_runtime_release(runtime);
@@ -58,8 +60,6 @@ static ts_status encode_stories(encoder *e, ts_stories *stories, ts_shard_writer
         if (progress && report->stories % 1024 == 0 && progress(user, ts_stories_position(stories), ts_stories_total(stories)) != 0)
             return ts_fail(TS_ERROR_CANCELLED, "the encoding was stopped");
     }
-    if (report->stories == 0)
-        return ts_fail(TS_ERROR_INVALID_ARGUMENT, "there is no story to encode");
     return TS_OK;
 }
 
@@ -80,6 +80,8 @@ ts_status ts_tokenizer_encode_files(const ts_tokenizer *tokenizer, const char *c
     ts_status status = ts_shard_writer_open(&shard, tokenizer->runtime, shard_path, tokenizer->vocabulary.count);
     if (status == TS_OK) {
         status = encode_stories(&e, stories, &shard, &counted, progress, progress_user);
+        if (status == TS_OK && counted.stories == 0)
+            status = ts_stories_fail(TS_ERROR_INVALID_ARGUMENT, paths, path_count, "there is no story to encode");
         if (status == TS_OK)
             status = ts_shard_writer_commit(&shard, tokenizer->fingerprint, counted.bytes, counted.stories);
         else
@@ -296,6 +298,8 @@ static ts_status count_uses(pruner *p, const char *const *paths, size_t path_cou
         for (size_t i = 0; i < e.count; i++)
             p->order[e.ids[i]].uses++;
     }
+    if (status == TS_OK && ts_stories_none(stories))
+        status = ts_stories_fail(TS_ERROR_INVALID_ARGUMENT, paths, path_count, "there is no story to count the tokens of");
     ts_release(p->tokenizer->runtime, e.ids);
     ts_stories_close(stories);
     return status;

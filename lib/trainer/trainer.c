@@ -27,19 +27,13 @@ ts_status ts_trainer_options_init(ts_trainer_options *options, size_t struct_siz
 
 static ts_status check_options(const ts_trainer_options *o)
 {
-    const struct {
-        const char *name;
-        double value, least, most;
-    } ranges[] = {
+    const ts_bounds ranges[] = {
         {"max_epochs", o->max_epochs, 0, 1e9},     {"max_seconds", o->max_seconds, 0, 1e9}, {"valid_share", o->valid_share, 0, 0.5},
         {"learning_rate", o->learning_rate, 0, 1e6}, {"final_rate", o->final_rate, 0, 1},     {"warmup", o->warmup, 0, 1},
         {"beta1", o->beta1, 0, 0.999999},          {"beta2", o->beta2, 0, 0.999999},        {"epsilon", o->epsilon, 0, 1},
         {"weight_decay", o->weight_decay, 0, 100}, {"clip", o->clip, 0, 1e9},
     };
-    for (size_t i = 0; i < TS_COUNT_OF(ranges); i++)
-        if (!(ranges[i].value >= ranges[i].least && ranges[i].value <= ranges[i].most))
-            return ts_fail(TS_ERROR_INVALID_ARGUMENT, "ts_trainer_options.%s is not a number from %d to %d", ranges[i].name, (int)ranges[i].least,
-                           (int)ranges[i].most);
+    TS_TRY(ts_bounds_check("ts_trainer_options", ranges, TS_COUNT_OF(ranges), false));
     if (o->schedule > TS_SCHEDULE_WSD)
         return ts_fail(TS_ERROR_INVALID_ARGUMENT, "ts_trainer_options.schedule is %u, expected 0 to 3", o->schedule);
     if (o->precision > TS_PRECISION_BF16)

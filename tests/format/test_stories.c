@@ -151,7 +151,11 @@ static void test_many_files(void **state)
     ts_gzip_writer_bytes(writer, "d<|endoftext|>e", 15);
     assert_ok(ts_gzip_writer_commit(writer));
     assert_string_equal(stories_of(runtime, paths, 4, &status), "[a][b][c][d][e]");
-    assert_string_equal(stories_of(runtime, NULL, 0, &status), "");
+    assert_null(stories_of(runtime, NULL, 0, &status));
+    assert_int_equal(status, TS_ERROR_INVALID_ARGUMENT);
+    const char *none[] = {paths[0], NULL};
+    assert_null(stories_of(runtime, none, 2, &status));
+    assert_int_equal(status, TS_ERROR_INVALID_ARGUMENT);
     remove_file("c.txt");
     assert_null(stories_of(runtime, paths, 4, &status)); /* before any story is given out */
     assert_int_equal(status, TS_ERROR_IO);
