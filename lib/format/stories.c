@@ -23,7 +23,7 @@ struct ts_stories {
     ts_gzip_reader *file;          /* NULL between two files */
     ts_tar *archive;               /* of the file, if it is one */
     const char *member;            /* of the archive, the one that is read; NULL: none */
-    bool file_end;
+    bool file_end, at_start;       /* nothing of the file was read */
     layout layout;
     place place;              /* of LAYOUT_ARRAY */
     uint64_t line;            /* of LAYOUT_LINES, or the element of LAYOUT_ARRAY, from 1 */
@@ -154,6 +154,21 @@ void ts_stories_close(ts_stories *stories)
     ts_release(stories->runtime, stories);
 }
 
+/* Files of other kinds begin so; as text they would be one long story of nonsense. */
+static ts_status refuse_others(ts_stories *stories)
+{
+    static const struct {
+        const char *start;
+        const char *what;
+    } kinds[] = {
+        {"GGUF", "a GGUF model"}, {"\x88\xd8\x34\x01", "a token shard"}, {"\xa1\xd9\x34\x01", "a token shard"}, {"PK\x03\x04", "a zip archive"}};
+    stories->at_start = false;
+    for (size_t i = 0; i < TS_COUNT_OF(kinds); i++)
+        if (stories->end >= 4 && memcmp(stories->buffer, kinds[i].start, 4) == 0)
+            return ts_fail(TS_ERROR_FORMAT, "%s: is %s, expected a file of stories", ts_gzip_name(stories->file), kinds[i].what);
+    return TS_OK;
+}
+
 /* Reads more of the file behind what the buffer holds. */
 static ts_status read_more(ts_stories *stories)
 {
@@ -164,7 +179,8 @@ static ts_status read_more(ts_stories *stories)
         stories->begin = 0;
     }
     if (stories->end > TS_STORIES_MAX_STORY)
-        return ts_fail(TS_ERROR_LIMIT, "%s: a story or line has more than %d bytes", ts_gzip_name(stories->file), TS_STORIES_MAX_STORY);
+        return ts_fail(TS_ERROR_LIMIT, "%s: a story or line has more than %d bytes: divide the text into stories by lines of " TS_STORIES_MARKER,
+                       ts_gzip_name(stories->file), TS_STORIES_MAX_STORY);
     TS_TRY(ts_reserve(stories->runtime, &stories->buffer, &stories->capacity, stories->end + READ_SIZE, 1));
     size_t count;
     if (stories->archive != NULL)
@@ -172,6 +188,8 @@ static ts_status read_more(ts_stories *stories)
     else
         TS_TRY(ts_gzip_read(stories->file, stories->buffer + stories->end, READ_SIZE, &count));
     stories->end += count;
+    if (stories->at_start)
+        TS_TRY(refuse_others(stories));
     stories->file_end = count == 0;
     return TS_OK;
 }
@@ -183,6 +201,7 @@ static ts_status start_reading(ts_stories *stories, layout of)
     stories->place = BEFORE_ARRAY;
     stories->line = 0;
     stories->file_end = false;
+    stories->at_start = true;
     stories->begin = stories->scanned = stories->end = 0;
     while (stories->end < 3 && !stories->file_end)
         TS_TRY(read_more(stories));

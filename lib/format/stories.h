@@ -61,13 +61,15 @@ bool ts_path_is_shard(const char *path);
 
 typedef struct ts_story_writer ts_story_writer;
 
-/* "-": standard output, as .txt. The file is replaced as a whole by ts_story_writer_commit. */
+/* "-": standard output, as .txt. INVALID_ARGUMENT: an ending other than .txt and .jsonl, each also with .gz; a name without one is .txt. The file is replaced as a whole by ts_story_writer_commit. */
 ts_status ts_story_writer_open(ts_story_writer **out, ts_runtime *runtime, const char *path);
 /* Whether it takes lines of JSON instead of text. */
 bool ts_story_writer_is_jsonl(const ts_story_writer *writer);
 /* One story's text, or its line of JSON without the newline (which may not hold one: INVALID_ARGUMENT). Errors are sticky: ts_story_writer_commit
  * tells. */
 void ts_story_writer_add(ts_story_writer *writer, const char *text, size_t size);
+/* What went wrong so far, for who would write for long: TS_OK, or what commit will answer. */
+ts_status ts_story_writer_status(const ts_story_writer *writer);
 /* Both end the writer. NULL is fine for abandon. */
 ts_status ts_story_writer_commit(ts_story_writer *writer);
 void ts_story_writer_abandon(ts_story_writer *writer);

@@ -54,6 +54,7 @@ static ts_status encode_stories(encoder *e, ts_stories *stories, ts_shard_writer
         TS_TRY(encode(e, text, size));
         e->ids[e->count++] = end; /* encode() leaves room for it */
         ts_shard_writer_add(shard, e->ids, e->count);
+        TS_TRY(ts_shard_writer_status(shard)); /* a full disk, or too many tokens */
         report->stories++;
         report->tokens += e->count;
         report->bytes += size;
@@ -103,7 +104,7 @@ static ts_status write_story(const ts_tokenizer *t, const uint32_t *ids, size_t 
     }
     if (count > 0)
         ts_story_writer_add(writer, text->data, text->size);
-    return TS_OK;
+    return ts_story_writer_status(writer);
 }
 
 static ts_status write_stories(const ts_tokenizer *t, const ts_shard *shard, ts_story_writer *writer)
