@@ -291,7 +291,7 @@ ts_status ts_reader_status(const ts_reader *reader);
 
 /*
  * The one way to write a file: into a temporary of the same directory, then fsync, rename, fsync of the directory. The old file stays until the new one is
- * whole. Errors are sticky: write on, ts_writer_commit tells. After a failed commit or ts_writer_abandon nothing is left behind.
+ * whole, which takes over its mode. A link is followed. Errors are sticky: write on, ts_writer_commit tells. After a failed commit or ts_writer_abandon nothing is left behind.
  */
 typedef struct ts_writer {
     ts_runtime *runtime;
@@ -315,7 +315,7 @@ void ts_writer_u64(ts_writer *writer, uint64_t value);
 void ts_writer_fail(ts_writer *writer, ts_status status); /* whoever feeds it failed: commit will answer this */
 ts_status ts_writer_commit(ts_writer *writer);
 void ts_writer_abandon(ts_writer *writer);
-/* Removes the temporaries that killed processes left behind when they wrote `path`. Only for who knows (by a lock) that nobody is writing it now. */
+/* Removes the temporaries that killed processes left behind when they wrote `path`; one whose writer lives is locked and stays. ts_writer_open does it. */
 void ts_writer_sweep(ts_runtime *runtime, const char *path);
 
 /* A file without a name, for what does not fit into memory: appended to, read at random, gone when it is closed or the process dies. Zero-initialized it may

@@ -319,6 +319,72 @@ static void test_writer_killed(void **state)
     assert_true(seen_old > 3 && seen_new > 0);
 }
 
+/* What killed writers left goes with the next file of that name; what a living one holds stays. */
+static void test_writer_sweeps(void **state)
+{
+    (void)state;
+    ts_runtime *runtime = make_runtime(1, TS_CPU_LEVEL_BEST);
+    ts_writer living, writer;
+    assert_int_equal(mkdir(in_work("swept"), 0755), 0);
+    for (int i = 0; i < 2; i++) {
+        pid_t child = fork();
+        assert_true(child >= 0);
+        if (child == 0) {
+            faulty f;
+            faulty_init(&f, FAULT_KILL, ON_SYNC, 1);
+            ts_runtime_set_io(runtime, &f.io);
+            write_new(runtime, in_work("swept/file"));
+            _exit(1);
+        }
+        waitpid(child, NULL, 0);
+        assert_int_equal(files_in(in_work("swept")), 1); /* the second child removed what the first one left */
+    }
+    assert_ok(ts_writer_open(&living, runtime, in_work("swept/file")));
+    assert_int_equal(files_in(in_work("swept")), 1);
+    assert_ok(ts_writer_open(&writer, runtime, in_work("swept/file")));
+    assert_int_equal(files_in(in_work("swept")), 2);
+    ts_writer_bytes(&writer, "new", 3);
+    ts_writer_bytes(&living, "old", 3);
+    assert_ok(ts_writer_commit(&writer));
+    assert_ok(ts_writer_commit(&living));
+    assert_int_equal(which_file(in_work("swept/file")), 'o'); /* the last one wins */
+    assert_int_equal(files_in(in_work("swept")), 1);
+    ts_runtime_free(runtime);
+}
+
+static unsigned mode_of(const char *path)
+{
+    struct stat about;
+    assert_int_equal(lstat(path, &about), 0);
+    return about.st_mode;
+}
+
+/* A file's place is taken with its mode, and a link to it stays a link. */
+static void test_writer_modes_and_links(void **state)
+{
+    (void)state;
+    ts_runtime *runtime = make_runtime(1, TS_CPU_LEVEL_BEST);
+    assert_int_equal(mkdir(in_work("kept"), 0755), 0);
+    const char *path = in_work("kept/file"), *link = in_work("kept/link");
+    static const unsigned modes[] = {0600, 0640, 0666};
+    for (size_t i = 0; i < TS_COUNT_OF(modes); i++) {
+        write_file(path, "old", 3);
+        assert_int_equal(chmod(path, modes[i]), 0);
+        assert_ok(write_new(runtime, path));
+        assert_int_equal(mode_of(path), S_IFREG | modes[i]);
+    }
+    write_file(path, "old", 3);
+    assert_int_equal(symlink("file", link), 0);
+    assert_ok(write_new(runtime, link));
+    assert_true(S_ISLNK(mode_of(link)));
+    assert_int_equal(which_file(path), 'n');
+    assert_int_equal(unlink(path), 0);
+    assert_ok(write_new(runtime, link)); /* it leads nowhere now */
+    assert_true(S_ISREG(mode_of(link)));
+    assert_int_equal(files_in(in_work("kept")), 1);
+    ts_runtime_free(runtime);
+}
+
 static void test_writer_refusals(void **state)
 {
     (void)state;
@@ -354,6 +420,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_options),       cmocka_unit_test(test_details),       cmocka_unit_test(test_memory),
         cmocka_unit_test(test_random_values), cmocka_unit_test(test_random_spread), cmocka_unit_test(test_reader),
+        cmocka_unit_test(test_writer_sweeps), cmocka_unit_test(test_writer_modes_and_links),
         cmocka_unit_test(test_writer_faults), cmocka_unit_test(test_writer_killed), cmocka_unit_test(test_writer_refusals),
     };
     return cmocka_run_group_tests_name("base", tests, make_folder, remove_folder);
