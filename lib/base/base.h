@@ -24,11 +24,21 @@
 
 /* ---- status.c ---- */
 
-/* Sets the thread's error detail (control characters become '?') and returns `status`, so that a failure is one line: return ts_fail(...). */
+/* Sets the thread's error detail (control characters and what is no UTF-8 become '?') and returns `status`, so that a failure is one line: return ts_fail(...). */
 ts_status ts_fail(ts_status status, const char *format, ...) TS_PRINTF(2, 3);
 
 /* Puts "context: " before the present detail; for callers that know the file's name. Returns `status`. */
 ts_status ts_fail_context(ts_status status, const char *context);
+
+enum { TS_DETAIL_SIZE = 512 };
+
+typedef struct ts_detail {
+    char text[TS_DETAIL_SIZE];
+} ts_detail;
+
+/* For a failure that the caller never sees: what the detail was before it, and that back again, so that a call that succeeds changes nothing. */
+void ts_detail_keep(ts_detail *kept);
+void ts_detail_put_back(const ts_detail *kept);
 
 /* Passes a failure on. */
 #define TS_TRY(call)                                                                                                                             \

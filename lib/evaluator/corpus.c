@@ -51,10 +51,7 @@ typedef struct reading {
 static ts_status encode(reading *r, const char *text, size_t size, size_t *count)
 {
     const ts_tokenizer *tokenizer = r->corpus->model->tokenizer;
-    ts_status status = ts_tokenizer_encode(tokenizer, text, size, 0, r->ids, r->capacity, count);
-    if (status != TS_ERROR_BUFFER_TOO_SMALL)
-        return status;
-    TS_TRY(ts_reserve(r->corpus->model->runtime, &r->ids, &r->capacity, *count, sizeof *r->ids));
+    TS_TRY(ts_reserve(r->corpus->model->runtime, &r->ids, &r->capacity, size + 1, sizeof *r->ids)); /* always enough */
     return ts_tokenizer_encode(tokenizer, text, size, 0, r->ids, r->capacity, count);
 }
 

@@ -172,12 +172,9 @@ static ts_status add_text(scoring *s, const char *text, size_t size)
     ts_trim(&text, &size);
     if (size == 0)
         return TS_OK;
-    ts_status status = ts_tokenizer_encode(s->model->tokenizer, text, size, 0, s->ids, s->capacity, &count);
-    if (status == TS_ERROR_BUFFER_TOO_SMALL) {
-        TS_TRY(ts_reserve(s->model->runtime, &s->ids, &s->capacity, count, sizeof *s->ids));
-        status = ts_tokenizer_encode(s->model->tokenizer, text, size, 0, s->ids, s->capacity, &count);
-    }
-    return status == TS_OK ? add_ids(s, count, size) : status;
+    TS_TRY(ts_reserve(s->model->runtime, &s->ids, &s->capacity, size + 1, sizeof *s->ids)); /* always enough */
+    TS_TRY(ts_tokenizer_encode(s->model->tokenizer, text, size, 0, s->ids, s->capacity, &count));
+    return add_ids(s, count, size);
 }
 
 static ts_status add_texts(scoring *s, ts_next_text next, void *user)

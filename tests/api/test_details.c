@@ -2,7 +2,9 @@
 #include "model/model_fixture.h"
 #include "support/support.h"
 
+#include <fcntl.h>
 #include <math.h>
+#include <unistd.h>
 
 static void assert_says(ts_status status, ts_status expected, const char *format, ...)
 {
@@ -112,12 +114,50 @@ static void test_empty_texts(void **state)
     assert_int_equal(files_in(work_folder()), 0);
 }
 
+/* ---- what succeeds ---- */
+
+static void test_success_leaves_the_detail(void **state)
+{
+    (void)state;
+    static const char *const texts[] = {"One day a cat saw a dog.",
+                                        "A much longer story about a cat and a dog that went to the park and played with a red ball all day."};
+    ts_model *model = fixture_model(NULL, TS_ARCHITECTURE_LLAMA);
+    text_list list = {texts, 2, 0};
+    ts_score score = {.struct_size = sizeof score};
+    ts_fail(TS_ERROR_IO, "untouched");
+    assert_ok(ts_model_score(model, next_of_list, &list, &score));
+    assert_string_equal(ts_error_detail(), "untouched");
+    ts_model_free(model);
+}
+
+/* Standard output is the caller's: what goes there is what was asked for by "-", and "./-" is a file. */
+static void test_standard_output(void **state)
+{
+    (void)state;
+    ts_tokenizer *tokenizer = fixture_tokenizer(NULL);
+    const char *file = in_work("output"), *named = in_work("./-");
+    size_t size, named_size;
+    fflush(stdout);
+    int before = dup(STDOUT_FILENO), output = open(file, O_WRONLY | O_CREAT, 0600);
+    assert_true(before >= 0 && output >= 0 && dup2(output, STDOUT_FILENO) >= 0);
+    ts_status first = ts_tokenizer_save(tokenizer, named), second = ts_tokenizer_save(tokenizer, "-");
+    assert_true(dup2(before, STDOUT_FILENO) >= 0);
+    close(before), close(output);
+    assert_int_equal(first, TS_OK);
+    assert_int_equal(second, TS_OK);
+    char *got = read_file(file, &size), *expected = read_file(named, &named_size);
+    assert_int_equal(size, named_size);
+    assert_memory_equal(got, expected, size);
+    free(got), free(expected);
+    remove_file("output"), remove_file("-");
+    ts_tokenizer_free(tokenizer);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_sampler_numbers),
-        cmocka_unit_test(test_trainer_numbers),
-        cmocka_unit_test(test_empty_texts),
+        cmocka_unit_test(test_sampler_numbers),           cmocka_unit_test(test_trainer_numbers), cmocka_unit_test(test_empty_texts),
+        cmocka_unit_test(test_success_leaves_the_detail), cmocka_unit_test(test_standard_output),
     };
     return cmocka_run_group_tests(tests, make_folder, remove_folder);
 }

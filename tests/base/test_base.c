@@ -73,6 +73,35 @@ static void test_details(void **state)
 
 /* ---- memory ---- */
 
+/* Whatever a path holds, the detail is printable UTF-8, and its characters stay. */
+static void test_details_are_text(void **state)
+{
+    (void)state;
+    static const char *const cases[][2] = {
+        {"\xff\xfe.txt", "??.txt"},
+        {"na\xc3\xafve", "na\xc3\xafve"},
+        {"\xf0\x9f\x98\x80", "\xf0\x9f\x98\x80"},
+        {"\xc0\xaf", "??"},
+        {"\xed\xa0\x80", "???"},
+        {"\xe2\x82", "??"},
+        {"\xe2\x82x", "??x"},
+        {"\xc2\x9b"
+         "31m",
+         "??31m"},
+        {"\xf4\x90\x80\x80", "????"},
+    };
+    for (size_t i = 0; i < TS_COUNT_OF(cases); i++) {
+        ts_fail(TS_ERROR_IO, "%s", cases[i][0]);
+        assert_string_equal(ts_error_detail(), cases[i][1]);
+    }
+    ts_detail kept;
+    ts_fail(TS_ERROR_IO, "the first");
+    ts_detail_keep(&kept);
+    ts_fail(TS_ERROR_IO, "the second");
+    ts_detail_put_back(&kept);
+    assert_string_equal(ts_error_detail(), "the first");
+}
+
 static void test_memory(void **state)
 {
     (void)state;
@@ -418,9 +447,9 @@ static void test_writer_refusals(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_options),       cmocka_unit_test(test_details),       cmocka_unit_test(test_memory),
-        cmocka_unit_test(test_random_values), cmocka_unit_test(test_random_spread), cmocka_unit_test(test_reader),
-        cmocka_unit_test(test_writer_sweeps), cmocka_unit_test(test_writer_modes_and_links),
+        cmocka_unit_test(test_options),       cmocka_unit_test(test_details),       cmocka_unit_test(test_details_are_text),
+        cmocka_unit_test(test_memory),        cmocka_unit_test(test_random_values), cmocka_unit_test(test_random_spread),
+        cmocka_unit_test(test_reader),        cmocka_unit_test(test_writer_sweeps), cmocka_unit_test(test_writer_modes_and_links),
         cmocka_unit_test(test_writer_faults), cmocka_unit_test(test_writer_killed), cmocka_unit_test(test_writer_refusals),
     };
     return cmocka_run_group_tests_name("base", tests, make_folder, remove_folder);
