@@ -29,6 +29,13 @@ fi
 command -v clang >/dev/null 2>&1 || { $sudo apt-get update -qq && DEBIAN_FRONTEND=noninteractive $sudo apt-get install -y -qq clang; } >/dev/null 2>&1 ||
     echo "clang cannot be installed"
 
+# A language whose decimal point is a comma, made here unless the machine has it, so that the tests of locales have something to try.
+if ! locale -a 2>/dev/null | grep -qi '^de_DE.utf'; then
+    [ -e /usr/share/i18n/locales/de_DE ] || DEBIAN_FRONTEND=noninteractive $sudo apt-get install -y -qq locales >/dev/null 2>&1
+    mkdir -p "$build/locales"
+    localedef -i de_DE -f UTF-8 "$build/locales/de_DE.UTF-8" >/dev/null 2>&1 && LOCPATH=$build/locales && export LOCPATH
+fi
+
 # one_check NAME COMMAND...: counts as one test; what it leaves out it tells in a line "skipped: ...", each of which counts too
 one_check() {
     name=$1

@@ -4,9 +4,9 @@
  * For each story a verb, a noun and an adjective are drawn from a small child's vocabulary and a random subset of features (dialogue, twist, ...) is asked
  * for, and an author writes it. The embedded author needs no network: it keeps a small world of people, places and things with properties, casts them into
  * plots whose needs they can meet (something that gives light for a dark cave), and tells what happened.
- * Story `index` is a function of (seed, index, vocabulary) alone: the same bytes on every machine, in any order, by any number of threads.
+ * Story `index` is a function of (seed, index, vocabulary, options.features) alone: the same bytes on every machine, in any order, by any number of threads.
  *
- * The chat author asks a chat service (tinystories/chat.h): the prompt of story `index` is a function of (seed, index, vocabulary, template), and so is
+ * The chat author asks a chat service (tinystories/chat.h): the prompt of story `index` is a function of (seed, index, vocabulary, options.features, template), and so is
  * what of it is drawn: the same words and features that the embedded author would use. What the service wrote is kept in the journal of
  * options.chat, and the stories are a function of that: whatever is in it is never asked for again, and files are written from it with the
  * same bytes each time. Stories that were cut off, filtered or empty are not used; their indices are passed over.

@@ -69,24 +69,24 @@ typedef struct ts_trainer_options {
     /* stop at whichever comes first; all 0: one epoch */
     uint64_t max_steps;
     uint64_t max_tokens;
-    double max_epochs;
-    double max_seconds;        /* of training steps, and validation and checkpoints between them */
+    double max_epochs;         /* 0 to 1e9, parts of one too */
+    double max_seconds;        /* 0 to 1e9; of training steps, and validation and checkpoints between them */
     double valid_share;        /* of the stories, for valid = NULL: 0 to 0.5; default 0.02, 0: no validation */
     /* optimizer; betas and epsilon are AdamW's */
-    double learning_rate;      /* at the peak; 0 (the default): chosen by width */
-    double final_rate;         /* share of the peak that is left at the end; default 0.05 */
-    double warmup;             /* share of the run; default 0.03 */
-    double beta1;              /* default 0.9 */
-    double beta2;              /* default 0.95 */
-    double epsilon;            /* default 1e-8 */
-    double weight_decay;       /* default 0.1 */
-    double clip;               /* largest global norm of the gradient; 0: none; default 1 */
+    double learning_rate;      /* at the peak, up to 1e6; 0 (the default): chosen by width */
+    double final_rate;         /* share of the peak that is left at the end: 0 to 1; default 0.05 */
+    double warmup;             /* share of the run: 0 to 1; default 0.03 */
+    double beta1;              /* 0 to 0.999999; default 0.9 */
+    double beta2;              /* 0 to 0.999999; default 0.95 */
+    double epsilon;            /* 0 to 1; default 1e-8 */
+    double weight_decay;       /* 0 to 100; default 0.1 */
+    double clip;               /* largest global norm of the gradient, up to 1e9; 0: none; default 1 */
     uint32_t schedule;         /* TS_SCHEDULE_ */
-    uint32_t batch_tokens;     /* tokens a step over all sequences; rounded up to whole micro batches; 0 (the default): 8 sequences */
-    uint32_t micro_batch;      /* sequences in memory at once; 0 (the default): 8, or what batch_tokens asks if that is less. Smaller ones take less memory */
+    uint32_t batch_tokens;     /* tokens a step over all sequences, up to 2^30; rounded up to whole micro batches; 0 (the default): 8 sequences */
+    uint32_t micro_batch;      /* sequences in memory at once, up to 65,536; 0 (the default): 8, or what batch_tokens asks if that is less. Smaller ones take less memory */
     uint32_t valid_interval;   /* steps between validations in ts_trainer_run; 0 (the default): at the end alone */
     uint32_t checkpoint_interval; /* steps between checkpoints in ts_trainer_run; 0 (the default): at the end, and every 60 seconds */
-    uint32_t log_interval;     /* steps between lines of the log and reports that are due; default 10 */
+    uint32_t log_interval;     /* steps between lines of the log and reports that are due: at least 1; default 10 */
     uint32_t precision;        /* TS_PRECISION_; a resumed run keeps its own unless another than AUTO is asked for. UNSUPPORTED: BF16 on a processor without it */
     uint32_t optimizer;        /* TS_OPTIMIZER_; default MUON, which reaches a loss in less than half of AdamW's steps */
     const ts_model *initial;   /* ts_trainer_new begins with this model's weights (fine-tuning), borrowed for the call; NULL (the default): random ones by the seed */
@@ -142,7 +142,7 @@ typedef struct ts_trainer_report {
  */
 TS_API ts_status ts_trainer_step(ts_trainer *trainer, ts_trainer_report *report);
 
-/* 1 when a stopping rule has been reached. */
+/* 1 when a stopping rule has been reached; 1 for NULL. Like ts_trainer_state it only looks and never answers BUSY: not while another thread uses the trainer. */
 TS_API int32_t ts_trainer_done(const ts_trainer *trainer);
 
 typedef int32_t (*ts_trainer_progress)(void *user, const ts_trainer_report *report);
@@ -164,6 +164,7 @@ TS_API ts_status ts_trainer_save(ts_trainer *trainer, const char *path);
 /* An immutable model of the present weights. */
 TS_API ts_status ts_trainer_snapshot(ts_trainer *trainer, ts_model **out);
 
+/* Where the run is. INVALID_ARGUMENT: NULL. */
 TS_API ts_status ts_trainer_state(const ts_trainer *trainer, ts_trainer_report *report);
 
 #ifdef __cplusplus
