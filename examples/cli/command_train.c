@@ -185,6 +185,15 @@ static int32_t tell(void *user, const ts_trainer_report *report)
     return cli_interrupted();
 }
 
+static bool has_checkpoint(const char *run)
+{
+    char path[4096];
+    FILE *file = snprintf(path, sizeof path, "%s/checkpoint.safetensors", run) < (int)sizeof path ? fopen(path, "rb") : NULL;
+    if (file != NULL)
+        fclose(file);
+    return file != NULL;
+}
+
 static void print_result(const train_values *v, const ts_trainer_report *r, const char *path, uint64_t parameters, bool interrupted)
 {
     cli_output o = cli_output_start(&v->common);
@@ -205,7 +214,7 @@ static void print_result(const train_values *v, const ts_trainer_report *r, cons
     cli_integer(&o, "memory_peak_bytes", ts_runtime_memory_peak(v->common.runtime));
     cli_truth(&o, "interrupted", interrupted);
     cli_output_end(&o);
-    if (interrupted && v->run != NULL && !v->common.quiet)
+    if (interrupted && v->run != NULL && !v->common.quiet && has_checkpoint(v->run))
         fprintf(stderr, "to go on: tinystories train --resume --run %s --text %s%s%s%s\n", v->run, v->text.items[0], v->text.count > 1 ? " ..." : "",
                 v->out != NULL ? " --out " : "", v->out != NULL ? v->out : "");
 }
@@ -228,6 +237,22 @@ static ts_status finish(ts_trainer *trainer, const train_values *v, bool interru
         print_result(v, &report, path, ts_model_parameters(model), interrupted);
     ts_model_free(model);
     return status;
+}
+
+/* Writes the model of a run whose last checkpoint could not be written; the failure stays the run's. */
+static void keep_model(ts_trainer *trainer, const train_values *v)
+{
+    char detail[512];
+    ts_model *model = NULL;
+    snprintf(detail, sizeof detail, "%s", ts_error_detail());
+    ts_status status = ts_trainer_snapshot(trainer, &model);
+    if (status == TS_OK)
+        status = ts_model_save(model, v->out);
+    ts_model_free(model);
+    if (status == TS_OK)
+        (void)cli_fail("no last checkpoint: %s; the model is whole in %s", detail, v->out);
+    else
+        (void)cli_fail("no last checkpoint: %s; nor a model: %s", detail, ts_error_detail());
 }
 
 /* ---- over several machines ---- */
@@ -276,8 +301,12 @@ static ts_status train(void *values)
         status = ts_trainer_run(trainer, tell, &progress);
         cli_progress_end(&progress);
         bool interrupted = status == TS_ERROR_CANCELLED && (cli_interrupted() || v->mpi);
-        if (status == TS_OK || interrupted)
-            status = v->ranks.rank == 0 ? finish(trainer, v, interrupted) : TS_OK;
+        if (v->ranks.rank == 0 && (status == TS_OK || interrupted))
+            status = finish(trainer, v, interrupted);
+        else if (v->ranks.rank == 0 && status != TS_ERROR_DIVERGED && v->out != NULL && ts_trainer_done(trainer))
+            keep_model(trainer, v); /* it is trained, only its last checkpoint failed */
+        else if (interrupted)
+            status = TS_OK;
     }
     ts_trainer_free(trainer);
     end_ranks(v, status);

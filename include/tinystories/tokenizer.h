@@ -49,7 +49,8 @@ TS_API void ts_tokenizer_free(ts_tokenizer *tokenizer);
  *   NAME.tiktoken: a rank file of tiktoken, for a byte-level BPE whose ids come in the order of merges, with one special token,
  *   `<|endoftext|>`;
  *   any other name: a tokenizer.json that Hugging Face tokenizers reads. Scores become an order of merges there: tokens of equal scores are ordered by id.
- * Every file is replaced as a whole: after a failure the old one is still there.
+ * None of them holds which tokens a model's file named as beginning and end of text: opened again, the end is `<|endoftext|>`, or what the kind of tokenizer
+ * has; a GGUF keeps both. Every file is replaced as a whole: after a failure the old one is still there.
  */
 TS_API ts_status ts_tokenizer_save(const ts_tokenizer *tokenizer, const char *path);
 
@@ -88,7 +89,8 @@ TS_API ts_status ts_tokenizer_train_files(ts_tokenizer **out, ts_runtime *runtim
 
 /*
  * Makes a smaller tokenizer of the `size` tokens that the files use most, as the paper keeps the top 10,000 of GPT-Neo's. All bytes, specials and the
- * merge ancestors of every kept token are kept and count; kept tokens get dense ids in their old order. Ties: the lower old id is kept.
+ * merge ancestors of every kept token are kept and count; kept tokens get dense ids in their old order; beginning and end of text stay what they were. Ties:
+ * the lower old id is kept.
  * INVALID_ARGUMENT: a size below bytes + specials or above the tokenizer's own, no story at all. UNSUPPORTED: a SentencePiece or WordPiece tokenizer,
  * which has no merges.
  */

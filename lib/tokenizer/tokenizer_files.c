@@ -280,6 +280,8 @@ static ts_status build(ts_tokenizer **out, const pruner *p)
     }
     if (p->tokenizer->end_of_text != TS_TOKENIZER_NONE)
         kept.end_of_text = p->new_ids[p->tokenizer->end_of_text];
+    if (p->tokenizer->begin_of_text != TS_TOKENIZER_NONE)
+        kept.begin_of_text = p->new_ids[p->tokenizer->begin_of_text];
     return ts_tokenizer_make(out, &kept, "the pruned tokenizer");
 }
 

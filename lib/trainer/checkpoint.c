@@ -19,6 +19,7 @@ typedef struct saved {
     ts_architecture architecture;
     ts_trainer_progress_state state;
     uint64_t data_hash;
+    uint32_t end_of_text, begin_of_text; /* that the model's file named: a tokenizer.json holds none */
 } saved;
 
 /* The fields that are saved, of 4 or 8 bytes: one table for writing and reading. */
@@ -77,6 +78,8 @@ static const struct {
     FIELD(state.valid_bits_per_byte),
     FIELD(state.best_bits_per_byte),
     FIELD(data_hash),
+    FIELD(end_of_text),
+    FIELD(begin_of_text),
 };
 
 static ts_status write_state(ts_bytes *text, const saved *s)
@@ -195,6 +198,8 @@ static ts_status check_finite(const ts_trainer *t)
 ts_status ts_trainer_save_within(ts_trainer *t, const char *path)
 {
     saved s = {.options = t->options, .architecture = t->architecture, .state = t->state, .data_hash = t->batches.hash};
+    s.end_of_text = ts_tokenizer_end_of_text(t->tokenizer);
+    s.begin_of_text = ts_tokenizer_begin_of_text(t->tokenizer);
     ts_bytes state = {.runtime = t->runtime}, tokenizer = {.runtime = t->runtime};
     size_t count = ARRAYS * t->table_count + 2;
     TS_TRY(check_finite(t));
@@ -323,8 +328,12 @@ static ts_status resume_file(ts_trainer **out, ts_runtime *runtime, ts_safetenso
     ts_release(runtime, text);
     if (status != TS_OK)
         return ts_fail_context(status, name);
-    status = rebuild(out, runtime, file, &s, tokenizer, given, name);
+    ts_tokenizer *marked = NULL;
+    status = ts_tokenizer_with_marks(&marked, tokenizer, s.begin_of_text, s.end_of_text);
     ts_tokenizer_free(tokenizer);
+    if (status == TS_OK)
+        status = rebuild(out, runtime, file, &s, marked, given, name);
+    ts_tokenizer_free(marked);
     return status;
 }
 

@@ -153,11 +153,70 @@ static void test_standard_output(void **state)
     ts_tokenizer_free(tokenizer);
 }
 
+/* ---- marks that a model's file names ---- */
+
+/* A tokenizer of bytes whose two special tokens mean nothing by their names, and which are the marks as a model's file names them. */
+static ts_tokenizer *marked_tokenizer(ts_runtime *runtime)
+{
+    ts_tokenizer *plain = fixture_tokenizer(runtime), *read, *marked;
+    const char *path = in_work("plain.json");
+    size_t size;
+    assert_ok(ts_tokenizer_save(plain, path));
+    ts_tokenizer_free(plain);
+    char *json = read_file(path, &size);
+    for (char *at; (at = strstr(json, "<|endoftext|>")) != NULL;)
+        memcpy(at, "<|somewhere|>", 13);
+    assert_ok(ts_tokenizer_open_memory(&read, runtime, json, size));
+    free(json);
+    remove_file("plain.json");
+    uint32_t id = ts_tokenizer_find(read, "<|somewhere|>", 13);
+    assert_int_equal(ts_tokenizer_end_of_text(read), TS_TOKENIZER_NONE);
+    assert_ok(ts_tokenizer_with_marks(&marked, read, id, id));
+    assert_int_equal(ts_tokenizer_end_of_text(marked), id);
+    ts_tokenizer_free(read);
+    return marked;
+}
+
+/* A checkpoint holds them beside its tokenizer.json, so that a resumed run goes on with the same tokens; pruning keeps them. */
+static void test_marks_are_kept(void **state)
+{
+    (void)state;
+    static const char text[] = "One day a cat saw a dog.\n<|endoftext|>\nThe dog was happy and they played all day with a red ball.\n";
+    const char *path = put_file("text.txt", text, sizeof text - 1), *checkpoint = in_work("checkpoint");
+    ts_tokenizer *tokenizer = marked_tokenizer(NULL), *pruned;
+    ts_architecture shape = fixture_architecture(TS_ARCHITECTURE_LLAMA);
+    ts_trainer_options o;
+    ts_trainer *trainer, *resumed;
+    ts_model *model;
+    assert_ok(ts_trainer_options_init(&o, sizeof o));
+    o.text = &path, o.text_count = 1;
+    o.valid_share = 0;
+    o.max_steps = 2;
+    assert_ok(ts_trainer_new(&trainer, NULL, tokenizer, &shape, &o));
+    assert_ok(ts_trainer_step(trainer, NULL));
+    assert_ok(ts_trainer_save(trainer, checkpoint));
+    assert_ok(ts_trainer_resume(&resumed, NULL, checkpoint, &o));
+    assert_ok(ts_trainer_snapshot(resumed, &model));
+    assert_int_equal(ts_tokenizer_end_of_text(ts_model_tokenizer(model)), ts_tokenizer_end_of_text(tokenizer));
+    assert_int_equal(ts_tokenizer_begin_of_text(ts_model_tokenizer(model)), ts_tokenizer_begin_of_text(tokenizer));
+    ts_model_free(model);
+    ts_trainer_free(resumed);
+    ts_trainer_free(trainer);
+    assert_ok(ts_tokenizer_prune_files(&pruned, tokenizer, 260, &path, 1));
+    uint32_t id = ts_tokenizer_find(pruned, "<|somewhere|>", 13);
+    assert_int_not_equal(id, TS_TOKENIZER_NONE);
+    assert_int_equal(ts_tokenizer_end_of_text(pruned), id);
+    assert_int_equal(ts_tokenizer_begin_of_text(pruned), id);
+    ts_tokenizer_free(pruned);
+    ts_tokenizer_free(tokenizer);
+    remove_file("text.txt"), remove_file("checkpoint");
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_sampler_numbers),           cmocka_unit_test(test_trainer_numbers), cmocka_unit_test(test_empty_texts),
-        cmocka_unit_test(test_success_leaves_the_detail), cmocka_unit_test(test_standard_output),
+        cmocka_unit_test(test_success_leaves_the_detail), cmocka_unit_test(test_standard_output), cmocka_unit_test(test_marks_are_kept),
     };
     return cmocka_run_group_tests(tests, make_folder, remove_folder);
 }
