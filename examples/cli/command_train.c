@@ -336,7 +336,7 @@ static const cli_argument train_arguments[] = {
     {"--heads", "N", CLI_UINT32, CLI_QUIET | CLI_FIXED, OFFSET(shape.heads), 1, 65536, NULL, "attention heads (default: the preset's)"},
     {"--kv-heads", "N", CLI_UINT32, CLI_QUIET | CLI_FIXED, OFFSET(shape.key_value_heads), 1, 65536, NULL, "heads for keys and values (default: the preset's)"},
     {"--hidden", "N", CLI_UINT32, CLI_QUIET | CLI_FIXED, OFFSET(shape.hidden), 1, 1048576, NULL, "width inside the MLP (default: the preset's)"},
-    {"--learning-rate", "X", CLI_DOUBLE, CLI_FIXED, OFFSET(options.learning_rate), 0, 1e6, NULL, "at its peak; 0: chosen by width"},
+    {"--learning-rate", "X", CLI_DOUBLE, 0, OFFSET(options.learning_rate), 0, 1e6, NULL, "at its peak; 0: chosen by width, or the checkpoint's"},
     {"--final-rate", "X", CLI_DOUBLE, CLI_FIXED, OFFSET(options.final_rate), 0, 1, NULL, "share of the peak that is left at the end"},
     {"--warmup", "X", CLI_DOUBLE, CLI_FIXED, OFFSET(options.warmup), 0, 1, NULL, "share of the run in which the rate rises"},
     {"--schedule", "NAME", CLI_CHOICE, CLI_FIXED, OFFSET(options.schedule), 0, 0, schedule_name, "how the rate falls"},
@@ -354,6 +354,9 @@ static const cli_argument train_arguments[] = {
     {"--valid-share", "X", CLI_DOUBLE, CLI_FIXED, OFFSET(options.valid_share), 0, 0.5, NULL, "share of the stories that is held out without --valid"},
     {"--valid-interval", "N", CLI_UINT32, 0, OFFSET(options.valid_interval), 0, 0, NULL, "steps between validations; 0: at the end alone"},
     {"--checkpoint-interval", "N", CLI_UINT32, 0, OFFSET(options.checkpoint_interval), 0, 0, NULL, "steps between checkpoints; 0: every minute"},
+    {"--keep-last", "N", CLI_UINT32, CLI_QUIET, OFFSET(options.keep_last), 1, 0, NULL, "checkpoints in the run folder, the newest and those before it (default: 2)"},
+    {"--keep-every", "N", CLI_UINT32, CLI_QUIET, OFFSET(options.keep_every), 1, 0, NULL, "make a checkpoint at every multiple of N steps, and never remove it"},
+    {"--max-skips", "N", CLI_UINT32, CLI_QUIET, OFFSET(options.max_skips), 1, 0, NULL, "steps in a row with numbers that are not finite that end the run (default: 5)"},
     {"--keep-best", NULL, CLI_FLAG, CLI_FIXED, OFFSET(options.keep_best), 0, 0, NULL, "keep the model of the lowest validation as best.gguf in the run folder"},
     {"--log-interval", "N", CLI_UINT32, 0, OFFSET(options.log_interval), 1, 0, NULL, "steps between lines of the log and of the progress"},
 };

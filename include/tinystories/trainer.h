@@ -2,8 +2,8 @@
  * Trainers: make a model from text.
  *
  * A trainer belongs to one thread at a time. ts_trainer_step is the primitive, ts_trainer_run a loop around it with validation, checkpoints and a log.
- * A run may live in a folder: `checkpoint.safetensors` (everything that a run needs to go on: weights, optimizer, data position, tokenizer), `log.jsonl`
- * (a line an event), `lock`. A run that was stopped and resumed gives the same bits as one that was not, when it ends by steps, tokens or
+ * A run may live in a folder: `checkpoint.safetensors` (everything that a run needs to go on: weights, optimizer, data position, tokenizer),
+ * `checkpoint-<step>.safetensors` (older ones), `log.jsonl` (a line an event: step, valid, skip, diverged, end), `lock`. A run that was stopped and resumed gives the same bits as one that was not, when it ends by steps, tokens or
  * epochs; a run by time depends on the clock.
  */
 #ifndef TINYSTORIES_TRAINER_H
@@ -94,6 +94,11 @@ typedef struct ts_trainer_options {
     uint32_t slices;           /* a power of two up to 256 of parts that a batch has (batch_tokens is rounded up to them), whose gradients are added pairwise: with as many
                                   ranks or fewer the same bits come of it; 0 (the default), 1: one. log2(slices / ranks) more gradients are in memory */
     const ts_communicator *communicator; /* of a training on several machines; NULL (the default): alone. What it points to must outlive the trainer */
+    /* what keeps a run safe */
+    uint32_t max_skips;        /* steps in a row whose loss or gradient is not finite that end a run with DIVERGED; 0 (the default): 5 */
+    uint32_t keep_last;        /* checkpoints in the run folder, the newest and those before it, each written, read back and checked before an older one goes; 0 (the default): 2 */
+    uint32_t keep_every;       /* a checkpoint is made at every multiple of so many steps, and these are never removed; 0 (the default): none */
+    uint32_t reserved;         /* 0 */
 } ts_trainer_options;
 
 TS_API ts_status ts_trainer_options_init(ts_trainer_options *options, size_t struct_size);
@@ -108,8 +113,10 @@ TS_API ts_status ts_trainer_new(ts_trainer **out, ts_runtime *runtime, const ts_
                                 const ts_trainer_options *options);
 
 /*
- * Goes on from a checkpoint: `path` is a checkpoint file or a run folder. Tokenizer, shape and all settings come from it; of the options only the data
- * paths, the run folder, the stopping rules and the intervals are used, and a stopping rule that is 0 keeps the checkpoint's.
+ * Goes on from a checkpoint: `path` is a checkpoint file or a run folder, of which the newest whole checkpoint is taken: when that is not
+ * checkpoint.safetensors (damaged, or lost), the runtime's log gets a warning. Tokenizer, shape and all settings come from it; of the options only the data
+ * paths, the run folder, the stopping rules, the intervals, what is kept and the learning rate are used, and what is 0 keeps the checkpoint's. Another learning
+ * rate is how a run that has DIVERGED is helped. The run folder is locked before anything is read (BUSY: another trainer has it).
  * The data must be the same (MISMATCH: other tokens than the checkpoint was trained on). FORMAT: damaged, the detail names the part.
  */
 TS_API ts_status ts_trainer_resume(ts_trainer **out, ts_runtime *runtime, const char *path, const ts_trainer_options *options);
@@ -137,8 +144,8 @@ typedef struct ts_trainer_report {
 } ts_trainer_report;
 
 /*
- * One step: forward, backward, clip, update. `report` may be NULL. A loss or gradient that is not finite changes nothing and is counted; five in a row:
- * DIVERGED. After the run's end (ts_trainer_done) it still makes steps, at the schedule's final rate.
+ * One step: forward, backward, clip, update. `report` may be NULL. A loss or gradient that is not finite changes nothing and is counted; max_skips in a
+ * row: DIVERGED. After the run's end (ts_trainer_done) it still makes steps, at the schedule's final rate.
  */
 TS_API ts_status ts_trainer_step(ts_trainer *trainer, ts_trainer_report *report);
 
@@ -150,15 +157,21 @@ typedef int32_t (*ts_trainer_progress)(void *user, const ts_trainer_report *repo
 /*
  * Steps until the run's end, with validation, checkpoints and log. `progress` (may be NULL) is called after every step and between the stories of a
  * validation, so that a stop takes effect at once; report->due says which calls are worth a line. When it returns nonzero a checkpoint is written and the
- * status is CANCELLED. A checkpoint that cannot be written is logged and does not end the run;
- * the last one's failure is the call's status.
+ * status is CANCELLED. A checkpoint or a log that cannot be written (a full disk) is told to the runtime's log and does not end the run: the last
+ * checkpoint that could be written stays, and the next one is tried when it is due. The last one's failure is the call's status.
+ * A new run in a folder begins with a checkpoint. One is written only when its weights give the next batch a finite loss and gradient, between
+ * steps also only when that loss is not far above that of guessing (three times the logarithm of the vocabulary's size), the gradient is not 0, and the last step was not skipped: so the
+ * folder's newest checkpoint is a good one. DIVERGED: the detail names it; resume it, with a lower learning rate.
  */
 TS_API ts_status ts_trainer_run(ts_trainer *trainer, ts_trainer_progress progress, void *user);
 
 /* Scores the validation stories as ts_model_score does, and notes the result in the report. INVALID_ARGUMENT: there are none. */
 TS_API ts_status ts_trainer_validate(ts_trainer *trainer, ts_score *score);
 
-/* Writes a checkpoint, replaced as a whole: after a failure the old one is still there. */
+/*
+ * Writes a checkpoint, replaced as a whole once it has been read back and checked: after a failure the old one is still there. DIVERGED: something in it is not finite,
+ * or the loss or gradient that its weights give the next batch.
+ */
 TS_API ts_status ts_trainer_save(ts_trainer *trainer, const char *path);
 
 /* An immutable model of the present weights. */

@@ -323,6 +323,9 @@ void ts_writer_patch_start(ts_writer *writer, const void *data, size_t size);
 void ts_writer_u32(ts_writer *writer, uint32_t value);
 void ts_writer_u64(ts_writer *writer, uint64_t value);
 void ts_writer_fail(ts_writer *writer, ts_status status); /* whoever feeds it failed: commit will answer this */
+/* All bytes are on the disk after this, in the file writer->temporary, which may be read back before ts_writer_commit gives it the name. Not on "-" and
+ * devices: INVALID_ARGUMENT. */
+ts_status ts_writer_settle(ts_writer *writer);
 ts_status ts_writer_commit(ts_writer *writer);
 void ts_writer_abandon(ts_writer *writer);
 /* Removes the temporaries that killed processes left behind when they wrote `path`; one whose writer lives is locked and stays. ts_writer_open does it. */
@@ -348,6 +351,8 @@ void ts_spill_close(ts_spill *spill);
 /* An append-only file of whole lines (a log): each call is one write of line + newline. */
 ts_status ts_append_open(ts_runtime *runtime, const char *path, int *file);
 ts_status ts_append_line(ts_runtime *runtime, int file, const char *line, size_t size);
+/* Its lines are on the disk after this. After a failure the file is to be given up: a second try would lie about what the first one lost. */
+ts_status ts_append_sync(ts_runtime *runtime, int file);
 void ts_append_close(ts_runtime *runtime, int file);
 
 /* The entries of the directory that holds `path`, which is cut for a moment, are on the disk after this. Allocates nothing, since what was done is done. A
@@ -355,6 +360,8 @@ void ts_append_close(ts_runtime *runtime, int file);
 ts_status ts_directory_sync(ts_runtime *runtime, char *path);
 /* Makes a directory unless it is there, and syncs the one that holds it. */
 ts_status ts_directory_make(ts_runtime *runtime, const char *path);
+/* The numbers N of the files of a directory that are called <prefix>N<suffix>, the greatest first; release *numbers. A directory that cannot be read has none. */
+ts_status ts_directory_numbers(ts_runtime *runtime, const char *path, const char *prefix, const char *suffix, uint64_t **numbers, size_t *count);
 bool ts_path_is_directory(const char *path);
 bool ts_path_exists(const char *path);
 /* Takes the lock file `path` for this process until ts_lock_release or its death; BUSY when another has it. */

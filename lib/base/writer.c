@@ -14,7 +14,7 @@
 
 #define BUFFER_SIZE 65536
 
-enum { NO_FILE = -1, INTO_MEMORY = -2 };
+enum { NO_FILE = -1, INTO_MEMORY = -2, SETTLED = -3 };
 
 static void fail_system(ts_writer *writer, const char *what)
 {
@@ -249,14 +249,33 @@ void ts_writer_fail(ts_writer *writer, ts_status status)
 }
 
 /* After a failed fsync the file is given up: a second one would lie about what the first one lost. */
-static void replace(ts_writer *writer)
+static void settle(ts_writer *writer)
 {
     const ts_io *io = ts_runtime_io(writer->runtime);
     if (writer->status == TS_OK && io->sync(io->user, writer->file) != 0)
         fail_system(writer, "cannot be synced");
+    (void)posix_fadvise(writer->file, 0, 0, POSIX_FADV_DONTNEED); /* so that who reads it back sees the disk and not the memory */
     if (io->close(io->user, writer->file) != 0)
         fail_system(writer, "cannot be closed");
-    writer->file = NO_FILE;
+    writer->file = SETTLED;
+}
+
+ts_status ts_writer_settle(ts_writer *writer)
+{
+    if (writer->plain)
+        ts_writer_fail(writer, ts_fail(TS_ERROR_INVALID_ARGUMENT, "%s: is no regular file, it cannot be read back", writer->path));
+    if (writer->file < 0)
+        return writer->status;
+    flush(writer);
+    settle(writer);
+    return writer->status;
+}
+
+static void replace(ts_writer *writer)
+{
+    const ts_io *io = ts_runtime_io(writer->runtime);
+    if (writer->file != SETTLED)
+        settle(writer);
     if (writer->status == TS_OK && io->rename(io->user, writer->temporary, writer->path) != 0)
         fail_system(writer, "cannot be replaced");
     if (writer->status != TS_OK)
@@ -275,7 +294,8 @@ ts_status ts_writer_commit(ts_writer *writer)
     }
     if (writer->file == NO_FILE)
         return writer->status;
-    flush(writer);
+    if (writer->file != SETTLED)
+        flush(writer);
     if (!writer->plain)
         replace(writer);
     else if (writer->file != STDOUT_FILENO && io->close(io->user, writer->file) != 0)
@@ -286,10 +306,10 @@ ts_status ts_writer_commit(ts_writer *writer)
 
 void ts_writer_abandon(ts_writer *writer)
 {
-    if (writer->file < 0)
+    if (writer->file < 0 && writer->file != SETTLED)
         return;
     const ts_io *io = ts_runtime_io(writer->runtime);
-    if (!(writer->plain && writer->file == STDOUT_FILENO))
+    if (writer->file != SETTLED && !(writer->plain && writer->file == STDOUT_FILENO))
         io->close(io->user, writer->file);
     if (!writer->plain)
         io->unlink(io->user, writer->temporary);

@@ -3,7 +3,8 @@
 
 #include <math.h>
 
-#define SKIPS_IN_A_ROW 5
+#define SKIPS 5 /* in a row, and */
+#define KEPT 2  /* checkpoints, when the options leave it open */
 #define SEQUENCES 8 /* of a batch when the options leave it open */
 
 static const ts_trainer_options defaults = {
@@ -69,6 +70,10 @@ static void choose_open(ts_trainer *t)
         o->precision = ts_runtime_cpu_level(t->runtime) >= TS_CPU_LEVEL_AMX ? TS_PRECISION_BF16 : TS_PRECISION_F32;
     if (o->max_steps == 0 && o->max_tokens == 0 && o->max_epochs == 0 && o->max_seconds == 0)
         o->max_epochs = 1;
+    if (o->max_skips == 0)
+        o->max_skips = SKIPS;
+    if (o->keep_last == 0)
+        o->keep_last = KEPT;
 }
 
 static ts_status allocate(ts_trainer *t)
@@ -110,6 +115,7 @@ ts_status ts_trainer_make(ts_trainer **out, ts_runtime *runtime, const ts_tokeni
     if (t == NULL)
         return TS_ERROR_OUT_OF_MEMORY;
     t->lock = t->log = -1;
+    t->saved_step = TS_NO_STEP;
     t->architecture = *architecture;
     t->options = *options;
     t->options.text = t->options.valid = NULL;
@@ -182,19 +188,24 @@ ts_status ts_trainer_new(ts_trainer **out, ts_runtime *runtime, const ts_tokeniz
     if (o.initial != NULL)
         TS_TRY(check_initial(o.initial, &tokenizer, &a, architecture != NULL));
     TS_TRY(ts_runtime_acquire(&runtime, runtime));
-    ts_status status = ts_trainer_make(&t, runtime, tokenizer, &a, &o);
+    int lock = -1;
+    ts_status status = o.run_directory != NULL && ts_is_first_rank(&o) ? ts_folder_lock(runtime, o.run_directory, false, &lock) : TS_OK;
+    if (status == TS_OK)
+        status = ts_trainer_make(&t, runtime, tokenizer, &a, &o);
     if (status == TS_OK) {
         if (o.initial != NULL)
             copy_weights(t, o.initial);
         else
             ts_parameters_initialize(t->table, t->table_count, &t->shape, t->parameters, o.seed);
-        if (o.run_directory != NULL && t->rank == 0)
-            status = ts_trainer_take_folder(t, o.run_directory, 0, false);
+        if (lock >= 0)
+            status = ts_trainer_take_folder(t, o.run_directory, &lock);
         if (status != TS_OK)
             ts_trainer_free(t);
         else
             *out = t;
     }
+    if (lock >= 0)
+        ts_lock_release(runtime, lock);
     ts_runtime_release(runtime);
     return status;
 }
@@ -293,9 +304,9 @@ static ts_status skip(ts_trainer *t)
 {
     t->state.skipped++;
     t->state.skipped_in_a_row++;
-    if (t->state.skipped_in_a_row >= SKIPS_IN_A_ROW)
-        return ts_fail(TS_ERROR_DIVERGED, "the loss or gradient was not finite in %d steps in a row, at step %llu: try a lower learning rate than %.3g",
-                       SKIPS_IN_A_ROW, (unsigned long long)t->state.step, t->options.learning_rate);
+    if (t->state.skipped_in_a_row >= t->options.max_skips)
+        return ts_fail(TS_ERROR_DIVERGED, "the loss or gradient was not finite in %llu steps in a row, at step %llu: try a lower learning rate than %.3g",
+                       (unsigned long long)t->state.skipped_in_a_row, (unsigned long long)t->state.step, t->options.learning_rate);
     return TS_OK;
 }
 
@@ -393,7 +404,9 @@ ts_status ts_trainer_snapshot(ts_trainer *trainer, ts_model **out)
 ts_status ts_trainer_save(ts_trainer *trainer, const char *path)
 {
     TS_TRY(enter(trainer, "ts_trainer_save"));
-    ts_status status = ts_trainer_save_within(trainer, path);
+    ts_status status = ts_trainer_prove(trainer, INFINITY);
+    if (status == TS_OK)
+        status = ts_trainer_write(trainer, path, false);
     ts_busy_leave(&trainer->busy);
     return status;
 }

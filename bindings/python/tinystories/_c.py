@@ -291,7 +291,8 @@ class ts_trainer_options(Structure):
                 ("final_rate", c_double), ("warmup", c_double), ("beta1", c_double), ("beta2", c_double), ("epsilon", c_double),
                 ("weight_decay", c_double), ("clip", c_double), ("schedule", c_uint32), ("batch_tokens", c_uint32), ("micro_batch", c_uint32),
                 ("valid_interval", c_uint32), ("checkpoint_interval", c_uint32), ("log_interval", c_uint32), ("precision", c_uint32),
-                ("optimizer", c_uint32), ("initial", POINTER(ts_model)), ("keep_best", c_uint32), ("slices", c_uint32), ("communicator", POINTER(ts_communicator))]
+                ("optimizer", c_uint32), ("initial", POINTER(ts_model)), ("keep_best", c_uint32), ("slices", c_uint32), ("communicator", POINTER(ts_communicator)),
+                ("max_skips", c_uint32), ("keep_last", c_uint32), ("keep_every", c_uint32), ("reserved", c_uint32)]
 
 
 class ts_trainer_report(Structure):

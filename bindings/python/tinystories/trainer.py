@@ -57,7 +57,7 @@ class Report:
 
 
 _FIELDS = [field.name for field in dataclasses.fields(Report)]
-_DATA = ("struct_size", "communicator", "text", "text_count", "valid", "valid_count", "run_directory")
+_DATA = ("struct_size", "reserved", "communicator", "text", "text_count", "valid", "valid_count", "run_directory")
 _OPTIONS = [name for name, _ in _c.ts_trainer_options._fields_ if name not in _DATA]
 Paths = Union[Path, Sequence[Path]]
 
@@ -72,7 +72,8 @@ class Trainer(Handle):
     0.5; 0.02); learning_rate (0: by width), final_rate (0.05), warmup (0.03, share of the run), schedule ("cosine", "linear", "constant", "wsd");
     beta1, beta2, epsilon, weight_decay, clip; batch_tokens (a step; 0: 8 sequences), micro_batch (sequences in memory at once); valid_interval,
     checkpoint_interval, log_interval (steps, for run()); initial (a Model to begin with, whose tokenizer and shape are taken where tokenizer is
-    None), keep_best (True: best.gguf in the run folder); slices (of a batch, a power of two: 1); precision ("auto", "f32", "bf16"); optimizer ("adamw", "muon").
+    None), keep_best (True: best.gguf in the run folder); max_skips (steps in a row that are not finite before DivergedError: 5),
+    keep_last (checkpoints in the run folder: 2), keep_every (checkpoints at multiples of so many steps stay for ever); slices (of a batch, a power of two: 1); precision ("auto", "f32", "bf16"); optimizer ("adamw", "muon").
 
     InvalidArgumentError names the option. MismatchError: a shard of another tokenizer. LimitError: less text than one context. BusyError: another
     trainer has the run folder.
@@ -90,7 +91,8 @@ class Trainer(Handle):
     def resume(cls, path: Path, text: Paths, valid: Optional[Paths] = None, run_directory: Optional[Path] = None, runtime: Optional[Runtime] = None,
                **options: Any) -> "Trainer":
         """Goes on from a checkpoint file or a run folder. Tokenizer, shape and settings come from it; of the options only the stopping rules (0
-        keeps the checkpoint's) and the intervals are used. MismatchError: other data. FormatError: damaged."""
+        keeps the checkpoint's), the intervals, what is kept and learning_rate (a lower one after DivergedError) are used. Of a folder the newest whole
+        checkpoint is taken. MismatchError: other data. FormatError: damaged. BusyError: another trainer has the folder."""
         where, shared = path_bytes(path), runtime_pointer(runtime)
         settings = _options(text, valid, run_directory, options)
         return cls._of(make(_c.ts_trainer, _c.library.ts_trainer_free,
@@ -99,7 +101,7 @@ class Trainer(Handle):
     # ---- training ----
 
     def step(self) -> Report:
-        """One step. DivergedError: five steps in a row whose numbers were not finite."""
+        """One step. DivergedError: max_skips steps in a row whose numbers were not finite."""
         report = report_of(_c.ts_trainer_report)
         _c.library.ts_trainer_step(self._c, ctypes.byref(report))
         return _report(report)
@@ -138,7 +140,7 @@ class Trainer(Handle):
         return _report(report)
 
     def save(self, path: Path) -> None:
-        """Writes a checkpoint, replaced as a whole."""
+        """Writes a checkpoint, replaced as a whole once it has been read back. DivergedError: its numbers or those of the next batch are not finite."""
         _c.library.ts_trainer_save(self._c, path_bytes(path))
 
     def snapshot(self) -> Model:
