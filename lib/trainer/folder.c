@@ -154,12 +154,15 @@ void ts_trainer_note(ts_trainer *trainer, const char *event)
     if (trainer->log < 0)
         return;
     ts_bytes line = {.runtime = trainer->runtime};
+    ts_detail before;
+    ts_detail_keep(&before);
     if (write_line(trainer, &line, event) == TS_OK) {
         trainer->state.log_bytes += line.size + 1;
     } else {
         ts_log(trainer->runtime, TS_LOG_WARNING, "%s/%s is not written any more: %s", trainer->run_directory, TS_LOG_NAME, ts_error_detail());
         ts_append_close(trainer->runtime, trainer->log);
         trainer->log = -1;
+        ts_detail_put_back(&before);
     }
     ts_bytes_free(&line);
 }

@@ -12,6 +12,7 @@ typedef struct run {
     void *user;
     double saved_at;         /* clock of the last checkpoint */
     ts_status saved;         /* of the last checkpoint */
+    ts_detail saved_detail;  /* and why it failed */
     bool owed;               /* a checkpoint was due at a step that was skipped */
 } run;
 
@@ -21,11 +22,16 @@ static void checkpoint(run *r, double most_loss)
     ts_trainer *t = r->trainer;
     if (t->run_directory == NULL)
         return;
+    ts_detail before;
+    ts_detail_keep(&before);
     r->saved = ts_trainer_prove(t, most_loss);
     if (r->saved == TS_OK)
         r->saved = ts_folder_save(t);
-    if (r->saved != TS_OK)
+    if (r->saved != TS_OK) {
         ts_log(t->runtime, TS_LOG_WARNING, "no checkpoint at step %llu: %s", (unsigned long long)t->state.step, ts_error_detail());
+        ts_detail_keep(&r->saved_detail);
+        ts_detail_put_back(&before);
+    }
     r->saved_at = ts_clock();
     r->owed = false;
 }
@@ -57,6 +63,15 @@ static ts_status tell(run *r, bool due)
     return TS_OK;
 }
 
+/* There is nothing left to stop. */
+static void tell_end(run *r)
+{
+    ts_detail before;
+    ts_detail_keep(&before);
+    (void)tell(r, true);
+    ts_detail_put_back(&before);
+}
+
 static ts_status tell_validating(void *user)
 {
     return tell(user, false);
@@ -72,6 +87,8 @@ static void keep_best(ts_trainer *t, double bits_per_byte)
         t->state.best_bits_per_byte = bits_per_byte;
         return;
     }
+    ts_detail before;
+    ts_detail_keep(&before);
     char *path = ts_path_join(t->runtime, t->run_directory, TS_BEST_NAME);
     ts_status status = path ? ts_model_from_parameters(&model, t->runtime, t->tokenizer, &t->architecture, t->parameters) : TS_ERROR_OUT_OF_MEMORY;
     if (status == TS_OK)
@@ -80,6 +97,7 @@ static void keep_best(ts_trainer *t, double bits_per_byte)
         t->state.best_bits_per_byte = bits_per_byte; /* or the next better one would have to be better than what is not there */
     else
         ts_log(t->runtime, TS_LOG_WARNING, "no %s at step %llu: %s", TS_BEST_NAME, (unsigned long long)t->state.step, ts_error_detail());
+    ts_detail_put_back(&before);
     ts_model_free(model);
     ts_release(t->runtime, path);
 }
@@ -154,7 +172,9 @@ static ts_status work(run *r)
         ts_trainer_note(t, "end");
     checkpoint(r, INFINITY);
     if (status == TS_OK)
-        (void)tell(r, true); /* there is nothing left to stop */
+        tell_end(r);
+    if (status == TS_OK && r->saved != TS_OK)
+        ts_detail_put_back(&r->saved_detail);
     return status != TS_OK ? status : r->saved;
 }
 

@@ -2,6 +2,7 @@
 #include "support/support.h"
 
 #include <math.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -667,6 +668,22 @@ static void test_keeps_the_best(void **state)
     ts_trainer_free(t);
 }
 
+/* A best model that cannot be kept is logged; the run succeeds, and whoever reads the detail later finds what stood there. */
+static void test_swallowed_failures_leave_no_detail(void **state)
+{
+    (void)state;
+    ts_trainer_options o = small_options(4);
+    o.run_directory = in_work("unkept");
+    o.keep_best = 1;
+    o.valid_interval = 2;
+    ts_trainer *t = make_trainer(NULL, TS_ARCHITECTURE_LLAMA, &o);
+    assert_int_equal(mkdir(in_work("unkept/best.gguf"), 0700), 0); /* what is in the way */
+    ts_fail(TS_ERROR_IO, "untouched");
+    assert_int_equal(ts_trainer_run(t, NULL, NULL), TS_OK);
+    assert_string_equal(ts_error_detail(), "untouched");
+    ts_trainer_free(t);
+}
+
 /* ---- memory ---- */
 
 static ts_status train_once(ts_runtime *runtime, void *user)
@@ -715,7 +732,7 @@ int main(void)
         cmocka_unit_test(test_threads_same_bits), cmocka_unit_test(test_accumulation),       cmocka_unit_test(test_damaged_checkpoints),
         cmocka_unit_test(test_full_disk),        cmocka_unit_test(test_killed_while_saving), cmocka_unit_test(test_run_folder),
         cmocka_unit_test(test_stops_at_once),    cmocka_unit_test(test_sweeps_temporaries),
-        cmocka_unit_test(test_divergence),       cmocka_unit_test(test_refusals),            cmocka_unit_test(test_fine_tuning),         cmocka_unit_test(test_keeps_the_best),
+        cmocka_unit_test(test_divergence),       cmocka_unit_test(test_refusals),            cmocka_unit_test(test_fine_tuning),         cmocka_unit_test(test_keeps_the_best), cmocka_unit_test(test_swallowed_failures_leave_no_detail),
         cmocka_unit_test(test_out_of_memory),
     };
     return cmocka_run_group_tests_name("trainer", tests, make_all, remove_all);
