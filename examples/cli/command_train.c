@@ -1,4 +1,5 @@
 /* train */
+#include <errno.h>
 #include <math.h>
 #include <stdio.h>
 #include <string.h>
@@ -150,6 +151,40 @@ static ts_status begin_with_model(ts_trainer **out, const train_values *v)
     return status;
 }
 
+static bool has_checkpoint(const char *run)
+{
+    char path[4096];
+    FILE *file = snprintf(path, sizeof path, "%s/checkpoint.safetensors", run) < (int)sizeof path ? fopen(path, "rb") : NULL;
+    if (file != NULL)
+        fclose(file);
+    return file != NULL;
+}
+
+static ts_status check_readable(const char *option, const cli_paths *paths)
+{
+    for (size_t i = 0; i < paths->count; i++) {
+        FILE *file = fopen(paths->items[i], "rb");
+        if (file == NULL)
+            return cli_fail("%s: %s cannot be opened: %s", option, paths->items[i], strerror(errno));
+        fclose(file);
+    }
+    return TS_OK;
+}
+
+/* What would be refused after the tokenizer is told before it, for that takes its time. */
+static ts_status check_before(const train_values *v, const ts_architecture *architecture, uint32_t vocabulary)
+{
+    ts_architecture shape = *architecture;
+    uint64_t parameters;
+    shape.vocabulary_size = vocabulary;
+    CLI_TRY(ts_architecture_parameters(&shape, &parameters));
+    CLI_TRY(check_readable("--text", &v->text));
+    CLI_TRY(check_readable("--valid", &v->valid));
+    if (v->run != NULL && has_checkpoint(v->run))
+        return cli_fail("--run: %s holds a run already: --resume it or choose another folder", v->run);
+    return TS_OK;
+}
+
 static ts_status begin(ts_trainer **out, const train_values *v, cli_progress *progress)
 {
     ts_tokenizer *tokenizer = NULL;
@@ -160,6 +195,7 @@ static ts_status begin(ts_trainer **out, const train_values *v, cli_progress *pr
     if (v->initial != NULL)
         return begin_with_model(out, v);
     CLI_TRY(choose_shape(v, &architecture, &vocabulary));
+    CLI_TRY(check_before(v, &architecture, vocabulary));
     CLI_TRY(make_tokenizer(&tokenizer, v, vocabulary, progress));
     ts_status status = ts_trainer_new(out, v->common.runtime, tokenizer, &architecture, &v->options);
     ts_tokenizer_free(tokenizer);
@@ -183,15 +219,6 @@ static int32_t tell(void *user, const ts_trainer_report *report)
     cli_progress_line(progress, "step %llu%s: %.3f nats/token, %.3f bits/byte%s, %.0f tokens/s%s", (unsigned long long)report->step, steps, report->loss,
                       report->bits_per_byte, valid, report->tokens_per_second, left);
     return cli_interrupted();
-}
-
-static bool has_checkpoint(const char *run)
-{
-    char path[4096];
-    FILE *file = snprintf(path, sizeof path, "%s/checkpoint.safetensors", run) < (int)sizeof path ? fopen(path, "rb") : NULL;
-    if (file != NULL)
-        fclose(file);
-    return file != NULL;
 }
 
 static void print_result(const train_values *v, const ts_trainer_report *r, const char *path, uint64_t parameters, bool interrupted)

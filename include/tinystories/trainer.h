@@ -106,7 +106,7 @@ TS_API ts_status ts_trainer_options_init(ts_trainer_options *options, size_t str
 /*
  * Makes a trainer for a new model of this shape. Reads and encodes all of the text (2 or 4 bytes a token in memory).
  * With options.initial, tokenizer and architecture may be NULL: the model's; its context length alone may be another, learned positions excepted.
- * INVALID_ARGUMENT names the option. MISMATCH: a shard of another tokenizer, an initial model of another shape or tokenizer. LIMIT: the text
+ * INVALID_ARGUMENT names the option. DIVERGED: an initial model whose weights are not finite numbers. MISMATCH: a shard of another tokenizer, an initial model of another shape or tokenizer. LIMIT: the text
  * is shorter than one context. BUSY: another trainer has the run folder. A folder that already holds a checkpoint is refused with INVALID_ARGUMENT: resume it or choose another.
  */
 TS_API ts_status ts_trainer_new(ts_trainer **out, ts_runtime *runtime, const ts_tokenizer *tokenizer, const ts_architecture *architecture,

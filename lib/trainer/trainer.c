@@ -165,13 +165,18 @@ static ts_status check_initial(const ts_model *model, const ts_tokenizer **token
     return TS_OK;
 }
 
-static void copy_weights(ts_trainer *t, const ts_model *model)
+static ts_status copy_weights(ts_trainer *t, const ts_model *model)
 {
     for (size_t i = 0; i < t->table_count; i++) {
         const ts_parameter *p = &t->table[i];
         for (size_t row = 0; row < p->rows; row++)
             ts_model_row(model, &model->table[i], row, t->parameters + p->offset + row * p->columns);
+        for (size_t at = 0; at < p->rows * p->columns; at++)
+            if (!isfinite(t->parameters[p->offset + at]))
+                return ts_fail(TS_ERROR_DIVERGED, "ts_trainer_options.initial: the model's weights '%s' are not all finite numbers, nothing can be learned from them",
+                               p->name);
     }
+    return TS_OK;
 }
 
 ts_status ts_trainer_new(ts_trainer **out, ts_runtime *runtime, const ts_tokenizer *tokenizer, const ts_architecture *architecture,
@@ -194,10 +199,10 @@ ts_status ts_trainer_new(ts_trainer **out, ts_runtime *runtime, const ts_tokeniz
         status = ts_trainer_make(&t, runtime, tokenizer, &a, &o);
     if (status == TS_OK) {
         if (o.initial != NULL)
-            copy_weights(t, o.initial);
+            status = copy_weights(t, o.initial);
         else
             ts_parameters_initialize(t->table, t->table_count, &t->shape, t->parameters, o.seed);
-        if (lock >= 0)
+        if (status == TS_OK && lock >= 0)
             status = ts_trainer_take_folder(t, o.run_directory, &lock);
         if (status != TS_OK)
             ts_trainer_free(t);

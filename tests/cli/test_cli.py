@@ -463,6 +463,16 @@ class TrainTest(CommandLineTest):
             self.assertTrue(result.stderr.splitlines()[-1].startswith(b"tinystories: "), result.stderr)
             self.assertEqual(sorted(os.listdir(self.folder)), before, arguments)
 
+    def test_what_is_wrong_is_told_before_the_tokenizer_is_trained(self):
+        with tempfile.TemporaryDirectory(dir=self.folder) as folder:
+            self.must("train", "--text", "stories.txt", *SMALL, "--steps", "1", "--run", os.path.join(folder, "run"), "--quiet")
+            for wrong, names in ((["--valid", "missing.txt"], "missing.txt"), (["--heads", "7"], "heads"), (["--run", os.path.join(folder, "run")], "holds a run already")):
+                result = run("train", "--text", "stories.txt", "--preset", "laptop-0.3m", "--out", os.path.join(folder, "out.gguf"), *wrong, cwd=self.folder)
+                self.assertEqual(result.returncode, 1)
+                lines = result.stderr.decode().strip().split("\n")
+                self.assertEqual(len(lines), 1, lines)
+                self.assertIn(names, lines[0])
+
     def test_a_trained_model_survives_its_last_checkpoint(self):
         def small_files_only():
             """The model's size and some more: a checkpoint, three times as large, hits the limit as it would a full disk."""

@@ -684,6 +684,24 @@ static void test_swallowed_failures_leave_no_detail(void **state)
     ts_trainer_free(t);
 }
 
+/* Weights that are no numbers are told as what they are, not as a rate that is too high. */
+static void test_initial_weights_are_finite(void **state)
+{
+    (void)state;
+    ts_trainer_options o = small_options(4);
+    ts_trainer *t = make_trainer(NULL, TS_ARCHITECTURE_LLAMA, &o), *tuned = NULL;
+    ts_model *model;
+    t->parameters[t->table[1].offset] = NAN;
+    assert_int_equal(ts_trainer_snapshot(t, &model), TS_OK);
+    o.initial = model;
+    assert_int_equal(ts_trainer_new(&tuned, NULL, NULL, NULL, &o), TS_ERROR_DIVERGED);
+    assert_detail("ts_trainer_options.initial: the model's weights");
+    assert_detail(t->table[1].name);
+    assert_null(tuned);
+    ts_model_free(model);
+    ts_trainer_free(t);
+}
+
 /* ---- memory ---- */
 
 static ts_status train_once(ts_runtime *runtime, void *user)
@@ -732,7 +750,7 @@ int main(void)
         cmocka_unit_test(test_threads_same_bits), cmocka_unit_test(test_accumulation),       cmocka_unit_test(test_damaged_checkpoints),
         cmocka_unit_test(test_full_disk),        cmocka_unit_test(test_killed_while_saving), cmocka_unit_test(test_run_folder),
         cmocka_unit_test(test_stops_at_once),    cmocka_unit_test(test_sweeps_temporaries),
-        cmocka_unit_test(test_divergence),       cmocka_unit_test(test_refusals),            cmocka_unit_test(test_fine_tuning),         cmocka_unit_test(test_keeps_the_best), cmocka_unit_test(test_swallowed_failures_leave_no_detail),
+        cmocka_unit_test(test_divergence),       cmocka_unit_test(test_refusals),            cmocka_unit_test(test_fine_tuning),         cmocka_unit_test(test_keeps_the_best), cmocka_unit_test(test_initial_weights_are_finite), cmocka_unit_test(test_swallowed_failures_leave_no_detail),
         cmocka_unit_test(test_out_of_memory),
     };
     return cmocka_run_group_tests_name("trainer", tests, make_all, remove_all);
