@@ -5,18 +5,23 @@
 #   --text     train on your own stories (.txt divided by <|endoftext|>, .jsonl, each also .gz) instead of written ones
 #   --valid    stories to measure with; without it a share of the text is held out
 #   --minutes  of training, 6 by default
-#   --out      where everything goes, ./quickstart by default
+#   --out      where everything goes, ./quickstart by default: stories.txt, model.gguf and report.html there are replaced, a run's folder never
 set -eu
+
+usage() {
+    sed -n 's/^# \{0,1\}//; 2,/^set /{/^set /d; p}' "$0"
+}
 
 text="" valid="" minutes=6 out=$(pwd)/quickstart
 while [ $# -gt 0 ]; do
+    case $1 in -h | --help) usage; exit 0 ;; esac
     [ $# -ge 2 ] || { echo "quickstart: $1 needs a value" >&2; exit 2; }
     case $1 in
     --text) text=$(realpath "$2") ;;
     --valid) valid=$(realpath "$2") ;;
     --minutes) minutes=$2 ;;
     --out) out=$(realpath -m "$2") ;;
-    *) echo "quickstart: unknown option $1" >&2; exit 2 ;;
+    *) echo "quickstart: unknown option $1; see --help" >&2; exit 2 ;;
     esac
     shift 2
 done
@@ -47,7 +52,11 @@ cmake -S . -B build/quickstart -DCMAKE_BUILD_TYPE=Release -DTINYSTORIES_TESTS=OF
 cmake --build build/quickstart -j "$(nproc)" >/dev/null
 tinystories=$(pwd)/build/quickstart/tinystories
 mkdir -p "$out"
-rm -rf "$out/run"
+run=$out/run number=1
+while [ -e "$run" ]; do # an earlier run stays
+    number=$((number + 1))
+    run=$out/run-$number
+done
 
 if [ -z "$text" ]; then
     echo "== writing 20,000 stories"
@@ -57,9 +66,9 @@ fi
 
 echo "== training for $minutes minutes"
 if [ -n "$valid" ]; then
-    "$tinystories" train --text "$text" --valid "$valid" --minutes "$minutes" --run "$out/run" --out "$out/model.gguf"
+    "$tinystories" train --text "$text" --valid "$valid" --minutes "$minutes" --run "$run" --out "$out/model.gguf"
 else
-    "$tinystories" train --text "$text" --minutes "$minutes" --run "$out/run" --out "$out/model.gguf"
+    "$tinystories" train --text "$text" --minutes "$minutes" --run "$run" --out "$out/model.gguf"
 fi
 
 if [ -n "$valid" ]; then
@@ -72,19 +81,19 @@ echo "== three stories"
 
 echo "== grades of the embedded judge, for 36 stories that go on with the beginnings in examples/prompts.txt"
 "$tinystories" evaluate judge --model "$out/model.gguf" --prompts examples/prompts.txt --completions-per-prompt 3 --tokens 300 --text "$text" --seed 1 \
-    --out "$out/run/judge.json" --quiet
+    --out "$run/judge.json" --quiet
 
 page=""
 if python3 -c 'import matplotlib, jinja2' 2>/dev/null; then
     echo "== report"
-    PYTHONPATH=bindings/python TINYSTORIES_LIBRARY=$(pwd)/build/quickstart/libtinystories.so "$tinystories" report "$out/run" -o "$out/report.html"
+    PYTHONPATH=bindings/python TINYSTORIES_LIBRARY=$(pwd)/build/quickstart/libtinystories.so "$tinystories" report "$run" -o "$out/report.html"
     page=$out/report.html
 fi
 
 echo "== files"
 echo "stories     $text"
 echo "model       $out/model.gguf"
-echo "checkpoint  $out/run/checkpoint.safetensors"
-echo "log         $out/run/log.jsonl"
-echo "grades      $out/run/judge.json"
+echo "checkpoint  $run/checkpoint.safetensors"
+echo "log         $run/log.jsonl"
+echo "grades      $run/judge.json"
 echo "report      ${page:-none: it needs Python with matplotlib and Jinja2}"

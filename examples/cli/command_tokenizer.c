@@ -126,7 +126,7 @@ static const cli_argument train_arguments[] = {
     {"--out", "FILE", CLI_TEXT, CLI_REQUIRED, OFFSET(out), 0, 0, NULL, "the tokenizer.json to write; - for standard output"},
     {"--size", "N", CLI_UINT32, 0, OFFSET(options.vocabulary_size), 257, 1048576, NULL, "tokens in all, bytes and end of text included"},
     {"--min-frequency", "N", CLI_UINT32, 0, OFFSET(options.min_frequency), 1, 0, NULL, "a pair must occur this often to be merged"},
-    {"--max-words", "N", CLI_UINT64, 0, OFFSET(options.max_words), 1, 1e15, NULL, "distinct words held at once; beyond it the rarest are forgotten"},
+    {"--max-words", "N", CLI_UINT64, 0, OFFSET(options.max_words), 1024, 1 << 30, NULL, "distinct words held at once; beyond it the rarest are forgotten"},
 };
 
 static const cli_argument prune_arguments[] = {

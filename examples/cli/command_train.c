@@ -1,4 +1,5 @@
 /* train */
+#include <errno.h>
 #include <math.h>
 #include <stdio.h>
 #include <string.h>
@@ -156,6 +157,40 @@ static ts_status begin_with_model(ts_trainer **out, const train_values *v)
     return status;
 }
 
+static bool has_checkpoint(const char *run)
+{
+    char path[4096];
+    FILE *file = snprintf(path, sizeof path, "%s/checkpoint.safetensors", run) < (int)sizeof path ? fopen(path, "rb") : NULL;
+    if (file != NULL)
+        fclose(file);
+    return file != NULL;
+}
+
+static ts_status check_readable(const char *option, const cli_paths *paths)
+{
+    for (size_t i = 0; i < paths->count; i++) {
+        FILE *file = fopen(paths->items[i], "rb");
+        if (file == NULL)
+            return cli_fail("%s: %s cannot be opened: %s", option, paths->items[i], strerror(errno));
+        fclose(file);
+    }
+    return TS_OK;
+}
+
+/* What would be refused after the tokenizer is told before it, for that takes its time. */
+static ts_status check_before(const train_values *v, const ts_architecture *architecture, uint32_t vocabulary)
+{
+    ts_architecture shape = *architecture;
+    uint64_t parameters;
+    shape.vocabulary_size = vocabulary;
+    CLI_TRY(ts_architecture_parameters(&shape, &parameters));
+    CLI_TRY(check_readable("--text", &v->text));
+    CLI_TRY(check_readable("--valid", &v->valid));
+    if (v->run != NULL && has_checkpoint(v->run))
+        return cli_fail("--run: %s holds a run already: --resume it or choose another folder", v->run);
+    return TS_OK;
+}
+
 static ts_status begin(ts_trainer **out, const train_values *v, cli_progress *progress)
 {
     ts_tokenizer *tokenizer = NULL;
@@ -166,6 +201,7 @@ static ts_status begin(ts_trainer **out, const train_values *v, cli_progress *pr
     if (v->initial != NULL)
         return begin_with_model(out, v);
     CLI_TRY(choose_shape(v, &architecture, &vocabulary));
+    CLI_TRY(check_before(v, &architecture, vocabulary));
     CLI_TRY(make_tokenizer(&tokenizer, v, vocabulary, progress));
     ts_status status = ts_trainer_new(out, v->common.runtime, tokenizer, &architecture, &v->options);
     ts_tokenizer_free(tokenizer);
@@ -211,7 +247,7 @@ static void print_result(const train_values *v, const ts_trainer_report *r, cons
     cli_integer(&o, "memory_peak_bytes", ts_runtime_memory_peak(v->common.runtime));
     cli_truth(&o, "interrupted", interrupted);
     cli_output_end(&o);
-    if (interrupted && v->run != NULL && !v->common.quiet)
+    if (interrupted && v->run != NULL && !v->common.quiet && has_checkpoint(v->run))
         fprintf(stderr, "to go on: tinystories train --resume --run %s --text %s%s%s%s\n", v->run, v->text.items[0], v->text.count > 1 ? " ..." : "",
                 v->out != NULL ? " --out " : "", v->out != NULL ? v->out : "");
 }
@@ -234,6 +270,22 @@ static ts_status finish(ts_trainer *trainer, const train_values *v, bool interru
         print_result(v, &report, path, ts_model_parameters(model), interrupted);
     ts_model_free(model);
     return status;
+}
+
+/* Writes the model of a run whose last checkpoint could not be written; the failure stays the run's. */
+static void keep_model(ts_trainer *trainer, const train_values *v)
+{
+    char detail[512];
+    ts_model *model = NULL;
+    snprintf(detail, sizeof detail, "%s", ts_error_detail());
+    ts_status status = ts_trainer_snapshot(trainer, &model);
+    if (status == TS_OK)
+        status = ts_model_save(model, v->out);
+    ts_model_free(model);
+    if (status == TS_OK)
+        (void)cli_fail("no last checkpoint: %s; the model is whole in %s", detail, v->out);
+    else
+        (void)cli_fail("no last checkpoint: %s; nor a model: %s", detail, ts_error_detail());
 }
 
 /* ---- over several machines ---- */
@@ -282,8 +334,12 @@ static ts_status train(void *values)
         status = ts_trainer_run(trainer, tell, &progress);
         cli_progress_end(&progress);
         bool interrupted = status == TS_ERROR_CANCELLED && (cli_interrupted() || v->mpi);
-        if (status == TS_OK || interrupted)
-            status = v->ranks.rank == 0 ? finish(trainer, v, interrupted) : TS_OK;
+        if (v->ranks.rank == 0 && (status == TS_OK || interrupted))
+            status = finish(trainer, v, interrupted);
+        else if (v->ranks.rank == 0 && status != TS_ERROR_DIVERGED && v->out != NULL && ts_trainer_done(trainer))
+            keep_model(trainer, v); /* it is trained, only its last checkpoint failed */
+        else if (interrupted)
+            status = TS_OK;
     }
     ts_trainer_free(trainer);
     end_ranks(v, status);
@@ -313,7 +369,7 @@ static const cli_argument train_arguments[] = {
     {"--heads", "N", CLI_UINT32, CLI_QUIET | CLI_FIXED, OFFSET(shape.heads), 1, 65536, NULL, "attention heads (default: the preset's)"},
     {"--kv-heads", "N", CLI_UINT32, CLI_QUIET | CLI_FIXED, OFFSET(shape.key_value_heads), 1, 65536, NULL, "heads for keys and values (default: the preset's)"},
     {"--hidden", "N", CLI_UINT32, CLI_QUIET | CLI_FIXED, OFFSET(shape.hidden), 1, 1048576, NULL, "width inside the MLP (default: the preset's)"},
-    {"--learning-rate", "X", CLI_DOUBLE, CLI_FIXED, OFFSET(options.learning_rate), 0, 1e6, NULL, "at its peak; 0: chosen by width"},
+    {"--learning-rate", "X", CLI_DOUBLE, 0, OFFSET(options.learning_rate), 0, 1e6, NULL, "at its peak; 0: chosen by width, or the checkpoint's"},
     {"--final-rate", "X", CLI_DOUBLE, CLI_FIXED, OFFSET(options.final_rate), 0, 1, NULL, "share of the peak that is left at the end"},
     {"--warmup", "X", CLI_DOUBLE, CLI_FIXED, OFFSET(options.warmup), 0, 1, NULL, "share of the run in which the rate rises"},
     {"--schedule", "NAME", CLI_CHOICE, CLI_FIXED, OFFSET(options.schedule), 0, 0, schedule_name, "how the rate falls"},
@@ -340,8 +396,11 @@ static const cli_argument train_arguments[] = {
     {"--valid-share", "X", CLI_DOUBLE, CLI_FIXED, OFFSET(options.valid_share), 0, 0.5, NULL, "share of the stories that is held out without --valid"},
     {"--valid-interval", "N", CLI_UINT32, 0, OFFSET(options.valid_interval), 0, 0, NULL, "steps between validations; 0: at the end alone"},
     {"--checkpoint-interval", "N", CLI_UINT32, 0, OFFSET(options.checkpoint_interval), 0, 0, NULL, "steps between checkpoints; 0: every minute"},
+    {"--keep-last", "N", CLI_UINT32, CLI_QUIET, OFFSET(options.keep_last), 1, 0, NULL, "checkpoints in the run folder, the newest and those before it (default: 2)"},
+    {"--keep-every", "N", CLI_UINT32, CLI_QUIET, OFFSET(options.keep_every), 1, 0, NULL, "make a checkpoint at every multiple of N steps, and never remove it"},
+    {"--max-skips", "N", CLI_UINT32, CLI_QUIET, OFFSET(options.max_skips), 1, 0, NULL, "steps in a row with numbers that are not finite that end the run (default: 5)"},
     {"--keep-best", NULL, CLI_FLAG, CLI_FIXED, OFFSET(options.keep_best), 0, 0, NULL, "keep the model of the lowest validation as best.gguf in the run folder"},
-    {"--log-interval", "N", CLI_UINT32, 0, OFFSET(options.log_interval), 1, 0, NULL, "steps between lines of the log; an interrupted run stops then"},
+    {"--log-interval", "N", CLI_UINT32, 0, OFFSET(options.log_interval), 1, 0, NULL, "steps between lines of the log and of the progress"},
 };
 
 const cli_command cli_train_commands[] = {

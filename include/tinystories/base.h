@@ -14,7 +14,13 @@
  * order of freeing is free. ts_tokenizer and ts_model never change once made and may be used by any number of threads at once; the other handles
  * belong to one thread at a time and answer TS_ERROR_BUSY when two use one.
  *
- * The library never prints, exits, aborts, or touches locale, signals, environment or working directory.
+ * Files. A path is what the operating system takes. A file that is written is written whole beside the one whose place it then takes, under a hidden
+ * name, and it takes over that one's permissions: the old file stays until the new one is on the disk, and after a failure nothing else is left. A link is
+ * followed to its file; a device or a pipe is written in place. The path "-" is standard output where a file is written, and standard input where files of
+ * stories are read, unless a comment refuses it; a file of that name is "./-".
+ *
+ * The library never prints, exits, aborts, or touches locale, signals, environment or working directory; what it writes to standard output is what the
+ * caller asked for by the path "-".
  */
 #ifndef TINYSTORIES_BASE_H
 #define TINYSTORIES_BASE_H
@@ -57,7 +63,8 @@ TS_API const char *ts_status_name(ts_status status);
 
 /*
  * What the last failing call of this thread had to say: one line of printable UTF-8 without its newline, at most 511 bytes. Never NULL; ""
- * before the first failure. It stays until the thread's next failing call, and no call that succeeds changes it. It never holds a secret.
+ * before the first failure. Bytes of a path that are no UTF-8 stand there as '?'. It stays until the thread's next failing call, and no call that succeeds
+ * changes it. It never holds a secret.
  */
 TS_API const char *ts_error_detail(void);
 

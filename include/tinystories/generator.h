@@ -4,9 +4,9 @@
  * For each story a verb, a noun and an adjective are drawn from a small child's vocabulary and a random subset of features (dialogue, twist, ...) is asked
  * for, and an author writes it. The embedded author needs no network: it keeps a small world of people, places and things with properties, casts them into
  * plots whose needs they can meet (something that gives light for a dark cave), and tells what happened.
- * Story `index` is a function of (seed, index, vocabulary) alone: the same bytes on every machine, in any order, by any number of threads.
+ * Story `index` is a function of (seed, index, vocabulary, options.features) alone: the same bytes on every machine, in any order, by any number of threads.
  *
- * The chat author asks a chat service (tinystories/chat.h): the prompt of story `index` is a function of (seed, index, vocabulary, template), and so is
+ * The chat author asks a chat service (tinystories/chat.h): the prompt of story `index` is a function of (seed, index, vocabulary, options.features, template), and so is
  * what of it is drawn: the same words and features that the embedded author would use. What the service wrote is kept in the journal of
  * options.chat, and the stories are a function of that: whatever is in it is never asked for again, and files are written from it with the
  * same bytes each time. Stories that were cut off, filtered or empty are not used; their indices are passed over.
@@ -50,7 +50,10 @@ typedef struct ts_generator_options {
     size_t struct_size;
     uint64_t seed;              /* default 0 */
     uint64_t first;             /* index of the first story; default 0 */
-    const char *vocabulary;     /* path of a vocabulary file that replaces the built-in one; NULL (the default): the built-in. See words.txt for the form */
+    const char *vocabulary;     /* path of a vocabulary file that replaces the built-in one; NULL (the default): the built-in. See words.txt for the
+                                   form: at least a noun and an adjective of each class, a verb, three names of each class, 4 MiB at most. The words that the
+                                   embedded author's plots are told with need not be in it and count as function words; a plot for whose parts it has no word
+                                   is left out, which is logged as a warning */
     uint32_t author;            /* TS_AUTHOR_; default EMBEDDED */
     uint32_t features;          /* the features that may be drawn, TS_FEATURE_ bits; default all */
     const ts_chat_options *chat; /* the service of the chat author, required for it; copied */
@@ -64,7 +67,8 @@ typedef struct ts_generator_options {
 TS_API ts_status ts_generator_options_init(ts_generator_options *options, size_t struct_size);
 
 /*
- * FORMAT: the vocabulary file or the template is wrong; the detail names file, line and word or placeholder. For the chat author also what opening its
+ * FORMAT: the vocabulary file or the template is wrong; the detail names file, line and word or placeholder, or all sections that lack words. LIMIT: a
+ * vocabulary above 4 MiB. For the chat author also what opening its
  * journal may answer: BUSY (another run has it), MISMATCH (it was made with another seed, model, template, vocabulary, features or sampling), VERSION, FORMAT.
  */
 TS_API ts_status ts_generator_new(ts_generator **out, ts_runtime *runtime, const ts_generator_options *options);
@@ -87,6 +91,7 @@ typedef struct ts_story {
 /*
  * Writes the next story. The chat author asks for this one alone, unless the journal has it: nothing is paid for that was not asked for. It answers
  * NETWORK (no service, or it said no), LIMIT (a bound of options.chat, or many replies in a row that cannot be used) or IO (the journal).
+ * The embedded author answers LIMIT when no plot can use the drawn words, which a small vocabulary of one's own may lead to.
  */
 TS_API ts_status ts_generator_next(ts_generator *generator, ts_story *story);
 

@@ -52,7 +52,8 @@ TS_API void ts_tokenizer_free(ts_tokenizer *tokenizer);
  *   NAME.json, and a name without an ending: a tokenizer.json that Hugging Face tokenizers reads. Scores become an order of merges there: tokens of
  *   equal scores are ordered by id.
  * INVALID_ARGUMENT: another ending.
- * Every file is replaced as a whole: after a failure the old one is still there.
+ * None of them but a GGUF holds which tokens a model's file named as beginning and end of text: opened again, the end is `<|endoftext|>`, or what the kind of
+ * tokenizer has. Every file is replaced as a whole: after a failure the old one is still there.
  */
 TS_API ts_status ts_tokenizer_save(const ts_tokenizer *tokenizer, const char *path);
 
@@ -62,7 +63,7 @@ typedef struct ts_tokenizer_train_options {
     size_t struct_size;
     ts_progress progress;      /* units: bytes of text read (total 0), then merges made; may be NULL */
     void *progress_user;
-    uint64_t max_words;        /* distinct words held at once, default 2^24; beyond it the rarest are forgotten, which is logged as a warning */
+    uint64_t max_words;        /* distinct words held at once, 1,024 to 2^30; default 2^24; beyond it the rarest are forgotten, which is logged as a warning */
     uint32_t vocabulary_size;  /* tokens in all, bytes and end-of-text included: 257 to 2^20; default 4,096 */
     uint32_t min_frequency;    /* a pair must occur this often to be merged; at least 1; default 2 */
 } ts_tokenizer_train_options;
@@ -74,22 +75,27 @@ TS_API ts_status ts_tokenizer_train_options_init(ts_tokenizer_train_options *opt
  * of adjacent tokens is merged first; among equally frequent ones the pair that is greater as (bytes of the left token, bytes of the right token).
  * Counts are 64-bit, and the result does not depend on the number of threads. Memory grows with the distinct words, not with the text.
  * When no pair is frequent enough the vocabulary stays smaller, which is logged as a warning.
- * INVALID_ARGUMENT: no text at all, a vocabulary out of range.
+ * INVALID_ARGUMENT: no text at all, an option out of its range.
  */
 TS_API ts_status ts_tokenizer_train(ts_tokenizer **out, ts_runtime *runtime, ts_next_text next, void *user, const ts_tokenizer_train_options *options);
 
 /*
- * The same from files of stories (.txt, .jsonl, each also as .gz). Text is divided into stories at every `<|endoftext|>`, wherever it stands; each story
+ * The same from files of stories: .txt, .jsonl, .json (an array), each also as .gz; archives of them (.tar, .tar.gz, .tgz); "-" is standard input, as
+ * .txt. Text is divided into stories at every `<|endoftext|>`, wherever it stands; each story
  * is trimmed of ASCII white space and empty ones are dropped. Without a marker a .txt file is one story; a line of .jsonl gives its
- * field `story` or `text`. This is how every call of the library reads files of stories.
+ * field `story` or `text`. This is how every call of the library reads files of stories. The files are opened first, so that one that is missing is
+ * told before any work. INVALID_ARGUMENT: no path, a path that is NULL, no story at all; IO, FORMAT and LIMIT name file and line; UNSUPPORTED: .gz or
+ * JSON in a build without them. LIMIT: a story, or a line of .jsonl, above 64 MiB.
  */
 TS_API ts_status ts_tokenizer_train_files(ts_tokenizer **out, ts_runtime *runtime, const char *const *paths, size_t path_count,
                                           const ts_tokenizer_train_options *options);
 
 /*
  * Makes a smaller tokenizer of the `size` tokens that the files use most, as the paper keeps the top 10,000 of GPT-Neo's. All bytes, specials and the
- * merge ancestors of every kept token are kept and count; kept tokens get dense ids in their old order. Ties: the lower old id is kept.
- * INVALID_ARGUMENT: a size below bytes + specials or above the tokenizer's own.
+ * merge ancestors of every kept token are kept and count; kept tokens get dense ids in their old order; beginning and end of text stay what they were. Ties:
+ * the lower old id is kept.
+ * INVALID_ARGUMENT: a size below bytes + specials or above the tokenizer's own, no story at all. UNSUPPORTED: a SentencePiece or WordPiece tokenizer,
+ * which has no merges.
  */
 TS_API ts_status ts_tokenizer_prune_files(ts_tokenizer **out, const ts_tokenizer *tokenizer, uint32_t size, const char *const *paths, size_t path_count);
 

@@ -2,8 +2,8 @@
  * Trainers: make a model from text.
  *
  * A trainer belongs to one thread at a time. ts_trainer_step is the primitive, ts_trainer_run a loop around it with validation, checkpoints and a log.
- * A run may live in a folder: `checkpoint.safetensors` (everything that a run needs to go on: weights, optimizer, data position, tokenizer), `log.jsonl`
- * (a line an event), `lock`. A run that was stopped and resumed gives the same bits as one that was not, when it ends by steps, tokens or
+ * A run may live in a folder: `checkpoint.safetensors` (everything that a run needs to go on: weights, optimizer, data position, tokenizer),
+ * `checkpoint-<step>.safetensors` (older ones), `log.jsonl` (a line an event: step, valid, skip, diverged, end), `lock`. A run that was stopped and resumed gives the same bits as one that was not, when it ends by steps, tokens or
  * epochs; a run by time depends on the clock.
  */
 #ifndef TINYSTORIES_TRAINER_H
@@ -74,24 +74,24 @@ typedef struct ts_trainer_options {
     /* stop at whichever comes first; all 0: one epoch */
     uint64_t max_steps;
     uint64_t max_tokens;
-    double max_epochs;
-    double max_seconds;        /* of training steps, and validation and checkpoints between them */
+    double max_epochs;         /* 0 to 1e9, parts of one too */
+    double max_seconds;        /* 0 to 1e9; of training steps, and validation and checkpoints between them */
     double valid_share;        /* of the stories, for valid = NULL: 0 to 0.5; default 0.02, 0: no validation */
     /* optimizer; betas and epsilon are AdamW's */
-    double learning_rate;      /* at the peak; 0 (the default): chosen by width */
-    double final_rate;         /* share of the peak that is left at the end; default 0.05 */
-    double warmup;             /* share of the run; default 0.03 */
-    double beta1;              /* default 0.9 */
-    double beta2;              /* default 0.95 */
-    double epsilon;            /* default 1e-8 */
-    double weight_decay;       /* default 0.1 */
-    double clip;               /* largest global norm of the gradient; 0: none; default 1 */
+    double learning_rate;      /* at the peak, up to 1e6; 0 (the default): chosen by width */
+    double final_rate;         /* share of the peak that is left at the end: 0 to 1; default 0.05 */
+    double warmup;             /* share of the run: 0 to 1; default 0.03 */
+    double beta1;              /* 0 to 0.999999; default 0.9 */
+    double beta2;              /* 0 to 0.999999; default 0.95 */
+    double epsilon;            /* 0 to 1; default 1e-8 */
+    double weight_decay;       /* 0 to 100; default 0.1 */
+    double clip;               /* largest global norm of the gradient, up to 1e9; 0: none; default 1 */
     uint32_t schedule;         /* TS_SCHEDULE_ */
-    uint32_t batch_tokens;     /* tokens a step over all sequences; rounded up to whole micro batches; 0 (the default): 8 sequences */
-    uint32_t micro_batch;      /* sequences in memory at once; 0 (the default): 8, or what batch_tokens asks if that is less. Smaller ones take less memory */
+    uint32_t batch_tokens;     /* tokens a step over all sequences, up to 2^30; rounded up to whole micro batches; 0 (the default): 8 sequences */
+    uint32_t micro_batch;      /* sequences in memory at once, up to 65,536; 0 (the default): 8, or what batch_tokens asks if that is less. Smaller ones take less memory */
     uint32_t valid_interval;   /* steps between validations in ts_trainer_run; 0 (the default): at the end alone */
     uint32_t checkpoint_interval; /* steps between checkpoints in ts_trainer_run; 0 (the default): at the end, and every 60 seconds */
-    uint32_t log_interval;     /* steps between lines of the log and reports that are due; default 10 */
+    uint32_t log_interval;     /* steps between lines of the log and reports that are due: at least 1; default 10 */
     uint32_t precision;        /* TS_PRECISION_; a resumed run keeps its own unless another than AUTO is asked for. UNSUPPORTED: BF16 on a processor without it */
     uint32_t optimizer;        /* TS_OPTIMIZER_; default MUON, which reaches a loss in less than half of AdamW's steps */
     const ts_model *initial;   /* ts_trainer_new begins with this model's weights (fine-tuning), borrowed for the call; NULL (the default): random ones by the seed */
@@ -113,8 +113,11 @@ typedef struct ts_trainer_options {
     uint32_t recompute;        /* 1: activations are worked out twice instead of kept, to the same bits: a micro batch of N = micro_batch T tokens keeps
                                   4 N L (3 C + (C + 2 KV) + H + 4) bytes instead of 4 N L (5 C + (C + 2 KV) + U + F + H + 4), with C the width, KV that of all keys,
                                   H heads, F the width inside the MLP, U the outputs of its first product (2 F with a gate), L layers; default 0 */
-    uint32_t reserved;         /* 0 */
+    uint32_t max_skips;        /* steps in a row whose loss or gradient is not finite, or is a spike, that end a run with DIVERGED; 0 (the default): 5 */
     double muon_beta;          /* decay of Muon's momentum, 0 to 0.999999; default 0.95 (Jordan et al. 2024) */
+    uint32_t keep_last;        /* checkpoints in the run folder, the newest and those before it, each written, read back and checked before an older one goes; 0 (the
+                                  default): 2 */
+    uint32_t keep_every;       /* a checkpoint is made at every multiple of so many steps, and these are never removed; 0 (the default): none */
 } ts_trainer_options;
 
 TS_API ts_status ts_trainer_options_init(ts_trainer_options *options, size_t struct_size);
@@ -122,15 +125,17 @@ TS_API ts_status ts_trainer_options_init(ts_trainer_options *options, size_t str
 /*
  * Makes a trainer for a new model of this shape. Reads and encodes all of the text (2 or 4 bytes a token in memory).
  * With options.initial, tokenizer and architecture may be NULL: the model's; its context length alone may be another, learned positions excepted.
- * INVALID_ARGUMENT names the option. MISMATCH: a shard of another tokenizer, an initial model of another shape or tokenizer. LIMIT: the text
+ * INVALID_ARGUMENT names the option. DIVERGED: an initial model whose weights are not finite numbers. MISMATCH: a shard of another tokenizer, an initial model of another shape or tokenizer. LIMIT: the text
  * is shorter than one context. BUSY: another trainer has the run folder. A folder that already holds a checkpoint is refused with INVALID_ARGUMENT: resume it or choose another.
  */
 TS_API ts_status ts_trainer_new(ts_trainer **out, ts_runtime *runtime, const ts_tokenizer *tokenizer, const ts_architecture *architecture,
                                 const ts_trainer_options *options);
 
 /*
- * Goes on from a checkpoint: `path` is a checkpoint file or a run folder. Tokenizer, shape and all settings come from it; of the options only the data
- * paths, the run folder, the stopping rules and the intervals are used, and a stopping rule that is 0 keeps the checkpoint's.
+ * Goes on from a checkpoint: `path` is a checkpoint file or a run folder, of which the newest whole checkpoint is taken: when that is not
+ * checkpoint.safetensors (damaged, or lost), the runtime's log gets a warning. Tokenizer, shape and all settings come from it; of the options only the data
+ * paths, the run folder, the stopping rules, the intervals, what is kept and the learning rate are used, and what is 0 keeps the checkpoint's. Another learning
+ * rate is how a run that has DIVERGED is helped. The run folder is locked before anything is read (BUSY: another trainer has it).
  * The data must be the same (MISMATCH: other tokens than the checkpoint was trained on). FORMAT: damaged, the detail names the part.
  */
 TS_API ts_status ts_trainer_resume(ts_trainer **out, ts_runtime *runtime, const char *path, const ts_trainer_options *options);
@@ -158,12 +163,12 @@ typedef struct ts_trainer_report {
 } ts_trainer_report;
 
 /*
- * One step: forward, backward, clip, update. `report` may be NULL. A loss or gradient that is not finite, or is a spike by options.spike, changes nothing and is counted; five
- * in a row: DIVERGED. After the run's end (ts_trainer_done) it still makes steps, at the schedule's final rate.
+ * One step: forward, backward, clip, update. `report` may be NULL. A loss or gradient that is not finite, or is a spike by options.spike, changes nothing and is
+ * counted; max_skips in a row: DIVERGED. After the run's end (ts_trainer_done) it still makes steps, at the schedule's final rate.
  */
 TS_API ts_status ts_trainer_step(ts_trainer *trainer, ts_trainer_report *report);
 
-/* 1 when a stopping rule has been reached. */
+/* 1 when a stopping rule has been reached; 1 for NULL. Like ts_trainer_state it only looks and never answers BUSY: not while another thread uses the trainer. */
 TS_API int32_t ts_trainer_done(const ts_trainer *trainer);
 
 typedef int32_t (*ts_trainer_progress)(void *user, const ts_trainer_report *report);
@@ -171,20 +176,27 @@ typedef int32_t (*ts_trainer_progress)(void *user, const ts_trainer_report *repo
 /*
  * Steps until the run's end, with validation, checkpoints and log. `progress` (may be NULL) is called after every step and between the stories of a
  * validation, so that a stop takes effect at once; report->due says which calls are worth a line. When it returns nonzero a checkpoint is written and the
- * status is CANCELLED. A checkpoint that cannot be written is logged and does not end the run;
- * the last one's failure is the call's status.
+ * status is CANCELLED. A checkpoint or a log that cannot be written (a full disk) is told to the runtime's log and does not end the run: the last
+ * checkpoint that could be written stays, and the next one is tried when it is due. The last one's failure is the call's status.
+ * A new run in a folder begins with a checkpoint. One is written only when its weights give the next batch a finite loss and gradient, between
+ * steps also only when that loss is not far above that of guessing (three times the logarithm of the vocabulary's size), the gradient is not 0, and the last step was not skipped: so the
+ * folder's newest checkpoint is a good one. DIVERGED: the detail names it; resume it, with a lower learning rate.
  */
 TS_API ts_status ts_trainer_run(ts_trainer *trainer, ts_trainer_progress progress, void *user);
 
 /* Scores the validation stories as ts_model_score does, and notes the result in the report. INVALID_ARGUMENT: there are none. */
 TS_API ts_status ts_trainer_validate(ts_trainer *trainer, ts_score *score);
 
-/* Writes a checkpoint, replaced as a whole: after a failure the old one is still there. */
+/*
+ * Writes a checkpoint, replaced as a whole once it has been read back and checked: after a failure the old one is still there. DIVERGED: something in it is not finite,
+ * or the loss or gradient that its weights give the next batch.
+ */
 TS_API ts_status ts_trainer_save(ts_trainer *trainer, const char *path);
 
 /* An immutable model of the present weights: the averaged ones with options.average and use_average. */
 TS_API ts_status ts_trainer_snapshot(ts_trainer *trainer, ts_model **out);
 
+/* Where the run is. INVALID_ARGUMENT: NULL. */
 TS_API ts_status ts_trainer_state(const ts_trainer *trainer, ts_trainer_report *report);
 
 #ifdef __cplusplus

@@ -24,11 +24,21 @@
 
 /* ---- status.c ---- */
 
-/* Sets the thread's error detail (control characters become '?') and returns `status`, so that a failure is one line: return ts_fail(...). */
+/* Sets the thread's error detail (control characters and what is no UTF-8 become '?') and returns `status`, so that a failure is one line: return ts_fail(...). */
 ts_status ts_fail(ts_status status, const char *format, ...) TS_PRINTF(2, 3);
 
 /* Puts "context: " before the present detail; for callers that know the file's name. Returns `status`. */
 ts_status ts_fail_context(ts_status status, const char *context);
+
+enum { TS_DETAIL_SIZE = 512 };
+
+typedef struct ts_detail {
+    char text[TS_DETAIL_SIZE];
+} ts_detail;
+
+/* For a failure that the caller never sees: what the detail was before it, and that back again, so that a call that succeeds changes nothing. */
+void ts_detail_keep(ts_detail *kept);
+void ts_detail_put_back(const ts_detail *kept);
 
 /* Passes a failure on. */
 #define TS_TRY(call)                                                                                                                             \
@@ -51,6 +61,16 @@ ts_status ts_options_read(void *into, size_t size, const void *options, const ch
  * part that both know. */
 ts_status ts_report_check(const void *report, const char *name);
 ts_status ts_report_write(void *report, const void *from, size_t size, const char *name);
+
+/* An option that is a number, and its bounds. */
+typedef struct ts_bounds {
+    const char *name;
+    double value, least, most;
+} ts_bounds;
+
+/* INVALID_ARGUMENT names the first option that is out of its range, with its value and the bounds: "name.option is 3, expected 0 to 1". NaN is in none.
+ * `above`: `least` itself is out of the range. */
+ts_status ts_bounds_check(const char *name, const ts_bounds *ranges, size_t count, bool above);
 
 /* ---- arithmetic.h: all false on overflow, *out untouched ---- */
 
@@ -285,7 +305,7 @@ ts_status ts_reader_status(const ts_reader *reader);
 
 /*
  * The one way to write a file: into a temporary of the same directory, then fsync, rename, fsync of the directory. The old file stays until the new one is
- * whole. Errors are sticky: write on, ts_writer_commit tells. After a failed commit or ts_writer_abandon nothing is left behind.
+ * whole, which takes over its mode. A link is followed. Errors are sticky: write on, ts_writer_commit tells. After a failed commit or ts_writer_abandon nothing is left behind.
  */
 typedef struct ts_writer {
     ts_runtime *runtime;
@@ -307,9 +327,12 @@ void ts_writer_patch_start(ts_writer *writer, const void *data, size_t size);
 void ts_writer_u32(ts_writer *writer, uint32_t value);
 void ts_writer_u64(ts_writer *writer, uint64_t value);
 void ts_writer_fail(ts_writer *writer, ts_status status); /* whoever feeds it failed: commit will answer this */
+/* All bytes are on the disk after this, in the file writer->temporary, which may be read back before ts_writer_commit gives it the name. Not on "-" and
+ * devices: INVALID_ARGUMENT. */
+ts_status ts_writer_settle(ts_writer *writer);
 ts_status ts_writer_commit(ts_writer *writer);
 void ts_writer_abandon(ts_writer *writer);
-/* Removes the temporaries that killed processes left behind when they wrote `path`. Only for who knows (by a lock) that nobody is writing it now. */
+/* Removes the temporaries that killed processes left behind when they wrote `path`; one whose writer lives is locked and stays. ts_writer_open does it. */
 void ts_writer_sweep(ts_runtime *runtime, const char *path);
 
 /* A file without a name, for what does not fit into memory: appended to, read at random, gone when it is closed or the process dies. Zero-initialized it may
@@ -332,6 +355,8 @@ void ts_spill_close(ts_spill *spill);
 /* An append-only file of whole lines (a log): each call is one write of line + newline. */
 ts_status ts_append_open(ts_runtime *runtime, const char *path, int *file);
 ts_status ts_append_line(ts_runtime *runtime, int file, const char *line, size_t size);
+/* Its lines are on the disk after this. After a failure the file is to be given up: a second try would lie about what the first one lost. */
+ts_status ts_append_sync(ts_runtime *runtime, int file);
 void ts_append_close(ts_runtime *runtime, int file);
 
 /* The entries of the directory that holds `path`, which is cut for a moment, are on the disk after this. Allocates nothing, since what was done is done. A
@@ -339,6 +364,8 @@ void ts_append_close(ts_runtime *runtime, int file);
 ts_status ts_directory_sync(ts_runtime *runtime, char *path);
 /* Makes a directory unless it is there, and syncs the one that holds it. */
 ts_status ts_directory_make(ts_runtime *runtime, const char *path);
+/* The numbers N of the files of a directory that are called <prefix>N<suffix>, the greatest first; release *numbers. A directory that cannot be read has none. */
+ts_status ts_directory_numbers(ts_runtime *runtime, const char *path, const char *prefix, const char *suffix, uint64_t **numbers, size_t *count);
 bool ts_path_is_directory(const char *path);
 bool ts_path_exists(const char *path);
 /* Takes the lock file `path` for this process until ts_lock_release or its death; BUSY when another has it. */

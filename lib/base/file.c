@@ -2,9 +2,11 @@
 #define _GNU_SOURCE
 #include "base/base.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <sys/file.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -120,6 +122,12 @@ ts_status ts_append_line(ts_runtime *runtime, int file, const char *line, size_t
     return status;
 }
 
+ts_status ts_append_sync(ts_runtime *runtime, int file)
+{
+    const ts_io *io = ts_runtime_io(runtime);
+    return io->sync(io->user, file) == 0 ? TS_OK : ts_fail(TS_ERROR_IO, "it cannot be synced: %s", strerrordesc_np(errno));
+}
+
 void ts_append_close(ts_runtime *runtime, int file)
 {
     const ts_io *io = ts_runtime_io(runtime);
@@ -159,6 +167,50 @@ ts_status ts_directory_make(ts_runtime *runtime, const char *path)
     else if (errno != EEXIST || !ts_path_is_directory(path))
         status = ts_fail(TS_ERROR_IO, "%s: the folder cannot be made: %s", path, strerrordesc_np(errno));
     ts_bytes_free(&own);
+    return status;
+}
+
+static bool number_of(const char *name, const char *prefix, const char *suffix, uint64_t *number)
+{
+    size_t size = strlen(prefix);
+    if (strncmp(name, prefix, size) != 0 || name[size] < '0' || name[size] > '9')
+        return false;
+    *number = 0;
+    for (name += size; *name >= '0' && *name <= '9'; name++)
+        if (__builtin_mul_overflow(*number, 10, number) || __builtin_add_overflow(*number, (uint64_t)(*name - '0'), number))
+            return false;
+    return strcmp(name, suffix) == 0;
+}
+
+static int compare_numbers(const void *a, const void *b)
+{
+    uint64_t left, right;
+    memcpy(&left, a, sizeof left);
+    memcpy(&right, b, sizeof right);
+    return left < right ? 1 : left > right ? -1 : 0;
+}
+
+ts_status ts_directory_numbers(ts_runtime *runtime, const char *path, const char *prefix, const char *suffix, uint64_t **numbers, size_t *count)
+{
+    size_t capacity = 0;
+    ts_status status = TS_OK;
+    DIR *directory = opendir(path);
+    *numbers = NULL;
+    *count = 0;
+    for (const struct dirent *entry; directory != NULL && status == TS_OK && (entry = readdir(directory)) != NULL;) {
+        uint64_t number;
+        if (number_of(entry->d_name, prefix, suffix, &number) && (status = ts_reserve(runtime, numbers, &capacity, *count + 1, sizeof **numbers)) == TS_OK)
+            (*numbers)[(*count)++] = number;
+    }
+    if (directory != NULL)
+        closedir(directory);
+    if (status != TS_OK) {
+        ts_release(runtime, *numbers);
+        *numbers = NULL;
+        *count = 0;
+    } else if (*count > 0) {
+        qsort(*numbers, *count, sizeof **numbers, compare_numbers);
+    }
     return status;
 }
 

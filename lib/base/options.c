@@ -1,4 +1,8 @@
 /* The rule of all option structs: they only grow, shorter ones get defaults, an unknown tail must be zero. */
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+
 #include "base/base.h"
 
 ts_status ts_options_defaults(void *options, size_t struct_size, const void *defaults, size_t size, const char *name)
@@ -48,5 +52,42 @@ ts_status ts_report_write(void *report, const void *from, size_t size, const cha
     memset(report, 0, given);
     memcpy(report, from, TS_MIN(given, size));
     memcpy(report, &given, sizeof given);
+    return TS_OK;
+}
+
+enum { NUMBER_SIZE = 32 };
+
+/* As short as it reads back, for values that came as floats too, with a point whatever the locale. */
+static const char *write_number(char text[NUMBER_SIZE], double value)
+{
+    if (isnan(value) || (fabs(value) < 1e15 && value == floor(value))) {
+        snprintf(text, NUMBER_SIZE, isnan(value) ? "not a number" : "%.0f", value);
+        return text;
+    }
+    for (int digits = 1; digits <= 17; digits++) {
+        snprintf(text, NUMBER_SIZE, "%.*g", digits, value);
+        double read = strtod(text, NULL);
+        if (read == value || ((double)(float)value == value && (float)read == (float)value))
+            break;
+    }
+    char *point = text + strspn(text, "-0123456789");
+    size_t length = strcspn(point, "0123456789einf");
+    if (length > 0) {
+        *point = '.';
+        memmove(point + 1, point + length, strlen(point + length) + 1);
+    }
+    return text;
+}
+
+ts_status ts_bounds_check(const char *name, const ts_bounds *ranges, size_t count, bool above)
+{
+    for (size_t i = 0; i < count; i++) {
+        const ts_bounds *r = &ranges[i];
+        char value[NUMBER_SIZE], least[NUMBER_SIZE], most[NUMBER_SIZE];
+        if ((above ? r->value > r->least : r->value >= r->least) && r->value <= r->most) /* a NaN is neither */
+            continue;
+        return ts_fail(TS_ERROR_INVALID_ARGUMENT, "%s.%s is %s, expected %s%s to %s", name, r->name, write_number(value, r->value),
+                       above ? "above " : "", write_number(least, r->least), write_number(most, r->most));
+    }
     return TS_OK;
 }

@@ -4,7 +4,7 @@
 #include "base/base.h"
 #include "tinystories/version.h"
 
-#define DETAIL_SIZE 512
+#define DETAIL_SIZE TS_DETAIL_SIZE
 
 static _Thread_local char detail[DETAIL_SIZE];
 
@@ -13,23 +13,52 @@ const char *ts_error_detail(void)
     return detail;
 }
 
-/* One line of printable UTF-8: control characters become '?', and a character that was cut at the end goes. */
+/* The length of the UTF-8 character that `at` begins with; 0: none (a control character, C1 included, a bad or overlong sequence, a surrogate),
+ * SIZE_MAX: it is cut by the end. */
+static size_t printable(const unsigned char *at, const unsigned char *end)
+{
+    if (at[0] < 0x80)
+        return at[0] >= 0x20 && at[0] != 0x7f;
+    size_t length = at[0] >= 0xf0 && at[0] < 0xf5 ? 4 : at[0] >= 0xe0 && at[0] < 0xf0 ? 3 : at[0] >= 0xc2 && at[0] < 0xe0 ? 2 : 0;
+    uint32_t code = at[0] & (0x7fu >> length);
+    for (size_t i = 1; i < length; i++) {
+        if (at + i == end)
+            return SIZE_MAX;
+        if ((at[i] & 0xc0) != 0x80)
+            return 0;
+        code = code << 6 | (at[i] & 0x3f);
+    }
+    static const uint32_t least[] = {0, 0, 0xa0, 0x800, 0x10000};
+    return code < least[length] || code > 0x10ffff || (code >= 0xd800 && code < 0xe000) ? 0 : length;
+}
+
+/* One line of printable UTF-8: what is none becomes '?' byte by byte, and a character that was cut at the end goes. */
 static void make_printable(void)
 {
-    size_t size = strlen(detail), start = size;
-    for (size_t i = 0; i < size; i++)
-        if ((unsigned char)detail[i] < 0x20 || detail[i] == 0x7f)
-            detail[i] = '?';
-    if (size + 1 < DETAIL_SIZE)
-        return;
-    while (start > 0 && size - start < 4 && ((unsigned char)detail[start - 1] & 0xc0) == 0x80)
-        start--;
-    if (start == 0 || (unsigned char)detail[start - 1] < 0xc0)
-        return;
-    unsigned char lead = (unsigned char)detail[--start];
-    size_t length = lead >= 0xf0 ? 4 : lead >= 0xe0 ? 3 : 2;
-    if (size - start < length)
-        detail[start] = 0;
+    unsigned char *bytes = (unsigned char *)detail, *end = bytes + strlen(detail);
+    bool full = end - bytes == DETAIL_SIZE - 1;
+    for (unsigned char *at = bytes; at < end;) {
+        size_t length = printable(at, end);
+        if (length == SIZE_MAX && full) {
+            *at = 0;
+            return;
+        }
+        if (length == 0 || length == SIZE_MAX) {
+            *at = '?';
+            length = 1;
+        }
+        at += length;
+    }
+}
+
+void ts_detail_keep(ts_detail *kept)
+{
+    memcpy(kept->text, detail, sizeof kept->text);
+}
+
+void ts_detail_put_back(const ts_detail *kept)
+{
+    memcpy(detail, kept->text, sizeof detail);
 }
 
 ts_status ts_fail(ts_status status, const char *format, ...)

@@ -5,13 +5,16 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <stdio.h>
+#include <stdlib.h>
+#include <sys/file.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #define BUFFER_SIZE 65536
 
-enum { NO_FILE = -1, INTO_MEMORY = -2 };
+enum { NO_FILE = -1, INTO_MEMORY = -2, SETTLED = -3 };
 
 static void fail_system(ts_writer *writer, const char *what)
 {
@@ -26,21 +29,38 @@ static bool is_plain(const char *path)
     return strcmp(path, "-") == 0 || (stat(path, &about) == 0 && !S_ISREG(about.st_mode) && !S_ISDIR(about.st_mode));
 }
 
-/* A name of its own in the same directory: ".name.<process>-<n>.tmp". */
+/* A temporary is locked as long as its writer lives, so that whoever sweeps can tell it from one that was left behind. Between the opening and the lock it may
+ * have been taken for such a one: then it is gone, or about to go. */
+static bool keep(int file)
+{
+    struct stat about;
+    return (flock(file, LOCK_EX | LOCK_NB) == 0 || errno != EWOULDBLOCK) && (fstat(file, &about) != 0 || about.st_nlink > 0);
+}
+
+/* A name of its own in the same directory: ".name.<process>-<n>.tmp". The mode is that of the file whose place it takes, if there is one. */
 static void open_temporary(ts_writer *writer)
 {
+    struct stat old;
+    bool replaces = stat(writer->path, &old) == 0;
     const ts_io *io = ts_runtime_io(writer->runtime);
     const char *slash = strrchr(writer->path, '/');
     size_t directory = slash ? (size_t)(slash - writer->path) + 1 : 0;
     for (unsigned attempt = 0; attempt < 100; attempt++) {
         snprintf(writer->temporary, strlen(writer->path) + 40, "%.*s.%.200s.%ld-%u.tmp", (int)directory, writer->path, writer->path + directory, (long)getpid(),
                  attempt);
-        writer->file = io->open(io->user, writer->temporary, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0666);
-        if (writer->file >= 0 || errno != EEXIST)
+        writer->file = io->open(io->user, writer->temporary, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, replaces ? old.st_mode & 0777 : 0666);
+        if (writer->file < 0 && errno != EEXIST)
             break;
+        if (writer->file >= 0 && keep(writer->file))
+            break;
+        if (writer->file >= 0)
+            io->close(io->user, writer->file);
+        writer->file = NO_FILE;
     }
     if (writer->file < 0)
         fail_system(writer, "cannot be written");
+    else if (replaces)
+        (void)!fchmod(writer->file, old.st_mode & 0777); /* what the process masks; it is open to nobody else until then */
 }
 
 /* Whether a name is one that open_temporary gives to `file`: ".file.<digits>-<digits>.tmp". */
@@ -53,22 +73,32 @@ static bool is_temporary(const char *name, const char *file)
     return number > process && *number == '-' && strcmp(number + 1 + strspn(number + 1, "0123456789"), ".tmp") == 0;
 }
 
-void ts_writer_sweep(ts_runtime *runtime, const char *path)
+/* Removes a temporary that nobody holds any more. */
+static void remove_stale(ts_runtime *runtime, const char *path)
 {
     const ts_io *io = ts_runtime_io(runtime);
+    int file = open(path, O_WRONLY | O_NOFOLLOW | O_CLOEXEC | O_NONBLOCK);
+    if (file < 0)
+        return;
+    if (flock(file, LOCK_EX | LOCK_NB) == 0)
+        io->unlink(io->user, path);
+    close(file);
+}
+
+void ts_writer_sweep(ts_runtime *runtime, const char *path)
+{
+    char name[PATH_MAX]; /* without memory of the runtime, for it is done on the way to something else */
     const char *slash = strrchr(path, '/'), *file = slash ? slash + 1 : path;
-    ts_bytes name = {.runtime = runtime};
-    if (ts_bytes_format(&name, "%.*s", (int)(file - path), path) == TS_OK) {
-        DIR *directory = opendir(slash ? name.data : ".");
-        for (const struct dirent *entry; directory != NULL && (entry = readdir(directory)) != NULL;) {
-            name.size = (size_t)(file - path);
-            if (is_temporary(entry->d_name, file) && ts_bytes_format(&name, "%s", entry->d_name) == TS_OK)
-                io->unlink(io->user, name.data);
-        }
-        if (directory != NULL)
-            closedir(directory);
-    }
-    ts_bytes_free(&name);
+    size_t folder = slash ? (size_t)(file - path) : 2;
+    if (folder >= sizeof name)
+        return;
+    snprintf(name, sizeof name, "%.*s", (int)folder, slash ? path : "./");
+    DIR *directory = opendir(name);
+    for (const struct dirent *entry; directory != NULL && (entry = readdir(directory)) != NULL;)
+        if (is_temporary(entry->d_name, file) && (size_t)snprintf(name + folder, sizeof name - folder, "%s", entry->d_name) < sizeof name - folder)
+            remove_stale(runtime, name);
+    if (directory != NULL)
+        closedir(directory);
 }
 
 static void release_all(ts_writer *writer)
@@ -87,6 +117,10 @@ ts_status ts_writer_open(ts_writer *writer, ts_runtime *runtime, const char *pat
     *writer = (ts_writer){.runtime = runtime, .file = NO_FILE};
     if (path == NULL || path[0] == 0)
         return writer->status = ts_fail(TS_ERROR_INVALID_ARGUMENT, "a path is missing");
+    char target[PATH_MAX];
+    struct stat about;
+    if (lstat(path, &about) == 0 && S_ISLNK(about.st_mode) && realpath(path, target) != NULL)
+        path = target; /* the link stays and its file is replaced; one that leads nowhere is replaced itself */
     size_t length = strlen(path);
     writer->path = ts_allocate(runtime, length + 1);
     writer->temporary = ts_allocate(runtime, length + 40);
@@ -100,6 +134,7 @@ ts_status ts_writer_open(ts_writer *writer, ts_runtime *runtime, const char *pat
     if (ts_path_is_directory(path)) {
         writer->status = ts_fail(TS_ERROR_IO, "%s: is a folder, expected a file's name", path);
     } else if (!writer->plain) {
+        ts_writer_sweep(runtime, path);
         open_temporary(writer);
     } else if (strcmp(path, "-") == 0) {
         writer->file = STDOUT_FILENO;
@@ -214,14 +249,33 @@ void ts_writer_fail(ts_writer *writer, ts_status status)
 }
 
 /* After a failed fsync the file is given up: a second one would lie about what the first one lost. */
-static void replace(ts_writer *writer)
+static void settle(ts_writer *writer)
 {
     const ts_io *io = ts_runtime_io(writer->runtime);
     if (writer->status == TS_OK && io->sync(io->user, writer->file) != 0)
         fail_system(writer, "cannot be synced");
+    (void)posix_fadvise(writer->file, 0, 0, POSIX_FADV_DONTNEED); /* so that who reads it back sees the disk and not the memory */
     if (io->close(io->user, writer->file) != 0)
         fail_system(writer, "cannot be closed");
-    writer->file = NO_FILE;
+    writer->file = SETTLED;
+}
+
+ts_status ts_writer_settle(ts_writer *writer)
+{
+    if (writer->plain)
+        ts_writer_fail(writer, ts_fail(TS_ERROR_INVALID_ARGUMENT, "%s: is no regular file, it cannot be read back", writer->path));
+    if (writer->file < 0)
+        return writer->status;
+    flush(writer);
+    settle(writer);
+    return writer->status;
+}
+
+static void replace(ts_writer *writer)
+{
+    const ts_io *io = ts_runtime_io(writer->runtime);
+    if (writer->file != SETTLED)
+        settle(writer);
     if (writer->status == TS_OK && io->rename(io->user, writer->temporary, writer->path) != 0)
         fail_system(writer, "cannot be replaced");
     if (writer->status != TS_OK)
@@ -240,7 +294,8 @@ ts_status ts_writer_commit(ts_writer *writer)
     }
     if (writer->file == NO_FILE)
         return writer->status;
-    flush(writer);
+    if (writer->file != SETTLED)
+        flush(writer);
     if (!writer->plain)
         replace(writer);
     else if (writer->file != STDOUT_FILENO && io->close(io->user, writer->file) != 0)
@@ -251,10 +306,10 @@ ts_status ts_writer_commit(ts_writer *writer)
 
 void ts_writer_abandon(ts_writer *writer)
 {
-    if (writer->file < 0)
+    if (writer->file < 0 && writer->file != SETTLED)
         return;
     const ts_io *io = ts_runtime_io(writer->runtime);
-    if (!(writer->plain && writer->file == STDOUT_FILENO))
+    if (writer->file != SETTLED && !(writer->plain && writer->file == STDOUT_FILENO))
         io->close(io->user, writer->file);
     if (!writer->plain)
         io->unlink(io->user, writer->temporary);

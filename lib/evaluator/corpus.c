@@ -51,10 +51,7 @@ typedef struct reading {
 static ts_status encode(reading *r, const char *text, size_t size, size_t *count)
 {
     const ts_tokenizer *tokenizer = r->corpus->model->tokenizer;
-    ts_status status = ts_tokenizer_encode(tokenizer, text, size, 0, r->ids, r->capacity, count);
-    if (status != TS_ERROR_BUFFER_TOO_SMALL)
-        return status;
-    TS_TRY(ts_reserve(r->corpus->model->runtime, &r->ids, &r->capacity, *count, sizeof *r->ids));
+    TS_TRY(ts_reserve(r->corpus->model->runtime, &r->ids, &r->capacity, size + 1, sizeof *r->ids)); /* always enough */
     return ts_tokenizer_encode(tokenizer, text, size, 0, r->ids, r->capacity, count);
 }
 
@@ -76,7 +73,7 @@ static ts_status read_stories(reading *r)
             at += n;
         }
     }
-    return corpus->tokens > 0 ? TS_OK : ts_fail(TS_ERROR_INVALID_ARGUMENT, "there is no story to read");
+    return TS_OK;
 }
 
 ts_status ts_corpus_read(ts_corpus *corpus, const char *const *paths, size_t path_count, const ts_analysis_options *options)
@@ -88,6 +85,8 @@ ts_status ts_corpus_read(ts_corpus *corpus, const char *const *paths, size_t pat
     reading r = {.corpus = corpus};
     TS_TRY(ts_stories_open(&r.stories, runtime, paths, path_count));
     ts_status status = read_stories(&r);
+    if (status == TS_OK && corpus->tokens == 0)
+        status = ts_stories_fail(TS_ERROR_INVALID_ARGUMENT, paths, path_count, "there is no story to read");
     ts_stories_close(r.stories);
     ts_release(runtime, r.ids);
     return status;

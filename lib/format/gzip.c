@@ -336,6 +336,11 @@ void ts_gzip_writer_bytes(ts_gzip_writer *writer, const void *data, size_t size)
     ts_writer_bytes(&writer->file, data, size);
 }
 
+ts_status ts_gzip_writer_status(const ts_gzip_writer *writer)
+{
+    return writer->file.status;
+}
+
 static void free_writer(ts_gzip_writer *writer, ts_runtime *runtime)
 {
 #if TS_WITH_GZIP

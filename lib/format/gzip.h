@@ -47,6 +47,8 @@ typedef struct ts_gzip_writer ts_gzip_writer;
  */
 ts_status ts_gzip_writer_open(ts_gzip_writer **out, ts_runtime *runtime, const char *path);
 void ts_gzip_writer_bytes(ts_gzip_writer *writer, const void *data, size_t size);
+/* What went wrong so far: TS_OK, or what commit will answer. */
+ts_status ts_gzip_writer_status(const ts_gzip_writer *writer);
 /* Both end the writer. After a failed commit, as after abandon, the old file is still there and nothing else. NULL is fine for abandon. */
 ts_status ts_gzip_writer_commit(ts_gzip_writer *writer);
 void ts_gzip_writer_abandon(ts_gzip_writer *writer);

@@ -24,7 +24,7 @@ struct ts_stories {
     ts_tar *archive;               /* of the file, if it is one */
     const char *member;            /* of the archive, the one that is read; NULL: none */
     ts_gzip_reader *packed;        /* over the member if it is compressed itself; or NULL */
-    bool file_end;
+    bool file_end, at_start;       /* nothing of the file was read */
     layout layout;
     place place;              /* of LAYOUT_ARRAY */
     uint64_t line;            /* of LAYOUT_LINES, or the element of LAYOUT_ARRAY, from 1 */
@@ -34,6 +34,8 @@ struct ts_stories {
     ts_json *json;    /* the line or element that `rest` belongs to */
     const char *rest; /* of its text; NULL: go on to the next one */
     size_t rest_size;
+    uint64_t given; /* stories */
+    bool ended;
     ts_status status;
     char detail[512];
 };
@@ -104,10 +106,14 @@ static ts_status count_bytes(ts_stories *stories)
 
 static ts_status copy_paths(ts_stories *stories, const char *const *paths, size_t count)
 {
+    if (paths == NULL || count == 0)
+        return ts_fail(TS_ERROR_INVALID_ARGUMENT, "there is no path of a file of stories");
     stories->paths = ts_allocate_array(stories->runtime, count, sizeof *stories->paths);
     if (stories->paths == NULL)
         return TS_ERROR_OUT_OF_MEMORY;
     for (size_t i = 0; i < count; i++) {
+        if (paths[i] == NULL || paths[i][0] == 0)
+            return ts_fail(TS_ERROR_INVALID_ARGUMENT, "path %zu of %zu files of stories is %s", i, count, paths[i] == NULL ? "NULL" : "empty");
         size_t size = strlen(paths[i]) + 1;
         stories->paths[i] = ts_allocate(stories->runtime, size);
         if (stories->paths[i] == NULL)
@@ -150,6 +156,21 @@ void ts_stories_close(ts_stories *stories)
     ts_release(stories->runtime, stories);
 }
 
+/* Files of other kinds begin so; as text they would be one long story of nonsense. */
+static ts_status refuse_others(ts_stories *stories)
+{
+    static const struct {
+        const char *start;
+        const char *what;
+    } kinds[] = {
+        {"GGUF", "a GGUF model"}, {"\x88\xd8\x34\x01", "a token shard"}, {"\xa1\xd9\x34\x01", "a token shard"}, {"PK\x03\x04", "a zip archive"}};
+    stories->at_start = false;
+    for (size_t i = 0; i < TS_COUNT_OF(kinds); i++)
+        if (stories->end >= 4 && memcmp(stories->buffer, kinds[i].start, 4) == 0)
+            return ts_fail(TS_ERROR_FORMAT, "%s: is %s, expected a file of stories", ts_gzip_name(stories->file), kinds[i].what);
+    return TS_OK;
+}
+
 /* Reads more of the file behind what the buffer holds. */
 static ts_status read_more(ts_stories *stories)
 {
@@ -160,7 +181,8 @@ static ts_status read_more(ts_stories *stories)
         stories->begin = 0;
     }
     if (stories->end > TS_STORIES_MAX_STORY)
-        return ts_fail(TS_ERROR_LIMIT, "%s: a story or line has more than %d bytes", ts_gzip_name(stories->file), TS_STORIES_MAX_STORY);
+        return ts_fail(TS_ERROR_LIMIT, "%s: a story or line has more than %d bytes: divide the text into stories by lines of " TS_STORIES_MARKER,
+                       ts_gzip_name(stories->file), TS_STORIES_MAX_STORY);
     TS_TRY(ts_reserve(stories->runtime, &stories->buffer, &stories->capacity, stories->end + READ_SIZE, 1));
     size_t count;
     if (stories->packed != NULL)
@@ -170,6 +192,8 @@ static ts_status read_more(ts_stories *stories)
     else
         TS_TRY(ts_gzip_read(stories->file, stories->buffer + stories->end, READ_SIZE, &count));
     stories->end += count;
+    if (stories->at_start)
+        TS_TRY(refuse_others(stories));
     stories->file_end = count == 0;
     return TS_OK;
 }
@@ -181,6 +205,7 @@ static ts_status start_reading(ts_stories *stories, layout of)
     stories->place = BEFORE_ARRAY;
     stories->line = 0;
     stories->file_end = false;
+    stories->at_start = true;
     stories->begin = stories->scanned = stories->end = 0;
     while (stories->end < 3 && !stories->file_end)
         TS_TRY(read_more(stories));
@@ -464,9 +489,28 @@ ts_status ts_stories_next(ts_stories *stories, const char **text, size_t *size)
         snprintf(stories->detail, sizeof stories->detail, "%s", ts_error_detail());
         return stories->status;
     }
+    stories->ended = found == NULL;
+    stories->given += found != NULL;
     *text = found;
     *size = found_size;
     return TS_OK;
+}
+
+bool ts_stories_none(const ts_stories *stories)
+{
+    return stories->ended && stories->given == 0;
+}
+
+ts_status ts_stories_fail(ts_status status, const char *const *paths, size_t count, const char *format, ...)
+{
+    char what[256], more[40] = "";
+    va_list arguments;
+    va_start(arguments, format);
+    vsnprintf(what, sizeof what, format, arguments);
+    va_end(arguments);
+    if (count > 1)
+        snprintf(more, sizeof more, " and %zu more", count - 1);
+    return ts_fail(status, "%s%s: %s", count > 0 ? paths[0] : "no file", more, what);
 }
 
 const ts_json *ts_stories_record(const ts_stories *stories)

@@ -22,7 +22,8 @@ enum {
 
 typedef struct ts_stories ts_stories;
 
-/* The paths are copied. Every file is opened once, so that one that is missing is told before any work (IO, UNSUPPORTED), then read in turn. */
+/* The paths are copied. Every file is opened once, so that one that is missing is told before any work (IO, UNSUPPORTED), then read in turn.
+ * INVALID_ARGUMENT: no path, or one that is NULL. */
 ts_status ts_stories_open(ts_stories **out, ts_runtime *runtime, const char *const *paths, size_t count);
 void ts_stories_close(ts_stories *stories);
 
@@ -46,6 +47,12 @@ ts_status ts_stories_status(const ts_stories *stories);
 uint64_t ts_stories_position(const ts_stories *stories);
 uint64_t ts_stories_total(const ts_stories *stories);
 
+/* Whether all was read, and there was no story. */
+bool ts_stories_none(const ts_stories *stories);
+
+/* A failure of files of stories as a whole: "FILE: what", or "FILE and 2 more: what". */
+ts_status ts_stories_fail(ts_status status, const char *const *paths, size_t count, const char *format, ...) TS_PRINTF(4, 5);
+
 /* Whether a path is a .jsonl or .jsonl.gz; and whether it is a token shard (.bin or .u16). */
 bool ts_path_is_jsonl(const char *path);
 bool ts_path_is_shard(const char *path);
@@ -54,13 +61,15 @@ bool ts_path_is_shard(const char *path);
 
 typedef struct ts_story_writer ts_story_writer;
 
-/* "-": standard output, as .txt. The file is replaced as a whole by ts_story_writer_commit. */
+/* "-": standard output, as .txt. INVALID_ARGUMENT: an ending other than .txt and .jsonl, each also with .gz; a name without one is .txt. The file is replaced as a whole by ts_story_writer_commit. */
 ts_status ts_story_writer_open(ts_story_writer **out, ts_runtime *runtime, const char *path);
 /* Whether it takes lines of JSON instead of text. */
 bool ts_story_writer_is_jsonl(const ts_story_writer *writer);
 /* One story's text, or its line of JSON without the newline (which may not hold one: INVALID_ARGUMENT). Errors are sticky: ts_story_writer_commit
  * tells. */
 void ts_story_writer_add(ts_story_writer *writer, const char *text, size_t size);
+/* What went wrong so far, for who would write for long: TS_OK, or what commit will answer. */
+ts_status ts_story_writer_status(const ts_story_writer *writer);
 /* Both end the writer. NULL is fine for abandon. */
 ts_status ts_story_writer_commit(ts_story_writer *writer);
 void ts_story_writer_abandon(ts_story_writer *writer);

@@ -161,6 +161,11 @@ void ts_shard_writer_add(ts_shard_writer *writer, const uint32_t *ids, size_t co
         ts_writer_bytes(&writer->file, ids, count * sizeof *ids);
 }
 
+ts_status ts_shard_writer_status(const ts_shard_writer *writer)
+{
+    return writer->status != TS_OK ? writer->status : writer->file.status;
+}
+
 ts_status ts_shard_writer_commit(ts_shard_writer *writer, uint64_t fingerprint, uint64_t bytes, uint64_t stories)
 {
     uint32_t words[HEADER_WORDS] = {0};

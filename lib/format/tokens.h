@@ -62,6 +62,8 @@ typedef struct ts_shard_writer {
 ts_status ts_shard_writer_open(ts_shard_writer *writer, ts_runtime *runtime, const char *path, uint32_t vocabulary_size);
 /* LIMIT: 2^31 tokens or more. Errors are sticky: ts_shard_writer_commit tells. */
 void ts_shard_writer_add(ts_shard_writer *writer, const uint32_t *ids, size_t count);
+/* What went wrong so far: TS_OK, or what commit will answer. */
+ts_status ts_shard_writer_status(const ts_shard_writer *writer);
 /* Both end the writer. */
 ts_status ts_shard_writer_commit(ts_shard_writer *writer, uint64_t fingerprint, uint64_t bytes, uint64_t stories);
 void ts_shard_writer_abandon(ts_shard_writer *writer);

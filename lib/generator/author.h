@@ -47,6 +47,7 @@ typedef struct ts_line {
 typedef struct ts_grammar {
     ts_runtime *runtime; /* borrowed */
     char *text;          /* the built-in plots, or NULL */
+    char *words;         /* of them, those that the vocabulary lacked, or NULL */
     ts_phrase *phrases;
     ts_line *lines;
     size_t phrase_count, phrase_capacity, line_count, line_capacity;
@@ -56,10 +57,11 @@ typedef struct ts_grammar {
     size_t fact_count;
 } ts_grammar;
 
-/* Reads plots; `text` is borrowed. FORMAT: a line is wrong, or a word of it is not in the vocabulary. Frees what it made on failure. */
+/* Reads plots; `text` is borrowed. FORMAT: a line is wrong, or a word of it is not in the vocabulary, or no plot is left. Plots
+ * for whose parts the vocabulary has no word are left out, which is logged. Frees what it made on failure. */
 ts_status ts_grammar_read(ts_grammar *grammar, ts_runtime *runtime, const ts_word_list *vocabulary, const char *text, size_t size);
-/* Reads the built-in plots. */
-ts_status ts_grammar_open(ts_grammar *grammar, ts_runtime *runtime, const ts_word_list *vocabulary);
+/* Reads the built-in plots, and adds the words that they are told with to the forms of a vocabulary that lacks them. */
+ts_status ts_grammar_open(ts_grammar *grammar, ts_runtime *runtime, ts_word_list *vocabulary);
 void ts_grammar_free(ts_grammar *grammar);
 const ts_phrase *ts_grammar_find(const ts_grammar *grammar, const char *name, size_t size);
 int ts_fact_find(const ts_grammar *grammar, const char *name, size_t size);

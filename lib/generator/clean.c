@@ -107,7 +107,7 @@ static ts_status tell_dropped(clean *c, const slot *s, uint64_t index, uint32_t 
     TS_TRY(ts_json_string(line, s->cleaning.text.data, s->cleaning.text.size));
     TS_TRY(ts_bytes_add(line, "}", 1));
     ts_story_writer_add(c->dropped, line->data, line->size);
-    return TS_OK;
+    return ts_story_writer_status(c->dropped);
 }
 
 static ts_status write_story(clean *c, const slot *s)
@@ -117,7 +117,7 @@ static ts_status write_story(clean *c, const slot *s)
     c->report.kept_bytes += text->size;
     if (!c->lines) {
         ts_story_writer_add(c->out, text->data, text->size);
-        return TS_OK;
+        return ts_story_writer_status(c->out);
     }
     c->line.size = 0;
     TS_TRY(ts_bytes_add(&c->line, "{\"story\": ", 10));
@@ -125,7 +125,7 @@ static ts_status write_story(clean *c, const slot *s)
     TS_TRY(ts_bytes_add(&c->line, c->records.data + s->record, s->record_size));
     TS_TRY(ts_bytes_add(&c->line, "}", 1));
     ts_story_writer_add(c->out, c->line.data, c->line.size);
-    return TS_OK;
+    return ts_story_writer_status(c->out);
 }
 
 /* Looks whether the story is there already; the reason says as what. */

@@ -314,6 +314,7 @@ static ts_status write_blocks(ts_generator *generator, block *b, ts_story_writer
                 return ts_fail(b->statuses[i], "story %llu could not be written", (unsigned long long)(b->first + i * b->step));
             ts_story_writer_add(writer, b->lines[i].data, b->lines[i].size);
         }
+        TS_TRY(ts_story_writer_status(writer)); /* a full disk */
         done += now;
         if (progress && progress(user, done, count) != 0)
             return ts_fail(TS_ERROR_CANCELLED, "stopped by the progress callback after %llu stories", (unsigned long long)done);
@@ -364,8 +365,10 @@ static ts_status write_answers(ts_generator *generator, ts_story_writer *writer,
             continue;
         line.size = 0;
         status = ts_story_writer_is_jsonl(writer) ? add_json(&line, &story) : ts_bytes_add(&line, story.story, story.story_size);
-        if (status == TS_OK)
+        if (status == TS_OK) {
             ts_story_writer_add(writer, line.data, line.size);
+            status = ts_story_writer_status(writer);
+        }
         written++;
     }
     range->count = i;

@@ -77,22 +77,42 @@ static bool read_option(ts_phrase *plot, const char *text, size_t size)
     return false;
 }
 
-/* Every part must have a word that can play it: a vocabulary of the user's may lack one. */
-static ts_status check_parts(const ts_grammar *grammar, const ts_word_list *vocabulary)
+/* The first part that no word of the vocabulary can play, NULL: every part has one. */
+static const char *part_without_word(const ts_phrase *plot, const ts_word_list *vocabulary)
 {
-    for (size_t i = 0; i < grammar->plot_count; i++) {
-        const ts_phrase *plot = &grammar->phrases[grammar->plots[i]];
-        for (size_t k = 0; k < TS_COUNT_OF(part_names); k++) {
-            const ts_part *part = &plot->parts[part_names[k].number];
-            bool found = part->classes == 0;
-            for (size_t word = 0; word < vocabulary->word_count && !found; word++)
-                found = ts_part_fits(part, &vocabulary->words[word]) && !vocabulary->words[word].mass;
-            if (!found)
-                return ts_fail(TS_ERROR_FORMAT, "plots: the plot '%.*s' needs a %s with tags that no word of the vocabulary has",
-                               (int)plot->name_size, plot->name, part_names[k].name);
-        }
+    for (size_t k = 0; k < TS_COUNT_OF(part_names); k++) {
+        const ts_part *part = &plot->parts[part_names[k].number];
+        bool found = part->classes == 0;
+        for (size_t word = 0; word < vocabulary->word_count && !found; word++)
+            found = ts_part_fits(part, &vocabulary->words[word]) && !vocabulary->words[word].mass;
+        if (!found)
+            return part_names[k].name;
     }
-    return TS_OK;
+    return NULL;
+}
+
+/* A vocabulary of the user's may lack what a plot needs: such plots are not told, which is logged once with all that is missing. */
+static ts_status leave_out_plots(ts_grammar *grammar, const ts_word_list *vocabulary)
+{
+    ts_bytes lacking = {.runtime = grammar->runtime};
+    ts_status status = TS_OK;
+    size_t kept = 0, all = grammar->plot_count;
+    for (size_t i = 0; i < all && status == TS_OK; i++) {
+        const ts_phrase *plot = &grammar->phrases[grammar->plots[i]];
+        const char *part = part_without_word(plot, vocabulary);
+        if (part == NULL)
+            grammar->plots[kept++] = grammar->plots[i];
+        else
+            status = ts_bytes_format(&lacking, "%s%.*s (%s)", lacking.size > 0 ? ", " : "", (int)plot->name_size, plot->name, part);
+    }
+    grammar->plot_count = kept;
+    if (status == TS_OK && kept == 0)
+        status = ts_fail(TS_ERROR_FORMAT, "no plot has a word for each of its parts; without one are: %s", lacking.data);
+    else if (status == TS_OK && kept < all)
+        ts_log(grammar->runtime, TS_LOG_WARNING, "%zu of %zu plots are left out, for no word of the vocabulary can play a part of them: %s",
+               all - kept, all, lacking.data);
+    ts_bytes_free(&lacking);
+    return status;
 }
 
 /* ---- lines ---- */
@@ -231,6 +251,17 @@ static void find_mentions(ts_grammar *grammar)
     }
 }
 
+/* Takes the next plain word of a line, in lower case, from *at on; its size, 0: there stands none. */
+static size_t take_word(const char *text, size_t size, size_t *at, char word[TS_MOST_FORM])
+{
+    size_t start = *at;
+    while (*at < size && is_letter(text[*at]) && *at - start < TS_MOST_FORM) {
+        word[*at - start] = (char)(text[*at] == '\'' ? '\'' : text[*at] | 0x20);
+        ++*at;
+    }
+    return *at - start;
+}
+
 /* Every plain word must be one of the vocabulary; brackets must be balanced. */
 static ts_status check_line(const ts_word_list *vocabulary, const char *text, size_t size, size_t line)
 {
@@ -248,16 +279,12 @@ static ts_status check_line(const ts_word_list *vocabulary, const char *text, si
         }
         depth += (text[i] == '{') - (text[i] == '}');
         guard = text[i] == '{' || text[i] == '|';
-        size_t start = i;
         char word[TS_MOST_FORM];
-        while (i < size && is_letter(text[i]) && i - start < sizeof word) {
-            word[i - start] = (char)(text[i] == '\'' ? '\'' : text[i] | 0x20);
-            i++;
-        }
-        if (i > start && !ts_word_list_has(vocabulary, word, i - start))
-            return ts_fail(TS_ERROR_FORMAT, "plots: line %zu: the plots are told with the word '%.*s', which the vocabulary lacks", line,
-                           (int)(i - start), word);
-        i += i == start;
+        size_t length = take_word(text, size, &i, word);
+        if (length > 0 && !ts_word_list_has(vocabulary, word, length))
+            return ts_fail(TS_ERROR_FORMAT, "plots: line %zu: the plots are told with the word '%.*s', which the vocabulary lacks", line, (int)length,
+                           word);
+        i += length == 0;
     }
     return depth == 0 ? TS_OK : ts_fail(TS_ERROR_FORMAT, "plots: line %zu: braces are not balanced", line);
 }
@@ -288,7 +315,7 @@ static ts_status read_lines(ts_grammar *grammar, const ts_word_list *vocabulary,
     }
     if (grammar->plot_count == 0)
         return ts_fail(TS_ERROR_FORMAT, "plots: there is no plot");
-    TS_TRY(check_parts(grammar, vocabulary));
+    TS_TRY(leave_out_plots(grammar, vocabulary));
     TS_TRY(check_names(grammar));
     find_mentions(grammar);
     return TS_OK;
@@ -303,22 +330,74 @@ ts_status ts_grammar_read(ts_grammar *grammar, ts_runtime *runtime, const ts_wor
     return status;
 }
 
-ts_status ts_grammar_open(ts_grammar *grammar, ts_runtime *runtime, const ts_word_list *vocabulary)
+/* The plain words of a line that the vocabulary lacks go behind `words`. What else is in the line, and whether it is well formed, is not asked here.
+ */
+static ts_status gather_words(ts_bytes *words, size_t *count, const ts_word_list *vocabulary, const char *text, size_t size)
+{
+    bool guard = true;
+    for (size_t i = 0; i < size;) {
+        char word[TS_MOST_FORM], close = text[i] == '[' ? ']' : text[i] == '<' ? '>' : text[i] == '(' && guard ? ')' : 0;
+        const char *end = close ? memchr(text + i, close, size - i) : NULL;
+        guard = end == NULL && (text[i] == '{' || text[i] == '|');
+        if (end != NULL) {
+            i = (size_t)(end - text) + 1;
+            continue;
+        }
+        size_t length = take_word(text, size, &i, word);
+        if (length > 0 && length < sizeof word && !ts_word_list_has(vocabulary, word, length)) {
+            TS_TRY(ts_bytes_format(words, "%.*s", (int)length, word));
+            TS_TRY(ts_bytes_add(words, "", 1));
+            ++*count;
+        }
+        i += length == 0;
+    }
+    return TS_OK;
+}
+
+/* The words that the plots are told with belong to any vocabulary, as function words. */
+static ts_status complete(ts_grammar *grammar, ts_runtime *runtime, ts_word_list *vocabulary, const char *text, size_t size)
+{
+    ts_bytes words = {.runtime = runtime};
+    ts_status status = TS_OK;
+    size_t count = 0;
+    for (size_t i = 0; i < size && status == TS_OK;) {
+        const char *start = text + i, *end = memchr(start, '\n', size - i);
+        size_t length = end ? (size_t)(end - start) : size - i;
+        i += length + 1;
+        if (length > 0 && start[0] != '#' && start[0] != '=')
+            status = gather_words(&words, &count, vocabulary, start, length);
+    }
+    if (status == TS_OK && count > 0)
+        status = ts_word_list_add(vocabulary, words.data, count);
+    if (status != TS_OK)
+        ts_bytes_free(&words);
+    grammar->words = words.data;
+    return status;
+}
+
+ts_status ts_grammar_open(ts_grammar *grammar, ts_runtime *runtime, ts_word_list *vocabulary)
 {
     char *text;
     *grammar = (ts_grammar){0};
     TS_TRY(ts_unpack(runtime, &ts_plots_data, &text));
-    ts_status status = ts_grammar_read(grammar, runtime, vocabulary, text, ts_plots_data.size);
+    ts_status status = complete(grammar, runtime, vocabulary, text, ts_plots_data.size);
+    char *words = grammar->words;
     if (status == TS_OK)
+        status = ts_grammar_read(grammar, runtime, vocabulary, text, ts_plots_data.size);
+    if (status == TS_OK) {
         grammar->text = text;
-    else
+        grammar->words = words;
+    } else {
+        ts_release(runtime, words);
         ts_release(runtime, text);
+    }
     return status;
 }
 
 void ts_grammar_free(ts_grammar *grammar)
 {
     ts_release(grammar->runtime, grammar->text);
+    ts_release(grammar->runtime, grammar->words);
     ts_release(grammar->runtime, grammar->phrases);
     ts_release(grammar->runtime, grammar->lines);
     ts_release(grammar->runtime, grammar->plots);

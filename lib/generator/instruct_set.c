@@ -70,7 +70,7 @@ static ts_status make_entry(making *m, const char *text, size_t size)
         return TS_OK;
     TS_TRY(ts_maker_write(&m->maker, ts_story_writer_is_jsonl(writer)));
     ts_story_writer_add(writer, m->maker.entry.data, m->maker.entry.size);
-    return TS_OK;
+    return ts_story_writer_status(writer);
 }
 
 static ts_status commit(ts_story_writer **writer)

@@ -264,6 +264,30 @@ static int compare_forms(const void *a, const void *b)
     return strcmp(*(const char *const *)a, *(const char *const *)b);
 }
 
+/* Sections that lack words are told all at once. */
+static ts_status check_sections(const ts_word_list *vocabulary, const char *name)
+{
+    ts_bytes lacking = {.runtime = vocabulary->runtime};
+    ts_status status = TS_OK;
+    for (uint32_t kind = 0; kind < TS_KIND_COUNT; kind++)
+        for (uint32_t class_ = 0; class_ < TS_MOST_CLASSES && class_names[kind][class_] && status == TS_OK; class_++) {
+            /* A friend is not called as the hero is; the plots bring the function words that they are told with. */
+            size_t least = kind == TS_KIND_VERB || kind == TS_KIND_FUNCTION ? 0 : kind == TS_KIND_NAME ? 3 : 1;
+            size_t count = vocabulary->class_start[kind][class_ + 1] - vocabulary->class_start[kind][class_];
+            if (count < least)
+                status = ts_bytes_format(&lacking, "%s[%s %s] has %zu of %zu", lacking.size > 0 ? ", " : "", kind_names[kind],
+                                         class_names[kind][class_], count, least);
+        }
+    if (status == TS_OK && vocabulary->kind_start[TS_KIND_VERB] == vocabulary->kind_start[TS_KIND_VERB + 1])
+        status = ts_bytes_format(&lacking, "%ssections such as [verb move] have 0 of 1", lacking.size > 0 ? ", " : "");
+    if (status == TS_OK && lacking.size > 0)
+        status = ts_fail(TS_ERROR_FORMAT, "%s: too few words: %s", name, lacking.data);
+    ts_bytes_free(&lacking);
+    return status;
+}
+
+static void sort_forms(ts_word_list *vocabulary);
+
 /* Sorts the words by kind and class, keeping their order, and the forms. */
 static ts_status arrange(ts_word_list *vocabulary, const char *name)
 {
@@ -284,23 +308,31 @@ static ts_status arrange(ts_word_list *vocabulary, const char *name)
     vocabulary->kind_start[TS_KIND_COUNT] = at;
     ts_release(vocabulary->runtime, vocabulary->words);
     vocabulary->words = sorted;
-    for (uint32_t kind = 0; kind < TS_KIND_COUNT; kind++)
-        for (uint32_t class_ = 0; class_ < TS_MOST_CLASSES && class_names[kind][class_]; class_++) {
-            /* A friend is not called as the hero is. */
-            size_t least = kind == TS_KIND_VERB ? 0 : kind == TS_KIND_NAME ? 3 : 1;
-            if (vocabulary->class_start[kind][class_ + 1] - vocabulary->class_start[kind][class_] < least)
-                return ts_fail(TS_ERROR_FORMAT, "%s: too few words in [%s %s], expected at least %zu", name, kind_names[kind],
-                               class_names[kind][class_], least);
-        }
-    if (vocabulary->kind_start[TS_KIND_VERB] == vocabulary->kind_start[TS_KIND_VERB + 1])
-        return ts_fail(TS_ERROR_FORMAT, "%s: there is no verb, expected some in sections such as [verb move]", name);
+    TS_TRY(check_sections(vocabulary, name));
+    sort_forms(vocabulary);
+    return TS_OK;
+}
 
+/* Sorts the forms, each once. */
+static void sort_forms(ts_word_list *vocabulary)
+{
     qsort(vocabulary->forms, vocabulary->form_count, sizeof *vocabulary->forms, compare_forms);
     size_t count = 0;
     for (size_t i = 0; i < vocabulary->form_count; i++)
         if (count == 0 || strcmp(vocabulary->forms[count - 1], vocabulary->forms[i]) != 0)
             vocabulary->forms[count++] = vocabulary->forms[i];
     vocabulary->form_count = count;
+}
+
+ts_status ts_word_list_add(ts_word_list *vocabulary, const char *words, size_t count)
+{
+    TS_TRY(
+        ts_reserve(vocabulary->runtime, &vocabulary->forms, &vocabulary->form_capacity, vocabulary->form_count + count, sizeof *vocabulary->forms));
+    for (size_t i = 0; i < count; i++) {
+        vocabulary->forms[vocabulary->form_count++] = words;
+        words += strlen(words) + 1;
+    }
+    sort_forms(vocabulary);
     return TS_OK;
 }
 

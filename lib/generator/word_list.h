@@ -43,6 +43,9 @@ ts_status ts_word_list_read(ts_word_list *vocabulary, ts_runtime *runtime, const
 ts_status ts_word_list_open(ts_word_list *vocabulary, ts_runtime *runtime);
 void ts_word_list_free(ts_word_list *vocabulary);
 
+/* Adds `count` forms (lower case), one behind another with a NUL after each, borrowed as long as the vocabulary lives. */
+ts_status ts_word_list_add(ts_word_list *vocabulary, const char *words, size_t count);
+
 /* Whether a form (lower case) is known. */
 bool ts_word_list_has(const ts_word_list *vocabulary, const char *form, size_t size);
 

@@ -172,12 +172,9 @@ static ts_status add_text(scoring *s, const char *text, size_t size)
     ts_trim(&text, &size);
     if (size == 0)
         return TS_OK;
-    ts_status status = ts_tokenizer_encode(s->model->tokenizer, text, size, 0, s->ids, s->capacity, &count);
-    if (status == TS_ERROR_BUFFER_TOO_SMALL) {
-        TS_TRY(ts_reserve(s->model->runtime, &s->ids, &s->capacity, count, sizeof *s->ids));
-        status = ts_tokenizer_encode(s->model->tokenizer, text, size, 0, s->ids, s->capacity, &count);
-    }
-    return status == TS_OK ? add_ids(s, count, size) : status;
+    TS_TRY(ts_reserve(s->model->runtime, &s->ids, &s->capacity, size + 1, sizeof *s->ids)); /* always enough */
+    TS_TRY(ts_tokenizer_encode(s->model->tokenizer, text, size, 0, s->ids, s->capacity, &count));
+    return add_ids(s, count, size);
 }
 
 static ts_status add_texts(scoring *s, ts_next_text next, void *user)
@@ -254,15 +251,16 @@ static ts_status begin(scoring *s, const ts_model *model)
     return ts_scorer_make(&s->scorer, model);
 }
 
-/* Frees what the call held, and reports if all went well. */
-static ts_status finish(scoring *s, ts_status status, ts_score *score)
+/* Frees what the call held, and reports if all went well. The paths name what was read. */
+static ts_status finish(scoring *s, ts_status status, const char *const *paths, size_t count, ts_score *score)
 {
     ts_release(s->model->runtime, s->ids);
     ts_scorer_free(s->scorer);
     if (status != TS_OK)
         return status;
     if (s->score.stories == 0)
-        return ts_fail(TS_ERROR_INVALID_ARGUMENT, "there is no story to score");
+        return count == 0 ? ts_fail(TS_ERROR_INVALID_ARGUMENT, "the source of texts gave no story to score")
+                          : ts_stories_fail(TS_ERROR_INVALID_ARGUMENT, paths, count, "there is no story to score");
     ts_score_finish(&s->score);
     return ts_report_write(score, &s->score, sizeof s->score, "ts_score");
 }
@@ -273,7 +271,7 @@ ts_status ts_model_score(const ts_model *model, ts_next_text next, void *user, t
         return ts_fail(TS_ERROR_INVALID_ARGUMENT, "model, next and score must not be NULL");
     scoring s;
     TS_TRY(begin(&s, model));
-    return finish(&s, add_texts(&s, next, user), score);
+    return finish(&s, add_texts(&s, next, user), NULL, 0, score);
 }
 
 ts_status ts_model_score_files(const ts_model *model, const char *const *paths, size_t path_count, ts_score *score, ts_progress progress,
@@ -287,6 +285,8 @@ ts_status ts_model_score_files(const ts_model *model, const char *const *paths, 
     s.user = progress_user;
     ts_status status = TS_OK;
     for (size_t i = 0; i < path_count && status == TS_OK; i++)
-        status = ts_path_is_shard(paths[i]) ? add_shard(&s, paths[i]) : add_story_file(&s, paths[i]);
-    return finish(&s, status, score);
+        status = paths[i] == NULL             ? ts_fail(TS_ERROR_INVALID_ARGUMENT, "ts_model_score_files: paths[%zu] is NULL", i)
+                 : ts_path_is_shard(paths[i]) ? add_shard(&s, paths[i])
+                                              : add_story_file(&s, paths[i]);
+    return finish(&s, status, paths, path_count, score);
 }

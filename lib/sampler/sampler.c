@@ -40,7 +40,7 @@ static ts_status check_biases(const ts_sampler_options *o, const ts_model *model
         if (o->biases[i].token >= size)
             return ts_fail(TS_ERROR_INVALID_ARGUMENT, "options.biases[%zu].token is %u, the vocabulary has %u tokens", i, o->biases[i].token, size);
         if (!(o->biases[i].bias <= 1e6f))
-            return ts_fail(TS_ERROR_INVALID_ARGUMENT, "options.biases[%zu].bias is out of range, expected -INFINITY to 1e6", i);
+            return ts_fail(TS_ERROR_INVALID_ARGUMENT, "options.biases[%zu].bias is %g, expected -INFINITY to 1e6", i, (double)o->biases[i].bias);
     }
     return TS_OK;
 }
@@ -68,22 +68,15 @@ static ts_status read_options(ts_sampler_options *into, const ts_model *model, c
 {
     *into = defaults;
     TS_TRY(ts_options_read(into, sizeof *into, options, "ts_sampler_options"));
-    const struct {
-        const char *name;
-        float value, least, most;
-    } ranges[] = {
+    const ts_bounds ranges[] = {
         {"temperature", into->temperature, 0, 100},
         {"min_p", into->min_p, 0, 1},
         {"frequency_penalty", into->frequency_penalty, -100, 100},
         {"presence_penalty", into->presence_penalty, -100, 100},
     };
-    for (size_t i = 0; i < TS_COUNT_OF(ranges); i++) /* written so that a NaN fails */
-        if (!(ranges[i].value >= ranges[i].least && ranges[i].value <= ranges[i].most))
-            return ts_fail(TS_ERROR_INVALID_ARGUMENT, "options.%s is out of range, expected %d to %d", ranges[i].name, (int)ranges[i].least, (int)ranges[i].most);
-    if (!(into->top_p > 0 && into->top_p <= 1))
-        return ts_fail(TS_ERROR_INVALID_ARGUMENT, "options.top_p is out of range, expected above 0 and up to 1");
-    if (!(into->repetition_penalty > 0 && into->repetition_penalty <= 100))
-        return ts_fail(TS_ERROR_INVALID_ARGUMENT, "options.repetition_penalty is out of range, expected above 0 and up to 100");
+    const ts_bounds above[] = {{"top_p", into->top_p, 0, 1}, {"repetition_penalty", into->repetition_penalty, 0, 100}};
+    TS_TRY(ts_bounds_check("options", ranges, TS_COUNT_OF(ranges), false));
+    TS_TRY(ts_bounds_check("options", above, TS_COUNT_OF(above), true));
     if (into->context_full > TS_CONTEXT_FULL_SLIDE)
         return ts_fail(TS_ERROR_INVALID_ARGUMENT, "options.context_full is %u, expected 0 (stop) or 1 (slide)", into->context_full);
     if (into->begin_of_text > TS_BEGIN_OF_TEXT_NEVER)

@@ -17,6 +17,8 @@ ts_status ts_tokenizer_train_files(ts_tokenizer **out, ts_runtime *runtime, cons
     ts_status status = ts_stories_open(&stories, runtime, paths, path_count);
     if (status == TS_OK) {
         status = pulled(ts_tokenizer_train(out, runtime, ts_stories_pull, stories, options), stories);
+        if (status == TS_ERROR_INVALID_ARGUMENT && ts_stories_none(stories))
+            status = ts_stories_fail(status, paths, path_count, "there is no story to train a tokenizer on");
         ts_stories_close(stories);
     }
     ts_runtime_release(runtime);
@@ -52,14 +54,13 @@ static ts_status encode_stories(encoder *e, ts_stories *stories, ts_shard_writer
         TS_TRY(encode(e, text, size));
         e->ids[e->count++] = end; /* encode() leaves room for it */
         ts_shard_writer_add(shard, e->ids, e->count);
+        TS_TRY(ts_shard_writer_status(shard)); /* a full disk, or too many tokens */
         report->stories++;
         report->tokens += e->count;
         report->bytes += size;
         if (progress && report->stories % 1024 == 0 && progress(user, ts_stories_position(stories), ts_stories_total(stories)) != 0)
             return ts_fail(TS_ERROR_CANCELLED, "the encoding was stopped");
     }
-    if (report->stories == 0)
-        return ts_fail(TS_ERROR_INVALID_ARGUMENT, "there is no story to encode");
     return TS_OK;
 }
 
@@ -81,6 +82,8 @@ ts_status ts_tokenizer_encode_files(const ts_tokenizer *tokenizer, const char *c
     ts_status status = ts_shard_writer_open(&shard, tokenizer->runtime, shard_path, tokenizer->vocabulary.count);
     if (status == TS_OK) {
         status = encode_stories(&e, stories, &shard, &counted, progress, progress_user);
+        if (status == TS_OK && counted.stories == 0)
+            status = ts_stories_fail(TS_ERROR_INVALID_ARGUMENT, paths, path_count, "there is no story to encode");
         if (status == TS_OK)
             status = ts_tokenizer_identify(tokenizer, &fingerprint);
         if (status == TS_OK)
@@ -104,7 +107,7 @@ static ts_status write_story(const ts_tokenizer *t, const uint32_t *ids, size_t 
     }
     if (count > 0)
         ts_story_writer_add(writer, text->data, text->size);
-    return TS_OK;
+    return ts_story_writer_status(writer);
 }
 
 static ts_status write_stories(const ts_tokenizer *t, const ts_shard *shard, ts_story_writer *writer)
@@ -282,6 +285,8 @@ static ts_status build(ts_tokenizer **out, const pruner *p)
     }
     if (p->tokenizer->end_of_text != TS_TOKENIZER_NONE)
         kept.end_of_text = p->new_ids[p->tokenizer->end_of_text];
+    if (p->tokenizer->begin_of_text != TS_TOKENIZER_NONE)
+        kept.begin_of_text = p->new_ids[p->tokenizer->begin_of_text];
     return ts_tokenizer_make(out, &kept, "the pruned tokenizer");
 }
 
@@ -301,6 +306,8 @@ static ts_status count_uses(pruner *p, const char *const *paths, size_t path_cou
         for (size_t i = 0; i < e.count; i++)
             p->order[e.ids[i]].uses++;
     }
+    if (status == TS_OK && ts_stories_none(stories))
+        status = ts_stories_fail(TS_ERROR_INVALID_ARGUMENT, paths, path_count, "there is no story to count the tokens of");
     ts_release(p->tokenizer->runtime, e.ids);
     ts_stories_close(stories);
     return status;

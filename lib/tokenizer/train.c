@@ -315,7 +315,7 @@ static ts_status check_options(const ts_tokenizer_train_options *o)
                        TS_TOKENIZER_MAX_TOKENS);
     if (o->min_frequency < 1)
         return ts_fail(TS_ERROR_INVALID_ARGUMENT, "ts_tokenizer_train_options.min_frequency is 0, expected at least 1");
-    if (o->max_words < 1024 || o->max_words > UINT32_MAX / 4)
+    if (o->max_words < 1024 || o->max_words > 1u << 30)
         return ts_fail(TS_ERROR_INVALID_ARGUMENT, "ts_tokenizer_train_options.max_words is %llu, expected 1,024 to 2^30",
                        (unsigned long long)o->max_words);
     return TS_OK;

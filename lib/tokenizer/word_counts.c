@@ -212,7 +212,7 @@ static ts_status count_all(batch *b, ts_word_counts *words, ts_next_text next, v
         }
     }
     if (read == 0)
-        return ts_fail(TS_ERROR_INVALID_ARGUMENT, "there is no text to train a tokenizer on");
+        return ts_fail(TS_ERROR_INVALID_ARGUMENT, "the source of texts gave no text to train a tokenizer on");
     return finish_batch(b, words, o);
 }
 

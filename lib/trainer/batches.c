@@ -138,6 +138,8 @@ static ts_status read_all(ts_batches *b, const ts_tokenizer *tokenizer, const ts
     s.interval = 1;
     if (status == TS_OK && !own_share)
         status = sort_files(&s, o->valid, o->valid_count);
+    if (status == TS_OK && !own_share && b->held_story_count == 0)
+        status = ts_stories_fail(TS_ERROR_INVALID_ARGUMENT, o->valid, o->valid_count, "there is no story to validate with");
     ts_release(b->runtime, s.ids);
     return status;
 }
@@ -162,10 +164,12 @@ ts_status ts_batches_make(ts_batches *batches, ts_runtime *runtime, const ts_tok
                             .epoch = UINT64_MAX};
     TS_TRY(read_all(batches, tokenizer, options));
     if (batches->stories == 0)
-        return ts_fail(TS_ERROR_INVALID_ARGUMENT, "there is no story to train on");
+        return ts_stories_fail(TS_ERROR_INVALID_ARGUMENT, options->text, options->text_count, "there is no story to train on");
     if (batches->count < T + 1)
-        return ts_fail(TS_ERROR_LIMIT, "the text has %zu tokens, expected at least %zu, one more than a context: take more text or a shorter context",
-                       batches->count, T + 1);
+        return ts_stories_fail(
+            TS_ERROR_LIMIT, options->text, options->text_count,
+            "there are %zu tokens to train on, expected at least %zu, one more than a context: take more text or a shorter context", batches->count,
+            T + 1);
     size_t most = (batches->count - 1) / T;
     batches->windows = most > 1 && !batches->by_stories ? most - 1 : most; /* one less, so that the offset can change */
     if (batches->by_stories)

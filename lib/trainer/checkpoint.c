@@ -20,6 +20,7 @@ typedef struct saved {
     ts_architecture architecture;
     ts_trainer_progress_state state;
     uint64_t data_hash;
+    uint32_t end_of_text, begin_of_text; /* that the model's file named: a tokenizer.json holds none */
 } saved;
 
 /* The fields that are saved, of 4 or 8 bytes: one table for writing and reading. */
@@ -62,6 +63,9 @@ static const struct {
     FIELD(options.decay),
     FIELD(options.recompute),
     FIELD(options.muon_beta),
+    FIELD(options.max_skips),
+    FIELD(options.keep_last),
+    FIELD(options.keep_every),
     FIELD(architecture.kind),
     FIELD(architecture.vocabulary_size),
     FIELD(architecture.context_length),
@@ -90,6 +94,8 @@ static const struct {
     FIELD(state.loss_mean),
     FIELD(state.loss_variance),
     FIELD(data_hash),
+    FIELD(end_of_text),
+    FIELD(begin_of_text),
 };
 
 static ts_status write_state(ts_bytes *text, const saved *s)
@@ -184,7 +190,25 @@ static void list_arrays(const ts_trainer *t, listing *list)
         }
 }
 
-static ts_status write_file(ts_trainer *t, const char *path, const listing *list, const ts_bytes *state, const ts_bytes *tokenizer)
+/* Reads back what was written before it takes the place of what is there. */
+static ts_status put_in_place(ts_trainer *t, ts_writer *writer, const char *path, bool keeps)
+{
+    ts_status status = ts_writer_settle(writer);
+    if (status == TS_OK)
+        status = ts_checkpoint_check(t->runtime, writer->temporary, t->gradients, t->total * sizeof(float));
+    if (status == TS_OK && keeps)
+        status = ts_folder_demote(t, path);
+    if (status != TS_OK) {
+        ts_writer_abandon(writer);
+        return status;
+    }
+    status = ts_writer_commit(writer);
+    if (status != TS_OK && keeps)
+        ts_folder_undo(t, path);
+    return status;
+}
+
+static ts_status write_file(ts_trainer *t, const char *path, const listing *list, const ts_bytes *state, const ts_bytes *tokenizer, bool keeps)
 {
     const ts_safetensors_pair pairs[] = {{"format", KIND}, {"version", VERSION}};
     size_t arrays = array_count(t) * t->table_count;
@@ -198,7 +222,7 @@ static ts_status write_file(ts_trainer *t, const char *path, const listing *list
         ts_writer_abandon(&writer);
         return status;
     }
-    return ts_writer_commit(&writer);
+    return put_in_place(t, &writer, path, keeps);
 }
 
 /* What is not finite is never written: the last good checkpoint must stay. */
@@ -211,12 +235,28 @@ static ts_status check_finite(const ts_trainer *t)
     return TS_OK;
 }
 
-ts_status ts_trainer_save_within(ts_trainer *t, const char *path)
+ts_status ts_trainer_prove(ts_trainer *t, double most_loss)
+{
+    if (t->state.skipped_in_a_row >= t->options.max_skips)
+        return ts_fail(TS_ERROR_DIVERGED, "the training has diverged at step %llu: no checkpoint is written", (unsigned long long)t->state.step);
+    TS_TRY(check_finite(t));
+    double loss = ts_slices_probe(t), norm = ts_gradient_norm(t);
+    if (!isfinite(loss) || !isfinite(norm))
+        return ts_fail(TS_ERROR_DIVERGED, "the weights of step %llu give the next batch a loss or gradient that is not finite: no checkpoint is written",
+                       (unsigned long long)t->state.step);
+    if (loss > most_loss || (isfinite(most_loss) && norm == 0))
+        return ts_fail(TS_ERROR_DIVERGED, "the weights of step %llu give the next batch a loss of %.3g and a gradient of %.3g, they are destroyed: no checkpoint is written",
+                       (unsigned long long)t->state.step, loss, norm);
+    return TS_OK;
+}
+
+ts_status ts_trainer_write(ts_trainer *t, const char *path, bool keeps)
 {
     saved s = {.options = t->options, .architecture = t->architecture, .state = t->state, .data_hash = t->batches.hash};
+    s.end_of_text = ts_tokenizer_end_of_text(t->tokenizer);
+    s.begin_of_text = ts_tokenizer_begin_of_text(t->tokenizer);
     ts_bytes state = {.runtime = t->runtime}, tokenizer = {.runtime = t->runtime};
     size_t count = array_count(t) * t->table_count + 2;
-    TS_TRY(check_finite(t));
     listing list = {ts_allocate_array(t->runtime, count, sizeof *list.entries), ts_allocate_array(t->runtime, count, sizeof *list.names),
                     ts_allocate_array(t->runtime, count, sizeof *list.shapes)};
     ts_status status = list.entries && list.names && list.shapes ? TS_OK : TS_ERROR_OUT_OF_MEMORY;
@@ -226,7 +266,7 @@ ts_status ts_trainer_save_within(ts_trainer *t, const char *path)
         status = ts_tokenizer_to_json(t->tokenizer, &tokenizer);
     if (status == TS_OK) {
         list_arrays(t, &list);
-        status = write_file(t, path, &list, &state, &tokenizer);
+        status = write_file(t, path, &list, &state, &tokenizer, keeps);
     }
     ts_release(t->runtime, list.entries);
     ts_release(t->runtime, list.names);
@@ -279,6 +319,37 @@ static ts_status check_kind(const ts_safetensors *file, const char *name)
     return TS_OK;
 }
 
+static ts_status check_tensors(ts_runtime *runtime, ts_safetensors *file, void *scratch, size_t scratch_size)
+{
+    ts_status status = TS_OK;
+    size_t largest = 0;
+    void *own = NULL;
+    for (size_t i = 0; i < ts_safetensors_count(file); i++)
+        largest = TS_MAX(largest, (size_t)ts_safetensors_at(file, i)->size);
+    if (largest > scratch_size && (scratch = own = ts_allocate(runtime, largest)) == NULL)
+        return TS_ERROR_OUT_OF_MEMORY;
+    for (size_t i = 0; i < ts_safetensors_count(file) && status == TS_OK; i++)
+        status = ts_safetensors_read(file, ts_safetensors_at(file, i), scratch);
+    ts_release(runtime, own);
+    return status;
+}
+
+ts_status ts_checkpoint_check(ts_runtime *runtime, const char *path, void *scratch, size_t scratch_size)
+{
+    ts_source source;
+    ts_safetensors *file;
+    TS_TRY(ts_source_open(&source, runtime, path, false));
+    ts_status status = ts_safetensors_open(&file, &source);
+    if (status == TS_OK) {
+        status = check_kind(file, path);
+        if (status == TS_OK)
+            status = check_tensors(runtime, file, scratch, scratch_size);
+        ts_safetensors_close(file);
+    }
+    ts_source_close(&source);
+    return status;
+}
+
 /* The checkpoint's settings with what a resumed run may change. */
 static ts_trainer_options merge_options(const ts_trainer_options *given, const ts_trainer_options *kept)
 {
@@ -297,28 +368,41 @@ static ts_trainer_options merge_options(const ts_trainer_options *given, const t
     o.valid_interval = given->valid_interval ? given->valid_interval : kept->valid_interval;
     o.checkpoint_interval = given->checkpoint_interval ? given->checkpoint_interval : kept->checkpoint_interval;
     o.log_interval = given->log_interval ? given->log_interval : kept->log_interval;
+    o.keep_last = given->keep_last ? given->keep_last : kept->keep_last;
+    o.keep_every = given->keep_every ? given->keep_every : kept->keep_every;
+    o.max_skips = given->max_skips ? given->max_skips : kept->max_skips;
+    o.learning_rate = given->learning_rate > 0 ? given->learning_rate : kept->learning_rate;
     o.precision = given->precision != TS_PRECISION_AUTO ? given->precision : kept->precision;
     return o;
 }
 
-static ts_status rebuild(ts_trainer **out, ts_runtime *runtime, ts_safetensors *file, const saved *s, const ts_tokenizer *tokenizer,
-                         const ts_trainer_options *given, const char *name)
+/* Where a run goes on from. */
+typedef struct origin {
+    const char *path;
+    const ts_trainer_options *given;
+    bool newest; /* the path is that of the run folder's newest checkpoint */
+    int *lock;   /* of the run folder, -1: none or another rank's */
+} origin;
+
+static ts_status rebuild(ts_trainer **out, ts_runtime *runtime, ts_safetensors *file, const saved *s, const ts_tokenizer *tokenizer, const origin *from)
 {
     ts_architecture architecture = s->architecture;
-    ts_trainer_options options = merge_options(given, &s->options);
+    ts_trainer_options options = merge_options(from->given, &s->options);
     ts_trainer *t;
     architecture.struct_size = sizeof architecture;
     TS_TRY(ts_architecture_complete(&architecture));
     TS_TRY(ts_trainer_make(&t, runtime, tokenizer, &architecture, &options));
     ts_status status = TS_OK;
     if (t->batches.hash != s->data_hash)
-        status = ts_fail(TS_ERROR_MISMATCH, "%s: was trained on other text than what is given: %zu tokens and %zu held out do not match", name,
+        status = ts_fail(TS_ERROR_MISMATCH, "%s: was trained on other text than what is given: %zu tokens and %zu held out do not match", from->path,
                          t->batches.count, t->batches.held_count);
     if (status == TS_OK)
         status = read_arrays(t, file);
-    if (status == TS_OK && options.run_directory != NULL && t->rank == 0)
-        status = ts_trainer_take_folder(t, options.run_directory, s->state.log_bytes, true);
     t->state = s->state;
+    if (from->newest)
+        t->saved_step = t->state.step;
+    if (status == TS_OK && *from->lock >= 0)
+        status = ts_trainer_take_folder(t, options.run_directory, from->lock);
     if (status != TS_OK)
         ts_trainer_free(t);
     else
@@ -326,58 +410,78 @@ static ts_status rebuild(ts_trainer **out, ts_runtime *runtime, ts_safetensors *
     return status;
 }
 
-static ts_status resume_file(ts_trainer **out, ts_runtime *runtime, ts_safetensors *file, const ts_trainer_options *given, const char *name)
+static ts_status resume_file(ts_trainer **out, ts_runtime *runtime, ts_safetensors *file, const origin *from)
 {
     saved s = {0};
     char *text;
     size_t size;
     ts_tokenizer *tokenizer;
-    TS_TRY(check_kind(file, name));
-    TS_TRY(read_text(runtime, file, STATE_NAME, name, &text, &size));
-    ts_status status = read_state(&s, text, size, name);
+    TS_TRY(check_kind(file, from->path));
+    TS_TRY(read_text(runtime, file, STATE_NAME, from->path, &text, &size));
+    ts_status status = read_state(&s, text, size, from->path);
     ts_release(runtime, text);
     TS_TRY(status);
-    TS_TRY(read_text(runtime, file, TOKENIZER_NAME, name, &text, &size));
+    TS_TRY(read_text(runtime, file, TOKENIZER_NAME, from->path, &text, &size));
     status = ts_tokenizer_open_memory(&tokenizer, runtime, text, size);
     ts_release(runtime, text);
     if (status != TS_OK)
-        return ts_fail_context(status, name);
-    status = rebuild(out, runtime, file, &s, tokenizer, given, name);
+        return ts_fail_context(status, from->path);
+    ts_tokenizer *marked = NULL;
+    status = ts_tokenizer_with_marks(&marked, tokenizer, s.begin_of_text, s.end_of_text);
     ts_tokenizer_free(tokenizer);
+    if (status == TS_OK)
+        status = rebuild(out, runtime, file, &s, marked, from);
+    ts_tokenizer_free(marked);
     return status;
 }
 
-static ts_status resume_path(ts_trainer **out, ts_runtime *runtime, const char *path, const ts_trainer_options *given)
+static ts_status resume_path(ts_trainer **out, ts_runtime *runtime, const origin *from)
 {
     ts_source source;
     ts_safetensors *file;
-    TS_TRY(ts_source_open(&source, runtime, path, false));
+    TS_TRY(ts_source_open(&source, runtime, from->path, false));
     ts_status status = ts_safetensors_open(&file, &source);
     if (status == TS_OK) {
-        status = resume_file(out, runtime, file, given, path);
+        status = resume_file(out, runtime, file, from);
         ts_safetensors_close(file);
     }
     ts_source_close(&source);
     return status;
 }
 
+/* Of a folder its newest whole checkpoint. */
+static ts_status resume_from(ts_trainer **out, ts_runtime *runtime, const char *path, const ts_trainer_options *given, int *lock)
+{
+    origin from = {path, given, false, lock};
+    char *chosen = NULL, *newest = given->run_directory ? ts_path_join(runtime, given->run_directory, TS_CHECKPOINT_NAME) : NULL;
+    ts_status status = given->run_directory != NULL && newest == NULL ? TS_ERROR_OUT_OF_MEMORY : TS_OK;
+    if (status == TS_OK && ts_path_is_directory(path) && (status = ts_folder_newest(runtime, path, &chosen)) == TS_OK)
+        from.path = chosen;
+    from.newest = newest != NULL && strcmp(newest, from.path) == 0;
+    if (status == TS_OK)
+        status = resume_path(out, runtime, &from);
+    ts_release(runtime, newest);
+    ts_release(runtime, chosen);
+    return status;
+}
+
 ts_status ts_trainer_resume(ts_trainer **out, ts_runtime *runtime, const char *path, const ts_trainer_options *options)
 {
     ts_trainer_options given = {.struct_size = sizeof given};
+    int lock = -1;
     if (out == NULL || path == NULL)
         return ts_fail(TS_ERROR_INVALID_ARGUMENT, "ts_trainer_resume: a pointer is NULL");
     TS_TRY(ts_options_read(&given, sizeof given, options, "ts_trainer_options"));
+    if (!ts_path_exists(path))
+        return ts_fail(TS_ERROR_IO, "%s: there is no such checkpoint or run folder", path);
     TS_TRY(ts_runtime_acquire(&runtime, runtime));
-    ts_status status;
-    if (ts_path_is_directory(path)) {
-        char *file = ts_path_join(runtime, path, TS_CHECKPOINT_NAME);
-        if (given.run_directory == NULL)
-            given.run_directory = path;
-        status = file ? resume_path(out, runtime, file, &given) : TS_ERROR_OUT_OF_MEMORY;
-        ts_release(runtime, file);
-    } else {
-        status = resume_path(out, runtime, path, &given);
-    }
+    if (given.run_directory == NULL && ts_path_is_directory(path))
+        given.run_directory = path;
+    ts_status status = given.run_directory != NULL && ts_is_first_rank(&given) ? ts_folder_lock(runtime, given.run_directory, true, &lock) : TS_OK;
+    if (status == TS_OK)
+        status = resume_from(out, runtime, path, &given, &lock);
+    if (lock >= 0)
+        ts_lock_release(runtime, lock);
     ts_runtime_release(runtime);
     return status;
 }

@@ -16,6 +16,38 @@ char *ts_path_join(ts_runtime *runtime, const char *folder, const char *name)
     return path;
 }
 
+/* ---- the lock ---- */
+
+static ts_status refuse_used(ts_runtime *runtime, const char *folder)
+{
+    char *newest = ts_path_join(runtime, folder, TS_CHECKPOINT_NAME);
+    if (newest == NULL)
+        return TS_ERROR_OUT_OF_MEMORY;
+    bool used = ts_path_exists(newest);
+    ts_release(runtime, newest);
+    if (used || ts_folder_has_older(runtime, folder))
+        return ts_fail(TS_ERROR_INVALID_ARGUMENT, "%s: the folder holds a run already: resume it or choose another", folder);
+    return TS_OK;
+}
+
+ts_status ts_folder_lock(ts_runtime *runtime, const char *folder, bool resumed, int *lock)
+{
+    TS_TRY(ts_directory_make(runtime, folder));
+    char *path = ts_path_join(runtime, folder, "lock");
+    if (path == NULL)
+        return TS_ERROR_OUT_OF_MEMORY;
+    ts_status status = ts_lock_take(runtime, path, lock);
+    ts_release(runtime, path);
+    TS_TRY(status);
+    if (!resumed && (status = refuse_used(runtime, folder)) != TS_OK) {
+        ts_lock_release(runtime, *lock);
+        *lock = -1;
+    }
+    return status;
+}
+
+/* ---- taking the folder ---- */
+
 /* The log of steps that a resumed run makes once more goes: each step stands there once. */
 static ts_status cut_log(ts_trainer *trainer, const char *path, uint64_t log_bytes)
 {
@@ -35,12 +67,12 @@ static ts_status cut_log(ts_trainer *trainer, const char *path, uint64_t log_byt
     return status;
 }
 
-static ts_status open_log(ts_trainer *trainer, uint64_t log_bytes)
+static ts_status open_log(ts_trainer *trainer)
 {
     char *path = ts_path_join(trainer->runtime, trainer->run_directory, TS_LOG_NAME);
     if (path == NULL)
         return TS_ERROR_OUT_OF_MEMORY;
-    ts_status status = cut_log(trainer, path, log_bytes);
+    ts_status status = cut_log(trainer, path, trainer->state.log_bytes);
     if (status == TS_OK)
         status = ts_append_open(trainer->runtime, path, &trainer->log);
     ts_release(trainer->runtime, path);
@@ -50,7 +82,7 @@ static ts_status open_log(ts_trainer *trainer, uint64_t log_bytes)
 /* Whoever was killed while it wrote left a temporary; with the folder's lock nobody is writing now. */
 static void sweep(ts_trainer *trainer)
 {
-    static const char *const names[] = {TS_CHECKPOINT_NAME, TS_LOG_NAME};
+    static const char *const names[] = {TS_CHECKPOINT_NAME, TS_LOG_NAME, TS_BEST_NAME};
     for (size_t i = 0; i < TS_COUNT_OF(names); i++) {
         char *path = ts_path_join(trainer->runtime, trainer->run_directory, names[i]);
         if (path != NULL)
@@ -59,37 +91,18 @@ static void sweep(ts_trainer *trainer)
     }
 }
 
-static ts_status refuse_used(ts_trainer *trainer)
-{
-    char *path = ts_path_join(trainer->runtime, trainer->run_directory, TS_CHECKPOINT_NAME);
-    if (path == NULL)
-        return TS_ERROR_OUT_OF_MEMORY;
-    bool used = ts_path_exists(path);
-    ts_release(trainer->runtime, path);
-    if (used)
-        return ts_fail(TS_ERROR_INVALID_ARGUMENT, "%s: the folder holds a run already: resume it or choose another", trainer->run_directory);
-    return TS_OK;
-}
-
-ts_status ts_trainer_take_folder(ts_trainer *trainer, const char *folder, uint64_t log_bytes, bool resumed)
+ts_status ts_trainer_take_folder(ts_trainer *trainer, const char *folder, int *lock)
 {
     ts_runtime *runtime = trainer->runtime;
-    TS_TRY(ts_directory_make(runtime, folder));
-    char *lock = ts_path_join(runtime, folder, "lock");
-    if (lock == NULL)
-        return TS_ERROR_OUT_OF_MEMORY;
-    ts_status status = ts_lock_take(runtime, lock, &trainer->lock);
-    ts_release(runtime, lock);
-    TS_TRY(status);
     size_t size = strlen(folder) + 1;
+    trainer->lock = *lock;
+    *lock = -1;
     trainer->run_directory = ts_allocate(runtime, size);
     if (trainer->run_directory == NULL)
         return TS_ERROR_OUT_OF_MEMORY;
     memcpy(trainer->run_directory, folder, size);
-    if (!resumed)
-        TS_TRY(refuse_used(trainer));
     sweep(trainer);
-    return open_log(trainer, log_bytes);
+    return open_log(trainer);
 }
 
 void ts_trainer_leave_folder(ts_trainer *trainer)
@@ -141,12 +154,15 @@ void ts_trainer_note(ts_trainer *trainer, const char *event)
     if (trainer->log < 0)
         return;
     ts_bytes line = {.runtime = trainer->runtime};
+    ts_detail before;
+    ts_detail_keep(&before);
     if (write_line(trainer, &line, event) == TS_OK) {
         trainer->state.log_bytes += line.size + 1;
     } else {
         ts_log(trainer->runtime, TS_LOG_WARNING, "%s/%s is not written any more: %s", trainer->run_directory, TS_LOG_NAME, ts_error_detail());
         ts_append_close(trainer->runtime, trainer->log);
         trainer->log = -1;
+        ts_detail_put_back(&before);
     }
     ts_bytes_free(&line);
 }

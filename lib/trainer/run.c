@@ -1,7 +1,10 @@
 /* A whole run: steps, and between them validations, checkpoints, the log and the caller's progress. */
+#include <math.h>
+
 #include "trainer/trainer.h"
 
 #define CHECKPOINT_SECONDS 60 /* between checkpoints when the options leave it open */
+#define FAR_ABOVE 3           /* times the loss of guessing: weights that are worse have been destroyed */
 
 typedef struct run {
     ts_trainer *trainer;
@@ -9,20 +12,43 @@ typedef struct run {
     void *user;
     double saved_at;         /* clock of the last checkpoint */
     ts_status saved;         /* of the last checkpoint */
+    ts_detail saved_detail;  /* and why it failed */
+    bool owed;               /* a checkpoint was due at a step that was skipped */
 } run;
 
 /* Writes the folder's checkpoint. A failure is logged and does not end the run. */
-static void checkpoint(run *r)
+static void checkpoint(run *r, double most_loss)
 {
     ts_trainer *t = r->trainer;
     if (t->run_directory == NULL)
         return;
-    char *path = ts_path_join(t->runtime, t->run_directory, TS_CHECKPOINT_NAME);
-    r->saved = path ? ts_trainer_save_within(t, path) : TS_ERROR_OUT_OF_MEMORY;
-    ts_release(t->runtime, path);
-    if (r->saved != TS_OK)
+    ts_detail before;
+    ts_detail_keep(&before);
+    r->saved = ts_trainer_prove(t, most_loss);
+    if (r->saved == TS_OK)
+        r->saved = ts_folder_save(t);
+    if (r->saved != TS_OK) {
         ts_log(t->runtime, TS_LOG_WARNING, "no checkpoint at step %llu: %s", (unsigned long long)t->state.step, ts_error_detail());
+        ts_detail_keep(&r->saved_detail);
+        ts_detail_put_back(&before);
+    }
     r->saved_at = ts_clock();
+    r->owed = false;
+}
+
+/* Within a run weights that are worse than guessing don't take a good checkpoint's place; whoever stops it, or its end, is not refused them. */
+static void checkpoint_between(run *r)
+{
+    checkpoint(r, FAR_ABOVE * log((double)r->trainer->shape.V));
+}
+
+static bool checkpoint_due(const run *r)
+{
+    const ts_trainer_options *o = &r->trainer->options;
+    uint64_t step = r->trainer->state.step;
+    if (r->owed || (o->keep_every > 0 && step % o->keep_every == 0))
+        return true;
+    return o->checkpoint_interval > 0 ? step % o->checkpoint_interval == 0 : ts_clock() - r->saved_at >= CHECKPOINT_SECONDS;
 }
 
 static ts_status tell(run *r, bool due)
@@ -37,6 +63,15 @@ static ts_status tell(run *r, bool due)
     return TS_OK;
 }
 
+/* There is nothing left to stop. */
+static void tell_end(run *r)
+{
+    ts_detail before;
+    ts_detail_keep(&before);
+    (void)tell(r, true);
+    ts_detail_put_back(&before);
+}
+
 static ts_status tell_validating(void *user)
 {
     return tell(user, false);
@@ -48,15 +83,21 @@ static void keep_best(ts_trainer *t, double bits_per_byte)
     ts_model *model = NULL;
     if (!(bits_per_byte < t->state.best_bits_per_byte))
         return;
-    t->state.best_bits_per_byte = bits_per_byte;
-    if (!t->options.keep_best || t->run_directory == NULL)
+    if (!t->options.keep_best || t->run_directory == NULL) {
+        t->state.best_bits_per_byte = bits_per_byte;
         return;
+    }
+    ts_detail before;
+    ts_detail_keep(&before);
     char *path = ts_path_join(t->runtime, t->run_directory, TS_BEST_NAME);
     ts_status status = path ? ts_model_from_parameters(&model, t->runtime, t->tokenizer, &t->architecture, ts_trainer_weights(t)) : TS_ERROR_OUT_OF_MEMORY;
     if (status == TS_OK)
         status = ts_model_save(model, path);
-    if (status != TS_OK)
+    if (status == TS_OK)
+        t->state.best_bits_per_byte = bits_per_byte; /* or the next better one would have to be better than what is not there */
+    else
         ts_log(t->runtime, TS_LOG_WARNING, "no %s at step %llu: %s", TS_BEST_NAME, (unsigned long long)t->state.step, ts_error_detail());
+    ts_detail_put_back(&before);
     ts_model_free(model);
     ts_release(t->runtime, path);
 }
@@ -79,26 +120,49 @@ static ts_status between_steps(run *r)
     const ts_trainer_options *o = &t->options;
     double start = ts_clock();
     ts_status status = TS_OK;
-    bool log = t->state.step % o->log_interval == 0, valid = o->valid_interval > 0 && t->state.step % o->valid_interval == 0;
+    bool log = t->state.step % o->log_interval == 0 && t->state.skipped_in_a_row == 0, valid = o->valid_interval > 0 && t->state.step % o->valid_interval == 0;
     if (log)
         ts_trainer_note(t, "step");
     if (valid)
         status = validate(r);
-    if (status == TS_OK && (o->checkpoint_interval > 0 ? t->state.step % o->checkpoint_interval == 0 : start - r->saved_at >= CHECKPOINT_SECONDS))
-        checkpoint(r);
+    r->owed = status == TS_OK && checkpoint_due(r);
+    if (r->owed && t->state.skipped_in_a_row == 0)
+        checkpoint_between(r);
     t->state.seconds += ts_clock() - start;
     TS_TRY(ts_slices_agree(t, &t->state.seconds, sizeof t->state.seconds)); /* all see the same end */
     return status == TS_OK ? tell(r, log || valid) : status;
 }
 
+/* Says where the run can be taken up again. */
+static ts_status tell_diverged(const run *r)
+{
+    ts_trainer *t = r->trainer;
+    ts_trainer_note(t, "diverged");
+    if (t->saved_step == TS_NO_STEP)
+        return TS_ERROR_DIVERGED;
+    return ts_fail(TS_ERROR_DIVERGED, "the loss or gradient was not finite in %llu steps in a row, at step %llu; the last good state is %s/%s, of step %llu: resume it with a "
+                   "lower learning rate than %.3g", (unsigned long long)t->state.skipped_in_a_row, (unsigned long long)t->state.step, t->run_directory, TS_CHECKPOINT_NAME,
+                   (unsigned long long)t->saved_step, t->options.learning_rate);
+}
+
+static ts_status step(run *r)
+{
+    ts_status status = ts_trainer_step_within(r->trainer);
+    if (r->trainer->state.skipped_in_a_row > 0)
+        ts_trainer_note(r->trainer, "skip");
+    return status == TS_ERROR_DIVERGED ? tell_diverged(r) : status;
+}
+
 static ts_status work(run *r)
 {
     ts_trainer *t = r->trainer;
+    if (t->saved_step == TS_NO_STEP && t->state.step == 0)
+        checkpoint_between(r);
     while (!ts_trainer_done(t)) {
-        TS_TRY(ts_trainer_step_within(t));
+        TS_TRY(step(r));
         ts_status status = between_steps(r);
         if (status == TS_ERROR_CANCELLED)
-            checkpoint(r);
+            checkpoint(r, INFINITY);
         TS_TRY(status);
     }
     ts_status status = validate(r);
@@ -106,9 +170,11 @@ static ts_status work(run *r)
         return status;
     if (status == TS_OK)
         ts_trainer_note(t, "end");
-    checkpoint(r);
+    checkpoint(r, INFINITY);
     if (status == TS_OK)
-        (void)tell(r, true); /* there is nothing left to stop */
+        tell_end(r);
+    if (status == TS_OK && r->saved != TS_OK)
+        ts_detail_put_back(&r->saved_detail);
     return status != TS_OK ? status : r->saved;
 }
 

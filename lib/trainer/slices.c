@@ -59,14 +59,14 @@ static void add(ts_runtime *runtime, float *into, const float *from, size_t coun
     ts_parallel(runtime, count, 65536, add_piece, &(addition){into, from});
 }
 
-/* The gradient of the sum of a slice's losses over the whole batch's tokens; gives that sum. */
-static double slice_gradient(ts_trainer *t, size_t slice, float *gradients, const ts_weights *weights)
+/* Adds the gradient of the sum of some micro batches' losses over the whole batch's tokens, from zero; gives that sum. */
+static double parts_gradient(ts_trainer *t, size_t slice, size_t parts, float *gradients, const ts_weights *weights)
 {
     size_t T = t->shape.T, batch = t->micro * t->accumulation * t->slices,
            first = (t->options.one_batch ? 0 : t->state.step * batch) + slice * t->micro * t->accumulation;
     double sum = 0;
     memset(gradients, 0, t->total * sizeof(float));
-    for (size_t part = 0; part < t->accumulation; part++) {
+    for (size_t part = 0; part < parts; part++) {
         double loss;
         size_t counted;
         for (size_t i = 0; i < t->micro; i++)
@@ -77,6 +77,16 @@ static double slice_gradient(ts_trainer *t, size_t slice, float *gradients, cons
         sum += loss;
     }
     return sum;
+}
+
+static double slice_gradient(ts_trainer *t, size_t slice, float *gradients, const ts_weights *weights)
+{
+    return parts_gradient(t, slice, t->accumulation, gradients, weights);
+}
+
+double ts_slices_probe(ts_trainer *t)
+{
+    return parts_gradient(t, t->rank * (t->slices / t->ranks), 1, t->gradients, &t->gradient_weights) / (double)(t->micro * t->shape.T);
 }
 
 /* The tree as a binary counter: what waits is one sum for each bit of the number of slices done. */
@@ -158,6 +168,12 @@ ts_status ts_slices_agree(const ts_trainer *t, void *data, size_t size)
 static bool power_of_two(size_t count)
 {
     return count > 0 && (count & (count - 1)) == 0;
+}
+
+bool ts_is_first_rank(const ts_trainer_options *options)
+{
+    const ts_communicator *c = options->communicator;
+    return c == NULL || c->struct_size < offsetof(ts_communicator, size) || c->rank == 0;
 }
 
 ts_status ts_slices_check(ts_trainer *t, const ts_communicator *communicator)

@@ -3,7 +3,8 @@
 
 #include <math.h>
 
-#define SKIPS_IN_A_ROW 5
+#define SKIPS 5 /* in a row, and */
+#define KEPT 2  /* checkpoints, when the options leave it open */
 #define SEQUENCES 8 /* of a batch when the options leave it open */
 
 static const ts_trainer_options defaults = {
@@ -31,31 +32,15 @@ ts_status ts_trainer_options_init(ts_trainer_options *options, size_t struct_siz
 
 static ts_status check_options(const ts_trainer_options *o)
 {
-    const struct {
-        const char *name;
-        double value, least, most;
-    } ranges[] = {
-        {"max_epochs", o->max_epochs, 0, 1e9},
-        {"max_seconds", o->max_seconds, 0, 1e9},
-        {"valid_share", o->valid_share, 0, 0.5},
-        {"learning_rate", o->learning_rate, 0, 1e6},
-        {"final_rate", o->final_rate, 0, 1},
-        {"warmup", o->warmup, 0, 1},
-        {"beta1", o->beta1, 0, 0.999999},
-        {"beta2", o->beta2, 0, 0.999999},
-        {"epsilon", o->epsilon, 0, 1},
-        {"weight_decay", o->weight_decay, 0, 100},
-        {"clip", o->clip, 0, 1e9},
-        {"average", o->average, 0, 0.999999},
-        {"spike", o->spike, 0, 1e6},
-        {"spike_window", o->spike_window, 2, 1e6},
-        {"decay", o->decay, 0, 1},
-        {"muon_beta", o->muon_beta, 0, 0.999999},
+    const ts_bounds ranges[] = {
+        {"max_epochs", o->max_epochs, 0, 1e9},     {"max_seconds", o->max_seconds, 0, 1e9}, {"valid_share", o->valid_share, 0, 0.5},
+        {"learning_rate", o->learning_rate, 0, 1e6}, {"final_rate", o->final_rate, 0, 1},     {"warmup", o->warmup, 0, 1},
+        {"average", o->average, 0, 0.999999},      {"spike", o->spike, 0, 1e6},             {"spike_window", o->spike_window, 2, 1e6},
+        {"decay", o->decay, 0, 1},                 {"muon_beta", o->muon_beta, 0, 0.999999},
+        {"beta1", o->beta1, 0, 0.999999},          {"beta2", o->beta2, 0, 0.999999},        {"epsilon", o->epsilon, 0, 1},
+        {"weight_decay", o->weight_decay, 0, 100}, {"clip", o->clip, 0, 1e9},
     };
-    for (size_t i = 0; i < TS_COUNT_OF(ranges); i++)
-        if (!(ranges[i].value >= ranges[i].least && ranges[i].value <= ranges[i].most))
-            return ts_fail(TS_ERROR_INVALID_ARGUMENT, "ts_trainer_options.%s is not a number from %d to %d", ranges[i].name, (int)ranges[i].least,
-                           (int)ranges[i].most);
+    TS_TRY(ts_bounds_check("ts_trainer_options", ranges, TS_COUNT_OF(ranges), false));
     if (o->schedule > TS_SCHEDULE_WSD)
         return ts_fail(TS_ERROR_INVALID_ARGUMENT, "ts_trainer_options.schedule is %u, expected 0 to 3", o->schedule);
     if (o->precision > TS_PRECISION_BF16)
@@ -68,8 +53,8 @@ static ts_status check_options(const ts_trainer_options *o)
         return ts_fail(TS_ERROR_INVALID_ARGUMENT, "ts_trainer_options.use_average is %u, expected 0 or 1", o->use_average);
     if (o->one_batch > 1)
         return ts_fail(TS_ERROR_INVALID_ARGUMENT, "ts_trainer_options.one_batch is %u, expected 0 or 1", o->one_batch);
-    if (o->recompute > 1 || o->reserved != 0)
-        return ts_fail(TS_ERROR_INVALID_ARGUMENT, "ts_trainer_options: recompute is %u, expected 0 or 1, and reserved %u, expected 0", o->recompute, o->reserved);
+    if (o->recompute > 1)
+        return ts_fail(TS_ERROR_INVALID_ARGUMENT, "ts_trainer_options.recompute is %u, expected 0 or 1", o->recompute);
     if (o->keep_best > 1)
         return ts_fail(TS_ERROR_INVALID_ARGUMENT, "ts_trainer_options.keep_best is %u, expected 0 or 1", o->keep_best);
     if (o->log_interval == 0)
@@ -99,6 +84,10 @@ static void choose_open(ts_trainer *t)
         o->precision = ts_runtime_cpu_level(t->runtime) >= TS_CPU_LEVEL_AVX512_BF16 ? TS_PRECISION_BF16 : TS_PRECISION_F32;
     if (o->max_steps == 0 && o->max_tokens == 0 && o->max_epochs == 0 && o->max_seconds == 0)
         o->max_epochs = 1;
+    if (o->max_skips == 0)
+        o->max_skips = SKIPS;
+    if (o->keep_last == 0)
+        o->keep_last = KEPT;
 }
 
 static ts_status allocate(ts_trainer *t)
@@ -142,6 +131,7 @@ ts_status ts_trainer_make(ts_trainer **out, ts_runtime *runtime, const ts_tokeni
     if (t == NULL)
         return TS_ERROR_OUT_OF_MEMORY;
     t->lock = t->log = -1;
+    t->saved_step = TS_NO_STEP;
     t->architecture = *architecture;
     t->options = *options;
     t->options.text = t->options.valid = NULL;
@@ -191,13 +181,18 @@ static ts_status check_initial(const ts_model *model, const ts_tokenizer **token
     return TS_OK;
 }
 
-static void copy_weights(ts_trainer *t, const ts_model *model)
+static ts_status copy_weights(ts_trainer *t, const ts_model *model)
 {
     for (size_t i = 0; i < t->table_count; i++) {
         const ts_parameter *p = &t->table[i];
         for (size_t row = 0; row < p->rows; row++)
             ts_model_row(model, &model->table[i], row, t->parameters + p->offset + row * p->columns);
+        for (size_t at = 0; at < p->rows * p->columns; at++)
+            if (!isfinite(t->parameters[p->offset + at]))
+                return ts_fail(TS_ERROR_DIVERGED, "ts_trainer_options.initial: the model's weights '%s' are not all finite numbers, nothing can be learned from them",
+                               p->name);
     }
+    return TS_OK;
 }
 
 ts_status ts_trainer_new(ts_trainer **out, ts_runtime *runtime, const ts_tokenizer *tokenizer, const ts_architecture *architecture,
@@ -214,21 +209,26 @@ ts_status ts_trainer_new(ts_trainer **out, ts_runtime *runtime, const ts_tokeniz
     if (o.initial != NULL)
         TS_TRY(check_initial(o.initial, &tokenizer, &a, architecture != NULL));
     TS_TRY(ts_runtime_acquire(&runtime, runtime));
-    ts_status status = ts_trainer_make(&t, runtime, tokenizer, &a, &o);
+    int lock = -1;
+    ts_status status = o.run_directory != NULL && ts_is_first_rank(&o) ? ts_folder_lock(runtime, o.run_directory, false, &lock) : TS_OK;
+    if (status == TS_OK)
+        status = ts_trainer_make(&t, runtime, tokenizer, &a, &o);
     if (status == TS_OK) {
         if (o.initial != NULL)
-            copy_weights(t, o.initial);
+            status = copy_weights(t, o.initial);
         else
             ts_parameters_initialize(t->table, t->table_count, &t->shape, t->parameters, o.seed);
         if (t->averaged != NULL)
             memcpy(t->averaged, t->parameters, t->total * sizeof(float));
-        if (o.run_directory != NULL && t->rank == 0)
-            status = ts_trainer_take_folder(t, o.run_directory, 0, false);
+        if (status == TS_OK && lock >= 0)
+            status = ts_trainer_take_folder(t, o.run_directory, &lock);
         if (status != TS_OK)
             ts_trainer_free(t);
         else
             *out = t;
     }
+    if (lock >= 0)
+        ts_lock_release(runtime, lock);
     ts_runtime_release(runtime);
     return status;
 }
@@ -327,10 +327,10 @@ static ts_status skip(ts_trainer *t)
 {
     t->state.skipped++;
     t->state.skipped_in_a_row++;
-    if (t->state.skipped_in_a_row >= SKIPS_IN_A_ROW)
+    if (t->state.skipped_in_a_row >= t->options.max_skips)
         return ts_fail(TS_ERROR_DIVERGED,
-                       "the loss or gradient was not finite, or a spike, in %d steps in a row, at step %llu: try a lower learning rate than %.3g",
-                       SKIPS_IN_A_ROW, (unsigned long long)t->state.step, t->options.learning_rate);
+                       "the loss or gradient was not finite, or a spike, in %llu steps in a row, at step %llu: try a lower learning rate than %.3g",
+                       (unsigned long long)t->state.skipped_in_a_row, (unsigned long long)t->state.step, t->options.learning_rate);
     return TS_OK;
 }
 
@@ -443,7 +443,9 @@ ts_status ts_trainer_snapshot(ts_trainer *trainer, ts_model **out)
 ts_status ts_trainer_save(ts_trainer *trainer, const char *path)
 {
     TS_TRY(enter(trainer, "ts_trainer_save"));
-    ts_status status = ts_trainer_save_within(trainer, path);
+    ts_status status = ts_trainer_prove(trainer, INFINITY);
+    if (status == TS_OK)
+        status = ts_trainer_write(trainer, path, false);
     ts_busy_leave(&trainer->busy);
     return status;
 }

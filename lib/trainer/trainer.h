@@ -100,6 +100,7 @@ struct ts_trainer {
     double recent_seconds;       /* of the last steps, and their tokens */
     double recent_tokens;
     char *run_directory;         /* NULL: none */
+    uint64_t saved_step;         /* of the folder's newest checkpoint when this run goes on from it, or TS_NO_STEP */
     int lock, log;               /* files, -1: none */
 };
 
@@ -113,16 +114,29 @@ void ts_trainer_fill_report(const ts_trainer *trainer, ts_trainer_report *report
 ts_status ts_trainer_step_within(ts_trainer *trainer);
 /* `between` (may be NULL) is called after each story and may end it. */
 ts_status ts_trainer_validate_within(ts_trainer *trainer, ts_score *score, ts_status (*between)(void *user), void *user);
-ts_status ts_trainer_save_within(ts_trainer *trainer, const char *path);
+
+/* ---- checkpoint.c ---- */
+
+/* DIVERGED: the present weights give the next batch a loss or gradient that is not finite, or a loss above `most_loss`;
+ * when that is finite, a gradient of 0 too, which is that of destroyed weights. Changes the gradients alone. */
+ts_status ts_trainer_prove(ts_trainer *trainer, double most_loss);
+/* Writes a checkpoint of weights that were proved. `keeps`: path is the run folder's newest one, which becomes an older one. */
+ts_status ts_trainer_write(ts_trainer *trainer, const char *path, bool keeps);
+/* Whether a file is a whole checkpoint: reads every byte and compares every checksum. `scratch` (may be NULL) is memory that may be used. */
+ts_status ts_checkpoint_check(ts_runtime *runtime, const char *path, void *scratch, size_t scratch_size);
 
 /* ---- slices.c: the gradient of a batch, over any number of ranks ---- */
 
+/* Whether this is the rank that has the run folder, or the only one; asked before the communicator is checked. */
+bool ts_is_first_rank(const ts_trainer_options *options);
 /* Reads options.slices and the communicator (NULL: one rank). */
 ts_status ts_slices_check(ts_trainer *trainer, const ts_communicator *communicator);
 ts_status ts_slices_make(ts_trainer *trainer);
 void ts_slices_free(ts_trainer *trainer);
 /* The gradient of the mean loss over the whole batch, the same on every rank, and that loss. */
 ts_status ts_slices_gradient(ts_trainer *trainer, double *loss);
+/* The mean loss of the first micro batch of the next step on this rank; its gradient takes the place of the last step's. */
+double ts_slices_probe(ts_trainer *trainer);
 /* What rank 0 has becomes everybody's. */
 ts_status ts_slices_agree(const ts_trainer *trainer, void *data, size_t size);
 
@@ -148,13 +162,29 @@ void ts_muon_step(ts_muon *muon, float *parameters, float *momentum, const float
 #define TS_CHECKPOINT_NAME "checkpoint.safetensors"
 #define TS_LOG_NAME "log.jsonl"
 #define TS_BEST_NAME "best.gguf"
+#define TS_NO_STEP UINT64_MAX
 
 /* Joins folder and name; release with ts_release. NULL: no memory. */
 char *ts_path_join(ts_runtime *runtime, const char *folder, const char *name);
-/* Takes the folder of options (making it), and its lock; opens the log, cut to `log_bytes`. */
-ts_status ts_trainer_take_folder(ts_trainer *trainer, const char *folder, uint64_t log_bytes, bool resumed);
+/* Takes the lock of a folder (making that), which is to be released. A new run's folder must hold no checkpoint. */
+ts_status ts_folder_lock(ts_runtime *runtime, const char *folder, bool resumed, int *lock);
+/* Gives the trainer a folder whose lock it has taken (*lock becomes -1), sweeps it and opens the log, cut to the state's log_bytes or less. */
+ts_status ts_trainer_take_folder(ts_trainer *trainer, const char *folder, int *lock);
 void ts_trainer_leave_folder(ts_trainer *trainer);
-/* Adds an event to the log: "step" or "valid" or "end". A log that cannot be written is reported once and done without. */
+/* Adds an event to the log: "step", "valid", "skip", "diverged" or "end". A log that cannot be written is reported once and done without. */
 void ts_trainer_note(ts_trainer *trainer, const char *event);
+
+/* ---- keeping.c: which checkpoints a run folder keeps ---- */
+
+/* Whether there are older ones; and the path of one, release with ts_release. NULL: no memory. */
+bool ts_folder_has_older(ts_runtime *runtime, const char *folder);
+char *ts_older_path(ts_runtime *runtime, const char *folder, uint64_t step);
+/* Writes the folder's newest checkpoint, as ts_trainer_write does, and removes those that are not to be kept any more. */
+ts_status ts_folder_save(ts_trainer *trainer);
+/* Before a new file takes the newest checkpoint's name, that becomes an older one; `undo`: it gets its name back, if nothing has it. */
+ts_status ts_folder_demote(ts_trainer *trainer, const char *path);
+void ts_folder_undo(ts_trainer *trainer, const char *path);
+/* The path of the newest whole checkpoint; release it. Another one than TS_CHECKPOINT_NAME is told as a warning. */
+ts_status ts_folder_newest(ts_runtime *runtime, const char *folder, char **path);
 
 #endif

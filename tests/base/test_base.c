@@ -73,6 +73,35 @@ static void test_details(void **state)
 
 /* ---- memory ---- */
 
+/* Whatever a path holds, the detail is printable UTF-8, and its characters stay. */
+static void test_details_are_text(void **state)
+{
+    (void)state;
+    static const char *const cases[][2] = {
+        {"\xff\xfe.txt", "??.txt"},
+        {"na\xc3\xafve", "na\xc3\xafve"},
+        {"\xf0\x9f\x98\x80", "\xf0\x9f\x98\x80"},
+        {"\xc0\xaf", "??"},
+        {"\xed\xa0\x80", "???"},
+        {"\xe2\x82", "??"},
+        {"\xe2\x82x", "??x"},
+        {"\xc2\x9b"
+         "31m",
+         "??31m"},
+        {"\xf4\x90\x80\x80", "????"},
+    };
+    for (size_t i = 0; i < TS_COUNT_OF(cases); i++) {
+        ts_fail(TS_ERROR_IO, "%s", cases[i][0]);
+        assert_string_equal(ts_error_detail(), cases[i][1]);
+    }
+    ts_detail kept;
+    ts_fail(TS_ERROR_IO, "the first");
+    ts_detail_keep(&kept);
+    ts_fail(TS_ERROR_IO, "the second");
+    ts_detail_put_back(&kept);
+    assert_string_equal(ts_error_detail(), "the first");
+}
+
 static void test_memory(void **state)
 {
     (void)state;
@@ -319,6 +348,72 @@ static void test_writer_killed(void **state)
     assert_true(seen_old > 3 && seen_new > 0);
 }
 
+/* What killed writers left goes with the next file of that name; what a living one holds stays. */
+static void test_writer_sweeps(void **state)
+{
+    (void)state;
+    ts_runtime *runtime = make_runtime(1, TS_CPU_LEVEL_BEST);
+    ts_writer living, writer;
+    assert_int_equal(mkdir(in_work("swept"), 0755), 0);
+    for (int i = 0; i < 2; i++) {
+        pid_t child = fork();
+        assert_true(child >= 0);
+        if (child == 0) {
+            faulty f;
+            faulty_init(&f, FAULT_KILL, ON_SYNC, 1);
+            ts_runtime_set_io(runtime, &f.io);
+            write_new(runtime, in_work("swept/file"));
+            _exit(1);
+        }
+        waitpid(child, NULL, 0);
+        assert_int_equal(files_in(in_work("swept")), 1); /* the second child removed what the first one left */
+    }
+    assert_ok(ts_writer_open(&living, runtime, in_work("swept/file")));
+    assert_int_equal(files_in(in_work("swept")), 1);
+    assert_ok(ts_writer_open(&writer, runtime, in_work("swept/file")));
+    assert_int_equal(files_in(in_work("swept")), 2);
+    ts_writer_bytes(&writer, "new", 3);
+    ts_writer_bytes(&living, "old", 3);
+    assert_ok(ts_writer_commit(&writer));
+    assert_ok(ts_writer_commit(&living));
+    assert_int_equal(which_file(in_work("swept/file")), 'o'); /* the last one wins */
+    assert_int_equal(files_in(in_work("swept")), 1);
+    ts_runtime_free(runtime);
+}
+
+static unsigned mode_of(const char *path)
+{
+    struct stat about;
+    assert_int_equal(lstat(path, &about), 0);
+    return about.st_mode;
+}
+
+/* A file's place is taken with its mode, and a link to it stays a link. */
+static void test_writer_modes_and_links(void **state)
+{
+    (void)state;
+    ts_runtime *runtime = make_runtime(1, TS_CPU_LEVEL_BEST);
+    assert_int_equal(mkdir(in_work("kept"), 0755), 0);
+    const char *path = in_work("kept/file"), *link = in_work("kept/link");
+    static const unsigned modes[] = {0600, 0640, 0666};
+    for (size_t i = 0; i < TS_COUNT_OF(modes); i++) {
+        write_file(path, "old", 3);
+        assert_int_equal(chmod(path, modes[i]), 0);
+        assert_ok(write_new(runtime, path));
+        assert_int_equal(mode_of(path), S_IFREG | modes[i]);
+    }
+    write_file(path, "old", 3);
+    assert_int_equal(symlink("file", link), 0);
+    assert_ok(write_new(runtime, link));
+    assert_true(S_ISLNK(mode_of(link)));
+    assert_int_equal(which_file(path), 'n');
+    assert_int_equal(unlink(path), 0);
+    assert_ok(write_new(runtime, link)); /* it leads nowhere now */
+    assert_true(S_ISREG(mode_of(link)));
+    assert_int_equal(files_in(in_work("kept")), 1);
+    ts_runtime_free(runtime);
+}
+
 static void test_writer_refusals(void **state)
 {
     (void)state;
@@ -352,8 +447,9 @@ static void test_writer_refusals(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_options),       cmocka_unit_test(test_details),       cmocka_unit_test(test_memory),
-        cmocka_unit_test(test_random_values), cmocka_unit_test(test_random_spread), cmocka_unit_test(test_reader),
+        cmocka_unit_test(test_options),       cmocka_unit_test(test_details),       cmocka_unit_test(test_details_are_text),
+        cmocka_unit_test(test_memory),        cmocka_unit_test(test_random_values), cmocka_unit_test(test_random_spread),
+        cmocka_unit_test(test_reader),        cmocka_unit_test(test_writer_sweeps), cmocka_unit_test(test_writer_modes_and_links),
         cmocka_unit_test(test_writer_faults), cmocka_unit_test(test_writer_killed), cmocka_unit_test(test_writer_refusals),
     };
     return cmocka_run_group_tests_name("base", tests, make_folder, remove_folder);

@@ -8,6 +8,7 @@ import json
 import os
 import pathlib
 import pty
+import resource
 import shutil
 import signal
 import subprocess
@@ -462,6 +463,33 @@ class TrainTest(CommandLineTest):
             self.assertIn(result.returncode, (1, 2), arguments)
             self.assertTrue(result.stderr.splitlines()[-1].startswith(b"tinystories: "), result.stderr)
             self.assertEqual(sorted(os.listdir(self.folder)), before, arguments)
+
+    def test_what_is_wrong_is_told_before_the_tokenizer_is_trained(self):
+        with tempfile.TemporaryDirectory(dir=self.folder) as folder:
+            self.must("train", "--text", "stories.txt", *SMALL, "--steps", "1", "--run", os.path.join(folder, "run"), "--quiet")
+            for wrong, names in ((["--valid", "missing.txt"], "missing.txt"), (["--heads", "7"], "heads"), (["--run", os.path.join(folder, "run")], "holds a run already")):
+                result = run("train", "--text", "stories.txt", "--preset", "laptop-0.3m", "--out", os.path.join(folder, "out.gguf"), *wrong, cwd=self.folder)
+                self.assertEqual(result.returncode, 1)
+                lines = result.stderr.decode().strip().split("\n")
+                self.assertEqual(len(lines), 1, lines)
+                self.assertIn(names, lines[0])
+
+    def test_a_trained_model_survives_its_last_checkpoint(self):
+        def small_files_only():
+            """The model's size and some more: a checkpoint, three times as large, hits the limit as it would a full disk."""
+            signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+            most = 2 * os.path.getsize(os.path.join(self.folder, "model.gguf"))
+            resource.setrlimit(resource.RLIMIT_FSIZE, (most, most))
+
+        with tempfile.TemporaryDirectory(dir=self.folder) as folder:
+            out = os.path.join(folder, "out.gguf")
+            result = subprocess.run([os.path.abspath(TOOL), "train", "--text", "stories.txt", *SMALL, "--steps", "3", "--run", os.path.join(folder, "run"), "--out", out,
+                                     "--quiet"], cwd=self.folder, capture_output=True, timeout=60, check=False, preexec_fn=small_files_only)
+            self.assertEqual(result.returncode, 1)
+            last = result.stderr.decode().strip().split("\n")[-1]
+            self.assertRegex(last, "^tinystories: no last checkpoint: .*File too large; the model is whole in .*out.gguf$")
+            self.assertEqual(json.loads(self.must("model", "inspect", out, "--json"))["parameters"],
+                             json.loads(self.must("model", "inspect", "model.gguf", "--json"))["parameters"])
 
 
 class SampleTest(CommandLineTest):

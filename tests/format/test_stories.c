@@ -151,7 +151,11 @@ static void test_many_files(void **state)
     ts_gzip_writer_bytes(writer, "d<|endoftext|>e", 15);
     assert_ok(ts_gzip_writer_commit(writer));
     assert_string_equal(stories_of(runtime, paths, 4, &status), "[a][b][c][d][e]");
-    assert_string_equal(stories_of(runtime, NULL, 0, &status), "");
+    assert_null(stories_of(runtime, NULL, 0, &status));
+    assert_int_equal(status, TS_ERROR_INVALID_ARGUMENT);
+    const char *none[] = {paths[0], NULL};
+    assert_null(stories_of(runtime, none, 2, &status));
+    assert_int_equal(status, TS_ERROR_INVALID_ARGUMENT);
     remove_file("c.txt");
     assert_null(stories_of(runtime, paths, 4, &status)); /* before any story is given out */
     assert_int_equal(status, TS_ERROR_IO);
@@ -305,13 +309,58 @@ static void test_real_stories(void **state)
     assert_true(bytes <= whole - 13 * ends && bytes > whole - 13 * ends - 8 * count);
 }
 
+/* Other files than texts are told apart by how they begin; names of other formats are refused before anything is written. */
+static void test_other_kinds(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *start, *what;
+    } kinds[] = {{"GGUF\3\0\0\0", "is a GGUF model"}, {"\x88\xd8\x34\x01", "is a token shard"}, {"\xa1\xd9\x34\x01", "is a token shard"}};
+    ts_status status;
+    for (size_t i = 0; i < TS_COUNT_OF(kinds); i++) {
+        const char *path = put_file("other.txt", kinds[i].start, 4);
+        assert_null(stories_of(runtime, &path, 1, &status));
+        assert_int_equal(status, TS_ERROR_FORMAT);
+        assert_detail("other.txt");
+        assert_detail(kinds[i].what);
+    }
+    remove_file("other.txt");
+    static const char *const bad[] = {"x.doc", "x.json", "x.csv.gz", "x.jsonl.bz2"}, *const good[] = {"x", "x.txt", "x.gz", ".x", "x.y.jsonl.gz"};
+    ts_story_writer *writer;
+    for (size_t i = 0; i < TS_COUNT_OF(bad); i++) {
+        assert_status(ts_story_writer_open(&writer, runtime, in_work(bad[i])), TS_ERROR_INVALID_ARGUMENT);
+        assert_detail("stories are written as .txt or .jsonl, each also with .gz, not as .");
+    }
+    for (size_t i = 0; i < TS_COUNT_OF(good); i++) {
+        assert_ok(ts_story_writer_open(&writer, runtime, in_work(good[i])));
+        ts_story_writer_abandon(writer);
+    }
+    assert_int_equal(files_in(work_folder()), 0);
+}
+
+/* A full disk is known after the first buffer, not at the end. */
+static void test_full_disk(void **state)
+{
+    (void)state;
+    static const char story[1000] = {'x'};
+    ts_story_writer *writer;
+    size_t written = 0;
+    assert_ok(ts_story_writer_open(&writer, runtime, "/dev/full"));
+    while (ts_story_writer_status(writer) == TS_OK && written < 1000)
+        ts_story_writer_add(writer, story, sizeof story), written++;
+    assert_in_range(written, 1, 100);
+    assert_status(ts_story_writer_status(writer), TS_ERROR_IO);
+    assert_detail("/dev/full: cannot be written");
+    ts_story_writer_abandon(writer);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_division),     cmocka_unit_test(test_divided_marker), cmocka_unit_test(test_json_lines),
         cmocka_unit_test(test_many_files),   cmocka_unit_test(test_pull),           cmocka_unit_test(test_limits),
         cmocka_unit_test(test_writer),       cmocka_unit_test(test_names),          cmocka_unit_test(test_standard_input),
-        cmocka_unit_test(test_real_stories),
+        cmocka_unit_test(test_real_stories), cmocka_unit_test(test_other_kinds),    cmocka_unit_test(test_full_disk),
     };
     return has_all_formats() ? cmocka_run_group_tests(tests, set_up, tear_down) : 0;
 }

@@ -221,7 +221,7 @@ static void bad_plots_are_told(void **state)
         {"== p\n(rainy) the dog\n", "by the name 'rainy'"},
         {"== p\n{(t:soup)the|}\n", "by the name 't:soup'"},
         {"== p thing=soup\nthe\n", "unknown option 'thing=soup'"},
-        {"== p thing=toy,+breaks,+loud,+water\nthe\n", "the plot 'p' needs a thing"},
+        {"== p thing=toy,+breaks,+loud,+water\nthe\n", "no plot has a word for each of its parts; without one are: p (thing)"},
         {"== p\nthe {dog|cat\n", "line 2: braces"},
         {"== p\nthe [hero\n", "line 2: '[' is not closed"},
         {"== p\nthe qzx\n", "'qzx', which the vocabulary lacks"},
@@ -529,6 +529,111 @@ static void a_vocabulary_of_ones_own(void **state)
     unlink(path);
 }
 
+/* ---- a vocabulary of a hundred words ---- */
+
+static const char small_words[] =
+    "[verb move]\nrun/ran:fast walk\n"
+    "[verb voice]\nsing/sang:loud,good hum:good\n"
+    "[verb mind]\nthink/thought dream\n"
+    "[verb work]\nsweep/swept>the_floor wash>the_dishes\n"
+    "[verb play]\nplay draw/drew>a_picture\n"
+    "[verb face]\nsmile:good grin:good\n"
+    "[verb rest]\nsleep/slept rest\n"
+    "[verb hand]\nhug:good,soft hold/held:soft\n"
+    "[verb mishap]\ntrip stumble\n"
+    "[noun animal]\ncat dog\n"
+    "[noun food]\napple:grows banana:grows\n"
+    "[noun food mass]\nbread butter\n"
+    "[noun toy]\nball doll\n"
+    "[noun tool]\nhammer:mend spoon:dig,cook\n"
+    "[noun clothing]\nhat:warm cap\n"
+    "[noun furniture]\nchair:reach,made,sit table:made\n"
+    "[noun vehicle]\ncar:made bus\n"
+    "[noun place]\npark:at garden\n"
+    "[noun plant]\ntree:hide,tall flower:flower\n"
+    "[noun body]\nnose ear\n"
+    "[noun nature]\nsun:sight moon:sight\n"
+    "[noun nature mass]\nrain:rain snow:snow\n"
+    "[noun person]\nfarmer baker\n"
+    "[noun idea]\nsong:tell story:tell\n"
+    "[noun idea mass]\nmusic magic\n"
+    "[adjective size]\nbig little\n"
+    "[adjective color]\nred blue\n"
+    "[adjective look]\npretty lovely\n"
+    "[adjective touch]\nsoft hard\n"
+    "[adjective state]\ndirty:dirt clean\n"
+    "[adjective taste]\nsweet:good sour:bad\n"
+    "[adjective temper]\nkind:good brave:good\n"
+    "[adjective feeling]\nhappy:good sad:bad\n"
+    "[adjective weather]\nsunny:sun rainy:rain\n"
+    "[adjective way]\nfast slow\n"
+    "[name boy]\nTom Tim Ben\n"
+    "[name girl]\nLily Mia Sara\n"
+    "[name grown]\nMom Dad Grandma\n";
+
+typedef struct log_lines {
+    size_t count;
+    char last[4096];
+} log_lines;
+
+static void note_line(void *user, int32_t level, const char *line)
+{
+    log_lines *lines = user;
+    assert_int_equal(level, TS_LOG_WARNING);
+    lines->count++;
+    snprintf(lines->last, sizeof lines->last, "%s", line);
+}
+
+static ts_status open_words(ts_generator **generator, ts_runtime *runtime, const char *words, size_t size)
+{
+    char path[] = "/tmp/ts_words_XXXXXX";
+    int file = mkstemp(path);
+    assert_true(file >= 0 && write(file, words, size) == (ssize_t)size);
+    close(file);
+    ts_generator_options options;
+    assert_int_equal(ts_generator_options_init(&options, sizeof options), TS_OK);
+    options.vocabulary = path;
+    ts_status status = ts_generator_new(generator, runtime, &options);
+    unlink(path);
+    return status;
+}
+
+/* The plots bring the words that they are told with; those that find no word for a part are left out, which is said once. */
+static void a_small_vocabulary(void **state)
+{
+    (void)state;
+    log_lines lines = {0};
+    ts_runtime_options of_runtime;
+    ts_runtime *runtime;
+    ts_generator *generator;
+    assert_int_equal(ts_runtime_options_init(&of_runtime, sizeof of_runtime), TS_OK);
+    of_runtime.log = note_line;
+    of_runtime.log_user = &lines;
+    assert_int_equal(ts_runtime_new(&runtime, &of_runtime), TS_OK);
+    assert_int_equal(open_words(&generator, runtime, small_words, sizeof small_words - 1), TS_OK);
+    assert_int_equal(lines.count, 1);
+    assert_non_null(strstr(lines.last, " plots are left out, for no word of the vocabulary can play a part of them: "));
+    size_t count, nouns;
+    const char *const *words = ts_generator_words(generator, 3, &count);
+    ts_generator_words(generator, 1, &nouns);
+    assert_true(nouns > 20 && nouns < 50);
+    for (int i = 0; i < 300; i++) {
+        ts_story story = next(generator);
+        char word[64];
+        for (const char *at = story.story; (at = word_after(at, word, sizeof word));)
+            if (!bsearch(word, words, count, sizeof *words, compare))
+                fail_msg("'%s' is not in the vocabulary: story %d", word, i);
+    }
+    ts_generator_free(generator);
+    ts_runtime_free(runtime);
+    /* all that is missing is said at once */
+    static const char two[] = "[noun animal]\ncat dog\n[name boy]\nTom\n";
+    assert_int_equal(open_words(&generator, NULL, two, sizeof two - 1), TS_ERROR_FORMAT);
+    assert_non_null(strstr(ts_error_detail(), "too few words: [noun food] has 0 of 1, [noun toy] has 0 of 1"));
+    assert_non_null(strstr(ts_error_detail(), "[adjective size] has 0 of 1"));
+    assert_null(strstr(ts_error_detail(), "function"));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -547,6 +652,7 @@ int main(void)
         cmocka_unit_test(bad_plots_are_told),
         cmocka_unit_test(files_hold_the_stories),
         cmocka_unit_test(a_vocabulary_of_ones_own),
+        cmocka_unit_test(a_small_vocabulary),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

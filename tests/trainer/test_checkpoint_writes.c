@@ -187,6 +187,39 @@ static void test_killed_at_every_byte(void **state)
     free_pair(&p);
 }
 
+/* ---- cut off ---- */
+
+/* A checkpoint that is cut off is told to be damaged, by the file's name, and nothing is made of it: in the header and at the end at every length, of the
+ * tensors between at every 7th. */
+static void test_cut_at_every_length(void **state)
+{
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+    const size_t stride = 61;
+#else
+    const size_t stride = 7;
+#endif
+    (void)state;
+    pair p;
+    ts_trainer *trainer = NULL;
+    const ts_trainer_options given = {.struct_size = sizeof given, .text = &text_path, .text_count = 1};
+    make_pair(&p);
+    const char *cut = in_work("cut.safetensors");
+    uint64_t header;
+    memcpy(&header, p.new_file, sizeof header); /* its size stands before it */
+    header += sizeof header;
+    write_file(cut, p.new_file, p.new_size);
+    for (size_t size = p.new_size; size-- > 0;) {
+        if (size > header && size + 256 < p.new_size && size % stride != 0)
+            continue;
+        assert_int_equal(truncate(cut, (off_t)size), 0);
+        assert_status(ts_trainer_resume(&trainer, p.runtime, cut, &given), TS_ERROR_FORMAT);
+        assert_detail("cut.safetensors");
+        assert_null(trainer);
+    }
+    remove_file("cut.safetensors");
+    free_pair(&p);
+}
+
 /* ---- a loss of power ---- */
 
 /*
@@ -298,7 +331,7 @@ static void test_order_of_syncs(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_killed_at_every_byte),
+        cmocka_unit_test(test_cut_at_every_length), cmocka_unit_test(test_killed_at_every_byte),
         cmocka_unit_test(test_order_of_syncs),
     };
     return cmocka_run_group_tests_name("checkpoint_writes", tests, make_run, remove_folder);

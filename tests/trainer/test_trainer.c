@@ -2,6 +2,7 @@
 #include "support/support.h"
 
 #include <math.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -839,6 +840,40 @@ static void test_keeps_the_best(void **state)
     ts_trainer_free(t);
 }
 
+/* A best model that cannot be kept is logged; the run succeeds, and whoever reads the detail later finds what stood there. */
+static void test_swallowed_failures_leave_no_detail(void **state)
+{
+    (void)state;
+    ts_trainer_options o = small_options(4);
+    o.run_directory = in_work("unkept");
+    o.keep_best = 1;
+    o.valid_interval = 2;
+    ts_trainer *t = make_trainer(NULL, TS_ARCHITECTURE_LLAMA, &o);
+    assert_int_equal(mkdir(in_work("unkept/best.gguf"), 0700), 0); /* what is in the way */
+    ts_fail(TS_ERROR_IO, "untouched");
+    assert_int_equal(ts_trainer_run(t, NULL, NULL), TS_OK);
+    assert_string_equal(ts_error_detail(), "untouched");
+    ts_trainer_free(t);
+}
+
+/* Weights that are no numbers are told as what they are, not as a rate that is too high. */
+static void test_initial_weights_are_finite(void **state)
+{
+    (void)state;
+    ts_trainer_options o = small_options(4);
+    ts_trainer *t = make_trainer(NULL, TS_ARCHITECTURE_LLAMA, &o), *tuned = NULL;
+    ts_model *model;
+    t->parameters[t->table[1].offset] = NAN;
+    assert_int_equal(ts_trainer_snapshot(t, &model), TS_OK);
+    o.initial = model;
+    assert_int_equal(ts_trainer_new(&tuned, NULL, NULL, NULL, &o), TS_ERROR_DIVERGED);
+    assert_detail("ts_trainer_options.initial: the model's weights");
+    assert_detail(t->table[1].name);
+    assert_null(tuned);
+    ts_model_free(model);
+    ts_trainer_free(t);
+}
+
 /* ---- memory ---- */
 
 static ts_status train_once(ts_runtime *runtime, void *user)
@@ -905,6 +940,8 @@ int main(void)
         cmocka_unit_test(test_spikes),
         cmocka_unit_test(test_one_batch),
         cmocka_unit_test(test_muon_beta),
+        cmocka_unit_test(test_initial_weights_are_finite),
+        cmocka_unit_test(test_swallowed_failures_leave_no_detail),
         cmocka_unit_test(test_out_of_memory),
     };
     return cmocka_run_group_tests_name("trainer", tests, make_all, remove_all);

@@ -304,7 +304,7 @@ class ts_trainer_options(Structure):
                 ("optimizer", c_uint32), ("initial", POINTER(ts_model)), ("keep_best", c_uint32), ("slices", c_uint32), ("communicator", POINTER(ts_communicator)),
                 ("packing", c_uint32), ("use_average", c_uint32), ("average", c_double),
                 ("spike", c_double), ("spike_window", c_uint32), ("one_batch", c_uint32),
-                ("decay", c_double), ("recompute", c_uint32), ("reserved", c_uint32), ("muon_beta", c_double)]
+                ("decay", c_double), ("recompute", c_uint32), ("max_skips", c_uint32), ("muon_beta", c_double), ("keep_last", c_uint32), ("keep_every", c_uint32)]
 
 
 class ts_trainer_report(Structure):

@@ -259,7 +259,8 @@ class Model(Handle):
 
     def logits(self, ids: Any) -> Any:
         """The logits of every position of one sequence of 1 to context length ids: (count, V) of float32; row t is for the token after ids[t].
-        A numpy array, or without numpy a memoryview. InvalidArgumentError: an id out of range, too many."""
+        A numpy array, or without numpy a memoryview of two dimensions: logits[t, id] reads a number of either, a whole row logits[t] only of an array; a
+        memoryview's rows are logits.tolist()[t]. InvalidArgumentError: an id out of range, too many."""
         pointer, (numbers, count) = self._c, ids_array(ids)
         shape = self.architecture
         if not 1 <= count <= shape.context_length:

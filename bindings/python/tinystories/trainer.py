@@ -81,7 +81,9 @@ class Trainer(Handle):
     story alone); average (decay of a moving average of the weights; 0: none), use_average (True: validations and snapshots are of it); spike
     (standard deviations above the mean loss at which a step is skipped; 0: never), spike_window (steps of that mean; 128);
     one_batch (True: every step sees the first batch); decay (share of the run in which "wsd" falls; 0.2), muon_beta (0.95); recompute (True: less
-    memory, more work, the same bits); keep_best (True: best.gguf in the run folder); slices (of a batch, a power of two: 1); precision ("auto", "f32", "bf16"); optimizer ("adamw", "muon").
+    memory, more work, the same bits); keep_best (True: best.gguf in the run folder); max_skips (steps in a row that are not
+    finite or spikes before DivergedError: 5), keep_last (checkpoints in the run folder: 2), keep_every (checkpoints at multiples of so many steps
+    stay for ever); slices (of a batch, a power of two: 1); precision ("auto", "f32", "bf16"); optimizer ("adamw", "muon").
 
     InvalidArgumentError names the option. MismatchError: a shard of another tokenizer. LimitError: less text than one context. BusyError: another
     trainer has the run folder.
@@ -99,7 +101,8 @@ class Trainer(Handle):
     def resume(cls, path: Path, text: Paths, valid: Optional[Paths] = None, run_directory: Optional[Path] = None, runtime: Optional[Runtime] = None,
                **options: Any) -> "Trainer":
         """Goes on from a checkpoint file or a run folder. Tokenizer, shape and settings come from it; of the options only the stopping rules (0
-        keeps the checkpoint's) and the intervals are used. MismatchError: other data. FormatError: damaged."""
+        keeps the checkpoint's), the intervals, what is kept and learning_rate (a lower one after DivergedError) are used. Of a folder the newest whole
+        checkpoint is taken. MismatchError: other data. FormatError: damaged. BusyError: another trainer has the folder."""
         where, shared = path_bytes(path), runtime_pointer(runtime)
         settings = _options(text, valid, run_directory, options)
         return cls._of(make(_c.ts_trainer, _c.library.ts_trainer_free,
@@ -108,7 +111,7 @@ class Trainer(Handle):
     # ---- training ----
 
     def step(self) -> Report:
-        """One step. DivergedError: five steps in a row whose numbers were not finite."""
+        """One step. DivergedError: max_skips steps in a row whose numbers were not finite."""
         report = report_of(_c.ts_trainer_report)
         _c.library.ts_trainer_step(self._c, ctypes.byref(report))
         return _report(report)
@@ -147,7 +150,7 @@ class Trainer(Handle):
         return _report(report)
 
     def save(self, path: Path) -> None:
-        """Writes a checkpoint, replaced as a whole."""
+        """Writes a checkpoint, replaced as a whole once it has been read back. DivergedError: its numbers or those of the next batch are not finite."""
         _c.library.ts_trainer_save(self._c, path_bytes(path))
 
     def snapshot(self) -> Model:
