@@ -8,7 +8,7 @@
 #include "trainer/trainer.h"
 
 #define KIND "tinystories checkpoint"
-#define VERSION "1"
+#define VERSION "2"
 #define STATE_NAME "trainer.state"
 #define TOKENIZER_NAME "tokenizer.json"
 #define MAX_STATE 65536
@@ -79,6 +79,7 @@ static const struct {
     FIELD(state.valid_nats_per_token),
     FIELD(state.valid_bits_per_byte),
     FIELD(state.best_bits_per_byte),
+    FIELD(state.valid_step),
     FIELD(data_hash),
 };
 
