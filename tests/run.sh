@@ -8,7 +8,7 @@ build=${TINYSTORIES_BUILD:-$root/build}
 passed=0 failed=0 skipped=0
 
 missing=""
-for pair in gcc:gcc cmake:cmake ninja:ninja-build pkg-config:pkg-config python3:python3; do
+for pair in gcc:gcc cmake:cmake ninja:ninja-build pkg-config:pkg-config python3:python3 mpicc:libopenmpi-dev mpirun:openmpi-bin; do
     command -v "${pair%%:*}" >/dev/null 2>&1 || missing="$missing ${pair#*:}"
 done
 for pair in openblas:libopenblas-dev zlib:zlib1g-dev libcjson:libcjson-dev cmocka:libcmocka-dev libcurl:libcurl4-openssl-dev; do

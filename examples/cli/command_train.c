@@ -227,6 +227,42 @@ static int32_t tell(void *user, const ts_trainer_report *report)
     return cli_interrupted();
 }
 
+/* A word as a shell reads it: between single quotes unless it is plain. */
+static void print_word(const char *word)
+{
+    static const char plain[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-/+,:=@%";
+    if (word[0] != 0 && word[strspn(word, plain)] == 0) {
+        fprintf(stderr, " %s", word);
+        return;
+    }
+    fputs(" '", stderr);
+    for (; *word != 0; word++)
+        fprintf(stderr, *word == '\'' ? "'\\''" : "%c", *word);
+    fputc('\'', stderr);
+}
+
+static void print_words(const char *option, const char *const *words, size_t count)
+{
+    if (count > 0)
+        fprintf(stderr, " %s", option);
+    for (size_t i = 0; i < count; i++)
+        print_word(words[i]);
+}
+
+/* The whole command that goes on with the run, to be copied into a shell. */
+static void print_resume(const train_values *v)
+{
+    fputs("to go on: ", stderr);
+    if (v->mpi)
+        fprintf(stderr, "mpirun -n %d ", (int)v->ranks.size);
+    fprintf(stderr, "tinystories train --resume%s", v->mpi ? " --mpi" : "");
+    print_words("--run", &v->run, 1);
+    print_words("--text", v->text.items, v->text.count);
+    print_words("--valid", v->valid.items, v->valid.count);
+    print_words("--out", &v->out, v->out != NULL);
+    fputc('\n', stderr);
+}
+
 static void print_result(const train_values *v, const ts_trainer_report *r, const char *path, uint64_t parameters, bool interrupted)
 {
     cli_output o = cli_output_start(&v->common);
@@ -248,8 +284,7 @@ static void print_result(const train_values *v, const ts_trainer_report *r, cons
     cli_truth(&o, "interrupted", interrupted);
     cli_output_end(&o);
     if (interrupted && v->run != NULL && !v->common.quiet && has_checkpoint(v->run))
-        fprintf(stderr, "to go on: tinystories train --resume --run %s --text %s%s%s%s\n", v->run, v->text.items[0], v->text.count > 1 ? " ..." : "",
-                v->out != NULL ? " --out " : "", v->out != NULL ? v->out : "");
+        print_resume(v);
 }
 
 /* Writes the model, of an interrupted run as it is now, and says how the training went. Without --out it lies beside the checkpoint. */

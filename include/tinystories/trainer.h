@@ -177,7 +177,8 @@ typedef int32_t (*ts_trainer_progress)(void *user, const ts_trainer_report *repo
  * Steps until the run's end, with validation, checkpoints and log. `progress` (may be NULL) is called after every step and between the stories of a
  * validation, so that a stop takes effect at once; report->due says which calls are worth a line. When it returns nonzero a checkpoint is written and the
  * status is CANCELLED. A checkpoint or a log that cannot be written (a full disk) is told to the runtime's log and does not end the run: the last
- * checkpoint that could be written stays, and the next one is tried when it is due. The last one's failure is the call's status.
+ * checkpoint that could be written stays, and the next one is tried when it is due; the log is done without until the run is resumed. The last checkpoint's
+ * failure is the call's status.
  * A new run in a folder begins with a checkpoint. One is written only when its weights give the next batch a finite loss and gradient, between
  * steps also only when that loss is not far above that of guessing (three times the logarithm of the vocabulary's size), the gradient is not 0, and the last step was not skipped: so the
  * folder's newest checkpoint is a good one. DIVERGED: the detail names it; resume it, with a lower learning rate.

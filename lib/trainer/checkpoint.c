@@ -9,7 +9,7 @@
 #include "trainer/trainer.h"
 
 #define KIND "tinystories checkpoint"
-#define VERSION "1"
+#define VERSION "2"
 #define STATE_NAME "trainer.state"
 #define TOKENIZER_NAME "tokenizer.json"
 #define MAX_STATE 65536
@@ -93,6 +93,7 @@ static const struct {
     FIELD(state.loss_count),
     FIELD(state.loss_mean),
     FIELD(state.loss_variance),
+    FIELD(state.valid_step),
     FIELD(data_hash),
     FIELD(end_of_text),
     FIELD(begin_of_text),

@@ -48,33 +48,51 @@ ts_status ts_folder_lock(ts_runtime *runtime, const char *folder, bool resumed, 
 
 /* ---- taking the folder ---- */
 
-/* The log of steps that a resumed run makes once more goes: each step stands there once. */
-static ts_status cut_log(ts_trainer *trainer, const char *path, uint64_t log_bytes)
+/* How much of the log stays: whole lines, no more than belong to the state's steps. */
+static size_t whole_lines(const char *text, size_t size, uint64_t most)
+{
+    size_t end = (size_t)TS_MIN((uint64_t)size, most);
+    while (end > 0 && text[end - 1] != '\n')
+        end--;
+    return end;
+}
+
+/* The log of steps that a resumed run makes once more goes, so that each step stands there once; and what is left of a line that was cut. */
+static ts_status cut_log(ts_trainer *trainer, const char *path)
 {
     ts_runtime *runtime = trainer->runtime;
     ts_writer writer;
     char *text;
     size_t size;
-    if (!ts_path_exists(path))
-        return TS_OK;
     TS_TRY(ts_file_read(runtime, path, UINT32_MAX, &text, &size));
     ts_status status = TS_OK;
-    if (size > log_bytes && (status = ts_writer_open(&writer, runtime, path)) == TS_OK) {
-        ts_writer_bytes(&writer, text, (size_t)log_bytes);
+    size_t whole = whole_lines(text, size, trainer->state.log_bytes);
+    if (size > whole && (status = ts_writer_open(&writer, runtime, path)) == TS_OK) {
+        ts_writer_bytes(&writer, text, whole);
         status = ts_writer_commit(&writer);
     }
+    if (status == TS_OK && whole < trainer->state.log_bytes)
+        ts_log(runtime, TS_LOG_WARNING, "%s: the last %llu bytes that the checkpoint knows of are missing: it goes on after the last whole line", path,
+               (unsigned long long)(trainer->state.log_bytes - whole));
+    trainer->state.log_bytes = whole;
     ts_release(runtime, text);
     return status;
 }
 
+/* A new log's name is on the disk before a checkpoint can count on its lines. */
 static ts_status open_log(ts_trainer *trainer)
 {
     char *path = ts_path_join(trainer->runtime, trainer->run_directory, TS_LOG_NAME);
     if (path == NULL)
         return TS_ERROR_OUT_OF_MEMORY;
-    ts_status status = cut_log(trainer, path, trainer->state.log_bytes);
+    bool old = ts_path_exists(path);
+    if (!old)
+        trainer->state.log_bytes = 0;
+    ts_status status = old ? cut_log(trainer, path) : TS_OK;
     if (status == TS_OK)
         status = ts_append_open(trainer->runtime, path, &trainer->log);
+    if (status == TS_OK && !old)
+        status = ts_directory_sync(trainer->runtime, path);
     ts_release(trainer->runtime, path);
     return status;
 }
@@ -149,6 +167,14 @@ static ts_status write_line(ts_trainer *trainer, ts_bytes *line, const char *eve
     return ts_append_line(trainer->runtime, trainer->log, line->data, line->size);
 }
 
+static void give_up_log(ts_trainer *trainer, const ts_detail *before)
+{
+    ts_log(trainer->runtime, TS_LOG_WARNING, "%s/%s is not written any more: %s", trainer->run_directory, TS_LOG_NAME, ts_error_detail());
+    ts_append_close(trainer->runtime, trainer->log);
+    trainer->log = -1;
+    ts_detail_put_back(before);
+}
+
 void ts_trainer_note(ts_trainer *trainer, const char *event)
 {
     if (trainer->log < 0)
@@ -156,13 +182,17 @@ void ts_trainer_note(ts_trainer *trainer, const char *event)
     ts_bytes line = {.runtime = trainer->runtime};
     ts_detail before;
     ts_detail_keep(&before);
-    if (write_line(trainer, &line, event) == TS_OK) {
+    if (write_line(trainer, &line, event) == TS_OK)
         trainer->state.log_bytes += line.size + 1;
-    } else {
-        ts_log(trainer->runtime, TS_LOG_WARNING, "%s/%s is not written any more: %s", trainer->run_directory, TS_LOG_NAME, ts_error_detail());
-        ts_append_close(trainer->runtime, trainer->log);
-        trainer->log = -1;
-        ts_detail_put_back(&before);
-    }
+    else
+        give_up_log(trainer);
     ts_bytes_free(&line);
+}
+
+void ts_trainer_sync_log(ts_trainer *trainer)
+{
+    ts_detail before;
+    ts_detail_keep(&before);
+    if (trainer->log >= 0 && ts_append_sync(trainer->runtime, trainer->log) != TS_OK)
+        give_up_log(trainer, &before);
 }

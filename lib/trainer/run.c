@@ -102,15 +102,22 @@ static void keep_best(ts_trainer *t, double bits_per_byte)
     ts_release(t->runtime, path);
 }
 
+/* Once a step: a resumed run makes up for one that was stopped. */
 static ts_status validate(run *r)
 {
     ts_score score;
-    if (r->trainer->batches.held_story_count == 0)
+    if (r->trainer->batches.held_story_count == 0 || r->trainer->state.valid_step == r->trainer->state.step)
         return TS_OK;
     TS_TRY(ts_trainer_validate_within(r->trainer, &score, tell_validating, r));
+    r->trainer->state.valid_step = r->trainer->state.step;
     ts_trainer_note(r->trainer, "valid");
     keep_best(r->trainer, score.bits_per_byte);
     return TS_OK;
+}
+
+static bool valid_due(const ts_trainer *t)
+{
+    return t->options.valid_interval > 0 && t->state.step > 0 && t->state.step % t->options.valid_interval == 0;
 }
 
 /* What is due after a step, by the intervals; its time counts as the run's. */
@@ -120,7 +127,7 @@ static ts_status between_steps(run *r)
     const ts_trainer_options *o = &t->options;
     double start = ts_clock();
     ts_status status = TS_OK;
-    bool log = t->state.step % o->log_interval == 0 && t->state.skipped_in_a_row == 0, valid = o->valid_interval > 0 && t->state.step % o->valid_interval == 0;
+    bool log = t->state.step % o->log_interval == 0 && t->state.skipped_in_a_row == 0, valid = valid_due(t);
     if (log)
         ts_trainer_note(t, "step");
     if (valid)
@@ -156,16 +163,19 @@ static ts_status step(run *r)
 static ts_status work(run *r)
 {
     ts_trainer *t = r->trainer;
+    ts_status status = TS_OK;
     if (t->saved_step == TS_NO_STEP && t->state.step == 0)
         checkpoint_between(r);
-    while (!ts_trainer_done(t)) {
+    if (valid_due(t))
+        status = validate(r);
+    while (status == TS_OK && !ts_trainer_done(t)) {
         TS_TRY(step(r));
-        ts_status status = between_steps(r);
-        if (status == TS_ERROR_CANCELLED)
-            checkpoint(r, INFINITY);
-        TS_TRY(status);
+        status = between_steps(r);
     }
-    ts_status status = validate(r);
+    if (status == TS_ERROR_CANCELLED)
+        checkpoint(r, INFINITY);
+    TS_TRY(status);
+    status = validate(r);
     if (status != TS_OK && status != TS_ERROR_CANCELLED)
         return status;
     if (status == TS_OK)

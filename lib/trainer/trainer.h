@@ -67,6 +67,7 @@ typedef struct ts_trainer_progress_state {
     double best_bits_per_byte; /* of all validations */
     uint64_t loss_count;       /* of the losses behind the two numbers, those of skipped steps left out */
     double loss_mean, loss_variance;
+    uint64_t valid_step;       /* of the run's last validation that was not stopped */
 } ts_trainer_progress_state;
 
 typedef struct ts_muon ts_muon;
@@ -168,11 +169,14 @@ void ts_muon_step(ts_muon *muon, float *parameters, float *momentum, const float
 char *ts_path_join(ts_runtime *runtime, const char *folder, const char *name);
 /* Takes the lock of a folder (making that), which is to be released. A new run's folder must hold no checkpoint. */
 ts_status ts_folder_lock(ts_runtime *runtime, const char *folder, bool resumed, int *lock);
-/* Gives the trainer a folder whose lock it has taken (*lock becomes -1), sweeps it and opens the log, cut to the state's log_bytes or less. */
+/* Gives the trainer a folder whose lock it has taken (*lock becomes -1), sweeps it and opens the log, cut to the state's log_bytes or, if
+ * lines are missing, to less, which the state then says. */
 ts_status ts_trainer_take_folder(ts_trainer *trainer, const char *folder, int *lock);
 void ts_trainer_leave_folder(ts_trainer *trainer);
 /* Adds an event to the log: "step", "valid", "skip", "diverged" or "end". A log that cannot be written is reported once and done without. */
 void ts_trainer_note(ts_trainer *trainer, const char *event);
+/* The lines that a checkpoint is going to count on are on the disk after this, or the log is done without. */
+void ts_trainer_sync_log(ts_trainer *trainer);
 
 /* ---- keeping.c: which checkpoints a run folder keeps ---- */
 

@@ -410,6 +410,24 @@ class TrainTest(CommandLineTest):
         self.train("--resume", "--run", "stopped", "--out", "stopped.gguf")
         self.assertEqual(self.content("stopped.gguf"), self.content("straight.gguf"))
 
+    def test_the_line_that_goes_on_can_be_run(self):
+        for name in ("more 'stories'.txt", "valid too.txt"):
+            shutil.copy(self.path("valid.txt"), self.path(name))
+        process = subprocess.Popen([os.path.abspath(TOOL), "train", "--text", "stories.txt", "more 'stories'.txt", "--valid", "valid.txt", "valid too.txt", *SMALL,
+                                    "--steps", "40", "--run", "a run", "--out", "a model.gguf", "--log-interval", "1"], cwd=self.folder, stdout=subprocess.PIPE,
+                                   stderr=subprocess.PIPE)
+        log = self.path("a run/log.jsonl")
+        while process.poll() is None and not (os.path.exists(log) and os.path.getsize(log) > 0):
+            time.sleep(0.002)
+        process.send_signal(signal.SIGTERM)
+        output, errors = process.communicate(timeout=60)
+        self.assertEqual(process.returncode, 0, errors)
+        line = [line for line in errors.decode().splitlines() if line.startswith("to go on: ")][0].removeprefix("to go on: ")
+        again = subprocess.run(["sh", "-c", line.replace("tinystories", os.path.abspath(TOOL), 1)], cwd=self.folder, capture_output=True, timeout=60, check=False)
+        self.assertEqual(again.returncode, 0, (line, again.stderr))
+        last = json.loads(self.content("a run/log.jsonl").splitlines()[-1])
+        self.assertEqual((last["event"], last["step"]), ("end", 40))
+
     def test_json(self):
         report = json.loads(self.train(*SMALL, "--steps", "3", "--valid", "valid.txt", "--out", "json.gguf", "--json"))
         self.assertEqual(report["steps"], 3)

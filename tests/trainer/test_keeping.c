@@ -323,6 +323,127 @@ static void test_is_read_back(void **state)
     ts_runtime_free(runtime);
 }
 
+/* ---- the log ---- */
+
+/* The log without the figures of the clock. */
+static char *log_without_clock(const char *path)
+{
+    size_t size;
+    char *text = read_file(path, &size), *to = text;
+    for (const char *from = text; *from != 0;) {
+        const char *clock = strstr(from, ", \"tokens_per_second\""), *end = clock ? strchr(clock, '}') : NULL;
+        size_t part = end ? (size_t)(clock - from) : strlen(from);
+        memmove(to, from, part);
+        to += part;
+        from = end ? end : from + part;
+    }
+    *to = 0;
+    return text;
+}
+
+/* A log of which the end was lost loses whole lines and goes on with whole ones; what was lost is told. */
+static void test_log_that_was_cut(void **state)
+{
+    (void)state;
+    char folder[200], path[300];
+    snprintf(folder, sizeof folder, "%s", in_work("cut"));
+    snprintf(path, sizeof path, "%s", in_work("cut/log.jsonl"));
+    ts_trainer_options o = options_of(5, folder), given = only_text();
+    listener l = {.text = "are missing"};
+    ts_runtime *runtime = listening_runtime(&l);
+    ts_trainer *t;
+    assert_ok(make(&t, runtime, &o));
+    assert_ok(ts_trainer_run(t, NULL, NULL));
+    ts_trainer_free(t);
+    size_t size;
+    char *whole = read_file(path, &size);
+    given.max_steps = 7;
+    for (size_t lost = 0; lost < size; lost += 100) {
+        write_file(path, whole, size - lost);
+        int told = l.heard;
+        assert_ok(ts_trainer_resume(&t, runtime, folder, &given));
+        assert_int_equal(l.heard - told, lost > 0);
+        size_t kept;
+        char *rest = read_file(path, &kept);
+        assert_true(kept <= size - lost && (kept == 0 || rest[kept - 1] == '\n') && memcmp(rest, whole, kept) == 0);
+        assert_int_equal(t->state.log_bytes, kept);
+        free(rest);
+        ts_trainer_note(t, "step");
+        ts_trainer_free(t);
+        size_t lines = events(path, "step");
+        assert_true(lines > 0);
+    }
+    assert_int_equal(unlink(path), 0);
+    assert_ok(ts_trainer_resume(&t, runtime, folder, &given));
+    assert_ok(ts_trainer_run(t, NULL, NULL));
+    ts_trainer_free(t);
+    assert_int_equal(events(path, "step"), 2);
+    free(whole);
+    ts_runtime_free(runtime);
+}
+
+/* Stopped at any step and resumed, with another number of threads each time, a run has the weights and the log of one that was not. */
+static int32_t stop_at_told(void *user, const ts_trainer_report *report)
+{
+    return report->step >= *(const uint64_t *)user;
+}
+
+static void resume_everywhere(uint32_t precision, uint64_t stride)
+{
+    enum { STEPS = 51 };
+    static const uint32_t threads[7] = {1, 2, 1, 1, 4, 1, 1};
+    char folder[200], path[300];
+    ts_trainer *straight, *t;
+    ts_trainer_options o = options_of(STEPS, in_work(precision == TS_PRECISION_BF16 ? "straight-bf16" : "straight-f32"));
+    o.checkpoint_interval = 1000;
+    o.precision = precision;
+    o.valid_interval = 20; /* a stop at 20 or 40 falls into a validation */
+    assert_ok(make(&straight, NULL, &o));
+    snprintf(path, sizeof path, "%s/log.jsonl", straight->run_directory);
+    assert_ok(ts_trainer_run(straight, NULL, NULL));
+    char *expected = log_without_clock(path);
+    for (uint64_t stop = 1; stop < STEPS; stop += stride) {
+        char name[40];
+        ts_runtime *before = make_runtime(threads[stop % 7], TS_CPU_LEVEL_BEST), *after = make_runtime(threads[(stop + 1) % 7], TS_CPU_LEVEL_BEST);
+        ts_trainer_options given = only_text();
+        snprintf(name, sizeof name, "stopped-%u-%u", (unsigned)precision, (unsigned)stop);
+        snprintf(folder, sizeof folder, "%s", in_work(name));
+        snprintf(path, sizeof path, "%s/log.jsonl", folder);
+        o.run_directory = folder;
+        assert_ok(make(&t, before, &o));
+        assert_status(ts_trainer_run(t, stop_at_told, &stop), TS_ERROR_CANCELLED);
+        ts_trainer_free(t);
+        assert_ok(ts_trainer_resume(&t, after, folder, &given));
+        assert_int_equal(t->state.step, stop);
+        assert_ok(ts_trainer_run(t, NULL, NULL));
+        size_t size = t->total * sizeof(float);
+        assert_memory_equal(t->parameters, straight->parameters, size);
+        assert_memory_equal(t->first, straight->first, size);
+        ts_trainer_free(t);
+        char *log = log_without_clock(path);
+        assert_string_equal(log, expected);
+        free(log);
+        ts_runtime_free(before);
+        ts_runtime_free(after);
+    }
+    free(expected);
+    ts_trainer_free(straight);
+}
+
+static void test_resumes_from_fifty_steps(void **state)
+{
+    (void)state;
+    resume_everywhere(TS_PRECISION_F32, 1);
+}
+
+static void test_resumes_in_bf16(void **state)
+{
+    (void)state;
+    if (ts_kernels_at(ts_cpu_level_best())->tile_pairs == NULL)
+        skip();
+    resume_everywhere(TS_PRECISION_BF16, 7);
+}
+
 /* ---- one trainer at a time ---- */
 
 typedef struct prying {
@@ -380,7 +501,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_destroyed_weights),     cmocka_unit_test(test_divergence_in_a_run), cmocka_unit_test(test_begins_with_a_checkpoint),
         cmocka_unit_test(test_which_are_kept),        cmocka_unit_test(test_falls_back),          cmocka_unit_test(test_is_read_back),
-        cmocka_unit_test(test_locks_before_it_reads),
+        cmocka_unit_test(test_locks_before_it_reads), cmocka_unit_test(test_log_that_was_cut),    cmocka_unit_test(test_resumes_from_fifty_steps),
+        cmocka_unit_test(test_resumes_in_bf16),
     };
     return cmocka_run_group_tests_name("keeping", tests, make_all, remove_all);
 }
