@@ -11,7 +11,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#define KEY "SENTINEL-9f3a7c21d0b84e65"
+#define KEY "SENTINEL-9f3a/7c21d0b84e65" /* with a sign that JSON may escape */
 
 static ts_runtime *runtime;
 static char logged[1 << 16];
@@ -339,6 +339,11 @@ static void h17_keys_that_are_repeated(void **state)
         {"echo401", TS_ERROR_NETWORK, 0, 3, "Incorrect API key provided: Bearer ****", 0, 0, false},
         {"echo500", TS_ERROR_NETWORK, 0, 0, "Incorrect API key provided: Bearer ****", 0, 0, true},
         {"echo200", TS_OK, 3, 3, NULL, 0, 0, false},
+        {"echostream", TS_OK, 3, 3, NULL, 0, 0, false}, /* in pieces too short to be known */
+        {"echoescaped", TS_OK, 3, 3, NULL, 0, 0, false},
+        {"echoescaped401", TS_ERROR_NETWORK, 0, 3, "Incorrect API key provided: Bearer ****", 0, 0, false},
+        {"echokeys,ok", TS_OK, 3, 6, NULL, 0, 0, true},
+        {"echofinish", TS_OK, 3, 3, NULL, 0, 0, false},
     };
     check_rows(rows, TS_COUNT_OF(rows));
 }

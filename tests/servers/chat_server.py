@@ -14,7 +14,8 @@ What to do stands in the path of a request: /SETTINGS/chat/completions, SETTINGS
     once=1            only when they are asked for the first time
     bias=PERCENT      of the questions which of two stories is better so many are answered "first", whatever they hold
     batches=A,B,...   what comes of the first, second, ... batch of a ledger, the last one stays: ok (the default), half (expires with half of it done),
-                      failed (refused as a whole), bad (all requests fail with 500), lost (its creation is not answered), echo (its results repeat the key)
+                      failed (refused as a whole), bad (all requests fail with 500), lost (its creation is not answered), echo (its results repeat the key),
+                      escaped (and escape it)
     polls=N           how often the list must be asked for before a batch ends (default 0)
 """
 import asyncio
@@ -180,6 +181,32 @@ def echo(code):
     return fault
 
 
+def escaped(value):
+    """JSON that says the same in other bytes."""
+    return json.dumps(value).replace("-", "\\u002d").replace("/", "\\/").encode()
+
+
+def echo_escaped(code):
+    def fault(request, story):
+        auth = request.headers.get("authorization", "")
+        return Fault(whole(code, escaped(completion(f"Your key: {auth}") if code == 200 else error(f"Incorrect API key provided: {auth}"))), billed=code == 200)
+    return fault
+
+
+def echo_stream(request, story):
+    return Fault(head(200, None, content_type="text/event-stream", Connection="close") + events("Your key: " + request.headers.get("authorization", "")), close=True)
+
+
+def echo_keys(request, story):
+    """A reply that is none since it has a member twice, whose name is the key."""
+    key = json.dumps(request.headers.get("authorization", "").partition(" ")[2])
+    return Fault(whole(200, ("{" + f'{key}: 1, {key}: 2, '.replace("-", "\\u002d").replace("/", "\\/") + good(story).decode()[1:]).encode()))
+
+
+def echo_finish(request, story):
+    return Fault(whole(200, escaped(completion(story, finish=request.headers.get("authorization", "").partition(" ")[2][:20]))))
+
+
 FAULTS = {
     "ok": success(completion),
     "nousage": success(lambda story: completion(story, usage=False)),
@@ -259,7 +286,8 @@ FAULTS = {
     "long": success(lambda story: completion("word " * 200000)),
     "hostile": success(lambda story: completion('"quotes"\n\u2028\u2029\x01\x1b[31m</script>{"event":"result"} ' + story)),
     # H17: a service that repeats the key
-    "echo401": echo(401), "echo500": echo(500), "echo200": echo(200),
+    "echo401": echo(401), "echo500": echo(500), "echo200": echo(200), "echostream": echo_stream, "echoescaped": echo_escaped(200), "echoescaped401": echo_escaped(401),
+    "echokeys": echo_keys, "echofinish": echo_finish,
 }
 # Several replies before their headers say what counts (curl keeps Content-Type of the last one).
 FAULTS["continue"] = lambda request, story: Fault(b"HTTP/1.1 100 Continue\r\n\r\n" + whole(200, completion(story)))
@@ -300,10 +328,12 @@ def run_batch(request, ledger, batch, how):
     for line in done:
         ledger.billed[line["custom_id"]] += 1
         story = story_of(line["body"]["messages"][0]["content"])
-        if how == "echo":
+        if how in ("echo", "escaped"):
             story += request.headers.get("authorization", "")
         output.append(json.dumps({"id": "b", "custom_id": line["custom_id"], "response": {"status_code": 200, "request_id": "r", "body": completion(story)},
                                   "error": None}))
+        if how == "escaped":
+            output[-1] = output[-1].replace("/", "\\/").replace("SENTINEL-", "SENTINEL\\u002d")
     for line in undone:
         response = {"status_code": 500, "request_id": "r", "body": error("it went wrong")} if how == "bad" else None
         errors.append(json.dumps({"id": "b", "custom_id": line["custom_id"], "response": response, "error": {"code": "batch_expired", "message": "too late"}}))
