@@ -84,7 +84,7 @@ ts_status ts_chat_open(ts_chat **out, ts_runtime *runtime, const ts_chat_options
                             .ca_file = own.ca_file,
                             .proxy = own.proxy,
                             .connect_seconds = own.connect_seconds,
-                            .silent_seconds = own.silent_seconds,
+                            .silent_seconds = own.stream ? own.silent_seconds : own.total_seconds, /* a whole reply says nothing until it is done */
                             .total_seconds = own.total_seconds,
                             .slots = own.in_flight};
     if (status == TS_OK)

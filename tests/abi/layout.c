@@ -345,7 +345,7 @@ FIELD(ts_chat_options, attempts, uint32_t, 196, 4);
 FIELD(ts_chat_options, stream, uint32_t, 200, 4);
 FIELD(ts_chat_options, send_seed, uint32_t, 204, 4);
 
-SIZE(ts_chat_report, 128);
+SIZE(ts_chat_report, 144);
 FIELD(ts_chat_report, struct_size, size_t, 0, 8);
 FIELD(ts_chat_report, requests, uint64_t, 8, 8);
 FIELD(ts_chat_report, answered, uint64_t, 16, 8);
@@ -362,6 +362,8 @@ FIELD(ts_chat_report, reserved_tokens, uint64_t, 96, 8);
 FIELD(ts_chat_report, damaged_lines, uint64_t, 104, 8);
 FIELD(ts_chat_report, money, double, 112, 8);
 FIELD(ts_chat_report, reserved_money, double, 120, 8);
+FIELD(ts_chat_report, doubtful_tokens, uint64_t, 128, 8);
+FIELD(ts_chat_report, doubtful_money, double, 136, 8);
 
 SIZE(ts_batch_report, 88);
 FIELD(ts_batch_report, struct_size, size_t, 0, 8);

@@ -541,6 +541,48 @@ static void bounds_are_never_passed(void **state)
     }
 }
 
+/* What failed attempts may have cost is told apart, and is no more than the reply that came in the end; it counts for the bounds. */
+static void doubtful_attempts_are_told_apart(void **state)
+{
+    (void)state;
+    static const char prices[] = "{\"m\": {\"prompt\": 1, \"completion\": 2}}";
+    outcome trouble = {.end = TS_HTTP_REPLIED, .code = 500, .body = "", .retry_after = 0};
+    service *s = fresh();
+    ts_chat_options options = options_of();
+    s->script = fail_twice;
+    s->user = &trouble;
+    options.prices = put_file("prices.json", prices, sizeof prices - 1);
+    ts_chat *chat = open_chat(s, &options);
+    for (int pass = 0; pass < 2; pass++) {
+        assert_ok(run(chat, 0, 10));
+        ts_chat_report report = report_of(chat);
+        assert_int_equal(report.requests, 30);
+        assert_true(fabs(report.money - 10 * 50e-6) < 1e-12);
+        assert_true(report.reserved_money == 0 && report.reserved_tokens == 0);
+        assert_int_equal(report.doubtful_tokens, 20 * 30);
+        assert_true(fabs(report.doubtful_money - 20 * 50e-6) < 1e-12);
+        ts_chat_close(chat); /* and the file says the same */
+        options.max_tokens = pass == 0 ? 10 * 30 + 20 * 30 + 1045 : 10 * 30 + 20 * 30 + 1046; /* the next may need 6 + 16 + 1024 */
+        chat = open_chat(s, &options);
+        s->script = NULL;
+        assert_status(run(chat, 0, 11), pass == 0 ? TS_ERROR_LIMIT : TS_OK);
+        ts_chat_close(chat);
+        options.max_tokens = 0;
+        chat = open_chat(s, &options);
+    }
+    ts_chat_close(chat);
+    s = fresh(); /* while nothing came all that was sent is reserved */
+    s->script = always;
+    s->user = &trouble;
+    options.attempts = 3;
+    chat = open_chat(s, &options);
+    assert_status(run(chat, 0, 1), TS_ERROR_NETWORK);
+    ts_chat_report report = report_of(chat);
+    assert_int_equal(report.reserved_tokens, 3 * 1046);
+    assert_true(report.doubtful_tokens == 0 && report.money == report.reserved_money && report.money > 0);
+    ts_chat_close(chat);
+}
+
 static void estimates_cost_nothing(void **state)
 {
     (void)state;
@@ -1053,6 +1095,7 @@ int main(void)
         cmocka_unit_test(options_set_the_pace),
         cmocka_unit_test(delays),
         cmocka_unit_test(bounds_are_never_passed),
+        cmocka_unit_test(doubtful_attempts_are_told_apart),
         cmocka_unit_test(estimates_cost_nothing),
         cmocka_unit_test(prices_are_checked),
         cmocka_unit_test(cancelled_once_and_twice),

@@ -129,6 +129,12 @@ def events(content, finish="stop", done=True, newline="\n"):
     return (text + (f"data: [DONE]{newline}{newline}" if done else "")).encode()
 
 
+def twice(stream):
+    """Each event with an id, and there twice."""
+    parts = [b"id: %d\n%s\n\n" % (number, event) for number, event in enumerate(stream.split(b"\n\n")[:-1])]
+    return b"".join(part + part for part in parts)
+
+
 class Request:
     def __init__(self, line, headers, body):
         self.method, self.path = line.split(" ")[:2]
@@ -153,8 +159,9 @@ def whole(code, body, **headers):
 class Fault:
     """What a request gets: bytes to write, whether it is billed, and what then. Built by the functions of FAULTS out of (request, story)."""
 
-    def __init__(self, data, billed=True, close=False, reset=False, hang=False, piece=None, pause=0.0):
+    def __init__(self, data, billed=True, close=False, reset=False, hang=False, piece=None, pause=0.0, before=0.0):
         self.data, self.billed, self.close, self.reset, self.hang, self.piece, self.pause = data, billed, close, reset, hang, piece, pause
+        self.before = before  # seconds until the first byte
 
 
 def plain(code, body=b"", billed=False, **headers):
@@ -235,6 +242,7 @@ FAULTS = {
     "closenolength": raw(lambda story: head(200, None, Connection="close") + good(story)[:-30], close=True),
     "nolength": raw(lambda story: head(200, None, Connection="close") + good(story), close=True),
     "silent": raw(lambda story: b"", hang=True),
+    "late": lambda request, story: Fault(whole(200, completion(story)), before=4.5),
     "silenthead": raw(lambda story: head(200, 500), hang=True),
     "silentbody": raw(lambda story: whole(200, completion(story))[:-30], hang=True),
     # H06
@@ -273,6 +281,7 @@ FAULTS = {
     "stream": raw(lambda story: head(200, None, content_type="text/event-stream", Connection="close") + events(story), close=True),
     "streamcrlf": raw(lambda story: head(200, None, content_type="text/event-stream", Connection="close") + events(story, newline="\r\n"), close=True),
     "streambytes": raw(lambda story: head(200, None, content_type="text/event-stream", Connection="close") + events(story), close=True, piece=1),
+    "streamtwice": raw(lambda story: head(200, None, content_type="text/event-stream", Connection="close") + twice(events(story)), close=True),
     "streamcut": raw(lambda story: head(200, None, content_type="text/event-stream", Connection="close") + events(story, None, False), close=True),
     "streamnodone": raw(lambda story: head(200, None, content_type="text/event-stream", Connection="close") + events(story, done=False), close=True),
     # H11
@@ -408,7 +417,7 @@ async def misbehave(request, ledger, writer):
         fault = FAULTS["429"](request, "")
     if fault.billed and (request.settings.get("honour", "1") == "0" or not ledger.billed[request.key]):
         ledger.billed[request.key] += 1  # before the reply: it has been done
-    await asyncio.sleep(float(request.settings.get("delay", 0)))
+    await asyncio.sleep(float(request.settings.get("delay", 0)) + fault.before)
     if fault.reset:
         writer.write(fault.data)
         await writer.drain()

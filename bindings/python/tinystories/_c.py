@@ -419,7 +419,8 @@ class ts_chat_report(Structure):
     _fields_ = [("struct_size", c_size_t), ("requests", c_uint64), ("answered", c_uint64), ("cut", c_uint64), ("filtered", c_uint64),
                 ("invalid", c_uint64), ("retries", c_uint64), ("unknown", c_uint64), ("possibly_paid_twice", c_uint64),
                 ("prompt_tokens", c_uint64), ("completion_tokens", c_uint64), ("estimated_tokens", c_uint64), ("reserved_tokens", c_uint64),
-                ("damaged_lines", c_uint64), ("money", c_double), ("reserved_money", c_double)]
+                ("damaged_lines", c_uint64), ("money", c_double), ("reserved_money", c_double), ("doubtful_tokens", c_uint64),
+                ("doubtful_money", c_double)]
 
 
 class ts_batch_report(Structure):

@@ -113,6 +113,8 @@ class ChatReport:
     damaged_lines: int
     money: float
     reserved_money: float
+    doubtful_tokens: int
+    doubtful_money: float
 
     @classmethod
     def _of(cls, report: Any) -> "ChatReport":
