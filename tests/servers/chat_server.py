@@ -242,7 +242,7 @@ FAULTS = {
     "closenolength": raw(lambda story: head(200, None, Connection="close") + good(story)[:-30], close=True),
     "nolength": raw(lambda story: head(200, None, Connection="close") + good(story), close=True),
     "silent": raw(lambda story: b"", hang=True),
-    "late": lambda request, story: Fault(whole(200, completion(story)), before=4.5),
+    "late": lambda request, story: Fault(whole(200, completion(story)), before=7.5),
     "silenthead": raw(lambda story: head(200, 500), hang=True),
     "silentbody": raw(lambda story: whole(200, completion(story))[:-30], hang=True),
     # H06
