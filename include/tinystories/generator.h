@@ -121,6 +121,13 @@ TS_API ts_status ts_generator_chat_report(ts_generator *generator, ts_chat_repor
 TS_API ts_status ts_generator_merge(ts_generator *generator, const char *journal, uint64_t *taken);
 
 /*
+ * Writes every story that the journal has and that can be used, in the order of their indices and of whatever shard, as ts_generator_write does; *written
+ * (may be NULL) becomes their number. Nothing is sent, whatever is missing: this is how the merged journals of shards become one dataset, the
+ * stories of all shards' own files together. INVALID_ARGUMENT: "-" as path; IO.
+ */
+TS_API ts_status ts_generator_export(ts_generator *generator, const char *path, uint64_t *written);
+
+/*
  * Batches: requests as files of lines of JSON in OpenAI's form, which a service works off within a day for less money, and `vllm run-batch` at home. A file has
  * at most 50,000 requests and 200 MB. Results may come in any order, in parts and more than once. The prices of options.chat are to be those of batches.
  *

@@ -308,6 +308,11 @@ ts_status ts_chat_author_story(ts_chat_author *author, uint64_t index, ts_story 
     return TS_OK;
 }
 
+ts_status ts_chat_author_calls(const ts_chat_author *author, uint64_t **calls, size_t *count)
+{
+    return ts_chat_answered(author->chat, calls, count);
+}
+
 ts_status ts_chat_author_prompt(ts_chat_author *author, uint64_t index, const char **text, size_t *size)
 {
     author->reply = NO_REPLY;

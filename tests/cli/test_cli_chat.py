@@ -113,7 +113,11 @@ class ChatCommandTest(unittest.TestCase):
             told = json.loads(self.must("--count", 20, "--seed", 3, "--shard", f"{shard}/3", "--journal", f"j{shard}", "--out", f"s{shard}.jsonl", "--json"))
             self.assertEqual(told["stories"], [7, 7, 6][shard])
         self.assertEqual(sorted(index for shard in range(3) for index in self.indices(f"s{shard}.jsonl")), list(range(20)))
-        self.must("--count", 20, "--seed", 3, "--journal", "all", "--merge", "j0", "j1", "j2", "--out", "all.jsonl")
+        self.must("--seed", 3, "--journal", "all", "--merge", "j0", "j1", "j2", "--out", "all.jsonl")
+        self.must("--seed", 3, "--journal", "all", "--offline", "--out", "again.jsonl")
+        self.assertEqual((self.folder / "again.jsonl").read_bytes(), (self.folder / "all.jsonl").read_bytes())
+        for option in ("--count", "--first"):
+            self.refused(option, option, 3, "--journal", "all", "--offline", "--out", "x.jsonl", status=2)
         self.assertEqual((self.indices("all.jsonl"), self.billed()["requests"]), (list(range(20)), 20))
         self.refused("max_requests", "--count", 20, "--shard", "1/2", "--journal", "bound", "--out", "x.txt", "--max-requests", 9)
         self.assertEqual(self.billed()["requests"], 24)

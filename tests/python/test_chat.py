@@ -58,7 +58,7 @@ class ChatTest(unittest.TestCase):
         self.ledger = self.id().rpartition(".")[2]
 
     def chat(self, journal="stories.journal", **options):
-        settings = {name: options.pop(name) for name in ("faults", "honour", "delay", "limit", "batches", "polls") if name in options}
+        settings = {name: options.pop(name) for name in ("faults", "honour", "delay", "limit", "batches", "polls", "unusable") if name in options}
         return ts.Chat(**{"base_url": self.server.url(ledger=self.ledger, **settings), "model": "m", "journal": self.folder / journal, "key": KEY, **options})
 
     def records(self, path="stories.jsonl"):
@@ -144,7 +144,7 @@ class ChatTest(unittest.TestCase):
         with ts.Generator(seed=3, chat=self.chat("merged")) as generator:
             requests = self.server.ledger(self.ledger)["requests"]
             self.assertEqual([generator.merge(self.folder / f"journal{shard}") for shard in (0, 1, 2, 1)], [5, 5, 5, 0])
-            generator.write(15, self.folder / "merged.jsonl")
+            self.assertEqual(generator.export(self.folder / "merged.jsonl"), 15)
             report = generator.chat_report()
             self.assertEqual((report.answered, report.requests, report.prompt_tokens), (15, 15, 1500))
             self.assertEqual(self.server.ledger(self.ledger)["requests"], requests)
@@ -160,6 +160,32 @@ class ChatTest(unittest.TestCase):
                 generator.merge(self.folder / "another")
         parts = [record for shard in range(3) for record in self.records(f"stories{shard}.jsonl")]
         self.assertEqual(sorted(parts, key=lambda record: record["index"]), self.records())
+
+    def test_merged_shards_pay_for_nothing_and_lose_nothing(self):
+        """Each shard grows by what it cannot use, each by another number: together they have holes and reach beyond the whole."""
+        for group in (1, 4):
+            self.ledger = f"merged{group}"
+            parts = []
+            for shard in range(3):
+                with ts.Generator(seed=3, chat=self.chat(f"journal{group}{shard}", unusable=20), shard=shard, shards=3, stories_a_call=group) as generator:
+                    generator.write(20, self.folder / f"stories{shard}.jsonl")
+                parts += self.records(f"stories{shard}.jsonl")
+            bill = self.server.ledger(self.ledger)["requests"]
+            with ts.Generator(seed=3, chat=self.chat(f"merged{group}", unusable=20), stories_a_call=group) as generator:
+                for shard in range(3):
+                    generator.merge(self.folder / f"journal{group}{shard}")
+                written = generator.export(self.folder / "merged.jsonl")
+                self.assertGreaterEqual(generator.chat_report().cut, 6 if group == 1 else 1)
+                with self.assertRaises(ts.InvalidArgumentError):
+                    generator.export("-")
+            self.assertEqual(self.server.ledger(self.ledger)["requests"], bill)
+            records = self.records("merged.jsonl")
+            self.assertEqual(written, len(records))
+            if group == 1:
+                self.assertEqual(records, sorted(parts, key=lambda record: record["index"]))
+            self.assertEqual([record["index"] for record in records], sorted({record["index"] for record in records}))
+            for part in parts:  # a call's last stories may be more than its shard wanted
+                self.assertIn(part, records)
 
     def test_a_journal_is_one_generators(self):
         with ts.Generator(seed=3, chat=self.chat()):
@@ -403,18 +429,27 @@ class ChatTest(unittest.TestCase):
         self.assertEqual(seen[-1], (8, 8))
         self.assertTrue(all(done <= answered for done, answered in seen))
 
-    def test_the_example(self):
-        example = [sys.executable, str(ROOT / "bindings" / "python" / "examples" / "dataset.py"), str(self.folder / "ten.jsonl"), "3"]
+    def run_example(self, example, name):
+        """Ten stories without a key and with one."""
         environment = {**os.environ, "PYTHONPATH": str(ROOT / "bindings" / "python")}
         environment.pop("TINYSTORIES_API_KEY", None)
         for key, arguments, source in ((None, [], "embedded"), (KEY, ["m", self.server.url(ledger=self.ledger)], "m")):
-            told = subprocess.run(example + arguments, env={**environment, **({"TINYSTORIES_API_KEY": key} if key else {})}, capture_output=True,
-                                  encoding="utf-8", timeout=60)
+            told = subprocess.run(example + [str(self.folder / name), "3"] + arguments, capture_output=True, encoding="utf-8", timeout=60,
+                                  env={**environment, **({"TINYSTORIES_API_KEY": key} if key else {})})
             self.assertEqual(told.returncode, 0, told.stderr)
             self.assertTrue(told.stdout.startswith(f"by {source}\n"), told.stdout)
-            self.assertEqual([record["source"] for record in self.records("ten.jsonl")], [source] * 10)
+            self.assertEqual([record["source"] for record in self.records(name)], [source] * 10)
+            self.assert_no_secret(told.stdout, told.stderr)
         self.assertEqual(self.server.ledger(self.ledger)["requests"], 10)
-        self.assert_no_secret(told.stdout, told.stderr)
+
+    def test_the_example(self):
+        self.run_example([sys.executable, str(ROOT / "bindings" / "python" / "examples" / "dataset.py")], "ten.jsonl")
+
+    def test_the_example_in_c(self):
+        example = pathlib.Path(os.environ.get("TINYSTORIES_CLI", "")).parent / "example_dataset"
+        if not example.is_file():
+            self.skipTest("the examples are not built")
+        self.run_example([str(example)], "ten.jsonl")
 
     def test_generators_in_many_threads(self):
         problems = []

@@ -13,6 +13,7 @@ What to do stands in the path of a request: /SETTINGS/chat/completions, SETTINGS
     bad=PERCENT       of the conversations that ask for grades so many get a reply that is none; which, the conversation and BAD_GRADES decide
     once=1            only when they are asked for the first time
     bias=PERCENT      of the questions which of two stories is better so many are answered "first", whatever they hold
+    unusable=PERCENT  of the stories so many are cut off; which, the prompt decides
     batches=A,B,...   what comes of the first, second, ... batch of a ledger, the last one stays: ok (the default), half (expires with half of it done),
                       failed (refused as a whole), bad (all requests fail with 500), lost (its creation is not answered), echo (its results repeat the key),
                       escaped (and escape it)
@@ -323,6 +324,8 @@ def choose(request, ledger):
     messages = json.loads(request.body)["messages"]
     asked = messages[0]["content"]
     text = grades_of(messages, request, ledger) if len(messages) == 3 else verdict_of(asked, request, ledger) if "Answer with one word" in asked else story_of(asked)
+    if number_of("cut " + asked, 100) < float(request.settings.get("unusable", 0)):
+        return FAULTS["length"](request, text)
     return FAULTS[script[min(attempt, len(script) - 1)]](request, text)
 
 

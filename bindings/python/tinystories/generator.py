@@ -251,6 +251,13 @@ class Generator(Handle):
         _c.library.ts_generator_chat_report(self._c, ctypes.byref(report))
         return ChatReport._of(report)
 
+    def export(self, path: Path) -> int:
+        """Writes every story that the journal has and that can be used, in the order of their indices; gives their number. Nothing is sent."""
+        written = ctypes.c_uint64()
+        with interruptible():
+            _c.library.ts_generator_export(self._c, path_bytes(path), ctypes.byref(written))
+        return written.value
+
     def merge(self, journal: Path) -> int:
         """Takes the replies of another shard's journal that this one lacks; gives their number."""
         taken = ctypes.c_uint64()
