@@ -557,7 +557,7 @@ FIELD(ts_instruct, story, const char *, 72, 8);
 FIELD(ts_instruct, story_size, size_t, 80, 8);
 FIELD(ts_instruct, order, uint32_t[4], 88, 16);
 
-SIZE(ts_instruct_options, 72);
+SIZE(ts_instruct_options, 104);
 FIELD(ts_instruct_options, struct_size, size_t, 0, 8);
 FIELD(ts_instruct_options, seed, uint64_t, 8, 8);
 FIELD(ts_instruct_options, fields, uint32_t, 16, 4);
@@ -569,14 +569,20 @@ FIELD(ts_instruct_options, summarize, ts_summarizer, 40, 8);
 FIELD(ts_instruct_options, summarize_user, void *, 48, 8);
 FIELD(ts_instruct_options, progress, ts_progress, 56, 8);
 FIELD(ts_instruct_options, progress_user, void *, 64, 8);
+FIELD(ts_instruct_options, chat, const ts_chat_options *, 72, 8);
+FIELD(ts_instruct_options, asking, ts_progress, 80, 8);
+FIELD(ts_instruct_options, asking_user, void *, 88, 8);
+FIELD(ts_instruct_options, chat_report, ts_chat_report *, 96, 8);
 
-SIZE(ts_instruct_report, 168);
+SIZE(ts_instruct_report, 184);
 FIELD(ts_instruct_report, struct_size, size_t, 0, 8);
 FIELD(ts_instruct_report, stories, uint64_t, 8, 8);
 FIELD(ts_instruct_report, entries, uint64_t, 16, 8);
 FIELD(ts_instruct_report, held_out, uint64_t, 24, 8);
 FIELD(ts_instruct_report, without, uint64_t, 32, 8);
 FIELD(ts_instruct_report, combinations, uint64_t[16], 40, 128);
+FIELD(ts_instruct_report, summarized, uint64_t, 168, 8);
+FIELD(ts_instruct_report, unsummarized, uint64_t, 176, 8);
 #endif
 
 /* ---- evaluator.h ---- */

@@ -99,6 +99,27 @@ class ChatCommandTest(unittest.TestCase):
         for path in self.folder.iterdir():
             self.assertNotIn(KEY[:12].encode(), path.read_bytes())
 
+    def test_summaries(self):
+        (self.folder / "stories.txt").write_text("\n<|endoftext|>\n".join(f"There was a dog {i}. It ran. It was happy." for i in range(12)))
+        common = [TOOL, "dataset", "instruct", "--in", "stories.txt", "--always", "summary"]
+        chat = ["--summaries", "chat", "--model", "m", "--base-url", self.url(), "--journal", "j", "--json"]
+
+        def run(*arguments):
+            return subprocess.run([*common, *arguments], cwd=self.folder, env={**self.environment, "TINYSTORIES_API_KEY": KEY}, capture_output=True, encoding="utf-8",
+                                  timeout=60)
+        stopped = run(*chat, "--out", "a.jsonl", "--max-requests", "5")
+        self.assertEqual((stopped.returncode, (self.folder / "a.jsonl").exists()), (1, False))
+        self.assertIn("max_requests", stopped.stderr)
+        told = run(*chat, "--out", "a.jsonl")
+        self.assertEqual(told.returncode, 0, told.stderr)
+        report = json.loads(told.stdout)
+        self.assertEqual((report["summarized"], report["journal"]["answered"], self.billed()["requests"]), (12, 12, 12))
+        for line in (self.folder / "a.jsonl").read_text().splitlines():
+            self.assertTrue(json.loads(line)["summary"].startswith("It is about number "))
+        self.assertNotIn(KEY[:12].encode(), (self.folder / "j").read_bytes())
+        for wrong in (["--journal", "j"], ["--summaries", "chat", "--model", "m"]):
+            self.assertEqual(run(*wrong, "--out", "b.jsonl").returncode, 2)
+
     def test_bounds(self):
         common = ["--count", 50, "--out", "x.txt", "--in-flight", 4]
         self.refused("max_requests", *common, "--journal", "a", "--max-requests", 7)

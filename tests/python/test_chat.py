@@ -429,6 +429,61 @@ class ChatTest(unittest.TestCase):
         self.assertEqual(seen[-1], (8, 8))
         self.assertTrue(all(done <= answered for done, answered in seen))
 
+    def instruct(self, out="entries.jsonl", journal="summaries.journal", asking=None, always=ts.InstructField.SUMMARY, **options):
+        return ts.dataset_instruct(self.folder / "stories.txt", self.folder / out, seed=5, always=always, chat=self.chat(journal, **options), asking=asking)
+
+    def make_stories(self, count=40):
+        texts = [f"One day there was a dog {i}. It ran to the tree. It was happy." for i in range(count)]
+        (self.folder / "stories.txt").write_text("\n<|endoftext|>\n".join(texts))
+
+    def test_summaries(self):
+        self.make_stories()
+        report = self.instruct()
+        self.assertEqual((report["entries"], report["summarized"], report["unsummarized"], report["journal"].answered), (40, 40, 0, 40))
+        for record in self.records("entries.jsonl"):
+            self.assertRegex(record["summary"], r"^It is about number [0-9a-f]{16}\.$")
+        self.assertEqual(len({record["summary"] for record in self.records("entries.jsonl")}), 40)
+        self.instruct("again.jsonl")
+        self.assertEqual((self.folder / "again.jsonl").read_bytes(), (self.folder / "entries.jsonl").read_bytes())
+        self.assertEqual(self.server.ledger(self.ledger)["requests"], 40)
+        drawn = self.instruct("some.jsonl", "some.journal", always=0)  # only what is drawn is paid for
+        self.assertEqual(drawn["journal"].requests, sum("Summary:" in record["text"] for record in self.records("some.jsonl")))
+        self.assertLess(drawn["journal"].requests, 40)
+        self.make_stories(41)
+        with self.assertRaises(ts.MismatchError):
+            self.instruct("other.jsonl")
+        with self.assertRaises(ts.InvalidArgumentError):
+            ts.dataset_instruct("-", self.folder / "x.txt", chat=self.chat("x"))
+        self.assert_no_secret()
+
+    def test_summaries_that_cannot_be_used(self):
+        self.make_stories()
+        report = self.instruct(unusable=30)
+        self.assertGreater(report["unsummarized"], 3)
+        self.assertEqual((report["summarized"] + report["unsummarized"], report["journal"].cut), (40, report["unsummarized"]))
+        self.assertEqual(sum("Summary:" in record["text"] for record in self.records("entries.jsonl")), report["summarized"])
+        with self.assertRaises(ts.LimitError):
+            self.instruct("bound.jsonl", "bound.journal", max_requests=7)
+        self.assertFalse((self.folder / "bound.jsonl").exists())
+
+    def test_summaries_after_kills(self):
+        self.make_stories()
+        script = ("import sys, tinystories as ts\n"
+                  "ts.dataset_instruct(sys.argv[1], sys.argv[2], seed=5, always=ts.InstructField.SUMMARY,\n"
+                  "                    chat=ts.Chat(base_url=sys.argv[4], model='m', journal=sys.argv[3], in_flight=4))\n")
+        for name in ("whole", "killed"):
+            url = self.server.url(ledger=self.ledger + name, delay=0.05)
+            command = [sys.executable, "-c", script] + [str(self.folder / file) for file in ("stories.txt", name + ".txt", name + ".journal")] + [url]
+            for seconds in (0.3, 0.4, 0.5) if name == "killed" else ():
+                process = subprocess.Popen(command, stderr=subprocess.DEVNULL)
+                time.sleep(seconds)
+                process.kill()
+                process.wait()
+            subprocess.run(command, check=True, timeout=60)
+            ledger = self.server.ledger(self.ledger + name)
+            self.assertEqual((ledger["billed"], ledger["distinct"]), (40, 40))
+        self.assertEqual((self.folder / "killed.txt").read_bytes(), (self.folder / "whole.txt").read_bytes())
+
     def run_example(self, example, name):
         """Ten stories without a key and with one."""
         environment = {**os.environ, "PYTHONPATH": str(ROOT / "bindings" / "python")}

@@ -57,6 +57,8 @@ def story_of(prompt):
     """A story that tells which prompt it was written for; several, if several are asked for."""
     if "\nStory 2. " in prompt:
         return "\n+++++\n".join(story_of(part) for part in re.split(r"(?:^|\n)Story \d+\. ", prompt)[1:])
+    if prompt.startswith("Summarize"):
+        return f"Summary: It is about number\n\n {hashlib.sha256(prompt.encode()).hexdigest()[:16]}.\n"
     words = re.findall(r'"([a-z \'-]+)"', prompt)[:3]
     return f"\n\nThere was a story of {', '.join(words)}.\n\nIts number was {hashlib.sha256(prompt.encode()).hexdigest()[:16]}. The end.\n"
 
