@@ -270,25 +270,17 @@ static ts_status run_batch_files(ts_generator *generator, const generate_values 
     return TS_OK;
 }
 
-/* "i/N": the stories whose index is i modulo N. Bounds are those of all shards together, each of which takes an N-th. */
+/* "i/N": the stories whose index is i modulo N. The library divides the bounds. */
 static ts_status choose_shard(generate_values *v)
 {
-    ts_chat_options *c = &v->chat.options;
     unsigned shard, shards;
     char more;
     if (v->shard == NULL)
         return TS_OK;
     if (sscanf(v->shard, "%9u/%9u%c", &shard, &shards, &more) != 2 || shards == 0 || shard >= shards)
         return cli_fail("--shard is '%s', expected i/N with i from 0 to N - 1", v->shard);
-    if ((c->max_requests > 0 && c->max_requests < shards) || (c->max_tokens > 0 && c->max_tokens < shards))
-        return cli_fail("--max-requests or --max-tokens is less than one for each of %u shards", shards);
     v->options.shard = shard;
     v->options.shards = shards;
-    c->max_requests /= shards;
-    c->max_tokens /= shards;
-    c->max_money /= shards;
-    c->requests_per_minute /= shards;
-    c->tokens_per_minute /= shards;
     v->count = count_before(v, v->options.first + v->count) - count_before(v, v->options.first);
     return v->count > 0 ? TS_OK : cli_fail("--shard is '%s', but there are fewer stories than shards", v->shard);
 }

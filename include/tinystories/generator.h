@@ -56,7 +56,7 @@ typedef struct ts_generator_options {
     const ts_chat_options *chat; /* the service of the chat author, required for it; copied */
     const char *prompt;         /* the chat author's template: path of a file that replaces the built-in one. See prompt.txt for the form */
     uint32_t shard;             /* only stories whose index is `shard` modulo `shards`; default 0. Each shard needs a journal of its own */
-    uint32_t shards;            /* default 1 */
+    uint32_t shards;            /* default 1. Bounds and paces of `chat` (max_money, max_requests, max_tokens, ..._per_minute) are of all shards: each takes its part */
     uint32_t varied;            /* 1: the chat author's template "varied", which draws a theme, a topic, a style, a narrator, a first word and a length too */
     uint32_t stories_a_call;    /* that the chat author asks for in one call, 1 to 64; default 1. Cheaper, and they are unlike each other; see below */
 } ts_generator_options;

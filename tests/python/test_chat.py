@@ -297,6 +297,15 @@ class ChatTest(unittest.TestCase):
             with self.assertRaises(ts.InvalidArgumentError):
                 ts.Generator(chat=self.chat("wrong"), stories_a_call=wrong)
 
+    def test_bounds_are_those_of_all_shards(self):
+        for shard, most in ((0, 4), (1, 3), (2, 3)):
+            with ts.Generator(chat=self.chat(f"journal{shard}", max_requests=10), shard=shard, shards=3) as generator:
+                with self.assertRaises(ts.LimitError):
+                    generator.write(20, self.folder / "stories.txt")
+                self.assertEqual(generator.chat_report().requests, most)
+        with self.assertRaises(ts.InvalidArgumentError):
+            ts.Generator(chat=self.chat("few", max_tokens=2), shards=3)
+
     def test_shards_take_whole_calls(self):
         indices = []
         for shard in range(3):
