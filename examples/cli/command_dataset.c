@@ -7,7 +7,7 @@
 
 #include "cli.h"
 
-enum { PROMPTS_SHOWN = 3, MOST_PROMPT = 4 << 20 };
+enum { PROMPTS_SHOWN = 3, MOST_PROMPT = 4 << 20, BLOCKS_AHEAD = 4 };
 
 /* ---- generate ---- */
 
@@ -64,6 +64,22 @@ static ts_status choose_features(generate_values *v)
     return TS_OK;
 }
 
+static int32_t heed_signals(void *user, uint64_t done, uint64_t total)
+{
+    (void)user, (void)done, (void)total;
+    return cli_interrupted();
+}
+
+/* A chat service is asked for a block of stories at a time, and they are printed when it has come. */
+static ts_status ask_ahead(ts_generator *generator, const generate_values *v, uint64_t done)
+{
+    uint64_t block = (uint64_t)BLOCKS_AHEAD * v->chat.options.in_flight, left = v->count - done;
+    if (v->options.author != TS_AUTHOR_CHAT || done % block != 0)
+        return TS_OK;
+    fflush(stdout);
+    return ts_generator_ask(generator, left < block ? left : block, heed_signals, NULL);
+}
+
 static ts_status print_stories(ts_generator *generator, const generate_values *v)
 {
     char *line = NULL;
@@ -71,7 +87,8 @@ static ts_status print_stories(ts_generator *generator, const generate_values *v
     for (uint64_t i = 0; i < v->count && status == TS_OK && !ferror(stdout); i++) {
         ts_story story = {.struct_size = sizeof story};
         size_t size = 0;
-        status = ts_generator_next(generator, &story);
+        status = ask_ahead(generator, v, i);
+        status = status == TS_OK ? ts_generator_next(generator, &story) : status;
         if (status == TS_OK && v->format == 0) {
             printf("%s\n<|endoftext|>\n", story.story);
         } else if (status == TS_OK) {

@@ -108,6 +108,12 @@ TS_API ts_status ts_generator_write(ts_generator *generator, uint64_t count, con
 /* The prompt of the call that asks for story `index`; NUL-terminated, capacity at least *size + 1, *size set also for BUFFER_TOO_SMALL. */
 TS_API ts_status ts_generator_prompt(ts_generator *generator, uint64_t index, char *text, size_t capacity, size_t *size);
 
+/*
+ * Has the next `count` stories that can be used in the journal, asked for options.chat.in_flight at a time: ts_generator_next then gives them and asks for
+ * nothing. Progress and statuses are those of ts_generator_write.
+ */
+TS_API ts_status ts_generator_ask(ts_generator *generator, uint64_t count, ts_progress progress, void *progress_user);
+
 /* What the next `count` stories would cost at most, those that the journal has left out: requests, tokens and money of the report. Nothing is sent. */
 TS_API ts_status ts_generator_estimate(ts_generator *generator, uint64_t count, ts_chat_report *report);
 

@@ -476,6 +476,16 @@ ts_status ts_generator_prompt(ts_generator *generator, uint64_t index, char *tex
     return status;
 }
 
+ts_status ts_generator_ask(ts_generator *generator, uint64_t count, ts_progress progress, void *progress_user)
+{
+    TS_TRY(enter_chat(generator, "ts_generator_ask"));
+    listener all = {generator, progress, progress_user};
+    ts_story_range range = range_of(generator, count);
+    ts_status status = ts_chat_author_ask(generator->chat, &range, progress ? tell : NULL, &all);
+    ts_busy_leave(&generator->busy);
+    return status;
+}
+
 ts_status ts_generator_estimate(ts_generator *generator, uint64_t count, ts_chat_report *report)
 {
     ts_chat_report own;

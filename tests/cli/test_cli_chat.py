@@ -120,6 +120,14 @@ class ChatCommandTest(unittest.TestCase):
         for wrong in (["--journal", "j"], ["--summaries", "chat", "--model", "m"]):
             self.assertEqual(run(*wrong, "--out", "b.jsonl").returncode, 2)
 
+    def test_standard_output_asks_ahead(self):
+        told = self.must("--count", 30, "--seed", 3, "--journal", "j", "--out", "-", "--format", "jsonl", "--in-flight", 5, url=self.url(delay=0.02, unusable=20))
+        self.assertEqual(len(told.splitlines()), 30)
+        bill = self.billed()
+        self.must("--seed", 3, "--journal", "j", "--offline", "--out", "all.jsonl")
+        self.assertEqual((self.folder / "all.jsonl").read_text(), told)
+        self.assertEqual((bill["most_in_flight"], self.billed()), (5, bill))
+
     def test_bounds(self):
         common = ["--count", 50, "--out", "x.txt", "--in-flight", 4]
         self.refused("max_requests", *common, "--journal", "a", "--max-requests", 7)

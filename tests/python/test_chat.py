@@ -100,6 +100,13 @@ class ChatTest(unittest.TestCase):
         self.assertEqual(self.server.ledger(self.ledger)["authorized"], {f"Bearer {KEY}": 60})
         self.assert_no_secret()
 
+    def test_asking_ahead(self):
+        with ts.Generator(chat=self.chat(unusable=20, delay=0.02, in_flight=6)) as generator:
+            generator.ask(20)
+            bill = self.server.ledger(self.ledger)
+            self.assertEqual((len([next(generator) for _ in range(20)]), bill["most_in_flight"]), (20, 6))
+            self.assertEqual(self.server.ledger(self.ledger), bill)
+
     def test_next_asks_for_one(self):
         with ts.Generator(chat=self.chat()) as generator:
             self.assertEqual([next(generator).index for _ in range(3)], [0, 1, 2])

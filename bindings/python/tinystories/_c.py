@@ -633,6 +633,7 @@ FUNCTIONS = {
     "ts_generator_prompt": (ts_status, [_generator, c_uint64, POINTER(c_char), c_size_t, _size]),
     "ts_generator_estimate": (ts_status, [_generator, c_uint64, POINTER(ts_chat_report)]),
     "ts_generator_chat_report": (ts_status, [_generator, POINTER(ts_chat_report)]),
+    "ts_generator_ask": (ts_status, [_generator, c_uint64, ts_progress, c_void_p]),
     "ts_generator_export": (ts_status, [_generator, c_char_p, POINTER(c_uint64)]),
     "ts_generator_merge": (ts_status, [_generator, c_char_p, POINTER(c_uint64)]),
     "ts_generator_batch_step": (ts_status, [_generator, c_uint64, POINTER(ts_batch_report)]),

@@ -251,6 +251,12 @@ class Generator(Handle):
         _c.library.ts_generator_chat_report(self._c, ctypes.byref(report))
         return ChatReport._of(report)
 
+    def ask(self, count: int, progress: Optional[Progress] = None) -> None:
+        """Has the next `count` stories in the journal, many asked for at a time; iterating then gives them without a request."""
+        number, watch = integer(count, "count", ctypes.c_uint64), progress_callback(progress)
+        with interruptible():
+            _c.library.ts_generator_ask(self._c, number, watch, None)
+
     def export(self, path: Path) -> int:
         """Writes every story that the journal has and that can be used, in the order of their indices; gives their number. Nothing is sent."""
         written = ctypes.c_uint64()
