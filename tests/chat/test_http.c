@@ -279,6 +279,7 @@ static void h05_and_h06_connections(void **state)
         {"nolength", TS_OK, 3, 3, NULL, 0, 0, false},       {"silent,ok", TS_OK, 3, 6, NULL, 0.5, 0, true},
         {"silenthead,ok", TS_OK, 3, 6, NULL, 0.5, 0, true}, {"silentbody,ok", TS_OK, 3, 6, NULL, 0.5, 0, true},
         {"drip,ok", TS_OK, 3, 6, NULL, 1, 0, true},         {"silent,ok", TS_OK, 3, 6, NULL, 0, 1, true},
+        {"resetunpaid,ok", TS_OK, 3, 6, NULL, 0, 0, true}, /* nobody can know that it was not paid */
         {"late", TS_OK, 3, 3, NULL, 0, 0, false}, /* silent until it is done */
         {"late,ok", TS_OK, 3, 6, NULL, 0, 1, true},
         {"bytes", TS_OK, 3, 3, NULL, 0, 0, false},          {"continue", TS_OK, 3, 3, NULL, 0, 0, false},
