@@ -239,6 +239,9 @@ typedef struct cli_chat {
     {"--requests-per-minute", "N", CLI_DOUBLE, CLI_QUIET, offsetof(values, chat.options.requests_per_minute), 0, 1e12, NULL, "at first; then as the service says"}, \
     {"--tokens-per-minute", "N", CLI_DOUBLE, CLI_QUIET, offsetof(values, chat.options.tokens_per_minute), 0, 1e12, NULL, "at first; then as the service says"}, \
     {"--in-flight", "N", CLI_UINT32, 0, offsetof(values, chat.options.in_flight), 1, 1024, NULL, "requests at a time"},                                        \
+    {"--connect-seconds", "S", CLI_DOUBLE, CLI_ABOVE, offsetof(values, chat.options.connect_seconds), 0, 604800, NULL, "until a connection stands"},             \
+    {"--silent-seconds", "S", CLI_DOUBLE, 0, offsetof(values, chat.options.silent_seconds), 1, 604800, NULL, "that a stream may keep silent"},                 \
+    {"--total-seconds", "S", CLI_DOUBLE, CLI_ABOVE, offsetof(values, chat.options.total_seconds), 0, 604800, NULL, "for one request in all; what takes longer is asked for again"}, \
     {"--attempts", "N", CLI_UINT32, 0, offsetof(values, chat.options.attempts), 1, 1000, NULL, "for one request before the run stops"},                        \
     {"--" prefix "temperature", "T", CLI_DOUBLE, CLI_QUIET, offsetof(values, chat.options.temperature), 0, 100, NULL, "of the model (default: not sent)"},               \
     {"--" prefix "top-p", "P", CLI_DOUBLE, CLI_QUIET, offsetof(values, chat.options.top_p), 0, 1, NULL, "of the model (default: not sent)"},                             \

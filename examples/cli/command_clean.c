@@ -125,12 +125,39 @@ typedef struct instruct_values {
     cli_common common;
     cli_paths in, fields, always, hold_out;
     const char *out;
+    uint32_t summaries;
     ts_instruct_options options;
+    ts_chat_report report;
+    cli_chat chat;
 } instruct_values;
 
 static void instruct_defaults(void *values)
 {
-    ts_instruct_options_init(&((instruct_values *)values)->options, sizeof(ts_instruct_options));
+    instruct_values *v = values;
+    ts_instruct_options_init(&v->options, sizeof v->options);
+    cli_chat_defaults(&v->chat);
+}
+
+static const char *summaries_name(size_t index)
+{
+    static const char *const names[] = {"story", "chat"};
+    return index < CLI_COUNT_OF(names) ? names[index] : NULL;
+}
+
+typedef struct asking_progress {
+    cli_progress progress;
+    const instruct_values *values;
+} asking_progress;
+
+static int32_t tell_asking(void *user, uint64_t done, uint64_t total)
+{
+    asking_progress *a = user;
+    const ts_chat_report *r = &a->values->report;
+    if (cli_progress_due(&a->progress))
+        cli_progress_line(&a->progress, "asking: %llu of %llu stories, %llu requests, %llu tokens, money %.4g%s", (unsigned long long)done,
+                          (unsigned long long)total, (unsigned long long)r->requests, (unsigned long long)(r->prompt_tokens + r->completion_tokens),
+                          r->money, cli_interrupted() > 0 ? "; waiting for what is in flight" : "");
+    return cli_interrupted();
 }
 
 static const char *field_name(size_t index)
@@ -159,6 +186,11 @@ static void print_instruct(const instruct_values *v, const ts_instruct_report *r
     cli_integer(&o, "entries", r->entries);
     cli_integer(&o, "held_out", r->held_out);
     cli_integer(&o, "without", r->without);
+    if (v->summaries) {
+        cli_integer(&o, "summarized", r->summarized);
+        cli_integer(&o, "unsummarized", r->unsummarized);
+        cli_chat_report(&o, &v->report);
+    }
     cli_open(&o, "combinations", '{');
     for (uint32_t drawn = 1; drawn <= TS_INSTRUCT_ALL; drawn++) {
         char name[40] = "";
@@ -175,11 +207,35 @@ static void print_instruct(const instruct_values *v, const ts_instruct_report *r
     cli_output_end(&o);
 }
 
+static ts_status make_entries(instruct_values *v)
+{
+    asking_progress a = {.values = v};
+    ts_instruct_report report = {.struct_size = sizeof report};
+    v->options.progress = cli_progress_tell;
+    v->options.progress_user = &a.progress;
+    if (v->summaries) {
+        v->report.struct_size = sizeof v->report;
+        v->options.chat = &v->chat.options;
+        v->options.chat_report = &v->report;
+        v->options.asking = tell_asking;
+        v->options.asking_user = &a;
+    }
+    (v->summaries ? cli_chat_progress_start : cli_progress_start)(&a.progress, &v->common, "writing", "bytes");
+    ts_status status = ts_dataset_instruct(&report, v->common.runtime, v->in.items, v->in.count, v->out, &v->options);
+    cli_progress_end(&a.progress);
+    if (status == TS_OK && strcmp(v->out, "-") != 0)
+        print_instruct(v, &report);
+    if (status != TS_OK && v->report.requests > 0) {
+        char detail[512];
+        snprintf(detail, sizeof detail, "%s", ts_error_detail());
+        return cli_chat_failed(status == TS_ERROR_CANCELLED ? "interrupted" : detail, &v->chat, &v->report);
+    }
+    return status;
+}
+
 static ts_status instruct(void *values)
 {
     instruct_values *v = values;
-    cli_progress progress;
-    ts_instruct_report report = {.struct_size = sizeof report};
     CLI_TRY(cli_check_out(&v->common, v->out, true));
     CLI_TRY(cli_check_out(&v->common, v->options.held_out, false));
     CLI_TRY(choose_fields("--fields", &v->fields, &v->options.fields));
@@ -187,13 +243,12 @@ static ts_status instruct(void *values)
     CLI_TRY(choose_fields("--hold-out", &v->hold_out, &v->options.hold_out));
     if (v->options.held_out != NULL && v->options.hold_out == 0)
         return cli_usage("--held-out is a file for what --hold-out names, which is missing");
-    v->options.progress = cli_progress_tell;
-    v->options.progress_user = &progress;
-    cli_progress_start(&progress, &v->common, "writing", "bytes");
-    ts_status status = ts_dataset_instruct(&report, v->common.runtime, v->in.items, v->in.count, v->out, &v->options);
-    cli_progress_end(&progress);
-    if (status == TS_OK && strcmp(v->out, "-") != 0)
-        print_instruct(v, &report);
+    if (v->summaries == 0)
+        CLI_TRY(cli_chat_refuse(&v->common, &v->chat, "--summaries story"));
+    ts_status status = v->summaries ? cli_chat_begin(&v->common, &v->chat, false) : TS_OK;
+    if (status == TS_OK)
+        status = make_entries(v);
+    cli_chat_end(&v->chat);
     return status;
 }
 
@@ -207,6 +262,8 @@ static const cli_argument instruct_arguments[] = {
     {"--always", "NAME", CLI_PATHS, 0, OFFSET(always), 0, 0, field_name, "what every entry has whose story allows it"},
     {"--hold-out", "NAME", CLI_PATHS, 0, OFFSET(hold_out), 0, 0, field_name, "keep entries out that have all of these (the paper's split: words summary)"},
     {"--held-out", "FILE", CLI_TEXT, 0, OFFSET(options.held_out), 0, 0, NULL, "file for those entries"},
+    {"--summaries", "NAME", CLI_CHOICE, 0, OFFSET(summaries), 0, 0, summaries_name, "whose, of stories that have none: sentences of the story, or a chat service; what follows is for chat"},
+    CLI_CHAT_ARGUMENTS(instruct_values, chat, ""),
 };
 #undef OFFSET
 

@@ -7,7 +7,7 @@
 
 #include "cli.h"
 
-enum { PROMPTS_SHOWN = 3, MOST_PROMPT = 4 << 20 };
+enum { PROMPTS_SHOWN = 3, MOST_PROMPT = 4 << 20, BLOCKS_AHEAD = 4 };
 
 /* ---- generate ---- */
 
@@ -16,7 +16,7 @@ typedef struct generate_values {
     uint64_t count;
     const char *out;
     cli_paths features;
-    uint32_t format, dry;
+    uint32_t format, dry, offline;
     const char *shard;
     uint32_t batch;
     const char *batch_write;
@@ -64,6 +64,22 @@ static ts_status choose_features(generate_values *v)
     return TS_OK;
 }
 
+static int32_t heed_signals(void *user, uint64_t done, uint64_t total)
+{
+    (void)user, (void)done, (void)total;
+    return cli_interrupted();
+}
+
+/* A chat service is asked for a block of stories at a time, and they are printed when it has come. */
+static ts_status ask_ahead(ts_generator *generator, const generate_values *v, uint64_t done)
+{
+    uint64_t block = (uint64_t)BLOCKS_AHEAD * v->chat.options.in_flight, left = v->count - done;
+    if (v->options.author != TS_AUTHOR_CHAT || done % block != 0)
+        return TS_OK;
+    fflush(stdout);
+    return ts_generator_ask(generator, left < block ? left : block, heed_signals, NULL);
+}
+
 static ts_status print_stories(ts_generator *generator, const generate_values *v)
 {
     char *line = NULL;
@@ -71,7 +87,8 @@ static ts_status print_stories(ts_generator *generator, const generate_values *v
     for (uint64_t i = 0; i < v->count && status == TS_OK && !ferror(stdout); i++) {
         ts_story story = {.struct_size = sizeof story};
         size_t size = 0;
-        status = ts_generator_next(generator, &story);
+        status = ask_ahead(generator, v, i);
+        status = status == TS_OK ? ts_generator_next(generator, &story) : status;
         if (status == TS_OK && v->format == 0) {
             printf("%s\n<|endoftext|>\n", story.story);
         } else if (status == TS_OK) {
@@ -179,6 +196,22 @@ static ts_status show_plan(ts_generator *generator, const generate_values *v)
     return status;
 }
 
+/* What the journal has, and nothing else. */
+static ts_status write_offline(ts_generator *generator, const generate_values *v)
+{
+    ts_chat_report report = {.struct_size = sizeof report};
+    uint64_t written = 0;
+    CLI_TRY(ts_generator_export(generator, v->out, &written));
+    CLI_TRY(ts_generator_chat_report(generator, &report));
+    cli_output o = cli_output_start(&v->common);
+    cli_text(&o, "file", v->out);
+    cli_integer(&o, "stories", written);
+    cli_integer(&o, "seed", v->options.seed);
+    cli_chat_report(&o, &report);
+    cli_output_end(&o);
+    return TS_OK;
+}
+
 /* ---- batches ---- */
 
 static void show_batches(const generate_values *v, const ts_batch_report *r)
@@ -254,25 +287,17 @@ static ts_status run_batch_files(ts_generator *generator, const generate_values 
     return TS_OK;
 }
 
-/* "i/N": the stories whose index is i modulo N. Bounds are those of all shards together, each of which takes an N-th. */
+/* "i/N": the stories whose index is i modulo N. The library divides the bounds. */
 static ts_status choose_shard(generate_values *v)
 {
-    ts_chat_options *c = &v->chat.options;
     unsigned shard, shards;
     char more;
     if (v->shard == NULL)
         return TS_OK;
     if (sscanf(v->shard, "%9u/%9u%c", &shard, &shards, &more) != 2 || shards == 0 || shard >= shards)
         return cli_fail("--shard is '%s', expected i/N with i from 0 to N - 1", v->shard);
-    if ((c->max_requests > 0 && c->max_requests < shards) || (c->max_tokens > 0 && c->max_tokens < shards))
-        return cli_fail("--max-requests or --max-tokens is less than one for each of %u shards", shards);
     v->options.shard = shard;
     v->options.shards = shards;
-    c->max_requests /= shards;
-    c->max_tokens /= shards;
-    c->max_money /= shards;
-    c->requests_per_minute /= shards;
-    c->tokens_per_minute /= shards;
     v->count = count_before(v, v->options.first + v->count) - count_before(v, v->options.first);
     return v->count > 0 ? TS_OK : cli_fail("--shard is '%s', but there are fewer stories than shards", v->shard);
 }
@@ -285,7 +310,7 @@ static ts_status choose_author(generate_values *v)
         return cli_chat_begin(&v->common, &v->chat, v->dry != 0);
     }
     CLI_TRY(cli_chat_refuse(&v->common, &v->chat, "--author embedded"));
-    static const char *const others[] = {"--dry-run", "--prompt", "--varied", "--stories-a-call", "--batch", "--batch-write", "--batch-read", "--poll", "--merge"};
+    static const char *const others[] = {"--dry-run", "--prompt", "--varied", "--stories-a-call", "--batch", "--batch-write", "--batch-read", "--poll", "--merge", "--offline"};
     for (size_t i = 0; i < CLI_COUNT_OF(others); i++)
         if (cli_given(&v->common, others[i]))
             return cli_usage("%s is for a chat service, but this is --author embedded", others[i]);
@@ -305,7 +330,8 @@ static ts_status run_generate(generate_values *v)
         return merged;
     }
     bool files = v->batch_write != NULL || v->batch_read.count > 0;
-    ts_status status = v->dry     ? show_plan(generator, v)
+    ts_status status = v->offline || v->merge.count > 0 ? write_offline(generator, v) :
+                       v->dry     ? show_plan(generator, v)
                        : v->batch ? run_batches(generator, v)
                        : files    ? run_batch_files(generator, v)
                        : stream   ? print_stories(generator, v)
@@ -319,6 +345,14 @@ static ts_status generate(void *values)
     generate_values *v = values;
     if (cli_given(&v->common, "--format") && strcmp(v->out, "-") != 0)
         return cli_usage("--format is for --out -; a file's name tells its format");
+    if (v->offline || v->merge.count > 0) {
+        static const char *const others[] = {"--count", "--first", "--shard", "--dry-run", "--batch", "--batch-write", "--batch-read"};
+        for (size_t i = 0; i < CLI_COUNT_OF(others); i++)
+            if (cli_given(&v->common, others[i]))
+                return cli_usage("%s is for asking, but --merge and --offline write what the journal has", others[i]);
+        if (strcmp(v->out, "-") == 0)
+            return cli_usage("--out is '-', expected a file for --merge and --offline");
+    }
     bool batches = v->batch || v->batch_write != NULL || v->batch_read.count > 0;
     CLI_TRY(cli_check_out(&v->common, v->dry ? NULL : v->out, !batches));
     CLI_TRY(choose_features(v));
@@ -344,7 +378,8 @@ static const cli_argument generate_arguments[] = {
     {"--prompt", "FILE", CLI_TEXT, 0, OFFSET(options.prompt), 0, 0, NULL, "template of what the service is asked; its form is told in prompt.txt"},
     {"--varied", NULL, CLI_FLAG, 0, OFFSET(options.varied), 0, 0, NULL, "draw a theme, a topic, a style, a narrator, a first word and a length too"},
     {"--stories-a-call", "N", CLI_UINT32, 0, OFFSET(options.stories_a_call), 1, 64, NULL, "ask for several stories at a time"},
-    {"--merge", "JOURNAL", CLI_PATHS, 0, OFFSET(merge), 0, 0, NULL, "first take the replies of other shards' journals into this one"},
+    {"--merge", "JOURNAL", CLI_PATHS, 0, OFFSET(merge), 0, 0, NULL, "take the replies of other shards' journals into this one, then as --offline"},
+    {"--offline", NULL, CLI_FLAG, 0, OFFSET(offline), 0, 0, NULL, "send nothing: write every story that the journal has, in the order of their indices"},
     {"--batch", NULL, CLI_FLAG, 0, OFFSET(batch), 0, 0, NULL, "by the service's batch endpoints: submit, wait, collect; may be stopped and run again"},
     {"--poll", "SECONDS", CLI_DOUBLE, 0, OFFSET(poll), 0, 86400, NULL, "between two looks at the batches; 0: do not wait"},
     {"--batch-write", "FILE", CLI_TEXT, 0, OFFSET(batch_write), 0, 0, NULL, "write the requests as OpenAI batch files, and no stories"},

@@ -42,14 +42,14 @@ typedef struct ts_chat_options {
     double temperature;     /* negative (the default): not sent, the service decides */
     double top_p;           /* likewise */
     double connect_seconds; /* until a connection stands; default 10 */
-    double silent_seconds;  /* a reply may keep silent for so long; default 120 */
-    double total_seconds;   /* for one request in all; default 600 */
-    double max_money;       /* 0 (the default): no bound. Needs prices */
+    double silent_seconds;  /* a stream may keep silent for so long, default 120; without `stream` a reply may take all of total_seconds: it comes when it is done */
+    double total_seconds;   /* for one request in all; default 600. What takes longer is asked for again, and may be paid twice */
+    double max_money;       /* of the whole journal, with all that is reserved or doubtful; 0 (the default): no bound. Needs prices */
     double max_seconds;     /* of each call that sends; 0: no bound */
     double requests_per_minute; /* at first: what the service says takes its place; 0: none */
     double tokens_per_minute;
     uint64_t max_requests;  /* of the whole journal, retries counted; 0: no bound */
-    uint64_t max_tokens;    /* of the whole journal; 0: no bound. What is in flight counts with all it may cost, so that the bound is never passed */
+    uint64_t max_tokens;    /* of the whole journal; 0: no bound. What is in flight counts with all it may cost, what is doubtful too: it is never passed */
     uint32_t reply_tokens;  /* a reply's bound (a generator's: for each story), sent as max_completion_tokens; default 1024; 0: not sent */
     uint32_t old_names;     /* 1: send it as max_tokens, as older servers want it */
     uint32_t in_flight;     /* requests at a time, 1 to 1024; default 16 */
@@ -78,6 +78,13 @@ typedef struct ts_chat_report {
     uint64_t damaged_lines;       /* of the journal, which were passed over */
     double money;                 /* by the price file, what is reserved included; 0 without one */
     double reserved_money;        /* the part of it that is reserved */
+    /*
+     * What attempts of unknown outcome (no whole reply, 408, 500, 502, 504, a process that died) may have cost besides, of stories that have their reply
+     * now: as much as that reply for each. A service that honours the Idempotency-Key, or bills no failures, has billed none of it; others may have billed
+     * all. It is not in the fields above, but the bounds count it. While a story has no reply its attempts are in reserved_tokens and reserved_money.
+     */
+    uint64_t doubtful_tokens;
+    double doubtful_money;
 } ts_chat_report;
 
 /* What a call for batches did. */

@@ -11,6 +11,7 @@
 #define TINYSTORIES_DATASET_H
 
 #include "tinystories/base.h"
+#include "tinystories/chat.h"
 #include "tinystories/generator.h"
 
 #ifdef __cplusplus
@@ -268,10 +269,14 @@ typedef struct ts_instruct_options {
     uint32_t hold_out;       /* entries with all of these are kept out of the file; 0 (the default): none. The paper's: WORDS | SUMMARY (section 4.3) */
     uint32_t reserved;
     const char *held_out;    /* a file for those entries; NULL: they are dropped */
-    ts_summarizer summarize; /* for stories without a summary; NULL (the default): one or two sentences of the story itself */
+    ts_summarizer summarize; /* for stories without a summary; NULL (the default): chat's, or one or two sentences of the story itself */
     void *summarize_user;
     ts_progress progress;    /* bytes of the files (compressed ones if they are) that were read; may be NULL */
     void *progress_user;
+    const ts_chat_options *chat; /* a service that writes the summaries of stories without one; NULL (the default): none. See below */
+    ts_progress asking;      /* stories that need no summary of the service any more, of all; 1 waits for what is in flight, 2 gives it up; may be NULL */
+    void *asking_user;
+    ts_chat_report *chat_report; /* becomes what the journal holds, before each call of asking and however the call ends; struct_size set; may be NULL */
 } ts_instruct_options;
 
 TS_API ts_status ts_instruct_options_init(ts_instruct_options *options, size_t struct_size);
@@ -283,6 +288,8 @@ typedef struct ts_instruct_report {
     uint64_t held_out;
     uint64_t without;     /* stories that none of the fields can be had of, which are left out */
     uint64_t combinations[16]; /* entries, held out ones too, by the sum of their TS_INSTRUCT_ bits */
+    uint64_t summarized;   /* stories whose summary is of options.chat */
+    uint64_t unsummarized; /* stories whose entry has none since what options.chat wrote cannot be used */
 } ts_instruct_report;
 
 /*
@@ -294,6 +301,11 @@ typedef struct ts_instruct_report {
  * story without them the words are up to three of the built-in vocabulary that are in it, a verb, a noun and an adjective, and the features what can
  * be read off it: Dialogue, and MoralValue if it says such as "the moral is", "the lesson is" or "learned that". A list that is empty stays so. The summary is the record's, else options.summarize's. The sentence is any but the first.
  * What is an entry already (the published file) keeps its fields and their order, so that it can be divided by hold_out.
+ *
+ * With options.chat the entries that draw a summary which no record has are asked for first, options.chat.in_flight at a time, and the files are written when
+ * all are answered, as a function of files, options and journal. A journal belongs to these stories and options: MISMATCH if it was made for others. What it
+ * has is never asked for again, so that the same call goes on after any end. A summary that is cut off, filtered or empty leaves its entry without one. The files
+ * are read three times ("-" is refused); memory holds a bit a story besides. Statuses are those of ts_generator_new and ts_generator_write with a chat author.
  *
  * INVALID_ARGUMENT: no path, options out of range; CANCELLED: by the progress or the summarizer; IO, FORMAT and LIMIT name file and line; UNSUPPORTED: a build
  * without gzip or JSON. On failure no file is left behind. `report` may be NULL.

@@ -59,7 +59,7 @@ typedef struct ts_generator_options {
     const ts_chat_options *chat; /* the service of the chat author, required for it; copied */
     const char *prompt;         /* the chat author's template: path of a file that replaces the built-in one. See prompt.txt for the form */
     uint32_t shard;             /* only stories whose index is `shard` modulo `shards`; default 0. Each shard needs a journal of its own */
-    uint32_t shards;            /* default 1 */
+    uint32_t shards;            /* default 1. Bounds and paces of `chat` (max_money, max_requests, max_tokens, ..._per_minute) are of all shards: each takes its part */
     uint32_t varied;            /* 1: the chat author's template "varied", which draws a theme, a topic, a style, a narrator, a first word and a length too */
     uint32_t stories_a_call;    /* that the chat author asks for in one call, 1 to 64; default 1. Cheaper, and they are unlike each other; see below */
 } ts_generator_options;
@@ -113,6 +113,12 @@ TS_API ts_status ts_generator_write(ts_generator *generator, uint64_t count, con
 /* The prompt of the call that asks for story `index`; NUL-terminated, capacity at least *size + 1, *size set also for BUFFER_TOO_SMALL. */
 TS_API ts_status ts_generator_prompt(ts_generator *generator, uint64_t index, char *text, size_t capacity, size_t *size);
 
+/*
+ * Has the next `count` stories that can be used in the journal, asked for options.chat.in_flight at a time: ts_generator_next then gives them and asks for
+ * nothing. Progress and statuses are those of ts_generator_write.
+ */
+TS_API ts_status ts_generator_ask(ts_generator *generator, uint64_t count, ts_progress progress, void *progress_user);
+
 /* What the next `count` stories would cost at most, those that the journal has left out: requests, tokens and money of the report. Nothing is sent. */
 TS_API ts_status ts_generator_estimate(ts_generator *generator, uint64_t count, ts_chat_report *report);
 
@@ -124,6 +130,13 @@ TS_API ts_status ts_generator_chat_report(ts_generator *generator, ts_chat_repor
  * stays there alone. A second time takes nothing. IO: there is no such journal; else what ts_generator_new says of journals.
  */
 TS_API ts_status ts_generator_merge(ts_generator *generator, const char *journal, uint64_t *taken);
+
+/*
+ * Writes every story that the journal has and that can be used, in the order of their indices and of whatever shard, as ts_generator_write does; *written
+ * (may be NULL) becomes their number. Nothing is sent, whatever is missing: this is how the merged journals of shards become one dataset, the
+ * stories of all shards' own files together. INVALID_ARGUMENT: "-" as path; IO.
+ */
+TS_API ts_status ts_generator_export(ts_generator *generator, const char *path, uint64_t *written);
 
 /*
  * Batches: requests as files of lines of JSON in OpenAI's form, which a service works off within a day for less money, and `vllm run-batch` at home. A file has

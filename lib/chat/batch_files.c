@@ -180,7 +180,7 @@ static ts_status read_result(ts_batch_reader *reader, const ts_json *document)
     }
     if (!ts_json_whole(ts_json_get(response, "status_code"), &code) || code < 100 || code > 999)
         code = 503;
-    TS_TRY(ts_completion_read_json(&chat->completion, chat->runtime, (long)code, body ? body : document));
+    TS_TRY(ts_chat_read_json(chat, (long)code, body ? body : document));
     return note_reply(reader, job);
 }
 

@@ -29,7 +29,7 @@ static ts_status call(ts_chat *chat, ts_http_request *request, ts_http_reply *re
         TS_TRY(chat->transport.call(chat->transport.user, request, reply));
         if (reply->end == TS_HTTP_REPLIED && reply->code >= 200 && reply->code < 300)
             return TS_OK;
-        TS_TRY(ts_completion_read(&chat->completion, chat->runtime, reply));
+        TS_TRY(ts_chat_read(chat, reply));
         ts_verdict verdict = chat->completion.verdict;
         bool again = verdict == TS_VERDICT_RETRY || (verdict == TS_VERDICT_DOUBT && repeatable);
         if (!again || attempt >= chat->options.attempts)

@@ -63,6 +63,9 @@ ts_chat_answer ts_chat_answer_of(const ts_chat *chat, uint64_t job);
 /* Appends the text of a job that has one, without white space at its ends. */
 ts_status ts_chat_text(ts_chat *chat, uint64_t job, ts_bytes *text);
 
+/* The jobs that have a text, ascending: *jobs is the caller's to release by the runtime, NULL for none. */
+ts_status ts_chat_answered(const ts_chat *chat, uint64_t **jobs, size_t *count);
+
 /* What is in the journal so far. */
 void ts_chat_totals(const ts_chat *chat, ts_chat_report *report);
 /* What the jobs that are not answered would cost at most: tokens, requests and money alone. */

@@ -65,6 +65,12 @@ ts_status ts_chat_text(ts_chat *chat, uint64_t job, ts_bytes *text)
     return absent();
 }
 
+ts_status ts_chat_answered(const ts_chat *chat, uint64_t **jobs, size_t *count)
+{
+    (void)chat, (void)jobs, (void)count;
+    return absent();
+}
+
 void ts_chat_totals(const ts_chat *chat, ts_chat_report *report)
 {
     (void)chat;

@@ -6,6 +6,7 @@
 #include "text/text.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 
 #define BETWEEN_PROGRESS 0.1 /* seconds */
 
@@ -84,7 +85,7 @@ ts_status ts_chat_open(ts_chat **out, ts_runtime *runtime, const ts_chat_options
                             .ca_file = own.ca_file,
                             .proxy = own.proxy,
                             .connect_seconds = own.connect_seconds,
-                            .silent_seconds = own.silent_seconds,
+                            .silent_seconds = own.stream ? own.silent_seconds : own.total_seconds, /* a whole reply says nothing until it is done */
                             .total_seconds = own.total_seconds,
                             .slots = own.in_flight};
     if (status == TS_OK)
@@ -168,6 +169,31 @@ ts_chat_answer ts_chat_answer_of(const ts_chat *chat, uint64_t number)
 {
     ts_job job = ts_journal_job(&chat->journal, number);
     return job.state != TS_JOB_DONE ? TS_CHAT_NONE : job.verdict == TS_VERDICT_TEXT ? TS_CHAT_TEXT : TS_CHAT_UNUSABLE;
+}
+
+static int by_number(const void *a, const void *b)
+{
+    uint64_t left = *(const uint64_t *)a, right = *(const uint64_t *)b;
+    return (left > right) - (left < right);
+}
+
+ts_status ts_chat_answered(const ts_chat *chat, uint64_t **jobs, size_t *count)
+{
+    const ts_journal *journal = &chat->journal;
+    *jobs = NULL;
+    *count = 0;
+    if (journal->job_count == 0)
+        return TS_OK;
+    *jobs = ts_allocate_array(chat->runtime, journal->job_count, sizeof **jobs);
+    if (!*jobs)
+        return TS_ERROR_OUT_OF_MEMORY;
+    for (size_t i = 0; i < journal->job_capacity; i++) {
+        const ts_job *job = &journal->jobs[i];
+        if (job->used && job->state == TS_JOB_DONE && job->verdict == TS_VERDICT_TEXT)
+            (*jobs)[(*count)++] = job->number;
+    }
+    qsort(*jobs, *count, sizeof **jobs, by_number);
+    return TS_OK;
 }
 
 ts_status ts_chat_text(ts_chat *chat, uint64_t job, ts_bytes *text)

@@ -50,10 +50,14 @@ ts_status ts_completion_read_json(ts_completion *completion, ts_runtime *runtime
 
 /* ---- events.c: server-sent events ---- */
 
-/* Takes the next event's data (lines joined by newlines) out of a stream; false at its end. An event that the end cuts off is none. */
+/*
+ * Takes the next event's data (lines joined by newlines) out of a stream; false at its end. An event that the end cuts off is none. One with the id of
+ * the event before it is that event once more (a proxy that sends again what it is not sure of), and is passed over; without ids nobody can tell.
+ */
 typedef struct ts_events {
     const char *text;
     size_t size, at;
+    uint64_t id; /* a hash of the last event's; 0: it had none */
     ts_bytes data;
     ts_status status; /* of memory */
 } ts_events;

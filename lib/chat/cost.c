@@ -68,15 +68,16 @@ ts_cost ts_cost_estimate(const ts_prices *prices, size_t prompt_size, size_t rep
 
 ts_status ts_cost_allow(const ts_chat_options *options, const ts_chat_report *report, const ts_cost *cost)
 {
-    uint64_t tokens = report->prompt_tokens + report->completion_tokens + report->reserved_tokens;
+    uint64_t tokens = report->prompt_tokens + report->completion_tokens + report->reserved_tokens + report->doubtful_tokens;
     if (options->max_requests > 0 && report->requests >= options->max_requests)
         return ts_fail(TS_ERROR_LIMIT, "options.max_requests is reached: %llu requests were sent", (unsigned long long)report->requests);
     if (options->max_tokens > 0 && tokens + cost->prompt_tokens + cost->completion_tokens > options->max_tokens)
-        return ts_fail(TS_ERROR_LIMIT, "options.max_tokens of %llu is reached: %llu are spent or reserved, the next request may need %llu",
+        return ts_fail(TS_ERROR_LIMIT, "options.max_tokens of %llu is reached: %llu are spent, reserved or doubtful, the next request may need %llu",
                        (unsigned long long)options->max_tokens, (unsigned long long)tokens,
                        (unsigned long long)(cost->prompt_tokens + cost->completion_tokens));
-    if (options->max_money > 0 && report->money + cost->money > options->max_money)
-        return ts_fail(TS_ERROR_LIMIT, "options.max_money of %g is reached: %g is spent or reserved, the next request may cost %g",
-                       options->max_money, report->money, cost->money);
+    double money = report->money + report->doubtful_money;
+    if (options->max_money > 0 && money + cost->money > options->max_money)
+        return ts_fail(TS_ERROR_LIMIT, "options.max_money of %g is reached: %g is spent, reserved or doubtful, the next request may cost %g",
+                       options->max_money, money, cost->money);
     return TS_OK;
 }

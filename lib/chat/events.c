@@ -16,7 +16,7 @@ static bool next_line(ts_events *events, const char **line, size_t *size)
     return true;
 }
 
-/* Adds what a line of data says; other fields (event, id, retry) and comments say nothing to us. */
+/* Adds what a line of data says; other fields (event, retry) and comments say nothing to us. */
 static void add_data(ts_events *events, const char *line, size_t size, bool *any)
 {
     if (size < 4 || strncmp(line, "data", 4) != 0 || (size > 4 && line[4] != ':'))
@@ -29,17 +29,32 @@ static void add_data(ts_events *events, const char *line, size_t size, bool *any
     *any = true;
 }
 
+/* A hash of the id that a line gives, 0 if it gives none. */
+static uint64_t id_of(const char *line, size_t size)
+{
+    return size > 3 && strncmp(line, "id:", 3) == 0 ? ts_hash(line, size, 1) | 1 : 0;
+}
+
 bool ts_events_next(ts_events *events)
 {
     const char *line;
     size_t size;
     bool any = false;
+    uint64_t id = 0;
     events->data.size = 0;
     if (events->at == 0 && events->size >= 3 && memcmp(events->text, "\xef\xbb\xbf", 3) == 0)
         events->at = 3;
     while (events->status == TS_OK && next_line(events, &line, &size)) {
-        if (size == 0 && any)
+        if (size == 0 && any && (id == 0 || id != events->id)) {
+            events->id = id;
             return true;
+        }
+        if (size == 0) {
+            any = false;
+            id = 0;
+            events->data.size = 0;
+        }
+        id = id_of(line, size) ? id_of(line, size) : id;
         add_data(events, line, size, &any);
     }
     return false;

@@ -89,6 +89,13 @@ static void unguard_pipes(pipe_guard *guard)
 
 /* ---- what curl calls ---- */
 
+static void http_hide(void *user, char *text, size_t size)
+{
+    const http *h = user;
+    if (h->key)
+        ts_key_hide(text, size, h->key);
+}
+
 static size_t stop_transfer(slot *s, const char *problem)
 {
     s->problem = problem;
@@ -98,7 +105,6 @@ static size_t stop_transfer(slot *s, const char *problem)
 /* Hands over the whole lines of the body, and at the end what is left. */
 static ts_status give_lines(slot *s, bool end)
 {
-    const http *h = s->http;
     size_t start = 0;
     char *newline;
     do {
@@ -106,8 +112,6 @@ static ts_status give_lines(slot *s, bool end)
         size_t size = (newline ? (size_t)(newline - s->body.data) : s->body.size) - start;
         if (size > 0 && (newline || end)) {
             s->body.data[start + size] = 0;
-            if (h->key)
-                ts_key_hide(s->body.data + start, size, h->key);
             TS_TRY(s->request->line(s->request->user, s->body.data + start, size));
         }
         start += newline || end ? size + (newline != NULL) : 0;
@@ -336,10 +340,7 @@ static bool http_take(void *user, ts_http_reply *reply)
         leave(s);
         *reply = (ts_http_reply){.slot = (size_t)(s - h->slots), .end = end_of(s, code), .events = s->events, .limits = s->limits};
         curl_easy_getinfo(s->easy, CURLINFO_RESPONSE_CODE, &reply->code);
-        if (h->key) {
-            ts_key_hide(s->body.data, s->body.size, h->key);
-            ts_key_hide(s->error, strlen(s->error), h->key);
-        }
+        http_hide(h, s->error, strlen(s->error));
         reply->detail = code == CURLE_OK ? "" : s->problem ? s->problem : s->error[0] ? s->error : curl_easy_strerror(code);
         reply->body = s->body.size ? s->body.data : "";
         reply->size = s->body.size;
@@ -519,6 +520,6 @@ ts_status ts_http_open(ts_transport *out, ts_runtime *runtime, const ts_http_opt
     }
     *out = (ts_transport){
         .user = h, .now = http_now, .start = http_start, .wait = http_wait, .take = http_take, 
-        .cancel = http_cancel, .call = http_call, .free = http_free};
+        .cancel = http_cancel, .call = http_call, .hide = http_hide, .free = http_free};
     return TS_OK;
 }

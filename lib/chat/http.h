@@ -25,7 +25,8 @@ typedef struct ts_http_limits {
     double limit_requests, limit_tokens, remaining_requests, remaining_tokens, reset_requests, reset_tokens;
 } ts_http_limits;
 
-/* Strings are borrowed until the slot is started again. The body is whatever was sent, with the key taken out; a NUL follows it. */
+/* Strings are borrowed until the slot is started again. The body is whatever was sent, the key perhaps included: what is read out of it goes
+ * through `hide` before it is kept or told. A NUL follows it. */
 typedef struct ts_http_reply {
     size_t slot;
     ts_http_end end;
@@ -44,7 +45,7 @@ typedef struct ts_http_request {
     const char *key;  /* Idempotency-Key, or NULL */
     /* Instead of a body: what is posted as the form of a files endpoint, file and purpose. */
     const char *upload, *purpose;
-    /* Given each line of a reply of 200 as it comes in, without its newline, with a NUL and with the key taken out; the reply's body stays empty. */
+    /* Given each line of a reply of 200 as it comes in, without its newline and with a NUL; the reply's body stays empty. */
     ts_status (*line)(void *user, char *line, size_t size);
     void *user;
 } ts_http_request;
@@ -62,6 +63,11 @@ typedef struct ts_transport {
     void (*cancel)(void *user, size_t slot);
     /* Makes a request while nothing else is in flight; the reply is borrowed until the next one. What line answered is passed on. */
     ts_status (*call)(void *user, const ts_http_request *request, ts_http_reply *reply);
+    /*
+     * Takes the key out of a text that was read out of a reply. Not out of the reply's bytes: escapes and the pieces of a stream hide it there, and what is
+     * half escaped would be no JSON any more. NULL: there is no key.
+     */
+    void (*hide)(void *user, char *text, size_t size);
     void (*free)(void *user);
 } ts_transport;
 

@@ -44,7 +44,9 @@ typedef enum ts_job_state {
 typedef struct ts_job {
     uint64_t number;
     uint64_t offset; /* of the line with its result */
-    ts_cost reserve; /* of what is open */
+    ts_cost reserve;  /* of what is open */
+    ts_cost doubtful; /* reserved for attempts before that, of which nobody knows what came */
+    uint32_t doubts;  /* their number */
     uint32_t size, attempts;
     uint8_t state, verdict;
     bool doubled, used; /* counted as possibly paid twice; this place of the table is taken */

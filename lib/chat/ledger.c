@@ -75,17 +75,44 @@ static void reserve(ts_chat_report *totals, ts_job *job, const ts_cost *cost)
     totals->money += cost->money;
 }
 
+/* Nothing is set aside any more for what this cost was reserved for; with nothing reserved no rounding is left. */
+static void release(ts_chat_report *totals, ts_cost *reserved)
+{
+    totals->reserved_tokens -= reserved->prompt_tokens + reserved->completion_tokens;
+    totals->money -= reserved->money;
+    totals->reserved_money = totals->reserved_tokens > 0 ? totals->reserved_money - reserved->money : 0;
+    *reserved = (ts_cost){0, 0, 0};
+}
+
+/* What is open stays reserved, as an attempt of unknown outcome, until the job has its result. */
+static void doubt(ts_job *job)
+{
+    ts_cost *sum = &job->doubtful, *open = &job->reserve;
+    if (open->prompt_tokens + open->completion_tokens == 0)
+        return;
+    *sum = (ts_cost){sum->prompt_tokens + open->prompt_tokens, sum->completion_tokens + open->completion_tokens, sum->money + open->money};
+    *open = (ts_cost){0, 0, 0};
+    job->doubts++;
+}
+
+/* With the result it is known what a reply to this request costs: so much, and no more, may each attempt of unknown outcome have cost besides. */
+static void settle_doubts(ts_chat_report *totals, ts_job *job, const ts_cost *cost)
+{
+    release(totals, &job->doubtful);
+    totals->doubtful_tokens += job->doubts * (cost->prompt_tokens + cost->completion_tokens);
+    totals->doubtful_money += job->doubts * cost->money;
+    job->doubts = 0;
+}
+
 /* The reserve of what was open is what it cost after all, or nothing. */
 static void settle(ts_chat_report *totals, ts_job *job, const ts_event *event)
 {
-    const ts_cost *reserved = &job->reserve, *cost = &event->cost;
-    totals->reserved_tokens -= reserved->prompt_tokens + reserved->completion_tokens;
-    totals->reserved_money -= reserved->money;
-    totals->money += cost->money - reserved->money;
+    const ts_cost *cost = &event->cost;
+    release(totals, &job->reserve);
+    totals->money += cost->money;
     totals->prompt_tokens += cost->prompt_tokens;
     totals->completion_tokens += cost->completion_tokens;
     totals->estimated_tokens += event->counted ? 0 : cost->prompt_tokens + cost->completion_tokens;
-    job->reserve = (ts_cost){0, 0, 0};
 }
 
 static void apply_intent(ts_chat_report *totals, ts_job *job, const ts_event *event)
@@ -97,13 +124,15 @@ static void apply_intent(ts_chat_report *totals, ts_job *job, const ts_event *ev
         totals->possibly_paid_twice++;
     }
     job->attempts++;
-    reserve(totals, job, &event->cost); /* on top of what was left in doubt: it may have been paid */
+    doubt(job); /* a process that died left it open: it may have been paid */
+    reserve(totals, job, &event->cost);
     set_state(totals, job, TS_JOB_OPEN);
 }
 
 static void apply_result(ts_chat_report *totals, ts_job *job, const ts_event *event, uint64_t offset, size_t size)
 {
     settle(totals, job, event);
+    settle_doubts(totals, job, &event->cost);
     job->verdict = (uint8_t)event->verdict;
     job->offset = offset;
     job->size = (uint32_t)size;
@@ -132,6 +161,8 @@ ts_status ts_ledger_apply(ts_journal *journal, const ts_event *event, uint64_t o
     case TS_EVENT_DOUBT:
         if (event->cost.prompt_tokens + event->cost.completion_tokens > 0)
             settle(totals, job, event);
+        else
+            doubt(job);
         set_state(totals, job, TS_JOB_DOUBT);
         break;
     default:

@@ -45,6 +45,36 @@ void ts_chat_stop_on(ts_chat *chat, ts_status status)
 
 /* ---- replies ---- */
 
+static void hide_key(ts_chat *chat)
+{
+    ts_completion *c = &chat->completion;
+    if (!chat->transport.hide)
+        return;
+    const struct {
+        char *text;
+        size_t size;
+    } all[] = {{c->text.data, c->text.size}, {c->finish, strlen(c->finish)}, {c->detail, strlen(c->detail)}};
+    for (size_t i = 0; i < TS_COUNT_OF(all); i++)
+        if (all[i].size > 0)
+            chat->transport.hide(chat->transport.user, all[i].text, all[i].size);
+    if (c->detail[0])
+        ts_fail(TS_ERROR_FORMAT, "%s", c->detail); /* in place of what reading it said, with the key */
+}
+
+ts_status ts_chat_read(ts_chat *chat, const ts_http_reply *reply)
+{
+    TS_TRY(ts_completion_read(&chat->completion, chat->runtime, reply));
+    hide_key(chat);
+    return TS_OK;
+}
+
+ts_status ts_chat_read_json(ts_chat *chat, long code, const ts_json *body)
+{
+    TS_TRY(ts_completion_read_json(&chat->completion, chat->runtime, code, body));
+    hide_key(chat);
+    return TS_OK;
+}
+
 /* What the reply cost: as the service counted, or estimated. */
 static ts_cost cost_of(const ts_chat *chat, const slot *s)
 {
@@ -159,7 +189,7 @@ static void take_replies(ts_chat *chat, double now)
         if (reply.end == TS_HTTP_REPLIED)
             ts_limits_replied(&chat->limits, now, &reply.limits, chat->in_flight, chat->tokens_in_flight);
         s->state = SLOT_FREE; /* if there is no memory for reading it, it was sent in vain */
-        ts_status status = ts_completion_read(&chat->completion, chat->runtime, &reply);
+        ts_status status = ts_chat_read(chat, &reply);
         ts_chat_stop_on(chat, status == TS_OK ? heed(chat, s, &reply, now) : status);
     }
 }

@@ -56,6 +56,13 @@ static inline bool ts_chat_needs(const ts_chat *chat, const ts_chat_jobs *jobs, 
     return ts_journal_job(&chat->journal, job).state != TS_JOB_DONE && (!jobs->wanted || jobs->wanted(jobs->user, job));
 }
 
+/*
+ * Reads a reply, or one that is a document already, into chat->completion, and takes the key out of what was read: a service may repeat it escaped, or
+ * in pieces of a stream. Only memory can fail.
+ */
+ts_status ts_chat_read(ts_chat *chat, const ts_http_reply *reply);
+ts_status ts_chat_read_json(ts_chat *chat, long code, const ts_json *body);
+
 /* Only the transport can fail; what else goes wrong stops the run: chat->stop. */
 ts_status ts_chat_round(ts_chat *chat);
 

@@ -36,6 +36,26 @@ static uint64_t fingerprint_of(const ts_chat_author *author)
     return hash;
 }
 
+/* A shard's part of a bound of all shards: what does not divide goes to the first ones. 0 stays 0, which is no bound. */
+static ts_status divide_bound(uint64_t *bound, const char *name, const ts_generator_options *options)
+{
+    if (*bound > 0 && *bound < options->shards)
+        return ts_fail(TS_ERROR_INVALID_ARGUMENT, "options.chat.%s is %llu, expected at least one for each of %u shards", name,
+                       (unsigned long long)*bound, options->shards);
+    *bound = *bound / options->shards + (options->shard < *bound % options->shards);
+    return TS_OK;
+}
+
+static ts_status divide_bounds(ts_chat_options *chat, const ts_generator_options *options)
+{
+    TS_TRY(divide_bound(&chat->max_requests, "max_requests", options));
+    TS_TRY(divide_bound(&chat->max_tokens, "max_tokens", options));
+    chat->max_money /= options->shards;
+    chat->requests_per_minute /= options->shards;
+    chat->tokens_per_minute /= options->shards;
+    return TS_OK;
+}
+
 static ts_status open_author(ts_chat_author *author, const ts_generator_options *options)
 {
     if (!options->chat)
@@ -51,6 +71,7 @@ static ts_status open_author(ts_chat_author *author, const ts_generator_options 
     TS_TRY(ts_chat_options_init(&chat, sizeof chat));
     TS_TRY(ts_options_read(&chat, sizeof chat, options->chat, "ts_chat_options"));
     chat.reply_tokens = chat.reply_tokens > UINT32_MAX / author->group ? UINT32_MAX : chat.reply_tokens * author->group; /* it is a story's */
+    TS_TRY(divide_bounds(&chat, options));
     return ts_chat_open(&author->chat, author->runtime, &chat, fingerprint_of(author));
 }
 
@@ -306,6 +327,11 @@ ts_status ts_chat_author_story(ts_chat_author *author, uint64_t index, ts_story 
                         .features = drawn->features,
                         .drawn = author->description.data};
     return TS_OK;
+}
+
+ts_status ts_chat_author_calls(const ts_chat_author *author, uint64_t **calls, size_t *count)
+{
+    return ts_chat_answered(author->chat, calls, count);
 }
 
 ts_status ts_chat_author_prompt(ts_chat_author *author, uint64_t index, const char **text, size_t *size)

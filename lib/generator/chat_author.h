@@ -32,6 +32,9 @@ ts_status ts_chat_author_ask_one(ts_chat_author *author, uint64_t index);
 /* Whether the journal has story `index` and it can be used; it is borrowed until the next call. *usable is false for those that cannot. */
 ts_status ts_chat_author_story(ts_chat_author *author, uint64_t index, ts_story *story, bool *usable);
 
+/* The calls that the journal has a reply of, ascending: *calls is the caller's to release by the runtime, NULL for none. */
+ts_status ts_chat_author_calls(const ts_chat_author *author, uint64_t **calls, size_t *count);
+
 /* The prompt of the call that asks for a story, borrowed until the next call. */
 ts_status ts_chat_author_prompt(ts_chat_author *author, uint64_t index, const char **text, size_t *size);
 

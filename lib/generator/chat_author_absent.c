@@ -59,6 +59,12 @@ ts_status ts_chat_author_story(ts_chat_author *author, uint64_t index, ts_story 
     return absent();
 }
 
+ts_status ts_chat_author_calls(const ts_chat_author *author, uint64_t **calls, size_t *count)
+{
+    (void)author, (void)calls, (void)count;
+    return absent();
+}
+
 ts_status ts_chat_author_prompt(ts_chat_author *author, uint64_t index, const char **text, size_t *size)
 {
     (void)author, (void)index, (void)text, (void)size;

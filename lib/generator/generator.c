@@ -351,27 +351,45 @@ static ts_status write_file(ts_generator *generator, uint64_t count, const char 
     return status;
 }
 
+/* Adds story `index` if the journal has it and it can be used; *written counts. */
+static ts_status write_answer(ts_generator *generator, ts_story_writer *writer, uint64_t index, ts_bytes *line, uint64_t *written)
+{
+    ts_story story;
+    bool usable;
+    TS_TRY(ts_chat_author_story(generator->chat, index, &story, &usable));
+    if (!usable)
+        return TS_OK;
+    line->size = 0;
+    TS_TRY(ts_story_writer_is_jsonl(writer) ? add_json(line, &story) : ts_bytes_add(line, story.story, story.story_size));
+    ts_story_writer_add(writer, line->data, line->size);
+    ++*written;
+    return ts_story_writer_status(writer); /* a full disk */
+}
+
 /* The first `count` stories of the range that can be used; the range ends behind the last one of them. */
 static ts_status write_answers(ts_generator *generator, ts_story_writer *writer, ts_story_range *range, uint64_t count)
 {
     ts_bytes line = {.runtime = generator->runtime};
     uint64_t written = 0, i = 0;
     ts_status status = TS_OK;
-    for (; status == TS_OK && i < range->count && written < count; i++) {
-        ts_story story;
-        bool usable;
-        status = ts_chat_author_story(generator->chat, ts_story_range_at(range, i), &story, &usable);
-        if (status != TS_OK || !usable)
-            continue;
-        line.size = 0;
-        status = ts_story_writer_is_jsonl(writer) ? add_json(&line, &story) : ts_bytes_add(&line, story.story, story.story_size);
-        if (status == TS_OK) {
-            ts_story_writer_add(writer, line.data, line.size);
-            status = ts_story_writer_status(writer);
-        }
-        written++;
-    }
+    for (; status == TS_OK && i < range->count && written < count; i++)
+        status = write_answer(generator, writer, ts_story_range_at(range, i), &line, &written);
     range->count = i;
+    ts_bytes_free(&line);
+    return status;
+}
+
+/* All stories of all calls that the journal has. */
+static ts_status write_all_answers(ts_generator *generator, ts_story_writer *writer, uint64_t *written)
+{
+    ts_bytes line = {.runtime = generator->runtime};
+    uint64_t *calls = NULL;
+    size_t count = 0;
+    ts_status status = ts_chat_author_calls(generator->chat, &calls, &count);
+    for (size_t i = 0; status == TS_OK && i < count; i++)
+        for (uint32_t place = 0; status == TS_OK && place < generator->group; place++)
+            status = write_answer(generator, writer, calls[i] * generator->group + place, &line, written);
+    ts_release(generator->runtime, calls);
     ts_bytes_free(&line);
     return status;
 }
@@ -459,6 +477,16 @@ ts_status ts_generator_prompt(ts_generator *generator, uint64_t index, char *tex
     return status;
 }
 
+ts_status ts_generator_ask(ts_generator *generator, uint64_t count, ts_progress progress, void *progress_user)
+{
+    TS_TRY(enter_chat(generator, "ts_generator_ask"));
+    listener all = {generator, progress, progress_user};
+    ts_story_range range = range_of(generator, count);
+    ts_status status = ts_chat_author_ask(generator->chat, &range, progress ? tell : NULL, &all);
+    ts_busy_leave(&generator->busy);
+    return status;
+}
+
 ts_status ts_generator_estimate(ts_generator *generator, uint64_t count, ts_chat_report *report)
 {
     ts_chat_report own;
@@ -532,6 +560,27 @@ ts_status ts_generator_merge(ts_generator *generator, const char *journal, uint6
     ts_status status = ts_chat_author_merge(generator->chat, journal, &own);
     if (taken)
         *taken = own;
+    ts_busy_leave(&generator->busy);
+    return status;
+}
+
+ts_status ts_generator_export(ts_generator *generator, const char *path, uint64_t *written)
+{
+    uint64_t own = 0;
+    ts_story_writer *writer;
+    if (!path || strcmp(path, "-") == 0)
+        return ts_fail(TS_ERROR_INVALID_ARGUMENT, "ts_generator_export: the path is %s, expected a file", path ? "'-'" : "NULL");
+    TS_TRY(enter_chat(generator, "ts_generator_export"));
+    ts_status status = ts_story_writer_open(&writer, generator->runtime, path);
+    if (status == TS_OK) {
+        status = write_all_answers(generator, writer, &own);
+        if (status == TS_OK)
+            status = ts_story_writer_commit(writer);
+        else
+            ts_story_writer_abandon(writer);
+    }
+    if (status == TS_OK && written)
+        *written = own;
     ts_busy_leave(&generator->busy);
     return status;
 }

@@ -119,6 +119,8 @@ static ts_status summarize(ts_maker *m, const ts_json *record, const char *story
     const ts_instruct_options *o = m->options;
     if (given != NULL && given[0] != 0)
         return ts_bytes_add(&m->summary, given, strlen(given));
+    if (o->chat != NULL)
+        return TS_OK;
     if (o->summarize == NULL)
         return ts_summarize(&m->summary, story, size);
     char text[SUMMARY_SIZE];
@@ -193,10 +195,27 @@ static bool take_entry(ts_maker *m, const char *text, size_t size)
     return m->drawn != 0;
 }
 
+/* Takes the summary that the service gave; a field without one is not there after all. */
+static ts_status take_answer(ts_maker *m, uint64_t index)
+{
+    size_t kept = 0;
+    TS_TRY(m->answer(m->answer_user, index, &m->summary));
+    if (fits(m->summary.data, m->summary.size))
+        return TS_OK;
+    m->drawn &= ~(uint32_t)TS_INSTRUCT_SUMMARY;
+    for (size_t i = 0; i < TS_INSTRUCT_COUNT; i++)
+        if (m->fields.order[i] != TS_INSTRUCT_SUMMARY)
+            m->fields.order[kept++] = m->fields.order[i];
+    if (kept < TS_INSTRUCT_COUNT)
+        m->fields.order[kept] = 0;
+    return TS_OK;
+}
+
 ts_status ts_maker_draw(ts_maker *m, const ts_json *record, const char *story, size_t size, uint64_t index)
 {
     ts_random random = {.seed = m->options->seed, .stream = index};
     ts_instruct *f = &m->fields;
+    m->asks = false;
     if (take_entry(m, story, size))
         return TS_OK;
     *f = (ts_instruct){.struct_size = sizeof *f, .story = story, .story_size = size};
@@ -214,10 +233,14 @@ ts_status ts_maker_draw(ts_maker *m, const ts_json *record, const char *story, s
     there &= sentence != NULL ? TS_INSTRUCT_ALL : ~(uint32_t)TS_INSTRUCT_SENTENCE;
     if (m->options->fields & TS_INSTRUCT_SUMMARY) {
         TS_TRY(summarize(m, record, story, size));
-        there |= fits(m->summary.data, m->summary.size) ? TS_INSTRUCT_SUMMARY : 0;
+        m->asks = m->options->chat != NULL && m->summary.size == 0;
+        there |= m->asks || fits(m->summary.data, m->summary.size) ? TS_INSTRUCT_SUMMARY : 0;
     }
     m->drawn = draw_subset(there, m->options->always, &random);
     draw_order(m->drawn, f->order, &random);
+    m->asks = m->asks && (m->drawn & TS_INSTRUCT_SUMMARY);
+    if (m->asks && m->answer != NULL)
+        TS_TRY(take_answer(m, index));
     if (m->drawn & TS_INSTRUCT_WORDS)
         f->words = m->words.data, f->words_size = m->words.size;
     if (m->drawn & TS_INSTRUCT_FEATURES)

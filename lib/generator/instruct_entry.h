@@ -14,6 +14,9 @@ typedef struct ts_maker {
     ts_bytes words, features, summary, entry;
     ts_instruct fields; /* what was drawn of the present story: parts of the buffers above, of its record, and of itself */
     uint32_t drawn;     /* TS_INSTRUCT_ bits */
+    bool asks;          /* with options->chat: a summary was drawn that the service has to give */
+    ts_status (*answer)(void *user, uint64_t index, ts_bytes *summary); /* what it gave, nothing if that cannot be used; NULL: not asked yet */
+    void *answer_user;
 } ts_maker;
 
 /* Zero-initialized before; ts_maker_free also after a failure. */

@@ -1,7 +1,7 @@
 /* TinyStories-Instruct: files of entries made of files of stories. */
 #include "base/base.h"
 #include "format/format.h"
-#include "generator/instruct_entry.h"
+#include "generator/instruct_summaries.h"
 #include "tinystories/dataset.h"
 
 static const ts_instruct_options defaults = {.struct_size = sizeof defaults, .fields = TS_INSTRUCT_ALL};
@@ -17,6 +17,7 @@ typedef struct making {
     ts_stories *stories;
     ts_story_writer *out, *held_out;
     ts_maker maker;
+    ts_summaries summaries;
     uint64_t told;
     ts_instruct_report report;
 } making;
@@ -39,6 +40,13 @@ static ts_status check(const char *const *paths, size_t count, const char *out, 
                            TS_INSTRUCT_ALL);
     if (o->fields == 0)
         return ts_fail(TS_ERROR_INVALID_ARGUMENT, "options.fields is 0, expected TS_INSTRUCT_ bits");
+    for (size_t i = 0; i < count; i++)
+        if (o->chat != NULL && strcmp(paths[i], "-") == 0)
+            return ts_fail(TS_ERROR_INVALID_ARGUMENT, "ts_dataset_instruct: paths[%zu] is '-', expected files: with options.chat they are read twice", i);
+    if (o->chat != NULL && o->summarize != NULL)
+        return ts_fail(TS_ERROR_INVALID_ARGUMENT, "ts_dataset_instruct: at most one of options.chat and options.summarize may be given");
+    if (o->chat_report != NULL)
+        TS_TRY(ts_report_check(o->chat_report, "ts_chat_report"));
     if (o->held_out != NULL && o->hold_out == 0)
         return ts_fail(TS_ERROR_INVALID_ARGUMENT, "options.held_out is '%s', but options.hold_out is 0", o->held_out);
     return TS_OK;
@@ -62,6 +70,8 @@ static ts_status make_entry(making *m, const char *text, size_t size)
     uint32_t drawn = m->maker.drawn, hold_out = m->options->hold_out;
     bool held = hold_out != 0 && (drawn & hold_out) == hold_out;
     ts_story_writer *writer = held ? m->held_out : m->out;
+    r->summarized += m->maker.asks && (drawn & TS_INSTRUCT_SUMMARY) != 0;
+    r->unsummarized += m->maker.asks && (drawn & TS_INSTRUCT_SUMMARY) == 0;
     r->without += drawn == 0;
     r->combinations[drawn] += drawn != 0;
     r->held_out += held;
@@ -85,6 +95,11 @@ static ts_status run(making *m, const char *const *paths, size_t count, const ch
     const char *text;
     size_t size;
     TS_TRY(ts_maker_start(&m->maker, m->runtime, m->options));
+    if (m->options->chat != NULL) {
+        TS_TRY(ts_summaries_ask(&m->summaries, m->runtime, paths, count, m->options));
+        m->maker.answer = ts_summaries_text;
+        m->maker.answer_user = &m->summaries;
+    }
     TS_TRY(ts_stories_open(&m->stories, m->runtime, paths, count));
     TS_TRY(ts_story_writer_open(&m->out, m->runtime, out));
     if (m->options->held_out != NULL)
@@ -117,6 +132,7 @@ ts_status ts_dataset_instruct(ts_instruct_report *report, ts_runtime *runtime, c
     ts_story_writer_abandon(m.out);
     ts_story_writer_abandon(m.held_out);
     ts_maker_free(&m.maker);
+    ts_summaries_close(&m.summaries);
     ts_runtime_release(m.runtime);
     return status;
 }

@@ -185,7 +185,7 @@ void ts_trainer_note(ts_trainer *trainer, const char *event)
     if (write_line(trainer, &line, event) == TS_OK)
         trainer->state.log_bytes += line.size + 1;
     else
-        give_up_log(trainer);
+        give_up_log(trainer, &before);
     ts_bytes_free(&line);
 }
 

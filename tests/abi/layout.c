@@ -370,7 +370,7 @@ FIELD(ts_chat_options, attempts, uint32_t, 196, 4);
 FIELD(ts_chat_options, stream, uint32_t, 200, 4);
 FIELD(ts_chat_options, send_seed, uint32_t, 204, 4);
 
-SIZE(ts_chat_report, 128);
+SIZE(ts_chat_report, 144);
 FIELD(ts_chat_report, struct_size, size_t, 0, 8);
 FIELD(ts_chat_report, requests, uint64_t, 8, 8);
 FIELD(ts_chat_report, answered, uint64_t, 16, 8);
@@ -387,6 +387,8 @@ FIELD(ts_chat_report, reserved_tokens, uint64_t, 96, 8);
 FIELD(ts_chat_report, damaged_lines, uint64_t, 104, 8);
 FIELD(ts_chat_report, money, double, 112, 8);
 FIELD(ts_chat_report, reserved_money, double, 120, 8);
+FIELD(ts_chat_report, doubtful_tokens, uint64_t, 128, 8);
+FIELD(ts_chat_report, doubtful_money, double, 136, 8);
 
 SIZE(ts_batch_report, 88);
 FIELD(ts_batch_report, struct_size, size_t, 0, 8);
@@ -591,7 +593,7 @@ FIELD(ts_instruct, story, const char *, 72, 8);
 FIELD(ts_instruct, story_size, size_t, 80, 8);
 FIELD(ts_instruct, order, uint32_t[4], 88, 16);
 
-SIZE(ts_instruct_options, 72);
+SIZE(ts_instruct_options, 104);
 FIELD(ts_instruct_options, struct_size, size_t, 0, 8);
 FIELD(ts_instruct_options, seed, uint64_t, 8, 8);
 FIELD(ts_instruct_options, fields, uint32_t, 16, 4);
@@ -603,14 +605,20 @@ FIELD(ts_instruct_options, summarize, ts_summarizer, 40, 8);
 FIELD(ts_instruct_options, summarize_user, void *, 48, 8);
 FIELD(ts_instruct_options, progress, ts_progress, 56, 8);
 FIELD(ts_instruct_options, progress_user, void *, 64, 8);
+FIELD(ts_instruct_options, chat, const ts_chat_options *, 72, 8);
+FIELD(ts_instruct_options, asking, ts_progress, 80, 8);
+FIELD(ts_instruct_options, asking_user, void *, 88, 8);
+FIELD(ts_instruct_options, chat_report, ts_chat_report *, 96, 8);
 
-SIZE(ts_instruct_report, 168);
+SIZE(ts_instruct_report, 184);
 FIELD(ts_instruct_report, struct_size, size_t, 0, 8);
 FIELD(ts_instruct_report, stories, uint64_t, 8, 8);
 FIELD(ts_instruct_report, entries, uint64_t, 16, 8);
 FIELD(ts_instruct_report, held_out, uint64_t, 24, 8);
 FIELD(ts_instruct_report, without, uint64_t, 32, 8);
 FIELD(ts_instruct_report, combinations, uint64_t[16], 40, 128);
+FIELD(ts_instruct_report, summarized, uint64_t, 168, 8);
+FIELD(ts_instruct_report, unsummarized, uint64_t, 176, 8);
 #endif
 
 /* ---- evaluator.h ---- */

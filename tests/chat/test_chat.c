@@ -15,12 +15,18 @@
 
 static ts_runtime *runtime;
 static ledger *paid; /* shared with children */
+static ts_io quick; /* the files of the machine, not waited for */
 static service the_service;
 
 static int set_up(void **state)
 {
+    quick = ts_io_system;
+    quick.sync = sync_nothing;
     paid = mmap(NULL, sizeof *paid, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
-    return paid == MAP_FAILED || ts_runtime_new(&runtime, NULL) != TS_OK || make_folder(state);
+    if (paid == MAP_FAILED || ts_runtime_new(&runtime, NULL) != TS_OK)
+        return 1;
+    ts_runtime_set_io(runtime, &quick);
+    return make_folder(state);
 }
 
 static int tear_down(void **state)
@@ -535,6 +541,48 @@ static void bounds_are_never_passed(void **state)
     }
 }
 
+/* What failed attempts may have cost is told apart, and is no more than the reply that came in the end; it counts for the bounds. */
+static void doubtful_attempts_are_told_apart(void **state)
+{
+    (void)state;
+    static const char prices[] = "{\"m\": {\"prompt\": 1, \"completion\": 2}}";
+    outcome trouble = {.end = TS_HTTP_REPLIED, .code = 500, .body = "", .retry_after = 0};
+    service *s = fresh();
+    ts_chat_options options = options_of();
+    s->script = fail_twice;
+    s->user = &trouble;
+    options.prices = put_file("prices.json", prices, sizeof prices - 1);
+    ts_chat *chat = open_chat(s, &options);
+    for (int pass = 0; pass < 2; pass++) {
+        assert_ok(run(chat, 0, 10));
+        ts_chat_report report = report_of(chat);
+        assert_int_equal(report.requests, 30);
+        assert_true(fabs(report.money - 10 * 50e-6) < 1e-12);
+        assert_true(report.reserved_money == 0 && report.reserved_tokens == 0);
+        assert_int_equal(report.doubtful_tokens, 20 * 30);
+        assert_true(fabs(report.doubtful_money - 20 * 50e-6) < 1e-12);
+        ts_chat_close(chat); /* and the file says the same */
+        options.max_tokens = pass == 0 ? 10 * 30 + 20 * 30 + 1045 : 10 * 30 + 20 * 30 + 1046; /* the next may need 6 + 16 + 1024 */
+        chat = open_chat(s, &options);
+        s->script = NULL;
+        assert_status(run(chat, 0, 11), pass == 0 ? TS_ERROR_LIMIT : TS_OK);
+        ts_chat_close(chat);
+        options.max_tokens = 0;
+        chat = open_chat(s, &options);
+    }
+    ts_chat_close(chat);
+    s = fresh(); /* while nothing came all that was sent is reserved */
+    s->script = always;
+    s->user = &trouble;
+    options.attempts = 3;
+    chat = open_chat(s, &options);
+    assert_status(run(chat, 0, 1), TS_ERROR_NETWORK);
+    ts_chat_report report = report_of(chat);
+    assert_int_equal(report.reserved_tokens, 3 * 1046);
+    assert_true(report.doubtful_tokens == 0 && report.money == report.reserved_money && report.money > 0);
+    ts_chat_close(chat);
+}
+
 static void estimates_cost_nothing(void **state)
 {
     (void)state;
@@ -699,8 +747,9 @@ static int64_t write_or_fail(void *user, int file, const void *buffer, size_t si
 static int sync_or_fail(void *user, int file)
 {
     full_disk *disk = user;
+    (void)file;
     if (!disk->sync || !is_full(disk))
-        return ts_io_system.sync(NULL, file);
+        return 0;
     note_failure(disk);
     errno = EIO;
     return -1;
@@ -717,7 +766,7 @@ static void full_disks_stop_the_spending(void **state)
     for (size_t i = 0; i < TS_COUNT_OF(cases); i++) {
         service *s = fresh();
         ts_chat_options options = options_of();
-        full_disk disk = {.io = ts_io_system, .service = s, .until = cases[i].lasts, .begins = 30, .sync = cases[i].sync};
+        full_disk disk = {.io = quick, .service = s, .until = cases[i].lasts, .begins = 30, .sync = cases[i].sync};
         disk.io.user = &disk;
         disk.io.write = write_or_fail;
         disk.io.sync = sync_or_fail;
@@ -749,7 +798,7 @@ static void full_disks_stop_the_spending(void **state)
             assert_int_equal(report_of(chat).possibly_paid_twice, 0);
         }
         ts_chat_close(chat);
-        ts_runtime_set_io(runtime, &ts_io_system);
+        ts_runtime_set_io(runtime, &quick);
         chat = open_chat(s, &options);
         assert_ok(run(chat, 0, 100));
         assert_int_equal(service_billed(paid), 100);
@@ -1015,6 +1064,7 @@ static void hostile_texts_round_trip(void **state)
 static ts_status attempt_run(ts_runtime *own, void *user)
 {
     service *s = user;
+    ts_runtime_set_io(own, &quick);
     unlink(in_work("journal"));
     memset(paid, 0, sizeof *paid);
     service_init(s, paid);
@@ -1045,6 +1095,7 @@ int main(void)
         cmocka_unit_test(options_set_the_pace),
         cmocka_unit_test(delays),
         cmocka_unit_test(bounds_are_never_passed),
+        cmocka_unit_test(doubtful_attempts_are_told_apart),
         cmocka_unit_test(estimates_cost_nothing),
         cmocka_unit_test(prices_are_checked),
         cmocka_unit_test(cancelled_once_and_twice),

@@ -11,7 +11,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#define KEY "SENTINEL-9f3a7c21d0b84e65"
+#define KEY "SENTINEL-9f3a/7c21d0b84e65" /* with a sign that JSON may escape */
 
 static ts_runtime *runtime;
 static char logged[1 << 16];
@@ -161,7 +161,8 @@ typedef struct row {
     ts_status status;
     uint64_t answered, requests; /* requests 0: no matter */
     const char *detail;
-    double total, silent; /* seconds, 0: long */
+    double total;         /* seconds, 0: long */
+    double silent;        /* above 0: a stream is asked for, which may be silent for so long */
     bool doubt;           /* each may have been paid twice */
 } row;
 
@@ -177,7 +178,8 @@ static void check_row(const row *r, char problem[1024])
     options.in_flight = 3;
     options.attempts = 3;
     options.total_seconds = r->total > 0 ? r->total : 20;
-    options.silent_seconds = r->silent > 0 ? r->silent : 20;
+    options.stream = r->silent > 0;
+    options.silent_seconds = r->silent > 0 ? r->silent : 1; /* no matter to a reply that is no stream */
     ts_status status = ask(&options, 3, &report, text);
     if (status != r->status)
         snprintf(problem, 1024, "%s, expected %s: %s", ts_status_name(status), ts_status_name(r->status), ts_error_detail());
@@ -277,6 +279,9 @@ static void h05_and_h06_connections(void **state)
         {"nolength", TS_OK, 3, 3, NULL, 0, 0, false},       {"silent,ok", TS_OK, 3, 6, NULL, 0.5, 0, true},
         {"silenthead,ok", TS_OK, 3, 6, NULL, 0.5, 0, true}, {"silentbody,ok", TS_OK, 3, 6, NULL, 0.5, 0, true},
         {"drip,ok", TS_OK, 3, 6, NULL, 1, 0, true},         {"silent,ok", TS_OK, 3, 6, NULL, 0, 1, true},
+        {"resetunpaid,ok", TS_OK, 3, 6, NULL, 0, 0, true}, /* nobody can know that it was not paid */
+        {"late", TS_OK, 3, 3, NULL, 0, 0, false}, /* silent until it is done */
+        {"late,ok", TS_OK, 3, 6, NULL, 0, 1, true},
         {"bytes", TS_OK, 3, 3, NULL, 0, 0, false},          {"continue", TS_OK, 3, 3, NULL, 0, 0, false},
     };
     check_rows(rows, TS_COUNT_OF(rows));
@@ -288,7 +293,7 @@ static void h07_and_h08_sizes(void **state)
     static const row rows[] = {
         {"huge,ok", TS_OK, 3, 6, NULL, 0, 0, true},
         {"hugelength,ok", TS_OK, 3, 6, NULL, 0, 0, true},
-        {"negative,ok", TS_OK, 3, 0, NULL, 2, 0, true},
+        {"negative,ok", TS_OK, 3, 0, NULL, 4, 0, true},
         {"longlength,ok", TS_OK, 3, 6, NULL, 0, 0, true},
         {"shortlength,ok", TS_OK, 3, 6, NULL, 0, 0, true},
         {"twolengths,ok", TS_OK, 3, 6, NULL, 0, 0, true},
@@ -318,8 +323,11 @@ static void h09_to_h11_replies(void **state)
         {"manychoices,ok", TS_OK, 3, 6, NULL, 0, 0, true},
         {"error200,ok", TS_OK, 3, 6, NULL, 0, 0, true},
         {"stream", TS_OK, 3, 3, NULL, 0, 0, false},
-        {"streamcrlf", TS_OK, 3, 3, NULL, 0, 0, false},
-        {"streambytes", TS_OK, 3, 3, NULL, 0, 0, false},
+        {"stream", TS_OK, 3, 3, NULL, 0, 9, false},
+        {"ok", TS_OK, 3, 3, NULL, 0, 9, false}, /* asked for, and not given */
+        {"streamcrlf", TS_OK, 3, 3, NULL, 0, 9, false},
+        {"streambytes", TS_OK, 3, 3, NULL, 0, 9, false},
+        {"streamtwice", TS_OK, 3, 3, NULL, 0, 9, false},
         {"streamnodone", TS_OK, 3, 3, NULL, 0, 0, false},
         {"streamcut,ok", TS_OK, 3, 6, NULL, 0, 0, true},
         {"refusal", TS_OK, 0, 3, NULL, 0, 0, false},
@@ -339,6 +347,11 @@ static void h17_keys_that_are_repeated(void **state)
         {"echo401", TS_ERROR_NETWORK, 0, 3, "Incorrect API key provided: Bearer ****", 0, 0, false},
         {"echo500", TS_ERROR_NETWORK, 0, 0, "Incorrect API key provided: Bearer ****", 0, 0, true},
         {"echo200", TS_OK, 3, 3, NULL, 0, 0, false},
+        {"echostream", TS_OK, 3, 3, NULL, 0, 0, false}, /* in pieces too short to be known */
+        {"echoescaped", TS_OK, 3, 3, NULL, 0, 0, false},
+        {"echoescaped401", TS_ERROR_NETWORK, 0, 3, "Incorrect API key provided: Bearer ****", 0, 0, false},
+        {"echokeys,ok", TS_OK, 3, 6, NULL, 0, 0, true},
+        {"echofinish", TS_OK, 3, 3, NULL, 0, 0, false},
     };
     check_rows(rows, TS_COUNT_OF(rows));
 }

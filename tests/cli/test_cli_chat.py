@@ -99,6 +99,35 @@ class ChatCommandTest(unittest.TestCase):
         for path in self.folder.iterdir():
             self.assertNotIn(KEY[:12].encode(), path.read_bytes())
 
+    def test_summaries(self):
+        (self.folder / "stories.txt").write_text("\n<|endoftext|>\n".join(f"There was a dog {i}. It ran. It was happy." for i in range(12)))
+        common = [TOOL, "dataset", "instruct", "--in", "stories.txt", "--always", "summary"]
+        chat = ["--summaries", "chat", "--model", "m", "--base-url", self.url(), "--journal", "j", "--json"]
+
+        def run(*arguments):
+            return subprocess.run([*common, *arguments], cwd=self.folder, env={**self.environment, "TINYSTORIES_API_KEY": KEY}, capture_output=True, encoding="utf-8",
+                                  timeout=60)
+        stopped = run(*chat, "--out", "a.jsonl", "--max-requests", "5")
+        self.assertEqual((stopped.returncode, (self.folder / "a.jsonl").exists()), (1, False))
+        self.assertIn("max_requests", stopped.stderr)
+        told = run(*chat, "--out", "a.jsonl")
+        self.assertEqual(told.returncode, 0, told.stderr)
+        report = json.loads(told.stdout)
+        self.assertEqual((report["summarized"], report["journal"]["answered"], self.billed()["requests"]), (12, 12, 12))
+        for line in (self.folder / "a.jsonl").read_text().splitlines():
+            self.assertTrue(json.loads(line)["summary"].startswith("It is about number "))
+        self.assertNotIn(KEY[:12].encode(), (self.folder / "j").read_bytes())
+        for wrong in (["--journal", "j"], ["--summaries", "chat", "--model", "m"]):
+            self.assertEqual(run(*wrong, "--out", "b.jsonl").returncode, 2)
+
+    def test_standard_output_asks_ahead(self):
+        told = self.must("--count", 30, "--seed", 3, "--journal", "j", "--out", "-", "--format", "jsonl", "--in-flight", 5, url=self.url(delay=0.02, unusable=20))
+        self.assertEqual(len(told.splitlines()), 30)
+        bill = self.billed()
+        self.must("--seed", 3, "--journal", "j", "--offline", "--out", "all.jsonl")
+        self.assertEqual((self.folder / "all.jsonl").read_text(), told)
+        self.assertEqual((bill["most_in_flight"], self.billed()), (5, bill))
+
     def test_bounds(self):
         common = ["--count", 50, "--out", "x.txt", "--in-flight", 4]
         self.refused("max_requests", *common, "--journal", "a", "--max-requests", 7)
@@ -113,7 +142,11 @@ class ChatCommandTest(unittest.TestCase):
             told = json.loads(self.must("--count", 20, "--seed", 3, "--shard", f"{shard}/3", "--journal", f"j{shard}", "--out", f"s{shard}.jsonl", "--json"))
             self.assertEqual(told["stories"], [7, 7, 6][shard])
         self.assertEqual(sorted(index for shard in range(3) for index in self.indices(f"s{shard}.jsonl")), list(range(20)))
-        self.must("--count", 20, "--seed", 3, "--journal", "all", "--merge", "j0", "j1", "j2", "--out", "all.jsonl")
+        self.must("--seed", 3, "--journal", "all", "--merge", "j0", "j1", "j2", "--out", "all.jsonl")
+        self.must("--seed", 3, "--journal", "all", "--offline", "--out", "again.jsonl")
+        self.assertEqual((self.folder / "again.jsonl").read_bytes(), (self.folder / "all.jsonl").read_bytes())
+        for option in ("--count", "--first"):
+            self.refused(option, option, 3, "--journal", "all", "--offline", "--out", "x.jsonl", status=2)
         self.assertEqual((self.indices("all.jsonl"), self.billed()["requests"]), (list(range(20)), 20))
         self.refused("max_requests", "--count", 20, "--shard", "1/2", "--journal", "bound", "--out", "x.txt", "--max-requests", 9)
         self.assertEqual(self.billed()["requests"], 24)

@@ -19,7 +19,7 @@ import tinystories as ts
 sys.path.insert(0, str(ROOT / "tests" / "servers"))
 from local_chat import Server  # noqa: E402
 
-KEY = "SENTINEL-9f3a7c21d0b84e65"
+KEY = "SENTINEL-9f3a/7c21d0b84e65"  # with a sign that JSON may escape
 SECRETS = [KEY, KEY[:12], KEY[-12:], "Bearer S", "U0VOVElORUwt"]
 CHAT_BUILT = True
 try:
@@ -58,7 +58,7 @@ class ChatTest(unittest.TestCase):
         self.ledger = self.id().rpartition(".")[2]
 
     def chat(self, journal="stories.journal", **options):
-        settings = {name: options.pop(name) for name in ("faults", "honour", "delay", "limit", "batches", "polls") if name in options}
+        settings = {name: options.pop(name) for name in ("faults", "honour", "delay", "limit", "batches", "polls", "unusable") if name in options}
         return ts.Chat(**{"base_url": self.server.url(ledger=self.ledger, **settings), "model": "m", "journal": self.folder / journal, "key": KEY, **options})
 
     def records(self, path="stories.jsonl"):
@@ -99,6 +99,13 @@ class ChatTest(unittest.TestCase):
                 self.assertEqual((list(other.words), other.feature_names), (record["instruction"]["words"], record["instruction"]["features"]))
         self.assertEqual(self.server.ledger(self.ledger)["authorized"], {f"Bearer {KEY}": 60})
         self.assert_no_secret()
+
+    def test_asking_ahead(self):
+        with ts.Generator(chat=self.chat(unusable=20, delay=0.02, in_flight=6)) as generator:
+            generator.ask(20)
+            bill = self.server.ledger(self.ledger)
+            self.assertEqual((len([next(generator) for _ in range(20)]), bill["most_in_flight"]), (20, 6))
+            self.assertEqual(self.server.ledger(self.ledger), bill)
 
     def test_next_asks_for_one(self):
         with ts.Generator(chat=self.chat()) as generator:
@@ -144,7 +151,7 @@ class ChatTest(unittest.TestCase):
         with ts.Generator(seed=3, chat=self.chat("merged")) as generator:
             requests = self.server.ledger(self.ledger)["requests"]
             self.assertEqual([generator.merge(self.folder / f"journal{shard}") for shard in (0, 1, 2, 1)], [5, 5, 5, 0])
-            generator.write(15, self.folder / "merged.jsonl")
+            self.assertEqual(generator.export(self.folder / "merged.jsonl"), 15)
             report = generator.chat_report()
             self.assertEqual((report.answered, report.requests, report.prompt_tokens), (15, 15, 1500))
             self.assertEqual(self.server.ledger(self.ledger)["requests"], requests)
@@ -160,6 +167,32 @@ class ChatTest(unittest.TestCase):
                 generator.merge(self.folder / "another")
         parts = [record for shard in range(3) for record in self.records(f"stories{shard}.jsonl")]
         self.assertEqual(sorted(parts, key=lambda record: record["index"]), self.records())
+
+    def test_merged_shards_pay_for_nothing_and_lose_nothing(self):
+        """Each shard grows by what it cannot use, each by another number: together they have holes and reach beyond the whole."""
+        for group in (1, 4):
+            self.ledger = f"merged{group}"
+            parts = []
+            for shard in range(3):
+                with ts.Generator(seed=3, chat=self.chat(f"journal{group}{shard}", unusable=20), shard=shard, shards=3, stories_a_call=group) as generator:
+                    generator.write(20, self.folder / f"stories{shard}.jsonl")
+                parts += self.records(f"stories{shard}.jsonl")
+            bill = self.server.ledger(self.ledger)["requests"]
+            with ts.Generator(seed=3, chat=self.chat(f"merged{group}", unusable=20), stories_a_call=group) as generator:
+                for shard in range(3):
+                    generator.merge(self.folder / f"journal{group}{shard}")
+                written = generator.export(self.folder / "merged.jsonl")
+                self.assertGreaterEqual(generator.chat_report().cut, 6 if group == 1 else 1)
+                with self.assertRaises(ts.InvalidArgumentError):
+                    generator.export("-")
+            self.assertEqual(self.server.ledger(self.ledger)["requests"], bill)
+            records = self.records("merged.jsonl")
+            self.assertEqual(written, len(records))
+            if group == 1:
+                self.assertEqual(records, sorted(parts, key=lambda record: record["index"]))
+            self.assertEqual([record["index"] for record in records], sorted({record["index"] for record in records}))
+            for part in parts:  # a call's last stories may be more than its shard wanted
+                self.assertIn(part, records)
 
     def test_a_journal_is_one_generators(self):
         with ts.Generator(seed=3, chat=self.chat()):
@@ -211,7 +244,7 @@ class ChatTest(unittest.TestCase):
     def test_the_key_is_nowhere(self):
         lines = []
         runtime = ts.Runtime(log=lambda level, line: lines.append(line))
-        for fault in ("echo401", "echo500", "echo200", "401", "429,ok", "reset,ok"):
+        for fault in ("echo401", "echo500", "echo200", "401", "429,ok", "reset,ok", "echostream", "echoescaped", "echoescaped401", "echokeys,ok"):
             chat = self.chat(fault, faults=fault, attempts=2)
             with ts.Generator(chat=chat, runtime=runtime) as generator:
                 try:
@@ -271,6 +304,15 @@ class ChatTest(unittest.TestCase):
             with self.assertRaises(ts.InvalidArgumentError):
                 ts.Generator(chat=self.chat("wrong"), stories_a_call=wrong)
 
+    def test_bounds_are_those_of_all_shards(self):
+        for shard, most in ((0, 4), (1, 3), (2, 3)):
+            with ts.Generator(chat=self.chat(f"journal{shard}", max_requests=10), shard=shard, shards=3) as generator:
+                with self.assertRaises(ts.LimitError):
+                    generator.write(20, self.folder / "stories.txt")
+                self.assertEqual(generator.chat_report().requests, most)
+        with self.assertRaises(ts.InvalidArgumentError):
+            ts.Generator(chat=self.chat("few", max_tokens=2), shards=3)
+
     def test_shards_take_whole_calls(self):
         indices = []
         for shard in range(3):
@@ -315,7 +357,7 @@ class ChatTest(unittest.TestCase):
     def test_batches(self):
         with ts.Generator(seed=3, chat=self.chat("online")) as generator:
             generator.write(20, self.folder / "stories.jsonl")
-        for number, (script, polls, files, failed) in enumerate((("ok", 0, 1, 0), ("ok", 2, 1, 0), ("half,ok", 1, 2, 10), ("lost", 0, 1, 0), ("echo", 0, 1, 0),
+        for number, (script, polls, files, failed) in enumerate((("ok", 0, 1, 0), ("ok", 2, 1, 0), ("half,ok", 1, 2, 10), ("lost", 0, 1, 0), ("echo", 0, 1, 0), ("escaped", 0, 1, 0),
                                                                  ("half", 0, 6, 0))):
             self.ledger = f"batches{number}"
             total = self.steps(f"journal{number}", batches=script, polls=polls) if script != "lost" else self.lost(f"journal{number}")
@@ -325,7 +367,7 @@ class ChatTest(unittest.TestCase):
             self.assertEqual(self.server.ledger(self.ledger)["billed"], 20)
             if script != "half":
                 self.assertEqual((total["files"], total["failed"]), (files, failed), script)
-            if script != "echo":
+            if script not in ("echo", "escaped"):
                 self.assertEqual(self.records(f"journal{number}.jsonl"), self.records())
         self.assert_no_secret()
 
@@ -403,18 +445,82 @@ class ChatTest(unittest.TestCase):
         self.assertEqual(seen[-1], (8, 8))
         self.assertTrue(all(done <= answered for done, answered in seen))
 
-    def test_the_example(self):
-        example = [sys.executable, str(ROOT / "bindings" / "python" / "examples" / "dataset.py"), str(self.folder / "ten.jsonl"), "3"]
+    def instruct(self, out="entries.jsonl", journal="summaries.journal", asking=None, always=ts.InstructField.SUMMARY, **options):
+        return ts.dataset_instruct(self.folder / "stories.txt", self.folder / out, seed=5, always=always, chat=self.chat(journal, **options), asking=asking)
+
+    def make_stories(self, count=40):
+        texts = [f"One day there was a dog {i}. It ran to the tree. It was happy." for i in range(count)]
+        (self.folder / "stories.txt").write_text("\n<|endoftext|>\n".join(texts))
+
+    def test_summaries(self):
+        self.make_stories()
+        report = self.instruct()
+        self.assertEqual((report["entries"], report["summarized"], report["unsummarized"], report["journal"].answered), (40, 40, 0, 40))
+        for record in self.records("entries.jsonl"):
+            self.assertRegex(record["summary"], r"^It is about number [0-9a-f]{16}\.$")
+        self.assertEqual(len({record["summary"] for record in self.records("entries.jsonl")}), 40)
+        self.instruct("again.jsonl")
+        self.assertEqual((self.folder / "again.jsonl").read_bytes(), (self.folder / "entries.jsonl").read_bytes())
+        self.assertEqual(self.server.ledger(self.ledger)["requests"], 40)
+        drawn = self.instruct("some.jsonl", "some.journal", always=0)  # only what is drawn is paid for
+        self.assertEqual(drawn["journal"].requests, sum("Summary:" in record["text"] for record in self.records("some.jsonl")))
+        self.assertLess(drawn["journal"].requests, 40)
+        self.make_stories(41)
+        with self.assertRaises(ts.MismatchError):
+            self.instruct("other.jsonl")
+        with self.assertRaises(ts.InvalidArgumentError):
+            ts.dataset_instruct("-", self.folder / "x.txt", chat=self.chat("x"))
+        self.assert_no_secret()
+
+    def test_summaries_that_cannot_be_used(self):
+        self.make_stories()
+        report = self.instruct(unusable=30)
+        self.assertGreater(report["unsummarized"], 3)
+        self.assertEqual((report["summarized"] + report["unsummarized"], report["journal"].cut), (40, report["unsummarized"]))
+        self.assertEqual(sum("Summary:" in record["text"] for record in self.records("entries.jsonl")), report["summarized"])
+        with self.assertRaises(ts.LimitError):
+            self.instruct("bound.jsonl", "bound.journal", max_requests=7)
+        self.assertFalse((self.folder / "bound.jsonl").exists())
+
+    def test_summaries_after_kills(self):
+        self.make_stories()
+        script = ("import sys, tinystories as ts\n"
+                  "ts.dataset_instruct(sys.argv[1], sys.argv[2], seed=5, always=ts.InstructField.SUMMARY,\n"
+                  "                    chat=ts.Chat(base_url=sys.argv[4], model='m', journal=sys.argv[3], in_flight=4))\n")
+        for name in ("whole", "killed"):
+            url = self.server.url(ledger=self.ledger + name, delay=0.05)
+            command = [sys.executable, "-c", script] + [str(self.folder / file) for file in ("stories.txt", name + ".txt", name + ".journal")] + [url]
+            for seconds in (0.3, 0.4, 0.5) if name == "killed" else ():
+                process = subprocess.Popen(command, stderr=subprocess.DEVNULL)
+                time.sleep(seconds)
+                process.kill()
+                process.wait()
+            subprocess.run(command, check=True, timeout=60)
+            ledger = self.server.ledger(self.ledger + name)
+            self.assertEqual((ledger["billed"], ledger["distinct"]), (40, 40))
+        self.assertEqual((self.folder / "killed.txt").read_bytes(), (self.folder / "whole.txt").read_bytes())
+
+    def run_example(self, example, name):
+        """Ten stories without a key and with one."""
         environment = {**os.environ, "PYTHONPATH": str(ROOT / "bindings" / "python")}
         environment.pop("TINYSTORIES_API_KEY", None)
         for key, arguments, source in ((None, [], "embedded"), (KEY, ["m", self.server.url(ledger=self.ledger)], "m")):
-            told = subprocess.run(example + arguments, env={**environment, **({"TINYSTORIES_API_KEY": key} if key else {})}, capture_output=True,
-                                  encoding="utf-8", timeout=60)
+            told = subprocess.run(example + [str(self.folder / name), "3"] + arguments, capture_output=True, encoding="utf-8", timeout=60,
+                                  env={**environment, **({"TINYSTORIES_API_KEY": key} if key else {})})
             self.assertEqual(told.returncode, 0, told.stderr)
             self.assertTrue(told.stdout.startswith(f"by {source}\n"), told.stdout)
-            self.assertEqual([record["source"] for record in self.records("ten.jsonl")], [source] * 10)
+            self.assertEqual([record["source"] for record in self.records(name)], [source] * 10)
+            self.assert_no_secret(told.stdout, told.stderr)
         self.assertEqual(self.server.ledger(self.ledger)["requests"], 10)
-        self.assert_no_secret(told.stdout, told.stderr)
+
+    def test_the_example(self):
+        self.run_example([sys.executable, str(ROOT / "bindings" / "python" / "examples" / "dataset.py")], "ten.jsonl")
+
+    def test_the_example_in_c(self):
+        example = pathlib.Path(os.environ.get("TINYSTORIES_CLI", "")).parent / "example_dataset"
+        if not example.is_file():
+            self.skipTest("the examples are not built")
+        self.run_example([str(example)], "ten.jsonl")
 
     def test_generators_in_many_threads(self):
         problems = []

@@ -13,8 +13,10 @@ What to do stands in the path of a request: /SETTINGS/chat/completions, SETTINGS
     bad=PERCENT       of the conversations that ask for grades so many get a reply that is none; which, the conversation and BAD_GRADES decide
     once=1            only when they are asked for the first time
     bias=PERCENT      of the questions which of two stories is better so many are answered "first", whatever they hold
+    unusable=PERCENT  of the stories so many are cut off; which, the prompt decides
     batches=A,B,...   what comes of the first, second, ... batch of a ledger, the last one stays: ok (the default), half (expires with half of it done),
-                      failed (refused as a whole), bad (all requests fail with 500), lost (its creation is not answered), echo (its results repeat the key)
+                      failed (refused as a whole), bad (all requests fail with 500), lost (its creation is not answered), echo (its results repeat the key),
+                      escaped (and escape it)
     polls=N           how often the list must be asked for before a batch ends (default 0)
 """
 import asyncio
@@ -55,6 +57,8 @@ def story_of(prompt):
     """A story that tells which prompt it was written for; several, if several are asked for."""
     if "\nStory 2. " in prompt:
         return "\n+++++\n".join(story_of(part) for part in re.split(r"(?:^|\n)Story \d+\. ", prompt)[1:])
+    if prompt.startswith("Summarize"):
+        return f"Summary: It is about number\n\n {hashlib.sha256(prompt.encode()).hexdigest()[:16]}.\n"
     words = re.findall(r'"([a-z \'-]+)"', prompt)[:3]
     return f"\n\nThere was a story of {', '.join(words)}.\n\nIts number was {hashlib.sha256(prompt.encode()).hexdigest()[:16]}. The end.\n"
 
@@ -128,6 +132,12 @@ def events(content, finish="stop", done=True, newline="\n"):
     return (text + (f"data: [DONE]{newline}{newline}" if done else "")).encode()
 
 
+def twice(stream):
+    """Each event with an id, and there twice."""
+    parts = [b"id: %d\n%s\n\n" % (number, event) for number, event in enumerate(stream.split(b"\n\n")[:-1])]
+    return b"".join(part + part for part in parts)
+
+
 class Request:
     def __init__(self, line, headers, body):
         self.method, self.path = line.split(" ")[:2]
@@ -152,8 +162,9 @@ def whole(code, body, **headers):
 class Fault:
     """What a request gets: bytes to write, whether it is billed, and what then. Built by the functions of FAULTS out of (request, story)."""
 
-    def __init__(self, data, billed=True, close=False, reset=False, hang=False, piece=None, pause=0.0):
+    def __init__(self, data, billed=True, close=False, reset=False, hang=False, piece=None, pause=0.0, before=0.0):
         self.data, self.billed, self.close, self.reset, self.hang, self.piece, self.pause = data, billed, close, reset, hang, piece, pause
+        self.before = before  # seconds until the first byte
 
 
 def plain(code, body=b"", billed=False, **headers):
@@ -178,6 +189,32 @@ def echo(code):
         return Fault(whole(code, error(f"Incorrect API key provided: {auth} {auth[7:19]}... {auth[-14:]}") if code != 200 else completion(f"Your key: {auth}"),
                            X_Echo=auth), billed=code == 200)
     return fault
+
+
+def escaped(value):
+    """JSON that says the same in other bytes."""
+    return json.dumps(value).replace("-", "\\u002d").replace("/", "\\/").encode()
+
+
+def echo_escaped(code):
+    def fault(request, story):
+        auth = request.headers.get("authorization", "")
+        return Fault(whole(code, escaped(completion(f"Your key: {auth}") if code == 200 else error(f"Incorrect API key provided: {auth}"))), billed=code == 200)
+    return fault
+
+
+def echo_stream(request, story):
+    return Fault(head(200, None, content_type="text/event-stream", Connection="close") + events("Your key: " + request.headers.get("authorization", "")), close=True)
+
+
+def echo_keys(request, story):
+    """A reply that is none since it has a member twice, whose name is the key."""
+    key = json.dumps(request.headers.get("authorization", "").partition(" ")[2])
+    return Fault(whole(200, ("{" + f'{key}: 1, {key}: 2, '.replace("-", "\\u002d").replace("/", "\\/") + good(story).decode()[1:]).encode()))
+
+
+def echo_finish(request, story):
+    return Fault(whole(200, escaped(completion(story, finish=request.headers.get("authorization", "").partition(" ")[2][:20]))))
 
 
 FAULTS = {
@@ -208,6 +245,7 @@ FAULTS = {
     "closenolength": raw(lambda story: head(200, None, Connection="close") + good(story)[:-30], close=True),
     "nolength": raw(lambda story: head(200, None, Connection="close") + good(story), close=True),
     "silent": raw(lambda story: b"", hang=True),
+    "late": lambda request, story: Fault(whole(200, completion(story)), before=7.5),
     "silenthead": raw(lambda story: head(200, 500), hang=True),
     "silentbody": raw(lambda story: whole(200, completion(story))[:-30], hang=True),
     # H06
@@ -246,6 +284,7 @@ FAULTS = {
     "stream": raw(lambda story: head(200, None, content_type="text/event-stream", Connection="close") + events(story), close=True),
     "streamcrlf": raw(lambda story: head(200, None, content_type="text/event-stream", Connection="close") + events(story, newline="\r\n"), close=True),
     "streambytes": raw(lambda story: head(200, None, content_type="text/event-stream", Connection="close") + events(story), close=True, piece=1),
+    "streamtwice": raw(lambda story: head(200, None, content_type="text/event-stream", Connection="close") + twice(events(story)), close=True),
     "streamcut": raw(lambda story: head(200, None, content_type="text/event-stream", Connection="close") + events(story, None, False), close=True),
     "streamnodone": raw(lambda story: head(200, None, content_type="text/event-stream", Connection="close") + events(story, done=False), close=True),
     # H11
@@ -259,7 +298,8 @@ FAULTS = {
     "long": success(lambda story: completion("word " * 200000)),
     "hostile": success(lambda story: completion('"quotes"\n\u2028\u2029\x01\x1b[31m</script>{"event":"result"} ' + story)),
     # H17: a service that repeats the key
-    "echo401": echo(401), "echo500": echo(500), "echo200": echo(200),
+    "echo401": echo(401), "echo500": echo(500), "echo200": echo(200), "echostream": echo_stream, "echoescaped": echo_escaped(200), "echoescaped401": echo_escaped(401),
+    "echokeys": echo_keys, "echofinish": echo_finish,
 }
 # Several replies before their headers say what counts (curl keeps Content-Type of the last one).
 FAULTS["continue"] = lambda request, story: Fault(b"HTTP/1.1 100 Continue\r\n\r\n" + whole(200, completion(story)))
@@ -286,6 +326,8 @@ def choose(request, ledger):
     messages = json.loads(request.body)["messages"]
     asked = messages[0]["content"]
     text = grades_of(messages, request, ledger) if len(messages) == 3 else verdict_of(asked, request, ledger) if "Answer with one word" in asked else story_of(asked)
+    if number_of("cut " + asked, 100) < float(request.settings.get("unusable", 0)):
+        return FAULTS["length"](request, text)
     return FAULTS[script[min(attempt, len(script) - 1)]](request, text)
 
 
@@ -300,10 +342,12 @@ def run_batch(request, ledger, batch, how):
     for line in done:
         ledger.billed[line["custom_id"]] += 1
         story = story_of(line["body"]["messages"][0]["content"])
-        if how == "echo":
+        if how in ("echo", "escaped"):
             story += request.headers.get("authorization", "")
         output.append(json.dumps({"id": "b", "custom_id": line["custom_id"], "response": {"status_code": 200, "request_id": "r", "body": completion(story)},
                                   "error": None}))
+        if how == "escaped":
+            output[-1] = output[-1].replace("/", "\\/").replace("SENTINEL-", "SENTINEL\\u002d")
     for line in undone:
         response = {"status_code": 500, "request_id": "r", "body": error("it went wrong")} if how == "bad" else None
         errors.append(json.dumps({"id": "b", "custom_id": line["custom_id"], "response": response, "error": {"code": "batch_expired", "message": "too late"}}))
@@ -378,7 +422,7 @@ async def misbehave(request, ledger, writer):
         fault = FAULTS["429"](request, "")
     if fault.billed and (request.settings.get("honour", "1") == "0" or not ledger.billed[request.key]):
         ledger.billed[request.key] += 1  # before the reply: it has been done
-    await asyncio.sleep(float(request.settings.get("delay", 0)))
+    await asyncio.sleep(float(request.settings.get("delay", 0)) + fault.before)
     if fault.reset:
         writer.write(fault.data)
         await writer.drain()

@@ -81,6 +81,9 @@ enum {
     ON_CHANGES = ON_OPEN | ON_WRITE | ON_SYNC | ON_CLOSE | ON_RENAME /* what writing a file consists of */
 };
 
+/* A sync that does nothing: what a process has written outlives it, and tests pull no plugs. */
+int sync_nothing(void *user, int file);
+
 /* To be set by ts_runtime_set_io(runtime, &faulty->io), which must be taken back before `faulty` goes. Removing a file always succeeds, or nothing
  * could be said of what is left. */
 typedef struct faulty {

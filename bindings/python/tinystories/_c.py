@@ -381,17 +381,6 @@ class ts_instruct(Structure):
 ts_summarizer = CFUNCTYPE(c_int32, c_void_p, POINTER(c_char), c_size_t, POINTER(c_char), c_size_t, POINTER(c_size_t))
 
 
-class ts_instruct_options(Structure):
-    _fields_ = [("struct_size", c_size_t), ("seed", c_uint64), ("fields", c_uint32), ("always", c_uint32), ("hold_out", c_uint32),
-                ("reserved", c_uint32), ("held_out", c_char_p), ("summarize", ts_summarizer), ("summarize_user", c_void_p), ("progress", ts_progress),
-                ("progress_user", c_void_p)]
-
-
-class ts_instruct_report(Structure):
-    _fields_ = [("struct_size", c_size_t), ("stories", c_uint64), ("entries", c_uint64), ("held_out", c_uint64), ("without", c_uint64),
-                ("combinations", c_uint64 * 16)]
-
-
 class ts_overlap(Structure):
     _fields_ = [("struct_size", c_size_t), ("first", c_uint64), ("second", c_uint64), ("common", c_uint64), ("precision", c_double), ("recall",
                 c_double), ("f", c_double)]
@@ -438,7 +427,20 @@ class ts_chat_report(Structure):
     _fields_ = [("struct_size", c_size_t), ("requests", c_uint64), ("answered", c_uint64), ("cut", c_uint64), ("filtered", c_uint64),
                 ("invalid", c_uint64), ("retries", c_uint64), ("unknown", c_uint64), ("possibly_paid_twice", c_uint64),
                 ("prompt_tokens", c_uint64), ("completion_tokens", c_uint64), ("estimated_tokens", c_uint64), ("reserved_tokens", c_uint64),
-                ("damaged_lines", c_uint64), ("money", c_double), ("reserved_money", c_double)]
+                ("damaged_lines", c_uint64), ("money", c_double), ("reserved_money", c_double), ("doubtful_tokens", c_uint64),
+                ("doubtful_money", c_double)]
+
+
+class ts_instruct_options(Structure):
+    _fields_ = [("struct_size", c_size_t), ("seed", c_uint64), ("fields", c_uint32), ("always", c_uint32), ("hold_out", c_uint32),
+                ("reserved", c_uint32), ("held_out", c_char_p), ("summarize", ts_summarizer), ("summarize_user", c_void_p), ("progress", ts_progress),
+                ("progress_user", c_void_p), ("chat", POINTER(ts_chat_options)), ("asking", ts_progress), ("asking_user", c_void_p),
+                ("chat_report", POINTER(ts_chat_report))]
+
+
+class ts_instruct_report(Structure):
+    _fields_ = [("struct_size", c_size_t), ("stories", c_uint64), ("entries", c_uint64), ("held_out", c_uint64), ("without", c_uint64),
+                ("combinations", c_uint64 * 16), ("summarized", c_uint64), ("unsummarized", c_uint64)]
 
 
 class ts_batch_report(Structure):
@@ -653,6 +655,8 @@ FUNCTIONS = {
     "ts_generator_prompt": (ts_status, [_generator, c_uint64, POINTER(c_char), c_size_t, _size]),
     "ts_generator_estimate": (ts_status, [_generator, c_uint64, POINTER(ts_chat_report)]),
     "ts_generator_chat_report": (ts_status, [_generator, POINTER(ts_chat_report)]),
+    "ts_generator_ask": (ts_status, [_generator, c_uint64, ts_progress, c_void_p]),
+    "ts_generator_export": (ts_status, [_generator, c_char_p, POINTER(c_uint64)]),
     "ts_generator_merge": (ts_status, [_generator, c_char_p, POINTER(c_uint64)]),
     "ts_generator_batch_step": (ts_status, [_generator, c_uint64, POINTER(ts_batch_report)]),
     "ts_generator_batch_write": (ts_status, [_generator, c_uint64, c_char_p, POINTER(ts_batch_report)]),

@@ -11,6 +11,7 @@ from typing import Any, Callable, Dict, Optional, Sequence, Tuple, Union
 from . import _c
 from ._handle import Path, Progress, Text, callback, fill, interruptible, options_of, path_array, path_bytes, progress_callback, report_of, text_bytes
 from .errors import BufferTooSmallError
+from .generator import Chat, ChatReport
 from .runtime import Runtime, runtime_pointer
 
 _LENGTHS = ("min", "p5", "median", "p95", "max", "mean")
@@ -224,12 +225,13 @@ def _summarizer(summarize: Callable[[str], Optional[str]]) -> Any:
 
 def dataset_instruct(paths: Union[Path, Sequence[Path]], out: Path, seed: int = 0, fields: Optional[int] = None, always: int = 0, hold_out: int = 0,
                      held_out: Optional[Path] = None, summarize: Optional[Callable[[str], Optional[str]]] = None, progress: Optional[Progress] = None,
-                     runtime: Optional[Runtime] = None) -> Dict[str, Any]:
+                     runtime: Optional[Runtime] = None, chat: Optional[Chat] = None, asking: Optional[Progress] = None) -> Dict[str, Any]:
     """Makes entries of TinyStories-Instruct out of files of stories: what `tinystories dataset instruct` does. Gives its report;
     report["combinations"] has a count for each InstructField combination that occurs.
 
     fields: InstructField that may be drawn; None: all. always: those that every entry has whose story allows it. hold_out: entries with all of these go to
     the file held_out or are left out. summarize(story): the summary of a story that has none; None: sentences of its own.
+    chat: a service that writes the summaries instead, whose journal keeps them; asking(answered, stories) is its progress, report["journal"] its ChatReport.
     """
     files, shared, report = path_array(paths), runtime_pointer(runtime), report_of(_c.ts_instruct_report)
     options = options_of(_c.ts_instruct_options, _c.library.ts_instruct_options_init)
@@ -241,8 +243,15 @@ def dataset_instruct(paths: Union[Path, Sequence[Path]], out: Path, seed: int = 
     options.progress = progress_callback(progress)
     if summarize is not None:
         options.summarize = _summarizer(summarize)
+    journal = report_of(_c.ts_chat_report)
+    if chat is not None:
+        options.chat = ctypes.pointer(chat._options)
+        options.chat_report = ctypes.pointer(journal)
+        options.asking = progress_callback(asking)
     with interruptible():
         _c.library.ts_dataset_instruct(ctypes.byref(report), shared, files, len(files), path_bytes(out), ctypes.byref(options))
-    counts = {name: getattr(report, name) for name in ("stories", "entries", "held_out", "without")}
+    counts = {name: getattr(report, name) for name in ("stories", "entries", "held_out", "without", "summarized", "unsummarized")}
     counts["combinations"] = {InstructField(bits): count for bits, count in enumerate(report.combinations) if count > 0}
+    if chat is not None:
+        counts["journal"] = ChatReport._of(journal)
     return counts

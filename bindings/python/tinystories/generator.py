@@ -113,6 +113,8 @@ class ChatReport:
     damaged_lines: int
     money: float
     reserved_money: float
+    doubtful_tokens: int
+    doubtful_money: float
 
     @classmethod
     def _of(cls, report: Any) -> "ChatReport":
@@ -248,6 +250,19 @@ class Generator(Handle):
         report = report_of(_c.ts_chat_report)
         _c.library.ts_generator_chat_report(self._c, ctypes.byref(report))
         return ChatReport._of(report)
+
+    def ask(self, count: int, progress: Optional[Progress] = None) -> None:
+        """Has the next `count` stories in the journal, many asked for at a time; iterating then gives them without a request."""
+        number, watch = integer(count, "count", ctypes.c_uint64), progress_callback(progress)
+        with interruptible():
+            _c.library.ts_generator_ask(self._c, number, watch, None)
+
+    def export(self, path: Path) -> int:
+        """Writes every story that the journal has and that can be used, in the order of their indices; gives their number. Nothing is sent."""
+        written = ctypes.c_uint64()
+        with interruptible():
+            _c.library.ts_generator_export(self._c, path_bytes(path), ctypes.byref(written))
+        return written.value
 
     def merge(self, journal: Path) -> int:
         """Takes the replies of another shard's journal that this one lacks; gives their number."""
