@@ -29,14 +29,21 @@ static const char *const measure_names[] = {
     "followed",     /* share of what an instruction asks for that rules find in it; 1 without an instruction */
     "asked",        /* 1: there is an instruction */
     "missed_ending" /* 1: a bad ending is asked for, and no sad word is in the last third */,
-    "loss",      /* the n-gram model's mean loss of a token, as deviations from the mean of its own text; so are the next five */
-    "beginning", /* the same of the first 12 tokens */
-    "worst",     /* of the tenth that is the least likely */
-    "surprises", /* share of tokens of more than 8 nats */
-    "unknown",   /* share of tokens that its text has not */
-    "novelty",   /* share of three tokens in a row that its text has not */
+    "loss",         /* the n-gram model's mean loss of a token, as deviations from the mean of its own text; so are the next five */
+    "beginning",    /* the same of the first 12 tokens */
+    "worst",        /* of the tenth that is the least likely */
+    "surprises",    /* share of tokens of more than 8 nats */
+    "unknown",      /* share of tokens that its text has not */
+    "novelty",      /* share of three tokens in a row that its text has not */
+    "first",        /* the mean loss of the first sentence; in the same units, as the next two */
+    "common_worst", /* of the tenth of the text's common words that is the least likely where it stands */
+    "odd_pairs",    /* share of common words side by side that its text never has so */
+    "copied",       /* share of tokens in runs of 16 and more that its text has */
+    "returns",      /* share of a sentence's longer words that an earlier sentence or the prompt has; the mean of the sentences behind the first */
+    "newcomers",    /* names that come up for the first time behind the first sentence, over those sentences */
+    "little_words", /* share of the words that are among the hundred or so that hold any English together */
 };
-_Static_assert(TS_COUNT_OF(measure_names) == TS_MEASURE_COUNT && TS_MEASURE_NOVELTY + 1 == TS_MEASURE_COUNT, "a name each");
+_Static_assert(TS_COUNT_OF(measure_names) == TS_MEASURE_COUNT && TS_MEASURE_LITTLE_WORDS + 1 == TS_MEASURE_COUNT, "a name each");
 
 const char *ts_measure_name(uint32_t measure)
 {
@@ -317,6 +324,58 @@ static void measure_return(measuring *m)
     m->out[TS_MEASURE_CLOSE] = comes_again(m, 0, end, TS_MAX(end, m->known + (m->count - m->known) / 2));
 }
 
+/* ---- how sentences hold together ---- */
+
+static bool is_little(const ts_token *token)
+{
+    static const char *const little[] = {
+        "the",  "a",    "an",   "and",  "or",    "but",   "so",    "because", "if",   "when", "then",  "as",     "of",    "to",    "in",
+        "on",   "at",   "by",   "for",  "with",  "from",  "up",    "down",    "out",  "into", "over",  "off",    "about", "after", "he",
+        "she",  "it",   "they", "we",   "you",   "i",     "him",   "her",     "them", "us",   "me",    "his",    "its",   "their", "our",
+        "your", "my",   "this", "that", "these", "those", "there", "here",    "what", "who",  "where", "why",    "how",   "is",    "are",
+        "was",  "were", "be",   "been", "am",    "has",   "have",  "had",     "do",   "does", "did",   "will",   "would", "can",   "could",
+        "not",  "no",   "yes",  "all",  "some",  "one",   "very",  "too",     "said", "went", "go",    "wanted", "saw",   "came",  "got",
+        "made", "day",  "more", "back", "again", "just",  "than",  "let",     "s",    "t",    "other", "never"};
+    return is_any(token, little, TS_COUNT_OF(little));
+}
+
+/* What a sentence brings in: tokens[from .. to), of the first sentence only what later ones may come back to. */
+static void measure_sentence(const measuring *m, size_t from, size_t to, double *shares, size_t *counted, size_t *newcomers)
+{
+    size_t longer = 0, again = 0;
+    for (size_t i = from; i < to; i++) {
+        const ts_token *t = &m->tokens[i];
+        bool name = is_name(m, i);
+        if (!t->word || (!name && (t->size < SHORTEST_CONTENT || is_little(t))) || occurs(m, from, i, t->hash))
+            continue;
+        bool before = occurs(m, 0, from, t->hash);
+        longer++;
+        again += before;
+        *newcomers += name && !before;
+    }
+    *shares += longer > 0 ? (double)again / (double)longer : 0;
+    *counted += longer > 0;
+}
+
+static void measure_cohesion(measuring *m)
+{
+    size_t from = m->known, counted = 0, newcomers = 0, sentences = 0, little = 0;
+    double shares = 0;
+    for (size_t i = m->known; i < m->count; i++) {
+        little += m->tokens[i].word && is_little(&m->tokens[i]);
+        if (!ends_sentence(&m->tokens[i]) && i + 1 < m->count)
+            continue;
+        if (from > 0) {
+            measure_sentence(m, from, i + 1, &shares, &counted, &newcomers);
+            sentences++;
+        }
+        from = i + 1;
+    }
+    m->out[TS_MEASURE_RETURNS] = counted > 0 ? shares / (double)counted : 0;
+    m->out[TS_MEASURE_NEWCOMERS] = sentences > 0 ? (double)newcomers / (double)sentences : 0;
+    m->out[TS_MEASURE_LITTLE_WORDS] = (double)little / (double)TS_MAX(m->words, (size_t)1);
+}
+
 /* ---- instructions ---- */
 
 static bool mentions_any(const measuring *m, size_t from, const char *const *words, size_t count)
@@ -422,7 +481,7 @@ static ts_status measure_language(const ts_language *language, const ts_token_li
     if (!language)
         return TS_OK;
     TS_TRY(ts_language_surprise(language, tokens, known, &s));
-    const double values[] = {s.loss, s.beginning, s.worst, s.surprises, s.unknown, s.novelty};
+    const double values[] = {s.loss, s.beginning, s.worst, s.surprises, s.unknown, s.novelty, s.first, s.common, s.odd, s.copied};
     memcpy(out + TS_MEASURE_LOSS, values, sizeof values);
     return TS_OK;
 }
@@ -438,6 +497,7 @@ static ts_status measure_tokens(ts_runtime *runtime, const ts_language *language
     measure_cast(&m);
     measure_genders(&m);
     measure_return(&m);
+    measure_cohesion(&m);
     TS_TRY(measure_variety(&m, runtime));
     TS_TRY(measure_instruction(&m, runtime, record));
     return measure_language(language, tokens, known, out);
