@@ -206,6 +206,8 @@ void cli_number(cli_output *output, const char *key, double value, int decimals)
 void cli_truth(cli_output *output, const char *key, bool value);
 /* An object '{' or array '[' within; as lines the key is a heading. */
 void cli_open(cli_output *output, const char *key, char bracket);
+/* The same of an object that is called by a name of the user's, which for people stands as it is, however long. */
+void cli_open_named(cli_output *output, const char *name);
 void cli_close(cli_output *output, char bracket);
 
 /*

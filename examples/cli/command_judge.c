@@ -81,7 +81,7 @@ static ts_status print_model(cli_output *o, ts_evaluator *evaluator, const char 
 {
     ts_evaluation e = {.struct_size = sizeof e};
     CLI_TRY(ts_evaluator_evaluate(evaluator, model, &e));
-    cli_open(o, model == NULL ? "all" : *model ? model : "a model without a name", '{');
+    cli_open_named(o, *model ? model : "a model without a name");
     cli_integer(o, "completions", e.records);
     cli_integer(o, "prompts", e.prompts);
     cli_number(o, "words_of_a_completion", e.mean_words, 1);
@@ -105,16 +105,18 @@ static ts_status print_model(cli_output *o, ts_evaluator *evaluator, const char 
 static ts_status print_comparison(cli_output *o, ts_evaluator *evaluator, const char *left, const char *right)
 {
     ts_comparison c = {.struct_size = sizeof c};
-    char heading[200];
+    char heading[400];
     CLI_TRY(ts_evaluator_compare(evaluator, left, right, &c));
-    snprintf(heading, sizeof heading, "%.80s less %.80s", left, right);
-    cli_open(o, heading, '{');
+    snprintf(heading, sizeof heading, "%.180s less %.180s", left, right);
+    cli_open_named(o, heading);
     for (uint32_t axis = 0; axis < TS_AXIS_COUNT; axis++) {
-        char line[120];
+        char line[160], interval[40] = "";
         if (c.prompts[axis] == 0)
             continue;
-        snprintf(line, sizeof line, "%+.2f (%+.2f to %+.2f), better on %llu and worse on %llu of %llu prompts", c.difference[axis], c.low[axis], c.high[axis],
-                 (unsigned long long)c.wins[axis], (unsigned long long)c.losses[axis], (unsigned long long)c.prompts[axis]);
+        if (!isnan(c.low[axis]))
+            snprintf(interval, sizeof interval, " (%+.2f to %+.2f)", c.low[axis], c.high[axis]);
+        snprintf(line, sizeof line, "%+.2f%s, better on %llu and worse on %llu of %llu prompts", c.difference[axis], interval, (unsigned long long)c.wins[axis],
+                 (unsigned long long)c.losses[axis], (unsigned long long)c.prompts[axis]);
         cli_text(o, ts_axis_name(axis), line);
     }
     cli_close(o, '}');
@@ -261,6 +263,7 @@ static const cli_argument judge_arguments[] = {
     {"--save", "FILE", CLI_TEXT, 0, OFFSET(save), 0, 0, NULL, "write its completions as JSON lines, for --completions"},
     {"--out", "FILE", CLI_TEXT, 0, OFFSET(out), 0, 0, NULL, "write the whole report as JSON; --json prints it"},
     {"--confidence", "C", CLI_DOUBLE, CLI_ABOVE, OFFSET(options.confidence), 0, 0.9999, NULL, "of the intervals"},
+    {"--least-scored", "SHARE", CLI_DOUBLE, 0, OFFSET(options.least_scored), 0, 1, NULL, "of the judgments that must have grades, or no mean is given"},
     {"--judge", "NAME", CLI_CHOICE, 0, OFFSET(options.judge), 0, 0, judge_name, "who judges"},
     {"--text", "TEXT", CLI_PATHS, 0, OFFSET(text), 0, 0, NULL, "embedded: stories that its n-gram model learns from (not the model that is judged)"},
     {"--text-name", "NAME", CLI_TEXT, 0, OFFSET(options.text_name), 0, 0, NULL, "what reports call that text (default: the first file)"},

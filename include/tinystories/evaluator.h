@@ -271,7 +271,7 @@ TS_API ts_status ts_evaluator_mark_of(ts_evaluator *evaluator, uint64_t index, u
 typedef struct ts_prompts ts_prompts;
 
 /*
- * Reads beginnings of stories. A file whose first line is "---" or whose first item is "- " is YAML: a list of strings, plain, quoted or as blocks (| and >),
+ * Reads beginnings of stories. A file whose first line, behind any that are empty or begin with "#", is "---" or begins with "- " is YAML: a list of strings, plain, quoted or as blocks (| and >),
  * as the paper's authors published theirs. Other text is divided at every <|endoftext|>; without any at lines that are empty, and without these at every line.
  * Each is trimmed of ASCII white space, empty ones are dropped. FORMAT names the line; INVALID_ARGUMENT: there is none at all.
  */

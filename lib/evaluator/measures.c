@@ -428,22 +428,86 @@ static void check_features(const measuring *m, const char *features, size_t *ask
         }
 }
 
-/* Every word of the list must be there, perhaps with an ending; the same first four letters do. */
+static bool same_letters(const char *a, const char *b, size_t size)
+{
+    for (size_t i = 0; i < size; i++)
+        if (((unsigned char)a[i] | 0x20) != ((unsigned char)b[i] | 0x20))
+            return false;
+    return true;
+}
+
+/* Whether a stem that was found before an ending is that of a word: the same, without its last "e" (bak-ing), with its last letter twice (run-n-ing)
+ * or with an "i" for its "y" (carri-ed). */
+static bool is_stem(const char *stem, size_t stem_size, const char *word, size_t size, bool vowel)
+{
+    if (stem_size == size)
+        return same_letters(stem, word, size - 1) &&
+               (same_letters(stem + size - 1, word + size - 1, 1) || ((word[size - 1] | 0x20) == 'y' && (stem[size - 1] | 0x20) == 'i'));
+    if (vowel && stem_size + 1 == size)
+        return (word[size - 1] | 0x20) == 'e' && same_letters(stem, word, stem_size);
+    return vowel && stem_size == size + 1 && same_letters(stem, word, size) && same_letters(stem + size, word + size - 1, 1);
+}
+
+/* Whether a token is a word or the word with an English ending. */
+static bool is_form_of(const ts_token *token, const char *word, size_t size)
+{
+    static const char *const endings[] = {"s", "es", "d", "ed", "r", "er", "st", "est", "ing", "ly", "n", "en"};
+    if (token->hash == ts_plain_word_hash(word, size))
+        return true;
+    for (size_t i = 0; token->word && size >= 2 && i < TS_COUNT_OF(endings); i++) {
+        size_t ending = strlen(endings[i]), stem = token->size > ending ? token->size - ending : 0;
+        bool vowel = strchr("ei", endings[i][0]) != NULL, bare_after_e = strchr("drn", endings[i][0]) != NULL || strcmp(endings[i], "st") == 0;
+        if (stem < 2 || !same_letters(token->text + stem, endings[i], ending) || (bare_after_e && (size < 3 || (word[size - 1] | 0x20) != 'e')))
+            continue;
+        if (is_stem(token->text, stem, word, size, vowel))
+            return true;
+    }
+    return false;
+}
+
+/* Every word of the list must be there, perhaps with an ending. */
 static void check_words(const measuring *m, const char *words, size_t *asked, size_t *found)
 {
     const char *word;
     size_t size, left = words ? strlen(words) : 0;
     while (left > 0 && ts_plain_word(&words, &left, &word, &size)) {
         bool there = false;
-        for (size_t i = m->known; i < m->count && !there; i++) {
-            const ts_token *t = &m->tokens[i];
-            size_t stem = TS_MIN(size, (size_t)4);
-            there = t->hash == ts_plain_word_hash(word, size) ||
-                    (t->word && size >= 3 && t->size >= stem && ts_plain_word_hash(t->text, stem) == ts_plain_word_hash(word, stem));
-        }
+        for (size_t i = m->known; i < m->count && !there; i++)
+            there = is_form_of(&m->tokens[i], word, size);
         ++*asked;
         *found += there;
     }
+}
+
+/* Whether the words of a sentence stand in the completion one behind another, whatever the marks and spaces between them are. */
+static bool has_sentence(const measuring *m, const ts_token_list *sentence)
+{
+    for (size_t from = m->known; from < m->count; from++) {
+        size_t at = from, i = 0, words = 0;
+        for (;; at++, i++, words++) {
+            while (i < sentence->count && !sentence->items[i].word)
+                i++;
+            while (at < m->count && !m->tokens[at].word)
+                at++;
+            if (i == sentence->count || at == m->count || m->tokens[at].hash != sentence->items[i].hash)
+                break;
+        }
+        if (i == sentence->count && words > 0)
+            return true;
+    }
+    return false;
+}
+
+static ts_status check_sentence(const measuring *m, ts_runtime *runtime, const char *text, size_t *asked, size_t *found)
+{
+    ts_token_list sentence = {0};
+    if (!text)
+        return TS_OK;
+    ts_status status = ts_tokens_add(runtime, &sentence, text, strlen(text));
+    ++*asked;
+    *found += status == TS_OK && has_sentence(m, &sentence);
+    ts_release(runtime, sentence.items);
+    return status;
 }
 
 static ts_status measure_instruction(measuring *m, ts_runtime *runtime, const ts_record *record)
@@ -451,11 +515,7 @@ static ts_status measure_instruction(measuring *m, ts_runtime *runtime, const ts
     size_t asked = 0, found = 0;
     check_features(m, record->features, &asked, &found);
     check_words(m, record->words, &asked, &found);
-    if (record->sentence) {
-        size_t size = strlen(record->sentence);
-        asked++;
-        found += size > 0 && record->completion_size >= size && strstr(record->completion, record->sentence) != NULL;
-    }
+    TS_TRY(check_sentence(m, runtime, record->sentence, &asked, &found));
     if (record->summary) {
         ts_token_list about = {0};
         ts_status status = ts_tokens_add(runtime, &about, record->summary, strlen(record->summary));
