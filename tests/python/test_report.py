@@ -237,6 +237,7 @@ class ReportTest(unittest.TestCase):
         alternatives = [value for _, key, value in page.attributes if key == "alt"]
         for wanted in ("never: 1-grams", "completions by r: shared with the nearest completion", "completions by h: shared", "grades by model", "stories by words of a story"):
             self.assertTrue(any(wanted in value for value in alternatives), (wanted, alternatives))
+        self.assertIn("The nearest story", page.text)
         self.assertIn("Two by two", page.text)
         self.assertNotIn("Not on this page", page.text)
 
