@@ -11,7 +11,7 @@ enum { MOST_MESSAGE = 4 << 20 };
 typedef struct judge_values {
     cli_common common;
     cli_paths completions, text;
-    const char *model, *name, *prompts, *save, *out;
+    const char *model, *name, *prompts, *instruct, *save, *out;
     uint32_t per_prompt, dry;
     uint64_t seed;
     ts_sampler_options sampling;
@@ -40,13 +40,21 @@ static ts_status tell(const judge_values *v, ts_evaluator *evaluator)
 {
     ts_model *model = NULL;
     ts_prompts *prompts = NULL;
+    cli_instructions *instructions = NULL;
     cli_progress progress;
     cli_completions telling = {.get = cli_prompts_get, .per_prompt = v->per_prompt, .seed = v->seed, .sampling = &v->sampling};
     telling.name = v->name != NULL ? v->name : cli_file_name(v->model);
     cli_progress_start(&progress, &v->common, "telling", "completions");
-    ts_status status = ts_prompts_open(&prompts, v->common.runtime, v->prompts);
+    ts_status status = v->instruct != NULL ? cli_instructions_open(&instructions, v->common.runtime, v->instruct)
+                                           : ts_prompts_open(&prompts, v->common.runtime, v->prompts);
     telling.prompts = prompts;
-    telling.count = ts_prompts_count(prompts);
+    telling.count = status == TS_OK && prompts != NULL ? ts_prompts_count(prompts) : 0;
+    if (instructions != NULL) {
+        telling.get = cli_instructions_get;
+        telling.prompts = &instructions;
+        telling.count = cli_instructions_count(instructions);
+        telling.instructed = true;
+    }
     if (status == TS_OK)
         status = ts_model_open(&model, v->common.runtime, v->model, NULL);
     if (status == TS_OK && v->save != NULL && (telling.save = fopen(v->save, "w")) == NULL)
@@ -57,6 +65,7 @@ static ts_status tell(const judge_values *v, ts_evaluator *evaluator)
         status = cli_fail("%s: cannot be written", v->save);
     ts_model_free(model);
     ts_prompts_free(prompts);
+    cli_instructions_free(instructions);
     return status;
 }
 
@@ -176,9 +185,11 @@ static ts_status show_plan(const judge_values *v, ts_evaluator *evaluator)
 static ts_status check_call(judge_values *v)
 {
     if ((v->model == NULL) == (v->completions.count == 0))
-        return cli_usage("expected --completions FILE, or --model MODEL with --prompts FILE");
-    if ((v->model == NULL) != (v->prompts == NULL))
-        return cli_usage("--model and --prompts belong together");
+        return cli_usage("expected --completions FILE, or --model MODEL with --prompts FILE or --instruct FILE");
+    if (v->prompts != NULL && v->instruct != NULL)
+        return cli_usage("--prompts and --instruct are two ways to prompt the model, expected one of them");
+    if ((v->model == NULL) != (v->prompts == NULL && v->instruct == NULL))
+        return cli_usage("--model and --prompts (or --instruct) belong together");
     if (v->model == NULL && (v->save != NULL || v->name != NULL))
         return cli_usage("%s is for the completions of --model", v->save != NULL ? "--save" : "--name");
     CLI_TRY(cli_check_out(&v->common, v->out, false));
@@ -254,6 +265,7 @@ static const cli_argument judge_arguments[] = {
     {"--completions", "FILE", CLI_PATHS, 0, OFFSET(completions), 0, 0, NULL, "JSON lines with prompt, completion, model; of instructions words, features, sentence, summary"},
     {"--model", "MODEL", CLI_TEXT, 0, OFFSET(model), 0, 0, NULL, "or: the model whose completions are judged"},
     {"--prompts", "FILE", CLI_TEXT, 0, OFFSET(prompts), 0, 0, NULL, "beginnings for it to complete: text (lines, paragraphs, or divided by <|endoftext|>), or a list in YAML"},
+    {"--instruct", "FILE", CLI_TEXT, 0, OFFSET(instruct), 0, 0, NULL, "or entries of TinyStories-Instruct (dataset instruct --held-out writes some), told anew from what they ask for"},
     {"--completions-per-prompt", "N", CLI_UINT32, 0, OFFSET(per_prompt), 1, 100000, NULL, "of each beginning, with seeds S, S + 1, ..."},
     {"--temperature", "T", CLI_FLOAT, 0, OFFSET(sampling.temperature), 0, 100, NULL, "of the model that is judged; 0: always the likeliest token"},
     {"--top-p", "P", CLI_FLOAT, CLI_ABOVE, OFFSET(sampling.top_p), 0, 1, NULL, "draw among the likeliest tokens that hold this share together; 1: all"},
@@ -283,6 +295,8 @@ const cli_command cli_judge_commands[] = {
      "with grades that it was not calibrated on is about 0.41 for grammar, 0.35 for creativity and 0.30 for consistency with --text (TinyStories), and less\n"
      "without: it tells models apart by the mean of many completions, not one story from another. Means stand with 95 % intervals over prompts.\n"
      "A chat service is asked for an assessment, then for grades. What it says that is no grade is never a number: it is counted.\n"
+     "The paper's experiment out of distribution: dataset instruct --in STORIES --hold-out words summary --held-out held.txt --out train.txt; train --text train.txt;\n"
+     "evaluate judge --model MODEL --instruct held.txt asks for combinations that the model never saw together.\n"
      "The key comes from --key-file, or from the environment variable TINYSTORIES_API_KEY, or for the default --base-url OPENAI_API_KEY.",
      judge_arguments, CLI_COUNT_OF(judge_arguments), sizeof(judge_values), judge_defaults, judge},
     {0},

@@ -88,6 +88,14 @@ class JudgeCommandTest(unittest.TestCase):
         self.assertEqual(again["completions"], report["completions"])
         one = self.must("sample", "--model", "model.gguf", "--prompt", "Tom had", "--tokens", "20", "--seed", "6", "--temperature", "1")
         self.assertEqual(one, "Tom had" + report["completions"][1]["completion"] + "\n")
+        (self.folder / "held.txt").write_text("Words: cats, box\nSummary: Tom had cats.\nStory: \n\nTom had cats in a box.\n<|endoftext|>\n"
+                                              "Random sentence: He liked them.\nFeatures: Dialogue\nStory: \n\nTom had cats. He liked them.\n<|endoftext|>\n", encoding="utf-8")
+        report = json.loads(self.must("evaluate", "judge", "--model", "model.gguf", "--instruct", "held.txt", "--completions-per-prompt", "2", "--tokens", "10", "--json"))
+        asked = [{key: one[key] for key in ("prompt", "words", "summary", "sentence", "features") if key in one} for one in report["completions"]]
+        self.assertEqual(asked, 2 * [{"prompt": "", "words": "cats, box", "summary": "Tom had cats."}] + 2 * [{"prompt": "", "sentence": "He liked them.", "features": "Dialogue"}])
+        self.assertFalse(any(one["completion"].startswith((" ", "\n")) for one in report["completions"]))
+        self.refused(1, "entry 1", "--model", "model.gguf", "--instruct", "prompts.txt")
+        self.refused(2, "expected one of them", "--model", "model.gguf", "--instruct", "held.txt", "--prompts", "prompts.txt")
 
     def test_wrong_calls(self):
         self.refused(2, "--completions")
