@@ -178,10 +178,18 @@ typedef struct cli_completions {
     const ts_sampler_options *sampling;
     const char *name; /* of the model in the records */
     FILE *save;       /* gets them as JSON lines; NULL: none */
+    bool instructed; /* the prompt is an instruction: it stands in the record's other fields, and the story has nothing before it */
 } cli_completions;
 
 /* A `get` for ts_prompts. */
 ts_status cli_prompts_get(const void *prompts, size_t index, ts_record *record);
+
+/* Entries of a file as TinyStories-Instruct, to be told anew: what they ask for as fields of a record. `instructions` of _get is a cli_instructions **. */
+typedef struct cli_instructions cli_instructions;
+ts_status cli_instructions_open(cli_instructions **out, ts_runtime *runtime, const char *path);
+void cli_instructions_free(cli_instructions *instructions);
+size_t cli_instructions_count(const cli_instructions *instructions);
+ts_status cli_instructions_get(const void *instructions, size_t index, ts_record *record);
 
 /* Adds the model's completions to the evaluator's records. The progress is started. */
 ts_status cli_complete(const ts_model *model, const cli_completions *completions, ts_evaluator *evaluator, cli_progress *progress);
@@ -210,6 +218,8 @@ void cli_number(cli_output *output, const char *key, double value, int decimals)
 void cli_truth(cli_output *output, const char *key, bool value);
 /* An object '{' or array '[' within; as lines the key is a heading. */
 void cli_open(cli_output *output, const char *key, char bracket);
+/* The same of an object that is called by a name of the user's, which for people stands as it is, however long. */
+void cli_open_named(cli_output *output, const char *name);
 void cli_close(cli_output *output, char bracket);
 
 /*

@@ -78,8 +78,11 @@ static void print_match(cli_output *o, const ts_novelty *novelty, const ts_novel
     const char *story = NULL;
     size_t size = 0;
     cli_number(o, "nearest_precision", m->nearest_precision, 4);
-    if (m->nearest_story != UINT64_MAX)
+    if (m->nearest_story != UINT64_MAX) {
         cli_integer(o, "nearest_story", m->nearest_story);
+        if (ts_novelty_story(novelty, m->nearest_story, &story, &size) == TS_OK)
+            cli_text_sized(o, "nearest_text", story, size);
+    }
     cli_integer(o, "copied_words", m->copied_words);
     if (m->copied_words == 0 || ts_novelty_story(novelty, m->source_story, &story, &size) != TS_OK)
         return;

@@ -345,8 +345,10 @@ static void print_study(const grid *g, cli_output *o)
     cli_text(o, "study", "grid");
     cli_text(o, "text", g->v->text.items[0]);
     cli_text(o, "valid", g->v->valid.count > 0 ? g->v->valid.items[0] : "held out");
-    if (g->evaluator != NULL)
+    if (g->evaluator != NULL) {
         cli_text(o, "judge", "embedded");
+        cli_text(o, "judge_text", g->v->judge_text.count > 0 ? g->v->judge_text.items[0] : g->v->text.items[0]);
+    }
     cli_number(o, "confidence", g->v->confidence, 2);
     cli_open(o, "models", '[');
     for (size_t i = 0; i < g->count; i++)

@@ -58,6 +58,31 @@ void cli_open(cli_output *o, const char *key, char bracket)
     o->depth++;
 }
 
+/* A text as it is, but that no terminal takes orders from it. */
+static void print_plain(FILE *file, const char *text, size_t size)
+{
+    for (size_t i = 0; i < size; i++) {
+        unsigned char c = (unsigned char)text[i];
+        if ((c < 0x20 && c != '\n' && c != '\t') || c == 0x7f)
+            fputs("\xef\xbf\xbd", file);
+        else
+            putc(c, file);
+    }
+}
+
+void cli_open_named(cli_output *o, const char *name)
+{
+    if (o->json) {
+        cli_open(o, name, '{');
+        return;
+    }
+    fprintf(o->file, "%*s", 2 * o->depth, "");
+    print_plain(o->file, name, strlen(name));
+    putc('\n', o->file);
+    o->more = false;
+    o->depth++;
+}
+
 void cli_close(cli_output *o, char bracket)
 {
     if (o->json)
@@ -104,7 +129,7 @@ void cli_text_sized(cli_output *o, const char *key, const char *text, size_t siz
 {
     print_key(o, key, true);
     if (!o->json)
-        fwrite(text, 1, size, o->file);
+        print_plain(o->file, text, size);
     else
         print_string(o->file, text, size);
     end_line(o);

@@ -68,6 +68,8 @@ static bool take(reading *r, const char *word)
 
 /* ---- one grade ---- */
 
+static const char apostrophe[] = "\xe2\x80\x99", bullet[] = "\xe2\x80\xa2";
+
 /* The axis whose name stands here, and what may stand between it and the colon: "Consistency with the beginning:". TS_AXIS_COUNT: none. */
 static uint32_t take_axis(reading *r)
 {
@@ -75,8 +77,14 @@ static uint32_t take_axis(reading *r)
     for (uint32_t axis = 0; axis < TS_AXIS_COUNT; axis++) {
         if (!take(r, axis_names[axis]))
             continue;
-        while (r->at < r->end && (is_letter(*r->at) || strchr(" \t*_'", *r->at)))
-            r->at++;
+        for (;;) {
+            if (r->end - r->at >= 3 && memcmp(r->at, apostrophe, 3) == 0)
+                r->at += 3;
+            else if (r->at < r->end && (is_letter(*r->at) || strchr(" \t*_'", *r->at)))
+                r->at++;
+            else
+                break;
+        }
         if (r->at < r->end && *r->at == ':') {
             r->at++;
             return axis;
@@ -173,12 +181,23 @@ static bool take_age(reading *r)
 
 /* ---- lines ---- */
 
-/* A line that is nothing but grades and an age, perhaps behind a bullet. */
-static bool read_items(reading *r)
+/* "- ", a round bullet, "1. " or "1) " before an item. */
+static void skip_bullet(reading *r)
 {
     skip_blanks(r);
-    if (r->end - r->at >= 2 && *r->at == '-' && r->at[1] == ' ')
+    size_t left = (size_t)(r->end - r->at);
+    if (left >= 2 && *r->at == '-' && r->at[1] == ' ')
         r->at++;
+    else if (left >= 3 && memcmp(r->at, bullet, 3) == 0)
+        r->at += 3;
+    else if (left >= 3 && is_digit(*r->at) && (r->at[1] == '.' || r->at[1] == ')') && r->at[2] == ' ')
+        r->at += 2;
+}
+
+/* A line that is nothing but grades and an age, perhaps behind a bullet or a number. */
+static bool read_items(reading *r)
+{
+    skip_bullet(r);
     for (;;) {
         while (r->at < r->end && strchr(" \t\r*_,;.", *r->at))
             r->at++;

@@ -11,14 +11,24 @@
 #define SURPRISE 8.0
 #define LEAST_DEVIATION 0.01 /* of small texts, whose stories held out are all alike */
 
-enum { HELD_OUT = 20, FEWEST_STORIES = 40, BEGINNING = 12, SURPRISES = sizeof(ts_surprise) / sizeof(double) };
+enum {
+    HELD_OUT = 20,
+    FEWEST_STORIES = 40,
+    BEGINNING = 12,
+    SURPRISES = (sizeof(ts_surprise) - sizeof(double)) / sizeof(double),
+    COMMON = 200,
+    COMMONEST = 1000
+};
+
+/* Copies are found by runs of RUN tokens that begin at every STEP-th token of the text: each run of RUN + STEP - 1 that is copied holds one. */
+enum { RUN = 13, STEP = 4 };
 
 /* Tokens in a row. As the end of a longer row it counts the kinds of tokens before it (`before`; of three its occurrences), as a beginning the sum
  * (`sum`) and the kinds (`kinds`) of what follows. */
 typedef struct gram {
-    uint64_t key;
+    uint64_t key; /* 0: an empty place */
     uint32_t before, sum, kinds;
-    bool used;
+    uint32_t seen; /* of one token: its occurrences */
 } gram;
 
 typedef struct table {
@@ -26,10 +36,18 @@ typedef struct table {
     size_t count, capacity;
 } table;
 
+/* Runs of tokens, as nothing but their hashes. */
+typedef struct runs {
+    uint64_t *keys; /* 0: an empty place */
+    size_t count, capacity;
+} runs;
+
 struct ts_language {
     ts_runtime *runtime;
     table orders[3]; /* one, two and three tokens */
-    uint64_t pairs;  /* kinds of two tokens */
+    runs copied;
+    uint64_t pairs; /* kinds of two tokens */
+    uint64_t tokens;
     uint64_t stories;
     double mean[SURPRISES], deviation[SURPRISES]; /* of the stories held out */
 };
@@ -38,13 +56,14 @@ struct ts_language {
 
 static uint64_t key_of(const uint64_t *tokens, size_t count)
 {
-    return ts_hash(tokens, count * sizeof *tokens, count);
+    uint64_t key = ts_hash(tokens, count * sizeof *tokens, count);
+    return key != 0 ? key : 1;
 }
 
 static gram *place_of(const table *t, uint64_t key)
 {
     size_t mask = t->capacity - 1, at = (size_t)key & mask;
-    while (t->grams[at].used && t->grams[at].key != key)
+    while (t->grams[at].key != 0 && t->grams[at].key != key)
         at = (at + 1) & mask;
     return &t->grams[at];
 }
@@ -53,7 +72,7 @@ static const gram *find(const table *t, uint64_t key)
 {
     static const gram none = {0};
     const gram *found = t->capacity > 0 ? place_of(t, key) : &none;
-    return found->used ? found : &none;
+    return found->key != 0 ? found : &none;
 }
 
 /* The table is never more than half full. */
@@ -64,7 +83,7 @@ static ts_status grow(ts_runtime *runtime, table *t)
     if (!larger.grams)
         return TS_ERROR_OUT_OF_MEMORY;
     for (size_t i = 0; i < t->capacity; i++)
-        if (t->grams[i].used)
+        if (t->grams[i].key != 0)
             *place_of(&larger, t->grams[i].key) = t->grams[i];
     ts_release(runtime, t->grams);
     *t = larger;
@@ -76,10 +95,67 @@ static ts_status find_or_make(ts_runtime *runtime, table *t, uint64_t key, gram 
     if (2 * (t->count + 1) > t->capacity)
         TS_TRY(grow(runtime, t));
     *out = place_of(t, key);
-    t->count += !(*out)->used;
-    (*out)->used = true;
+    t->count += (*out)->key == 0;
     (*out)->key = key;
     return TS_OK;
+}
+
+/* ---- runs ---- */
+
+static uint64_t *run_place(const runs *r, uint64_t key)
+{
+    size_t mask = r->capacity - 1, at = (size_t)key & mask;
+    while (r->keys[at] != 0 && r->keys[at] != key)
+        at = (at + 1) & mask;
+    return &r->keys[at];
+}
+
+static ts_status grow_runs(ts_runtime *runtime, runs *r)
+{
+    runs larger = {.count = r->count, .capacity = TS_MAX(2 * r->capacity, (size_t)1024)};
+    larger.keys = ts_allocate_array(runtime, larger.capacity, sizeof *larger.keys);
+    if (!larger.keys)
+        return TS_ERROR_OUT_OF_MEMORY;
+    for (size_t i = 0; i < r->capacity; i++)
+        if (r->keys[i] != 0)
+            *run_place(&larger, r->keys[i]) = r->keys[i];
+    ts_release(runtime, r->keys);
+    *r = larger;
+    return TS_OK;
+}
+
+static uint64_t run_key(const ts_token_list *tokens, size_t at)
+{
+    uint64_t hashes[RUN];
+    for (size_t i = 0; i < RUN; i++)
+        hashes[i] = tokens->items[at + i].hash;
+    return key_of(hashes, RUN);
+}
+
+static ts_status learn_runs(ts_language *language, const ts_token_list *tokens)
+{
+    runs *r = &language->copied;
+    for (size_t at = 0; at + RUN <= tokens->count; at += STEP) {
+        uint64_t key = run_key(tokens, at), *place;
+        if (2 * (r->count + 1) > r->capacity)
+            TS_TRY(grow_runs(language->runtime, r));
+        place = run_place(r, key);
+        r->count += *place == 0;
+        *place = key;
+    }
+    return TS_OK;
+}
+
+/* Share of tokens[known ..) that are in runs which the text has. */
+static double copied_share(const ts_language *language, const ts_token_list *tokens, size_t known)
+{
+    size_t covered = known, copied = 0;
+    for (size_t at = known; language->copied.count > 0 && at + RUN <= tokens->count; at++)
+        if (*run_place(&language->copied, run_key(tokens, at)) != 0) {
+            copied += at + RUN - TS_MAX(covered, at);
+            covered = at + RUN;
+        }
+    return tokens->count > known ? (double)copied / (double)(tokens->count - known) : 0;
 }
 
 /* ---- learning ---- */
@@ -119,7 +195,14 @@ static ts_status learn_story(ts_language *language, const ts_token_list *tokens)
         const uint64_t three[3] = {token_at(tokens, i), token_at(tokens, i + 1), token_at(tokens, i + 2)};
         TS_TRY(count_three(language, three));
     }
-    return TS_OK;
+    language->tokens += tokens->count + 1;
+    for (size_t i = 0; i <= tokens->count; i++) {
+        uint64_t token = token_at(tokens, i + 2);
+        gram *one;
+        TS_TRY(find_or_make(language->runtime, &language->orders[0], key_of(&token, 1), &one));
+        one->seen++;
+    }
+    return learn_runs(language, tokens);
 }
 
 /* ---- surprise ---- */
@@ -153,6 +236,46 @@ static double mean_of(const double *values, size_t count)
     return count > 0 ? sum / (double)count : 0;
 }
 
+/* Whether a token is the last one of a sentence. */
+static bool ends_sentence(const ts_token *token)
+{
+    return !token->word && token->size == 1 && strchr(".!?", *token->text) != NULL;
+}
+
+/* The mean loss of the first sentence. */
+static double first_loss(const ts_token_list *tokens, size_t known, const double *losses)
+{
+    size_t end = known;
+    while (end < tokens->count && !ends_sentence(&tokens->items[end]))
+        end++;
+    return mean_of(losses, TS_MIN(end, tokens->count) - known + 1);
+}
+
+/* The mean loss of the tenth of the common words that are the least likely where they stand: endings, articles and tenses go wrong there. `losses` of
+ * common words are put into `room`. */
+static double common_loss(const ts_language *language, const ts_token_list *tokens, size_t known, const double *losses, double *room)
+{
+    size_t common = 0;
+    for (size_t i = known; i < tokens->count; i++)
+        if (tokens->items[i].word && find(&language->orders[0], key_of(&tokens->items[i].hash, 1))->seen > language->tokens / COMMONEST)
+            room[common++] = losses[i - known];
+    qsort(room, common, sizeof *room, by_size_down);
+    return mean_of(room, (common + 9) / 10);
+}
+
+/* Share of pairs of neighbours that are both common, so much that chance alone would have put them side by side, and that the text never has so. */
+static double odd_pairs(const ts_language *language, const ts_token_list *tokens, size_t known)
+{
+    size_t odd = 0;
+    for (size_t i = TS_MAX(known, (size_t)1); i < tokens->count; i++) {
+        const uint64_t pair[2] = {tokens->items[i - 1].hash, tokens->items[i].hash};
+        double left = find(&language->orders[0], key_of(pair, 1))->seen, right = find(&language->orders[0], key_of(pair + 1, 1))->seen;
+        odd += left > COMMON && right > COMMON && left * right > (double)language->tokens && find(&language->orders[1], key_of(pair, 2))->sum == 0;
+    }
+    return tokens->count > known ? (double)odd / (double)(tokens->count - known) : 0;
+}
+
+/* `losses` has room for a loss of each token and for as many more. */
 static void add_up(const ts_language *language, const ts_token_list *tokens, size_t known, double *losses, ts_surprise *s)
 {
     size_t count = tokens->count - known + 1, unknown = 0, novel = 0;
@@ -168,6 +291,10 @@ static void add_up(const ts_language *language, const ts_token_list *tokens, siz
     s->surprises /= (double)count;
     s->unknown = (double)unknown / (double)count;
     s->novelty = (double)novel / (double)count;
+    s->first = first_loss(tokens, known, losses);
+    s->common = common_loss(language, tokens, known, losses, losses + count);
+    s->odd = odd_pairs(language, tokens, known);
+    s->copied = copied_share(language, tokens, known);
     qsort(losses, count, sizeof *losses, by_size_down);
     s->worst = mean_of(losses, (count + 9) / 10);
 }
@@ -175,7 +302,7 @@ static void add_up(const ts_language *language, const ts_token_list *tokens, siz
 static ts_status raw_surprise(const ts_language *language, const ts_token_list *tokens, size_t known, ts_surprise *surprise)
 {
     *surprise = (ts_surprise){0};
-    double *losses = ts_allocate_array(language->runtime, tokens->count - known + 1, sizeof *losses);
+    double *losses = ts_allocate_array(language->runtime, 2 * (tokens->count - known + 1), sizeof *losses);
     if (!losses)
         return TS_ERROR_OUT_OF_MEMORY;
     add_up(language, tokens, known, losses, surprise);
@@ -185,7 +312,7 @@ static ts_status raw_surprise(const ts_language *language, const ts_token_list *
 
 ts_status ts_language_surprise(const ts_language *language, const ts_token_list *tokens, size_t known, ts_surprise *surprise)
 {
-    double values[SURPRISES];
+    double values[SURPRISES]; /* `copied`, the last one, stays as it is */
     TS_TRY(raw_surprise(language, tokens, known, surprise));
     memcpy(values, surprise, sizeof values);
     for (size_t i = 0; i < SURPRISES; i++)
@@ -275,6 +402,7 @@ void ts_language_free(ts_language *language)
         return;
     for (size_t i = 0; i < TS_COUNT_OF(language->orders); i++)
         ts_release(language->runtime, language->orders[i].grams);
+    ts_release(language->runtime, language->copied.keys);
     ts_release(language->runtime, language);
 }
 

@@ -29,14 +29,21 @@ static const char *const measure_names[] = {
     "followed",     /* share of what an instruction asks for that rules find in it; 1 without an instruction */
     "asked",        /* 1: there is an instruction */
     "missed_ending" /* 1: a bad ending is asked for, and no sad word is in the last third */,
-    "loss",      /* the n-gram model's mean loss of a token, as deviations from the mean of its own text; so are the next five */
-    "beginning", /* the same of the first 12 tokens */
-    "worst",     /* of the tenth that is the least likely */
-    "surprises", /* share of tokens of more than 8 nats */
-    "unknown",   /* share of tokens that its text has not */
-    "novelty",   /* share of three tokens in a row that its text has not */
+    "loss",         /* the n-gram model's mean loss of a token, as deviations from the mean of its own text; so are the next five */
+    "beginning",    /* the same of the first 12 tokens */
+    "worst",        /* of the tenth that is the least likely */
+    "surprises",    /* share of tokens of more than 8 nats */
+    "unknown",      /* share of tokens that its text has not */
+    "novelty",      /* share of three tokens in a row that its text has not */
+    "first",        /* the mean loss of the first sentence; in the same units, as the next two */
+    "common_worst", /* of the tenth of the text's common words that is the least likely where it stands */
+    "odd_pairs",    /* share of common words side by side that its text never has so */
+    "copied",       /* share of tokens in runs of 16 and more that its text has */
+    "returns",      /* share of a sentence's longer words that an earlier sentence or the prompt has; the mean of the sentences behind the first */
+    "newcomers",    /* names that come up for the first time behind the first sentence, over those sentences */
+    "little_words", /* share of the words that are among the hundred or so that hold any English together */
 };
-_Static_assert(TS_COUNT_OF(measure_names) == TS_MEASURE_COUNT && TS_MEASURE_NOVELTY + 1 == TS_MEASURE_COUNT, "a name each");
+_Static_assert(TS_COUNT_OF(measure_names) == TS_MEASURE_COUNT && TS_MEASURE_LITTLE_WORDS + 1 == TS_MEASURE_COUNT, "a name each");
 
 const char *ts_measure_name(uint32_t measure)
 {
@@ -317,6 +324,58 @@ static void measure_return(measuring *m)
     m->out[TS_MEASURE_CLOSE] = comes_again(m, 0, end, TS_MAX(end, m->known + (m->count - m->known) / 2));
 }
 
+/* ---- how sentences hold together ---- */
+
+static bool is_little(const ts_token *token)
+{
+    static const char *const little[] = {
+        "the",  "a",    "an",   "and",  "or",    "but",   "so",    "because", "if",   "when", "then",  "as",     "of",    "to",    "in",
+        "on",   "at",   "by",   "for",  "with",  "from",  "up",    "down",    "out",  "into", "over",  "off",    "about", "after", "he",
+        "she",  "it",   "they", "we",   "you",   "i",     "him",   "her",     "them", "us",   "me",    "his",    "its",   "their", "our",
+        "your", "my",   "this", "that", "these", "those", "there", "here",    "what", "who",  "where", "why",    "how",   "is",    "are",
+        "was",  "were", "be",   "been", "am",    "has",   "have",  "had",     "do",   "does", "did",   "will",   "would", "can",   "could",
+        "not",  "no",   "yes",  "all",  "some",  "one",   "very",  "too",     "said", "went", "go",    "wanted", "saw",   "came",  "got",
+        "made", "day",  "more", "back", "again", "just",  "than",  "let",     "s",    "t",    "other", "never"};
+    return is_any(token, little, TS_COUNT_OF(little));
+}
+
+/* What a sentence brings in: tokens[from .. to), of the first sentence only what later ones may come back to. */
+static void measure_sentence(const measuring *m, size_t from, size_t to, double *shares, size_t *counted, size_t *newcomers)
+{
+    size_t longer = 0, again = 0;
+    for (size_t i = from; i < to; i++) {
+        const ts_token *t = &m->tokens[i];
+        bool name = is_name(m, i);
+        if (!t->word || (!name && (t->size < SHORTEST_CONTENT || is_little(t))) || occurs(m, from, i, t->hash))
+            continue;
+        bool before = occurs(m, 0, from, t->hash);
+        longer++;
+        again += before;
+        *newcomers += name && !before;
+    }
+    *shares += longer > 0 ? (double)again / (double)longer : 0;
+    *counted += longer > 0;
+}
+
+static void measure_cohesion(measuring *m)
+{
+    size_t from = m->known, counted = 0, newcomers = 0, sentences = 0, little = 0;
+    double shares = 0;
+    for (size_t i = m->known; i < m->count; i++) {
+        little += m->tokens[i].word && is_little(&m->tokens[i]);
+        if (!ends_sentence(&m->tokens[i]) && i + 1 < m->count)
+            continue;
+        if (from > 0) {
+            measure_sentence(m, from, i + 1, &shares, &counted, &newcomers);
+            sentences++;
+        }
+        from = i + 1;
+    }
+    m->out[TS_MEASURE_RETURNS] = counted > 0 ? shares / (double)counted : 0;
+    m->out[TS_MEASURE_NEWCOMERS] = sentences > 0 ? (double)newcomers / (double)sentences : 0;
+    m->out[TS_MEASURE_LITTLE_WORDS] = (double)little / (double)TS_MAX(m->words, (size_t)1);
+}
+
 /* ---- instructions ---- */
 
 static bool mentions_any(const measuring *m, size_t from, const char *const *words, size_t count)
@@ -369,22 +428,86 @@ static void check_features(const measuring *m, const char *features, size_t *ask
         }
 }
 
-/* Every word of the list must be there, perhaps with an ending; the same first four letters do. */
+static bool same_letters(const char *a, const char *b, size_t size)
+{
+    for (size_t i = 0; i < size; i++)
+        if (((unsigned char)a[i] | 0x20) != ((unsigned char)b[i] | 0x20))
+            return false;
+    return true;
+}
+
+/* Whether a stem that was found before an ending is that of a word: the same, without its last "e" (bak-ing), with its last letter twice (run-n-ing)
+ * or with an "i" for its "y" (carri-ed). */
+static bool is_stem(const char *stem, size_t stem_size, const char *word, size_t size, bool vowel)
+{
+    if (stem_size == size)
+        return same_letters(stem, word, size - 1) &&
+               (same_letters(stem + size - 1, word + size - 1, 1) || ((word[size - 1] | 0x20) == 'y' && (stem[size - 1] | 0x20) == 'i'));
+    if (vowel && stem_size + 1 == size)
+        return (word[size - 1] | 0x20) == 'e' && same_letters(stem, word, stem_size);
+    return vowel && stem_size == size + 1 && same_letters(stem, word, size) && same_letters(stem + size, word + size - 1, 1);
+}
+
+/* Whether a token is a word or the word with an English ending. */
+static bool is_form_of(const ts_token *token, const char *word, size_t size)
+{
+    static const char *const endings[] = {"s", "es", "d", "ed", "r", "er", "st", "est", "ing", "ly", "n", "en"};
+    if (token->hash == ts_plain_word_hash(word, size))
+        return true;
+    for (size_t i = 0; token->word && size >= 2 && i < TS_COUNT_OF(endings); i++) {
+        size_t ending = strlen(endings[i]), stem = token->size > ending ? token->size - ending : 0;
+        bool vowel = strchr("ei", endings[i][0]) != NULL, bare_after_e = strchr("drn", endings[i][0]) != NULL || strcmp(endings[i], "st") == 0;
+        if (stem < 2 || !same_letters(token->text + stem, endings[i], ending) || (bare_after_e && (size < 3 || (word[size - 1] | 0x20) != 'e')))
+            continue;
+        if (is_stem(token->text, stem, word, size, vowel))
+            return true;
+    }
+    return false;
+}
+
+/* Every word of the list must be there, perhaps with an ending. */
 static void check_words(const measuring *m, const char *words, size_t *asked, size_t *found)
 {
     const char *word;
     size_t size, left = words ? strlen(words) : 0;
     while (left > 0 && ts_plain_word(&words, &left, &word, &size)) {
         bool there = false;
-        for (size_t i = m->known; i < m->count && !there; i++) {
-            const ts_token *t = &m->tokens[i];
-            size_t stem = TS_MIN(size, (size_t)4);
-            there = t->hash == ts_plain_word_hash(word, size) ||
-                    (t->word && size >= 3 && t->size >= stem && ts_plain_word_hash(t->text, stem) == ts_plain_word_hash(word, stem));
-        }
+        for (size_t i = m->known; i < m->count && !there; i++)
+            there = is_form_of(&m->tokens[i], word, size);
         ++*asked;
         *found += there;
     }
+}
+
+/* Whether the words of a sentence stand in the completion one behind another, whatever the marks and spaces between them are. */
+static bool has_sentence(const measuring *m, const ts_token_list *sentence)
+{
+    for (size_t from = m->known; from < m->count; from++) {
+        size_t at = from, i = 0, words = 0;
+        for (;; at++, i++, words++) {
+            while (i < sentence->count && !sentence->items[i].word)
+                i++;
+            while (at < m->count && !m->tokens[at].word)
+                at++;
+            if (i == sentence->count || at == m->count || m->tokens[at].hash != sentence->items[i].hash)
+                break;
+        }
+        if (i == sentence->count && words > 0)
+            return true;
+    }
+    return false;
+}
+
+static ts_status check_sentence(const measuring *m, ts_runtime *runtime, const char *text, size_t *asked, size_t *found)
+{
+    ts_token_list sentence = {0};
+    if (!text)
+        return TS_OK;
+    ts_status status = ts_tokens_add(runtime, &sentence, text, strlen(text));
+    ++*asked;
+    *found += status == TS_OK && has_sentence(m, &sentence);
+    ts_release(runtime, sentence.items);
+    return status;
 }
 
 static ts_status measure_instruction(measuring *m, ts_runtime *runtime, const ts_record *record)
@@ -392,11 +515,7 @@ static ts_status measure_instruction(measuring *m, ts_runtime *runtime, const ts
     size_t asked = 0, found = 0;
     check_features(m, record->features, &asked, &found);
     check_words(m, record->words, &asked, &found);
-    if (record->sentence) {
-        size_t size = strlen(record->sentence);
-        asked++;
-        found += size > 0 && record->completion_size >= size && strstr(record->completion, record->sentence) != NULL;
-    }
+    TS_TRY(check_sentence(m, runtime, record->sentence, &asked, &found));
     if (record->summary) {
         ts_token_list about = {0};
         ts_status status = ts_tokens_add(runtime, &about, record->summary, strlen(record->summary));
@@ -422,7 +541,7 @@ static ts_status measure_language(const ts_language *language, const ts_token_li
     if (!language)
         return TS_OK;
     TS_TRY(ts_language_surprise(language, tokens, known, &s));
-    const double values[] = {s.loss, s.beginning, s.worst, s.surprises, s.unknown, s.novelty};
+    const double values[] = {s.loss, s.beginning, s.worst, s.surprises, s.unknown, s.novelty, s.first, s.common, s.odd, s.copied};
     memcpy(out + TS_MEASURE_LOSS, values, sizeof values);
     return TS_OK;
 }
@@ -438,6 +557,7 @@ static ts_status measure_tokens(ts_runtime *runtime, const ts_language *language
     measure_cast(&m);
     measure_genders(&m);
     measure_return(&m);
+    measure_cohesion(&m);
     TS_TRY(measure_variety(&m, runtime));
     TS_TRY(measure_instruction(&m, runtime, record));
     return measure_language(language, tokens, known, out);

@@ -38,7 +38,14 @@ typedef enum ts_measure {
     TS_MEASURE_WORST,
     TS_MEASURE_SURPRISES,
     TS_MEASURE_UNKNOWN,
-    TS_MEASURE_NOVELTY
+    TS_MEASURE_NOVELTY,
+    TS_MEASURE_FIRST,
+    TS_MEASURE_COMMON_WORST,
+    TS_MEASURE_ODD_PAIRS,
+    TS_MEASURE_COPIED,
+    TS_MEASURE_RETURNS,
+    TS_MEASURE_NEWCOMERS,
+    TS_MEASURE_LITTLE_WORDS
 } ts_measure;
 
 typedef struct ts_language ts_language;
@@ -76,10 +83,14 @@ typedef struct ts_surprise {
     double surprises; /* share of tokens of more than 8 nats */
     double unknown;   /* share of tokens that the text has not */
     double novelty;   /* share of three tokens in a row that the text has not */
+    double first;     /* mean nats of the first sentence */
+    double common;    /* mean of the tenth of the common words (more than one of 1,000 tokens of the text) that are the least likely */
+    double odd;       /* share of pairs of neighbours, both of them common, that the text never has */
+    double copied;    /* share of tokens in runs of 16 and more that the text has as they are; no deviation, but the share itself */
 } ts_surprise;
 
 /* Learns from files of stories. Every 20th story is held out; of those the mean and the deviation of each surprise are kept, and surprises given in
- * these units. INVALID_ARGUMENT: fewer than 40 stories. */
+ * these units, but for `copied`. INVALID_ARGUMENT: fewer than 40 stories. */
 ts_status ts_language_learn(ts_language **out, ts_runtime *runtime, const char *const *paths, size_t count);
 void ts_language_free(ts_language *language);
 

@@ -247,9 +247,16 @@ static ts_status read_yaml(yaml *y)
 
 /* ---- the file ---- */
 
+/* Behind comments, if there are any. */
 static bool is_yaml(const char *text, size_t size)
 {
     ts_trim(&text, &size);
+    while (size > 0 && *text == '#') {
+        const char *newline = memchr(text, '\n', size);
+        size -= newline ? (size_t)(newline - text) : size;
+        text = newline ? newline : text;
+        ts_trim(&text, &size);
+    }
     return (size > 3 && memcmp(text, "---", 3) == 0 && strchr("\r\n", text[3])) || (size > 2 && text[0] == '-' && text[1] == ' ');
 }
 

@@ -49,6 +49,22 @@ class JudgeCommandTest(unittest.TestCase):
         self.assertIn(names, result.stderr)
         self.assertEqual(result.stderr.count("\n"), 1)
 
+    def test_lines_for_people(self):
+        """Names stand as they are, one prompt has no interval, and no name gives the terminal orders."""
+        names = ["a_model_with_a_name_that_is_longer_than_forty_characters", "b\x1b[31m"]
+        (self.folder / "named.jsonl").write_text("".join(json.dumps({"prompt": "Tom", "completion": " ran home.", "model": name}) + "\n" for name in names), encoding="utf-8")
+        lines = self.must("evaluate", "judge", "--completions", "named.jsonl")
+        self.assertIn("\n" + names[0] + "\n", lines)
+        self.assertIn(names[0] + " less b\ufffd[31m\n", lines)
+        self.assertNotIn("\x1b", lines)
+        self.assertNotIn("nan", lines)
+
+    def test_least_scored(self):
+        (self.folder / "half.jsonl").write_text('{"completion": "Tom ran home."}\n{"completion": "..."}\n', encoding="utf-8")
+        for least, trusted in (("0.5", True), ("0.6", False)):
+            report = json.loads(self.must("evaluate", "judge", "--completions", "half.jsonl", "--least-scored", least, "--json"))
+            self.assertEqual((report["least_scored"], report["all"]["trusted"]), (float(least), trusted))
+
     def test_completions_of_a_file(self):
         report = json.loads(self.must("evaluate", "judge", "--completions", "records.jsonl", "--text", "stories.txt", "--text-name", "eighty stories", "--json"))
         self.assertEqual((report["judge"], report["language_text"]), ("embedded", "eighty stories"))
@@ -72,6 +88,14 @@ class JudgeCommandTest(unittest.TestCase):
         self.assertEqual(again["completions"], report["completions"])
         one = self.must("sample", "--model", "model.gguf", "--prompt", "Tom had", "--tokens", "20", "--seed", "6", "--temperature", "1")
         self.assertEqual(one, "Tom had" + report["completions"][1]["completion"] + "\n")
+        (self.folder / "held.txt").write_text("Words: cats, box\nSummary: Tom had cats.\nStory: \n\nTom had cats in a box.\n<|endoftext|>\n"
+                                              "Random sentence: He liked them.\nFeatures: Dialogue\nStory: \n\nTom had cats. He liked them.\n<|endoftext|>\n", encoding="utf-8")
+        report = json.loads(self.must("evaluate", "judge", "--model", "model.gguf", "--instruct", "held.txt", "--completions-per-prompt", "2", "--tokens", "10", "--json"))
+        asked = [{key: one[key] for key in ("prompt", "words", "summary", "sentence", "features") if key in one} for one in report["completions"]]
+        self.assertEqual(asked, 2 * [{"prompt": "", "words": "cats, box", "summary": "Tom had cats."}] + 2 * [{"prompt": "", "sentence": "He liked them.", "features": "Dialogue"}])
+        self.assertFalse(any(one["completion"].startswith((" ", "\n")) for one in report["completions"]))
+        self.refused(1, "entry 1", "--model", "model.gguf", "--instruct", "prompts.txt")
+        self.refused(2, "expected one of them", "--model", "model.gguf", "--instruct", "held.txt", "--prompts", "prompts.txt")
 
     def test_wrong_calls(self):
         self.refused(2, "--completions")

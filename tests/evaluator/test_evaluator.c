@@ -144,6 +144,8 @@ static void prompts_are_read(void **state)
     check_prompts("one\n\nmore<|endoftext|>\ntwo<|endoftext|>", 2, (const char *const[]){"one\n\nmore", "two"});
     check_prompts("---\n- |-\n  One day,\n\n    a \"cat\"\n- plain text\n  goes on\n# note\n- 'it''s'\n- \"a\\nb \\\"c\\\"\"\n- >-\n  folded\n  lines\n\n  end\n", 5,
                   (const char *const[]){"One day,\n\n  a \"cat\"", "plain text goes on", "it's", "a\nb \"c\"", "folded lines\nend"});
+    check_prompts("# the first\n\n# another\n- a\n# not one\n- b\n", 2, (const char *const[]){"a", "b"});
+    check_prompts("# a\nb\n", 2, (const char *const[]){"# a", "b"});
     check_prompts("- a\r\n- b\r\n", 2, (const char *const[]){"a", "b"});
     static const struct {
         const char *file;
@@ -320,6 +322,33 @@ static void measures_measure(void **state)
         assert_true(m[i] == 0);
     ts_language_free(language);
     remove_file("text.txt");
+}
+
+static double followed(const char *completion, const char *words, const char *sentence)
+{
+    ts_record record = record_of("", completion, "m");
+    double m[TS_MEASURE_COUNT];
+    record.words = words;
+    record.sentence = sentence;
+    assert_ok(ts_measure_record(runtime, NULL, &record, m));
+    return m[TS_MEASURE_FOLLOWED];
+}
+
+/* Words are whole ones, perhaps with an ending; sentences are their words. */
+static void instructions_are_checked(void **state)
+{
+    (void)state;
+    static const char *const with[][2] = {{"cat", "The Cats sat."},    {"carry", "She carried it."}, {"run", "He was running."},  {"bake", "They baked, baking all day."},
+                                          {"big", "The biggest dog."}, {"quick", "It quickly ran."}, {"box", "Two boxes fell."}, {"write", "It was writing."}};
+    static const char *const without[][2] = {{"carrot", "I carry the box."}, {"cat", "The category is small."}, {"car", "A card."}, {"be", "A bed."}, {"he", "Here it is."},
+                                             {"her", "The herd."}};
+    for (size_t i = 0; i < TS_COUNT_OF(with); i++)
+        assert_true(followed(with[i][1], with[i][0], NULL) == 1);
+    for (size_t i = 0; i < TS_COUNT_OF(without); i++)
+        assert_true(followed(without[i][1], without[i][0], NULL) == 0);
+    assert_true(followed("So the red ball\nrolled away! Bye.", NULL, "The red ball rolled away.") == 1);
+    assert_true(followed("The red ball rolled.", NULL, "The red ball rolled away.") == 0);
+    assert_true(followed("The red.", NULL, "") == 0);
 }
 
 /* A story that is cut, shuffled or said over and over has lower grades than it had; the judge and its text are named. */
@@ -612,6 +641,7 @@ int main(void)
         cmocka_unit_test(instructions_are_told),
         cmocka_unit_test(templates_of_the_users),
         cmocka_unit_test(measures_measure),
+        cmocka_unit_test(instructions_are_checked),
         cmocka_unit_test(damage_lowers_grades),
         cmocka_unit_test(means_and_intervals),
         cmocka_unit_test(intervals_cover),

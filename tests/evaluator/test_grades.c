@@ -41,6 +41,9 @@ static void grades_are_read(void **state)
     (void)state;
     static const reply_case cases[] = {
         {"Grammar: 8/10, Creativity: 7/10, Consistency: 7/10, Age group: E (10-12)", TS_JUDGED_SCORED, {8, 7, 7, 0}, 5, 0},
+        {"1. Grammar: 8/10\n2. Creativity: 7/10\n3) Consistency: 7/10\nAge group: C", TS_JUDGED_SCORED, {8, 7, 7, 0}, 3, 0},
+        {"\xe2\x80\xa2 Grammar: 8/10\n\xe2\x80\xa2 Creativity: 7/10\n\xe2\x80\xa2 Consistency: 7/10", TS_JUDGED_SCORED, {8, 7, 7, 0}, 0, 0},
+        {"Grammar: 8/10\nCreativity: 7/10\nConsistency with the story\xe2\x80\x99s beginning: 7/10", TS_JUDGED_SCORED, {8, 7, 7, 0}, 0, 0},
         {"grammar: 1/10; creativity: 10/10\nConsistency: 10 out of 10", TS_JUDGED_SCORED, {1, 10, 10, 0}, 0, 0},
         {"**Grammar:** 8/10\n**Creativity:** 7/10\n**Consistency with the beginning:** 6/10\n**Age group:** C: 6-7.", TS_JUDGED_SCORED, {8, 7, 6, 0}, 3, 0},
         {"- Grammar: 8 / 10\r\n- Creativity: 7/10\r\n- Consistency: 6/10\r\n", TS_JUDGED_SCORED, {8, 7, 6, 0}, 0, 0},
@@ -95,6 +98,8 @@ static void what_is_no_grade_is_no_number(void **state)
         {"{\"grammar\": 8, \"creativity\": 7, \"consist", TS_JUDGED_FORM, {0}, 0, 0},
         {"[8, 7, 7]", TS_JUDGED_FORM, {0}, 0, 0},
         {"\xef\xbc\x98/10", TS_JUDGED_FORM, {0}, 0, 0},
+        {"12. Grammar: 8/10\n2. Creativity: 7/10\n3. Consistency: 7/10", TS_JUDGED_FORM, {0}, 0, 0},
+        {"1. 2. Grammar: 8/10\n2. Creativity: 7/10\n3. Consistency: 7/10", TS_JUDGED_FORM, {0}, 0, 0},
     };
     for (size_t i = 0; i < TS_COUNT_OF(cases); i++)
         check_case(&cases[i]);

@@ -3,6 +3,7 @@ import csv
 import json
 import os
 import pathlib
+import random
 import re
 import signal
 import subprocess
@@ -113,6 +114,38 @@ class EmbeddedJudge(unittest.TestCase):
                 given = [float(row[3 + number]) for row in held]
                 guessed = [evaluator.judgment(i).grades[axis] for i in range(len(held))]
                 self.assertGreater(spearman(guessed, given), 0.28, axis)
+
+    @unittest.skipUnless(DATA, "skipped: TINYSTORIES_TEST_DATA is not set")
+    def test_what_is_no_story_has_low_grades(self):
+        """True stories that the judge has not read, copies of those that it has, jumbles, and stories whose sentences are others'."""
+        known, true = (read_stories(f"{DATA}/stories/tinystories-{name}.txt")[:100] for name in ("train", "valid"))
+        draw = random.Random(1)
+        words, pool = " ".join(true).split(), [one for story in true for one in re.findall(r"[^.!?]+[.!?]+[\"\u201d]?\s*", story)]
+        sets = {"true": true, "copies": known, "shuffled": [" ".join(draw.sample(story.split(), len(story.split()))) for story in true],
+                "words": [" ".join(draw.choice(words) for _ in story.split()) for story in true],
+                "letters": [" ".join("".join(draw.choice("abcdefghijklmnop") for _ in word) for word in story.split()) for story in true],
+                "mixed": ["".join(draw.choice(pool) for _ in range(14)) for _ in true],
+                "a tenth replaced": [" ".join(draw.choice(words) if draw.random() < 0.1 else word for word in story.split()) for story in true]}
+        for text in (f"{DATA}/stories/tinystories-train.txt", None):
+            with ts.Evaluator(text=text) as evaluator:
+                for model, stories in sets.items():
+                    for story in stories:
+                        evaluator.add(story, model=model)
+                evaluator.run()
+                means = {model: {axis: evaluator.evaluate(model).grades[axis].mean for axis in AXES} for model in sets}
+            for axis in AXES:
+                self.assertGreater(means["true"][axis], 7, (text, means))
+                for jumble in ("shuffled", "words", "letters"):
+                    self.assertLess(means[jumble][axis], 2, (text, jumble, means))
+                self.assertLess(means["a tenth replaced"][axis], means["true"][axis] - 0.8, (text, means))
+            self.assertLess(means["mixed"]["consistency"], means["true"]["consistency"] - 3, (text, means))
+            if text:  # without a text nothing can be known to be copied
+                self.assertLess(means["copies"]["creativity"], means["true"]["creativity"] - 3, means)
+                self.assertGreater(means["copies"]["grammar"], 7, means)
+
+
+def read_stories(path):
+    return [story.strip() for story in pathlib.Path(path).read_text(encoding="utf-8").split("<|endoftext|>") if story.strip()]
 
 
 def ranks(values):

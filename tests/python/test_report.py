@@ -13,8 +13,10 @@ import tempfile
 import unittest
 
 from fixture import ROOT, new_model, write_stories
+import tinystories as ts
 from tinystories import report
 
+TOOL = os.environ.get("TINYSTORIES_CLI")
 DRAWING = all(importlib.util.find_spec(name) for name in ("matplotlib", "jinja2"))
 EVIL = '</div><script>alert("1")</script><img src=x onerror=alert(1)> $x^{$ {{ 7 * 7 }} &amp; \ud800 \x00\x1b'
 
@@ -58,16 +60,18 @@ def head(layer, number, *kinds):
 
 
 RESULTS = {
-    "judged": {"judge": "embedded", "confidence": 0.95, "language_text": EVIL, "all": {}, "comparisons": [], "models": [
-        {"model": name, "records": 3, "scored_share": 1.0, "grades": {"grammar": {"mean": 6.5, "low": 6, "high": 7}, "plot": {"mean": None}}} for name in (EVIL, "b")],
-        "completions": [{"model": "b", "prompt": "A dog " + EVIL, "completion": "sat.", "judgments": [{"outcome": "scored", "grammar": 7, "age_group": "B"}, {"outcome": EVIL}]}]},
+    "judged": {"judge": "embedded", "confidence": 0.95, "language_text": EVIL, "all": {}, "cost": {"requests": 7, "prompt_tokens": EVIL},
+        "comparisons": [{"left": EVIL, "right": "b", "grammar": {"prompts": 3, "wins": 2, "losses": 1, "difference": 0.5, "low": -0.1, "high": 1.1}}, EVIL], "models": [
+        {"model": name, "records": 3, "scored_share": 1.0, "mean_words": 85.6, "outcomes": {"scored": 2, "missing": 1}, "ages": {"B": 2, "none": 0}, "grades": {"grammar": {"mean": 6.5, "low": 6, "high": 7}, "plot": {"mean": None}}} for name in (EVIL, "b")],
+        "completions": [{"model": "b", "prompt": "A dog " + EVIL, "completion": "sat.", "judgments": [{"outcome": "scored", "grammar": 7.12, "age_group": "B", "assessment": "It is good. " + EVIL}, {"outcome": EVIL}]}]},
     "heads": {"tokens": 10, "heads": [head(0, 0, "previous", "distance"), head(0, 1, EVIL)],
               "maps": {"tokens": [EVIL, " dog", "\n"], "weights": [[[[1], [0.5, 0.5], [0.1, 0.2, 0.7]], [[1], [1, 0], [None, "x", 1]]]]}},
     "neurons": {"tokens": 10, "layer": 0, "neurons": [{"layer": 0, "neuron": 3, "examples": [{"activation": 1.5, "at": 1, "tokens": ["the", EVIL, " ran"]}]}]},
     "told": {"prompt": "Once", "stories": [{"text": "Once " + EVIL}, {"text": 3}]},
     "stats": {"stories": 4, "words": 40, "histogram": [0, 3, 1], "words_per_story": {"mean": 10.0}},
     "loss": {"nats_per_token": 1.5, "bits_per_byte": 0.9, "tokens": 100},
-    "diversity": {"novel_share": 0.5, "similarity_histogram": [1, 2, 3], "evil": EVIL},
+    "diversity": {"completions": 2, "words": 30, "endings": 0, "mean_nearest_f": 0.5, "evil": EVIL, "grams": [{"k": 1, "count": 10, "never": 4, "never_share": 0.4, "histogram": [4] + [0] * 11 + [6] + [0] * 8}, EVIL],
+                  "items": [{"words": 15, "nearest_f": 0.5, "nearest_precision": 0.25, "copied_words": 5, "source_story": 3, "source": EVIL}, EVIL]},
     "what": {"answer": 42, "list": [1, 2], "evil " + EVIL: {"deep": [EVIL]}},
     "grid": {"models": [{"name": f"m{i}", "parameters": 10 ** (3 + i), "bits_per_byte": 2 / (i + 1)} for i in range(4)]},
     "short": {"study": "prompts", "judge": "rule", "models": [{"model": EVIL, "fact": {"right": 3, "partly": 1, "wrong": 4, "none": 2}, "all": EVIL}], "prompts": [
@@ -144,9 +148,12 @@ class ReportTest(unittest.TestCase):
     @unittest.skipUnless(DRAWING, "skipped: no matplotlib and Jinja2")
     def test_every_kind_has_its_section(self):
         page, text = self.page(self.make_run())
-        for wanted in ("Stories", "Grades", "Diversity", "Heads", "Neurons", "Data", "Other results", "Loss on texts", "grammar 7 · age B", "layer 0, neuron 3", "looks most at the token before, 0.10 of its attention"):
+        for wanted in ("Stories", "Grades", "Diversity", "Heads", "Neurons", "Data", "Other results", "Loss on texts", "grammar 7.1 · age B", "layer 0, neuron 3", "looks most at the token before, 0.10 of its attention"):
             self.assertIn(wanted, page.text)
         self.assertIn("built-in rules", page.text)
+        for wanted in ("not scored: 1 missing. Age groups: B 2.", "+0.50 -0.10 to +1.10", "2 won, 1 lost", "Cost: 7 requests", "It is good.", "1-grams that the training text never has", "Longest copied runs"):
+            self.assertIn(wanted, page.text)
+        self.assertTrue(any(key == "alt" and "never: 1-grams 40.0 %" in value for _, key, value in page.attributes))
         self.assertIn("3 + 1 of 10", page.text)
         self.assertIn("62.5 % of the verdicts", page.text)
         self.assertIn("Intervals of 90 % by the covariance", page.text)
@@ -178,8 +185,10 @@ class ReportTest(unittest.TestCase):
         page, _ = self.page(*runs, empty)
         for index in range(3):
             self.assertIn(f"run {index}", page.text)
-        page, _ = self.page(empty)
-        self.assertEqual(page.elements.count("img"), 0)
+        with contextlib.redirect_stderr(io.StringIO()) as errors:
+            self.assertEqual(report.main([str(empty), "-o", str(self.folder / "none.html")]), 1)
+        self.assertIn("the page would be empty", errors.getvalue())
+        self.assertFalse((self.folder / "none.html").exists())
         for broken in ({"heads": [1, {}]}, {"heads": [], "maps": 3}, {"neurons": [{}]}, {"neurons": [3]}, {"stories": ["x", None]}, {"judge": 1, "all": {}, "completions": [{}]},
                        {"judge": 1, "all": {"grades": {"grammar": 3}}, "models": [1], "completions": [3]}, {"histogram": ["x"], "stories": 1, "words": 1}, {"models": [1, {}]}):
             (empty / "x.json").write_text(json.dumps(broken))
@@ -196,6 +205,41 @@ class ReportTest(unittest.TestCase):
         (run / "model.gguf").write_bytes(b"GGUF")
         page, _ = self.page(run)
         self.assertIn("Not on this page", page.text)
+
+    @unittest.skipUnless(DRAWING, "skipped: no matplotlib and Jinja2")
+    def test_models_of_one_judge_stand_together(self):
+        judged = RESULTS["judged"]
+        runs = [self.make_run(name, {"judged": judged}) for name in ("one", "two")]
+        page, _ = self.page(*runs)
+        self.assertIn("Graded by the same judge", page.text)
+        other = self.make_run("other", {"judged": {**judged, "judge": "chat"}})
+        page, _ = self.page(runs[0], other)
+        self.assertNotIn("Graded by the same judge", page.text)
+
+    @unittest.skipUnless(DRAWING, "skipped: no matplotlib and Jinja2")
+    def test_a_folder_of_hugging_face_is_a_model(self):
+        new_model(layers=1, context_length=64).save(self.folder / "hf", format=ts.ModelFormat.HUGGINGFACE)
+        page, _ = self.page(self.folder / "hf", "--text", write_stories(self.folder), "--tokens", "200", "--quiet")
+        self.assertIn("llama, 1 layers of 16", page.text)
+
+    @unittest.skipUnless(DRAWING and TOOL, "skipped: no matplotlib and Jinja2, or TINYSTORIES_CLI is not set")
+    def test_what_the_command_line_writes_is_drawn(self):
+        text, run = write_stories(self.folder), self.folder / "told"
+        run.mkdir()
+        completions = self.folder / "c.jsonl"
+        completions.write_text("".join(json.dumps({"prompt": "One day", "completion": f" a dog number {n} saw a big ball and ran home.", "model": f"m{n % 2}"}) + "\n" for n in range(6)))
+        for name, arguments in (("diversity", ["evaluate", "diversity", "--completions", completions, "--text", text]),
+                                ("judge", ["evaluate", "judge", "--completions", completions]), ("data", ["dataset", "stats", text])):
+            done = subprocess.run([TOOL, *map(str, arguments), "--json", "--quiet"], capture_output=True, text=True, check=False)
+            self.assertEqual(done.returncode, 0, done.stderr)
+            (run / f"{name}.json").write_text(done.stdout)
+        page, _ = self.page(run)
+        alternatives = [value for _, key, value in page.attributes if key == "alt"]
+        for wanted in ("never: 1-grams", "completions by r: shared with the nearest completion", "completions by h: shared", "grades by model", "stories by words of a story"):
+            self.assertTrue(any(wanted in value for value in alternatives), (wanted, alternatives))
+        self.assertIn("The nearest story", page.text)
+        self.assertIn("Two by two", page.text)
+        self.assertNotIn("Not on this page", page.text)
 
     @unittest.skipUnless(DRAWING, "skipped: no matplotlib and Jinja2")
     def test_failures_leave_the_old_page(self):

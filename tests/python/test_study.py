@@ -42,6 +42,7 @@ class StudyTest(unittest.TestCase):
                            progress=lambda name, report: told.append(name) and None)
         self.assertEqual(sorted(set(told)), ["width16-depth1-heads1", "width32-depth1-heads1"])
         self.assertEqual([one["steps"] for one in found["models"]], [3, 3])
+        self.assertEqual((found["judge"], found["judge_text"]), ("embedded", str(self.text)))
         self.assertTrue(all(1 <= one["consistency"] <= 10 for one in found["models"]))
         self.assertEqual(json.loads((self.folder / "run" / "study.json").read_text(encoding="utf-8")), found)
         told.clear()

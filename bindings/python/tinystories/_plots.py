@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import io
 import math
+import re
 from typing import Any, Dict, List, Optional, Sequence
 
 import matplotlib
@@ -15,6 +16,7 @@ from markupsafe import Markup, escape  # noqa: E402
 from matplotlib.figure import Figure  # noqa: E402
 
 COLOURS = ("#2b6cb0", "#c05621", "#2f855a", "#b83280", "#6b46c1", "#975a16", "#2c7a7b", "#4a5568")
+FONTS = "system-ui, -apple-system, 'Segoe UI', 'Noto Sans', sans-serif"
 STYLE = {"svg.fonttype": "none", "font.family": "sans-serif", "font.size": 10, "axes.spines.top": False, "axes.spines.right": False, "axes.grid": True,
          "grid.color": "#e5e5e5", "axes.edgecolor": "#888888", "axes.axisbelow": True}
 
@@ -28,7 +30,8 @@ def _label(text: Any) -> str:
 def _image(figure: Figure, alternative: str) -> Markup:
     data = io.BytesIO()
     figure.savefig(data, format="svg", bbox_inches="tight", metadata={"Date": None, "Creator": None})
-    source = base64.b64encode(data.getvalue()).decode()
+    drawn = re.sub(r"(font: [^;\"]*?px) [^;\"]*", r"\1 " + FONTS, data.getvalue().decode())  # the page's own, which matplotlib need not know
+    source = base64.b64encode(drawn.encode()).decode()
     return Markup('<img class="plot" alt="{}" src="data:image/svg+xml;base64,{}">').format(alternative, Markup(source))
 
 
@@ -89,6 +92,57 @@ def histogram(counts: Sequence[Any], width: float, x_label: str, y_label: str) -
         axes.set_ylabel(y_label)
         axes.grid(axis="x", visible=False)
         return _image(figure, f"{y_label} by {x_label}, most at {width * values.index(max(values)):g}")
+
+
+def novel_grams(grams: Sequence[Any]) -> Optional[Markup]:
+    """g of each k: what share of the k-grams the training text never has, and how often it has the others, in half decades."""
+    rows = [one for one in grams if isinstance(one, dict) and isinstance(one.get("histogram"), list) and (_number(one.get("count")) or 0) > 0]
+    if not rows:
+        return None
+    with matplotlib.rc_context(STYLE):
+        figure = Figure(figsize=(7.6, 3.4))
+        axes = figure.add_subplot()
+        used = sorted({place for one in rows for place, value in enumerate(one["histogram"]) if place and _number(value)})
+        first, last = (used[0], used[-1]) if used else (1, 1)
+        width = 0.8 / len(rows)
+        for index, one in enumerate(rows):
+            shown = [one["histogram"][0], 0, *one["histogram"][first:last + 1]]  # a gap between what never comes and what does
+            places = [place + (index - (len(rows) - 1) / 2) * width for place in range(len(shown))]
+            axes.bar(places, [100 * (_number(value) or 0) / one["count"] for value in shown], width, color=COLOURS[index % len(COLOURS)], label=f"{plain_k(one.get('k'))}-grams")
+        axes.set_yscale("log")
+        axes.set_ylim(0.1, 110)
+        axes.set_yticks([0.1, 1, 10, 100], ["0.1 %", "1 %", "10 %", "100 %"])
+        edges = [place for place in range(first, last + 1) if place % 2]  # bin i begins at 10 to the -10 + (i - 1) / 2
+        axes.set_xticks([0, *(2 + place - first - 0.5 for place in edges)], ["never", *(f"$10^{{{(place - 21) // 2}}}$" for place in edges)])
+        axes.set_xlabel("g: how often the training text has it, as a share of all of its k-grams")
+        axes.grid(axis="x", visible=False)
+        axes.legend(frameon=False, ncols=len(rows), loc="upper center", bbox_to_anchor=(0.5, 1.15))
+        never = "; ".join(f"{plain_k(one.get('k'))}-grams {100 * (_number(one['histogram'][0]) or 0) / one['count']:.1f} %" for one in rows)
+        return _image(figure, f"k-grams by how often the training text has them; never: {never}")
+
+
+def plain_k(k: Any) -> str:
+    return str(k) if isinstance(k, int) else "?"
+
+
+def shares(values: Sequence[Any], label: str) -> Optional[Markup]:
+    """A histogram of numbers of 0 to 1, in twenty bars, with their mean."""
+    whole = [value for value in map(_number, values) if value is not None and 0 <= value <= 1]
+    if not whole:
+        return None
+    counts = [0] * 20
+    for value in whole:
+        counts[min(int(value * 20), 19)] += 1
+    mean = sum(whole) / len(whole)
+    with matplotlib.rc_context(STYLE):
+        figure, axes = _figure(5.6, 2.6)
+        axes.bar([index / 20 for index in range(20)], counts, 0.046, align="edge", color=COLOURS[0])
+        axes.axvline(mean, color=COLOURS[1], linestyle="--", linewidth=1.2)
+        axes.set_xlim(0, 1)
+        axes.set_xlabel(label)
+        axes.set_ylabel("completions")
+        axes.grid(axis="x", visible=False)
+        return _image(figure, f"{len(whole)} completions by {label}, mean {mean:.3f}")
 
 
 def grades(models: Sequence[Dict[str, Any]]) -> Optional[Markup]:
@@ -271,7 +325,7 @@ def attention_map(tokens: Sequence[str], weights: Sequence[Sequence[Any]], label
     """Rows are queries, columns keys; a square's title says both and the weight. With `labels` tokens stand at both axes."""
     from .report import visible
 
-    cell, margin = 12, 84 if labels else 1
+    cell, margin = 12, 78 if labels else 1
     names = [visible(token) for token in tokens[:64]]
     size = margin + cell * len(names) + 1
     parts = [f'<svg class="map" viewBox="0 0 {size} {size}" role="img" aria-label="attention map"><rect x="{margin}" y="{margin}" width="{cell * len(names)}" '
@@ -310,8 +364,10 @@ def telling_heads(data: Dict[str, Any]) -> List[tuple]:
         if left:
             chosen.append((why, max(left, key=lambda one: score(one) or 0)))
 
-    choose("looks most at the token before", lambda one: _number(one.get("previous")), heads)
+    choose("looks most at the token before", lambda one: _number(one.get("previous")), [one for one in heads if "previous" in one.get("kinds", [])])
     choose("looks at what followed the same token", lambda one: _number(one.get("induction")), [one for one in heads if "induction" in one.get("kinds", [])])
     choose("goes by distance", lambda one: _number(one.get("distance")), [one for one in heads if "distance" in one.get("kinds", [])])
     choose("goes by meaning", lambda one: -(_number(one.get("distance")) or 0), [one for one in heads if "semantic" in one.get("kinds", [])])
+    if not chosen:
+        choose("no head has a name; of all it is the least even", lambda one: _number(one.get("focus")), heads)
     return chosen

@@ -57,6 +57,7 @@ def kind_of(data: Any, name: str = "") -> Optional[str]:
     if not isinstance(data, dict):
         return None
     for kind, wanted in (("prompts", {"prompts": list, "models": list}), ("duel", {"duel": str, "left": str, "right": str}), ("judge", {"completions": list, "all": dict}), ("heads", {"heads": list}), ("neurons", {"neurons": list}),
+                         ("diversity", {"completions": int, "endings": int, "items": list}),
                          ("samples", {"stories": list}), ("data", {"stories": int, "histogram": list, "words": int}),
                          ("loss", {"nats_per_token": (int, float), "bits_per_byte": (int, float)}), ("grid", {"models": list})):
         if all(isinstance(data.get(key), types) for key, types in wanted.items()):
@@ -113,7 +114,7 @@ def read_run(path: pathlib.Path, problems: List[str]) -> Run:
         if not file.name.startswith(("tokenizer", "config", "generation_config", "special_tokens", "model.safetensors.index")):
             _add_json(run, file, problems)
     models = sorted(path.glob("*.gguf"), key=lambda model: (model.stem != "best", model.stem != "model", model.name))
-    run.model = models[0] if models else None
+    run.model = models[0] if models else path if (path / "config.json").is_file() else None  # a Hugging Face folder is a model as a whole
     return run
 
 
@@ -269,6 +270,41 @@ def spread(completions: Any, limit: int) -> List[Any]:
     return [one for those in models.values() for one in those[:share]][:limit]
 
 
+def grade(value: Any) -> str:
+    """A grade of one story: whole numbers as they are, others to a tenth, which is more than they tell."""
+    whole = number(value)
+    return plain(value) if whole is None else f"{whole:.0f}" if whole == int(whole) else f"{whole:.1f}"
+
+
+def column_of(items: Any, key: str) -> List[Any]:
+    return [one.get(key) for one in items if isinstance(one, dict)] if isinstance(items, list) else []
+
+
+def most_copied(items: Any, limit: int = 10) -> List[tuple]:
+    """(index, item) of the completions with the longest copied runs."""
+    copied = [(index, one) for index, one in enumerate(items if isinstance(items, list) else []) if isinstance(one, dict) and number(one.get("copied_words"))]
+    return sorted(copied, key=lambda pair: -float(pair[1]["copied_words"]))[:limit]
+
+
+def graded_together(runs: List[Run]) -> Dict[str, List[Dict[str, Any]]]:
+    """The models of several results that one judge graded, by what that judge is: those can stand in one plot."""
+    judges: Dict[str, List[tuple]] = {}
+    for run in runs:
+        for result in run.of("judge"):
+            known = [str(result.data.get(key)) for key in ("judge", "judge_model", "language_text") if result.data.get(key)]
+            judges.setdefault(", ".join(known), []).append((run, result))
+    together = {}
+    for judge, results in judges.items():
+        models = []
+        for run, result in results if len(results) > 1 else []:
+            for one in result.data.get("models") or [result.data.get("all")]:
+                if isinstance(one, dict):
+                    models.append({**one, "model": f"{one.get('model') or 'a model without a name'} ({run.name})"})
+        if models:
+            together[judge] = models
+    return together
+
+
 def visible(token: Any) -> str:
     """A token on an axis or in a title: white space is seen."""
     return str(token).replace("\n", "⏎").replace("\t", "⇥").replace(" ", "·") or "∅"
@@ -300,6 +336,13 @@ def _curves(runs: List[Run], plots: Any) -> List[Any]:
             plots.curves(runs, "step", "gradient_norm", "steps", "gradient norm", True)]
 
 
+def _together(runs: List[Run], plots: Any) -> Any:
+    from markupsafe import Markup
+
+    parts = [Markup("<h3>Graded by the same judge <span class=\"soft\">{}</span></h3>").format(judge) + (plots.grades(models) or "") for judge, models in graded_together(runs).items()]
+    return Markup("").join(parts)
+
+
 def make_page(runs: List[Run], title: str, problems: List[str]) -> str:
     """The page's HTML. Every text in it is escaped by the templates, and what browsers and XML refuse is replaced."""
     import jinja2
@@ -308,7 +351,7 @@ def make_page(runs: List[Run], title: str, problems: List[str]) -> str:
 
     environment = jinja2.Environment(autoescape=True, trim_blocks=True, lstrip_blocks=True, undefined=jinja2.ChainableUndefined,
                                      loader=jinja2.FileSystemLoader(pathlib.Path(__file__).parent))
-    environment.filters.update(plain=plain, duration=duration, flat=flat, number=number, visible=visible, spread=spread)
+    environment.filters.update(plain=plain, duration=duration, flat=flat, number=number, visible=visible, spread=spread, grade=grade, column=column_of, most_copied=most_copied)
     limits = {"prompts": SHOWN_PROMPTS, "stories": SHOWN_STORIES, "completions": SHOWN_COMPLETIONS, "neurons": SHOWN_NEURONS}
     macros = environment.get_template("report_sections.html").make_module({"plots": _plots, "limits": limits})
 
@@ -321,7 +364,7 @@ def make_page(runs: List[Run], title: str, problems: List[str]) -> str:
 
     summaries = [summary(run) for run in runs if run.log or run.model]
     page = environment.get_template("report_page.html").render(
-        title=title, losses=LOSSES, summaries=summaries, problems=problems, sections=SECTIONS, draw=draw, curves=_curves(runs, _plots),
+        title=title, losses=LOSSES, summaries=summaries, problems=problems, sections=SECTIONS, draw=draw, together=_together(runs, _plots), curves=_curves(runs, _plots),
         entries=lambda kind: [(run, result) for run in runs for result in run.of(kind)],
         scaling=_plots.scaling(summaries, "parameters", "loss", "parameters", "bits per byte"))
     return re.sub("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f\ud800-\udfff]", "\ufffd", page)
@@ -370,6 +413,11 @@ def main(argv: Optional[Sequence[str]] = None) -> int:
                 if not options.quiet:
                     print(f"looking into {run.model}", file=sys.stderr)
                 look_into(run, options.text, options.tokens, problems)
+        empty = [path for path, run in zip(options.runs, runs) if not (run.log or run.model or run.results)]
+        problems += [f"{path}: there is no log.jsonl, no model and no JSON of results in it" for path in empty]
+        if len(empty) == len(runs):
+            print(f"tinystories: {problems[-1]}; the page would be empty", file=sys.stderr)
+            return 1
         write_page(options.out, make_page(runs, options.title, problems))
     except OSError as error:
         print(f"tinystories: {error}", file=sys.stderr)

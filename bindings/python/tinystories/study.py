@@ -186,6 +186,10 @@ def _replace(path: pathlib.Path, text: str) -> None:
     os.replace(beside, path)
 
 
+def _first_name(paths: Paths) -> str:
+    return os.fsdecode(paths if isinstance(paths, (str, bytes, os.PathLike)) else list(paths)[0])
+
+
 def _grade(run: pathlib.Path, models: List[Dict[str, Any]], prompts: Path, per_prompt: int, tokens: int, temperature: float, judge_text: Paths, seed: int) -> None:
     beginnings = read_prompts(prompts)
     with Evaluator(text=judge_text, seed=seed) as evaluator:
@@ -252,7 +256,8 @@ def grid(text: Paths, run: Path, widths: Sequence[int] = (), depths: Sequence[in
     if prompts is not None:
         _grade(where, models, prompts, completions_per_prompt, completion_tokens, temperature, judge_text if judge_text is not None else text, seed)
     names = [os.fsdecode(one) for one in ([text] if isinstance(text, (str, bytes, os.PathLike)) else text)]
-    study: Dict[str, Any] = {"study": "grid", "text": names[0], "valid": "held out" if valid is None else "given", **({"judge": "embedded"} if prompts is not None else {}),
+    judged = {"judge": "embedded", "judge_text": names[0] if judge_text is None else _first_name(judge_text)} if prompts is not None else {}
+    study: Dict[str, Any] = {"study": "grid", "text": names[0], "valid": "held out" if valid is None else "given", **judged,
                              "confidence": confidence, "models": models, "laws": _laws(models, confidence)}
     _replace(where / "study.json", json.dumps(study))
     return study
