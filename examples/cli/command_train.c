@@ -416,7 +416,7 @@ static const cli_argument train_arguments[] = {
     {"--batch-tokens", "N", CLI_UINT32, CLI_FIXED, OFFSET(options.batch_tokens), 0, 1 << 30, NULL, "tokens of a step; 0: 8 sequences"},
     {"--micro-batch", "N", CLI_UINT32, CLI_FIXED, OFFSET(options.micro_batch), 0, 65536, NULL, "sequences in memory at once; 0: 8"},
     {"--optimizer", "NAME", CLI_CHOICE, CLI_FIXED, OFFSET(options.optimizer), 0, 0, optimizer_name, "muon: for the matrices within layers, AdamW for the rest"},
-    {"--precision", "NAME", CLI_CHOICE, CLI_FIXED, OFFSET(options.precision), 0, 0, precision_name, "of matrix products; auto: bf16 where the processor has AMX"},
+    {"--precision", "NAME", CLI_CHOICE, CLI_FIXED, OFFSET(options.precision), 0, 0, precision_name, "of matrix products; auto: bf16 where the processor has AVX-512 BF16 or AMX"},
     {"--packing", "NAME", CLI_CHOICE, CLI_FIXED, OFFSET(options.packing), 0, 0, packing_name, "stories: shuffled one by one, and none sees another"},
     {"--average", "X", CLI_DOUBLE, CLI_FIXED, OFFSET(options.average), 0, 0.999999, NULL, "decay of a moving average of the weights; 0: none"},
     {"--use-average", "N", CLI_UINT32, CLI_FIXED, OFFSET(options.use_average), 0, 1, NULL, "1: validations and models are of the average; 0: of the weights"},

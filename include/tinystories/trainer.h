@@ -32,7 +32,7 @@ enum {
 };
 
 enum {
-    TS_PRECISION_AUTO = 0, /* BF16 at the CPU level AMX, where it is much faster; else F32 (without AMX some processors multiply bf16 slower than f32) */
+    TS_PRECISION_AUTO = 0, /* BF16 at the CPU levels AVX-512 BF16 and AMX, where it is faster; else F32 */
     TS_PRECISION_F32 = 1,
     TS_PRECISION_BF16 = 2  /* the factors of matrix products are rounded to bf16; sums, weights, moments and everything else stay f32. CPU level AVX-512 BF16 or AMX */
 };

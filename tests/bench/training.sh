@@ -11,6 +11,8 @@
 set -eu
 build=$(realpath "$1") torch=${2:-} llmc=${3:-} shapes=${4:-1 2 3 4}
 [ -z "$torch" ] || torch=$(realpath "$torch")
+half=bf16
+grep -q amx_bf16 /proc/cpuinfo && half=amx # bf16 by AMX, which has to be asked for
 here=$(dirname "$(realpath "$0")")
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
@@ -37,7 +39,7 @@ for number in $shapes; do
     echo
     echo "| $shape | tokens/s | memory |"
     echo "|---|---|---|"
-    for precision in f32 amx; do
+    for precision in f32 $half; do
         for threads in 2 1; do
             # shellcheck disable=SC2086
             row "ours, $precision, $threads" ./bench_train $kind $shape $threads $precision

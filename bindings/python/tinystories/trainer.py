@@ -29,7 +29,7 @@ class Optimizer(enum.IntEnum):
 class Precision(enum.IntEnum):
     """Of matrix products; sums, weights and everything else are f32."""
 
-    AUTO = _c.TS_PRECISION_AUTO  # BF16 at the CPU level AMX, else F32
+    AUTO = _c.TS_PRECISION_AUTO  # BF16 at the CPU levels AVX512_BF16 and AMX, else F32
     F32 = _c.TS_PRECISION_F32
     BF16 = _c.TS_PRECISION_BF16
 
