@@ -140,7 +140,7 @@ typedef struct ts_packed {
     size_t packed_size, size;
 } ts_packed;
 
-/* unpack.c: *text becomes the text, with a NUL behind it; ts_release frees it. FORMAT: the bytes are damaged. */
+/* unpack.c: *text becomes the text, with a NUL behind it; ts_release frees it. NULL after a failure. FORMAT: the bytes are damaged. */
 ts_status ts_unpack(ts_runtime *runtime, const ts_packed *packed, char **text);
 
 /* A handle's planned memory: add up what is needed (ts_arena_plan), make it once, take the pieces in any order. Pieces are 64-byte aligned, zeroed. */

@@ -217,6 +217,7 @@ ts_status ts_unpack(ts_runtime *runtime, const ts_packed *packed, char **text)
         ts_release(runtime, b);
         ts_release(runtime, next);
         ts_release(runtime, *text);
+        *text = NULL;
         return TS_ERROR_OUT_OF_MEMORY;
     }
     b->next = next;
@@ -234,5 +235,6 @@ ts_status ts_unpack(ts_runtime *runtime, const ts_packed *packed, char **text)
     if (!r.damaged)
         return TS_OK;
     ts_release(runtime, *text);
+    *text = NULL;
     return ts_fail(TS_ERROR_FORMAT, "a text that was compiled in is damaged, before byte %zu of %zu", r.at, r.size);
 }
