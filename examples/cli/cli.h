@@ -55,7 +55,11 @@ typedef struct cli_paths {
     size_t count;
 } cli_paths;
 
-/* patterns.c: adds a path, or the files of a pattern (*, ?, [...]) that is no file itself. cli_paths_end frees what those are. */
+/* patterns.c: whether a run folder holds a checkpoint that can be resumed from: the newest, or one before it, which is alone there for the moment in which
+ * a newer one takes its name. */
+bool cli_has_checkpoint(const char *folder);
+
+/* Adds a path, or the files of a pattern (*, ?, [...]) that is no file itself. cli_paths_end frees what those are. */
 ts_status cli_paths_add(cli_paths *paths, const char *text);
 void cli_paths_end(void);
 

@@ -157,15 +157,6 @@ static ts_status begin_with_model(ts_trainer **out, const train_values *v)
     return status;
 }
 
-static bool has_checkpoint(const char *run)
-{
-    char path[4096];
-    FILE *file = snprintf(path, sizeof path, "%s/checkpoint.safetensors", run) < (int)sizeof path ? fopen(path, "rb") : NULL;
-    if (file != NULL)
-        fclose(file);
-    return file != NULL;
-}
-
 static ts_status check_readable(const char *option, const cli_paths *paths)
 {
     for (size_t i = 0; i < paths->count; i++) {
@@ -186,7 +177,7 @@ static ts_status check_before(const train_values *v, const ts_architecture *arch
     CLI_TRY(ts_architecture_parameters(&shape, &parameters));
     CLI_TRY(check_readable("--text", &v->text));
     CLI_TRY(check_readable("--valid", &v->valid));
-    if (v->run != NULL && has_checkpoint(v->run))
+    if (v->run != NULL && cli_has_checkpoint(v->run))
         return cli_fail("--run: %s holds a run already: --resume it or choose another folder", v->run);
     return TS_OK;
 }
@@ -283,7 +274,7 @@ static void print_result(const train_values *v, const ts_trainer_report *r, cons
     cli_integer(&o, "memory_peak_bytes", ts_runtime_memory_peak(v->common.runtime));
     cli_truth(&o, "interrupted", interrupted);
     cli_output_end(&o);
-    if (interrupted && v->run != NULL && !v->common.quiet && has_checkpoint(v->run))
+    if (interrupted && v->run != NULL && !v->common.quiet && cli_has_checkpoint(v->run))
         print_resume(v);
 }
 

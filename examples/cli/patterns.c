@@ -1,4 +1,5 @@
 /* Patterns of files: shells expand them, other callers, and quotes, leave that to us. */
+#include <dirent.h>
 #include <glob.h>
 #include <stdlib.h>
 #include <string.h>
@@ -29,4 +30,19 @@ ts_status cli_paths_add(cli_paths *paths, const char *text)
 void cli_paths_end(void)
 {
     globfree(&found);
+}
+
+bool cli_has_checkpoint(const char *folder)
+{
+    static const char first[] = "checkpoint", last[] = ".safetensors";
+    bool has = false;
+    DIR *directory = opendir(folder);
+    for (struct dirent *entry; !has && directory != NULL && (entry = readdir(directory)) != NULL;) {
+        size_t size = strlen(entry->d_name);
+        has = size >= sizeof first + sizeof last - 2 && strncmp(entry->d_name, first, sizeof first - 1) == 0 &&
+              strcmp(entry->d_name + size - (sizeof last - 1), last) == 0;
+    }
+    if (directory != NULL)
+        closedir(directory);
+    return has;
 }

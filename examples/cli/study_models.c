@@ -160,11 +160,9 @@ static int32_t watch(void *user, const ts_trainer_report *r)
 
 static ts_status make_trainer(ts_trainer **out, const study_model *m, ts_runtime *runtime, const ts_tokenizer *tokenizer, const ts_trainer_options *options)
 {
-    char checkpoint[4096];
     ts_trainer_options own = *options;
     own.run_directory = m->folder;
-    CLI_TRY(study_path(checkpoint, sizeof checkpoint, m->folder, "checkpoint.safetensors"));
-    return access(checkpoint, F_OK) == 0 ? ts_trainer_resume(out, runtime, m->folder, &own) : ts_trainer_new(out, runtime, tokenizer, &m->shape, &own);
+    return cli_has_checkpoint(m->folder) ? ts_trainer_resume(out, runtime, m->folder, &own) : ts_trainer_new(out, runtime, tokenizer, &m->shape, &own);
 }
 
 /* The model's file is there before its result, which says that it is finished. */

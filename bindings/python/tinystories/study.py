@@ -165,7 +165,7 @@ def _train(shape: _Shape, tokenizer: Tokenizer, text: Paths, valid: Optional[Pat
                 points.flush()
             return progress is not None and progress(shape.name, report)
 
-        if (shape.folder / "checkpoint.safetensors").exists():
+        if any(shape.folder.glob("checkpoint*.safetensors")):  # the newest, or one before it
             trainer = Trainer.resume(shape.folder, text, valid, shape.folder, runtime, **options)
         else:
             trainer = Trainer(tokenizer, shape.architecture, text, valid, shape.folder, runtime, **options)
