@@ -634,8 +634,11 @@ static void a_small_vocabulary(void **state)
     assert_null(strstr(ts_error_detail(), "function"));
 }
 
-int main(void)
+/* test_generator [PATTERN]: the tests whose name matches */
+int main(int count, char **values)
 {
+    if (count > 1)
+        cmocka_set_test_filter(values[1]);
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(same_story_by_seek),
         cmocka_unit_test(same_bytes_by_any_threads),
