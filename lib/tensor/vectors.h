@@ -93,7 +93,6 @@ static inline vec sigmoid(vec x)
     return 1.0f / (1.0f + exponential(-x));
 }
 
-#if TS_WITH_TRAINER
 /* A tile's sums take long enough for what they are added to, or where they go, to come from memory meanwhile. */
 static inline __attribute__((always_inline)) void fetch_early(const float *c, size_t c_row, const ts_start *start)
 {
@@ -103,4 +102,3 @@ static inline __attribute__((always_inline)) void fetch_early(const float *c, si
         for (int v = 0; v < TILE_VECTORS * LANES; v += 16)
             __builtin_prefetch(row + v, 1);
 }
-#endif
