@@ -29,8 +29,8 @@ enum {
 /* Stories that are divided by a token are told best after it, as models of TinyStories were trained. A model that never saw it, or a comparison with
  * Hugging Face's generate() or llama.cpp, which don't put it before GPT-2's and GPT-Neo's prompts, wants none. */
 enum {
-    TS_BEGIN_OF_TEXT_FILE =
-        0, /* as the tokenizer's file says (tokenizer.ggml.add_bos_token, tokenizer_config.json's add_bos_token); always where it says nothing */
+    TS_BEGIN_OF_TEXT_FILE = 0, /* as the tokenizer's file says (tokenizer.ggml.add_bos_token, tokenizer_config.json's add_bos_token); always where it
+                                  says nothing */
     TS_BEGIN_OF_TEXT_ALWAYS = 1,
     TS_BEGIN_OF_TEXT_NEVER = 2 /* but for an empty prompt, as the model needs a token to go on from */
 };
@@ -73,8 +73,8 @@ typedef struct ts_sampler_options {
     float top_p;         /* keep the likeliest tokens that hold this share of the probability together: (0, 1]; 1 (the default): all */
     uint32_t top_k;      /* keep the k likeliest tokens; 0 (the default): all. Ties go to the lower id */
     uint32_t max_tokens; /* tokens to tell after the prompt; 0: no limit; default 0 */
-    uint32_t
-        context_length;    /* positions to hold; 0: the model's context length, which is also the most for learned positions; rotary may go to 2^20 */
+    uint32_t context_length; /* positions to hold; 0: the model's context length, which is also the most for learned positions; rotary may go to
+                                2^20 */
     uint32_t context_full; /* TS_CONTEXT_FULL_; default STOP */
     uint32_t ignore_end;   /* 1: end-of-text is never drawn, so that only max_tokens or the context ends the story; default 0 */
     float min_p;           /* keep the tokens at least so likely as this share of the likeliest one's probability: [0, 1]; 0 (the default): all */
@@ -90,9 +90,9 @@ typedef struct ts_sampler_options {
     /* Copied when the sampler is made. */
     const ts_token_bias *biases;
     size_t bias_count;
-    const char *const
-        *banned_words; /* no word of the story begins with one of these (1 to 63 bytes, compared without regard to the case of ASCII letters),
-                          however it would be made of tokens; a word begins after anything but letters, digits and apostrophes */
+    const char *const *banned_words; /* no word of the story begins with one of these (1 to 63 bytes, compared without regard to the case of ASCII
+                                        letters), however it would be made of tokens; a word begins after anything but letters, digits and
+                                        apostrophes */
     size_t banned_word_count;
     const char *const *stops; /* strings (1 to 255 bytes) that end the story; text that may be the beginning of one is held back */
     size_t stop_count;

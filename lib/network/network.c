@@ -24,7 +24,6 @@ struct ts_network {
     float *dx, *dmiddle, *dqkv, *dhidden, *dactivated;
     float *logits;
     double *losses;
-    bool bf16;
 };
 
 /* Every array of the arena, in the order of planning and taking: one list for both. */
@@ -72,8 +71,8 @@ static void shared_pieces(ts_network *network, piece pieces[SHARED_PIECES])
         {(void **)&t->turns, s->switches->learned_positions ? 0 : t->T, s->D * sizeof(float)},
         {(void **)&t->partial, (N + TS_PIECE_ROWS - 1) / TS_PIECE_ROWS, 2 * s->C * sizeof(float)},
         {(void **)&t->heads, workers, ts_attention_scratch(s, t->T) * sizeof(float)},
-        {(void **)&t->packed_head[0], ts_gemm_packed_size(t->kernels, network->bf16, s->V, s->C), sizeof(uint32_t)},
-        {(void **)&t->packed_head[1], ts_gemm_packed_size(t->kernels, network->bf16, s->C, s->V), sizeof(uint32_t)},
+        {(void **)&t->packed_head[0], ts_gemm_packed_size(t->kernels, t->gemm.bf16, s->V, s->C), sizeof(uint32_t)},
+        {(void **)&t->packed_head[1], ts_gemm_packed_size(t->kernels, t->gemm.bf16, s->C, s->V), sizeof(uint32_t)},
         {(void **)&t->spans, N, sizeof(ts_span)},
         {(void **)&t->positions, N, sizeof(uint32_t)},
     };
@@ -126,10 +125,9 @@ ts_status ts_network_make(ts_network **out, ts_runtime *runtime, const ts_shape 
     if (network == NULL)
         return TS_ERROR_OUT_OF_MEMORY;
     network->shape = *shape;
-    network->bf16 = bf16;
     network->recompute = recompute;
     network->training = (ts_training){
-        .runtime = runtime, .kernels = ts_kernels_at(ts_runtime_cpu_level(runtime)), .shape = &network->shape, .B = B, .T = T, .N = B * T};
+        .runtime = runtime, .kernels = ts_kernels_at(ts_runtime_cpu_level(runtime)), .shape = &network->shape, .B = B, .T = T, .N = B * T, .gemm = {.bf16 = bf16}};
     ts_status status = allocate(network, bf16);
     if (status != TS_OK) {
         ts_network_free(network);
