@@ -138,6 +138,16 @@ static const char *tensor_type(int32_t type)
     return type >= 0 && type < (int32_t)CLI_COUNT_OF(names) && names[type] ? names[type] : "unknown";
 }
 
+/* As it is in the file, and what it is in memory where that is something else. */
+static void print_tensor_line(const ts_tensor *t)
+{
+    printf(t->rank == 1 ? "  %-27s %-5s %llu" : "  %-27s %-5s %llu x %llu", t->name, tensor_type(t->file_type), (unsigned long long)t->shape[0],
+           (unsigned long long)t->shape[1]);
+    if (t->type != t->file_type)
+        printf(" (%s in memory)", tensor_type(t->type));
+    printf("\n");
+}
+
 static void print_tensors(cli_output *o, const ts_model *model)
 {
     cli_open(o, "tensors", '[');
@@ -146,13 +156,13 @@ static void print_tensors(cli_output *o, const ts_model *model)
         if (ts_model_tensor(model, i, &tensor) != TS_OK)
             break;
         if (!o->json) {
-            printf(tensor.rank == 1 ? "  %-27s %-5s %llu\n" : "  %-27s %-5s %llu x %llu\n", tensor.name, tensor_type(tensor.type),
-                   (unsigned long long)tensor.shape[0], (unsigned long long)tensor.shape[1]);
+            print_tensor_line(&tensor);
             continue;
         }
         cli_open(o, NULL, '{');
         cli_text(o, "name", tensor.name);
         cli_text(o, "type", tensor_type(tensor.type));
+        cli_text(o, "file_type", tensor_type(tensor.file_type));
         cli_open(o, "shape", '[');
         for (uint64_t d = 0; d < tensor.rank; d++)
             cli_integer(o, NULL, tensor.shape[d]);
@@ -218,7 +228,7 @@ static ts_status inspect(void *values)
 static const cli_argument inspect_arguments[] = {
     {"FILE", NULL, CLI_TEXT, CLI_REQUIRED, OFFSET(file), 0, 0, NULL, "a model: a GGUF, a llama2.c checkpoint or a Hugging Face folder; or a tokenizer"},
     {"--tokenizer", "T", CLI_TEXT, 0, OFFSET(tokenizer), 0, 0, NULL, "its tokenizer, where it is neither in the file nor beside it"},
-    {"--tensors", NULL, CLI_FLAG, 0, OFFSET(tensors), 0, 0, NULL, "list the tensors too, with their types in memory (JSON always does)"},
+    {"--tensors", NULL, CLI_FLAG, 0, OFFSET(tensors), 0, 0, NULL, "list the tensors too, with their types in the file (JSON always does: file_type, and type in memory)"},
 };
 #undef OFFSET
 

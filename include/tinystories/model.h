@@ -173,7 +173,7 @@ typedef struct ts_tensor {
     uint64_t rank;      /* 1 or 2 */
     uint64_t shape[4];  /* slowest dimension first: (rows out, columns in) for matrices, the rest 1 */
     int32_t type;       /* TS_MODEL_TYPE_ in memory: F32, Q8_0 or Q4_0 */
-    uint32_t reserved;
+    int32_t file_type;  /* TS_MODEL_TYPE_ in the file that the model was opened from (llama2.c's groups of 8 bits are Q8_0); `type` where it is from none */
 } ts_tensor;
 
 /* The parameters one by one, `index` from 0 to ts_model_tensor_count() - 1; beyond it INVALID_ARGUMENT. */

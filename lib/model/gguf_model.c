@@ -3,6 +3,12 @@
 #include "model/gguf_keys.h"
 #include "model/model_files.h"
 
+/* How the numbers of a tensor are stored, by TS_MODEL_TYPE_. */
+static const uint32_t types[] = {
+    [TS_MODEL_TYPE_F32] = TS_GGML_F32,   [TS_MODEL_TYPE_F16] = TS_GGML_F16,   [TS_MODEL_TYPE_BF16] = TS_GGML_BF16,
+    [TS_MODEL_TYPE_Q8_0] = TS_GGML_Q8_0, [TS_MODEL_TYPE_Q4_0] = TS_GGML_Q4_0,
+};
+
 /* ---- opening ---- */
 
 /* What opening works with; closed by the caller. */
@@ -55,15 +61,17 @@ static ts_status check_tensors(const opening *o, const ts_model *model)
     return TS_OK;
 }
 
-/* Matrices that stay in their blocks, and what that takes. */
+/* The types of the tensors, those that stay in their blocks, and what memory that takes. */
 static ts_status place_tensors(const opening *o, ts_model *model)
 {
     ts_gguf_tensor tensor;
-    for (size_t i = 0; i < model->table_count && !o->options->widen && !o->options->map; i++) {
+    for (size_t i = 0; i < model->table_count; i++) {
         ts_parameter *p = &model->table[i];
         TS_TRY(find_tensor(o, p, &tensor));
-        if (ts_parameter_takes_blocks(p))
-            p->blocks = tensor.type == TS_GGML_Q8_0 ? TS_BLOCKS_Q8_0 : tensor.type == TS_GGML_Q4_0 ? TS_BLOCKS_Q4_0 : TS_BLOCKS_NONE;
+        while (p->file_type < TS_MODEL_TYPE_Q4_0 && types[p->file_type] != tensor.type)
+            p->file_type++;
+        if (ts_parameter_takes_blocks(p) && !o->options->widen && !o->options->map)
+            p->blocks = ts_model_blocks_of(p->file_type);
     }
     TS_TRY(ts_parameters_place(model->table, model->table_count, &model->size));
     if (model->size > o->options->memory_limit / sizeof(float))
@@ -156,10 +164,9 @@ ts_status ts_gguf_model_open(ts_model **out, ts_runtime *runtime, ts_source *sou
 /* Vectors stay F32, and so do matrices whose rows are no whole blocks, and the table of positions, which llama.cpp adds as it is. */
 static uint32_t type_of(const ts_parameter *p, int32_t type)
 {
-    static const uint32_t types[] = {TS_GGML_F32, TS_GGML_F16, TS_GGML_BF16, TS_GGML_F32, TS_GGML_F32}; /* by TS_MODEL_TYPE_ */
     if (p->blocks != TS_BLOCKS_NONE)
-        return p->blocks == TS_BLOCKS_Q8_0 ? TS_GGML_Q8_0 : TS_GGML_Q4_0;
-    return p->rank == 1 || p->slot == TS_SLOT_POSITIONS ? TS_GGML_F32 : types[type];
+        return types[ts_model_type_of(p->blocks)];
+    return p->rank == 1 || p->slot == TS_SLOT_POSITIONS || ts_model_blocks_of(type) != TS_BLOCKS_NONE ? TS_GGML_F32 : types[type];
 }
 
 static void write_tensor(ts_gguf_writer *gguf, const float *values, size_t count, uint32_t type)

@@ -18,6 +18,16 @@ static ts_status path_in(const char *folder, const char *name, path_text *out)
     return TS_OK;
 }
 
+/* How the numbers of a tensor are stored. */
+static const struct {
+    uint32_t dtype;
+    const char *name;
+} types[] = {
+    [TS_MODEL_TYPE_F32] = {TS_DTYPE_F32, "float32"},
+    [TS_MODEL_TYPE_F16] = {TS_DTYPE_F16, "float16"},
+    [TS_MODEL_TYPE_BF16] = {TS_DTYPE_BF16, "bfloat16"},
+};
+
 /* ---- opening ---- */
 
 typedef struct part {
@@ -204,12 +214,14 @@ typedef struct tensor_reader {
     size_t head;
 } tensor_reader;
 
-static ts_status read_parameter(void *user, const ts_parameter *p, float *values)
+static ts_status read_parameter(void *user, ts_parameter *p, float *values)
 {
     const tensor_reader *r = user;
     const ts_safetensor *tensor;
     part *in;
     TS_TRY(find_tensor(r->o, p, &in, &tensor));
+    while (p->file_type < TS_MODEL_TYPE_BF16 && types[p->file_type].dtype != tensor->dtype) /* what is none of these is not read */
+        p->file_type++;
     if (!p->transposed && !p->rotary && tensor->elements == p->rows * p->columns)
         return ts_safetensors_read_f32(in->file, tensor, values);
     float *stored = ts_allocate_array(r->o->runtime, (size_t)tensor->elements, sizeof *stored);
@@ -281,15 +293,6 @@ ts_status ts_huggingface_model_open(ts_model **out, ts_runtime *runtime, const c
 }
 
 /* ---- saving ---- */
-
-static const struct {
-    uint32_t dtype;
-    const char *name;
-} types[] = {
-    [TS_MODEL_TYPE_F32] = {TS_DTYPE_F32, "float32"},
-    [TS_MODEL_TYPE_F16] = {TS_DTYPE_F16, "float16"},
-    [TS_MODEL_TYPE_BF16] = {TS_DTYPE_BF16, "bfloat16"},
-};
 
 static void put_value(unsigned char *data, size_t at, int32_t type, float value)
 {

@@ -50,9 +50,11 @@ static ts_status open_tokenizer(ts_tokenizer **out, ts_runtime *runtime, const c
 
 /* ---- opening ---- */
 
-static ts_status read_parameter(void *user, const ts_parameter *p, float *values)
+static ts_status read_parameter(void *user, ts_parameter *p, float *values)
 {
-    return ts_llama2c_read(user, p->llama2c, p->layer, values, p->rows * p->columns);
+    const ts_llama2c *file = user;
+    p->file_type = file->version == 2 && p->rank == 2 ? TS_MODEL_TYPE_Q8_0 : TS_MODEL_TYPE_F32;
+    return ts_llama2c_read(file, p->llama2c, p->layer, values, p->rows * p->columns);
 }
 
 static ts_status read_architecture(const ts_llama2c *file, const ts_model_options *options, ts_architecture *architecture)

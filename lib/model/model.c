@@ -128,7 +128,8 @@ ts_status ts_model_tensor(const ts_model *model, size_t index, ts_tensor *tensor
         .data = model->weights.all[p->layer][p->slot],
         .rank = p->rank,
         .shape = {p->rank == 1 ? p->columns : p->rows, p->rank == 1 ? 1 : p->columns, 1, 1},
-        .type = p->blocks == TS_BLOCKS_Q8_0 ? TS_MODEL_TYPE_Q8_0 : p->blocks == TS_BLOCKS_Q4_0 ? TS_MODEL_TYPE_Q4_0 : TS_MODEL_TYPE_F32,
+        .type = ts_model_type_of(p->blocks),
+        .file_type = p->file_type,
     };
     return ts_report_write(tensor, &found, sizeof found, "ts_tensor");
 }

@@ -50,8 +50,9 @@ void ts_model_row(const ts_model *model, const ts_parameter *parameter, size_t r
 bool ts_model_has_blocks(const ts_model *model, int32_t blocks);
 /* A model of the same parameters in other blocks, or floats. INVALID_ARGUMENT: a weight that no block can hold, named. */
 ts_status ts_model_in_blocks(ts_model **out, const ts_model *model, int32_t blocks);
-/* TS_BLOCKS_ of a TS_MODEL_TYPE_. */
+/* TS_BLOCKS_ of a TS_MODEL_TYPE_, and the other way round. */
 int32_t ts_model_blocks_of(int32_t type);
+int32_t ts_model_type_of(int32_t blocks);
 
 /* The two steps of making one: the handle and the table of a complete architecture, then the memory of its parameters (zeros) and the pointers
  * into it. A failed step leaves what ts_model_free frees. */

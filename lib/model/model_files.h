@@ -10,8 +10,8 @@ ts_status ts_model_check_size(const ts_model_options *options, const ts_architec
 /* MISMATCH: the tokenizer has more entries than the model. */
 ts_status ts_model_check_tokenizer(const ts_tokenizer *tokenizer, const ts_architecture *architecture, const char *name);
 
-/* Gives the floats of a parameter, rows x columns of them. */
-typedef ts_status (*ts_parameter_reader)(void *user, const ts_parameter *parameter, float *values);
+/* Gives the floats of a parameter, rows x columns of them, and notes its file_type. */
+typedef ts_status (*ts_parameter_reader)(void *user, ts_parameter *parameter, float *values);
 
 /* Makes a model of a complete architecture, once size and tokenizer are checked, and reads every parameter. */
 ts_status ts_model_load(ts_model **out, ts_runtime *runtime, const ts_tokenizer *tokenizer, const ts_architecture *architecture,

@@ -6,6 +6,11 @@ int32_t ts_model_blocks_of(int32_t type)
     return type == TS_MODEL_TYPE_Q8_0 ? TS_BLOCKS_Q8_0 : type == TS_MODEL_TYPE_Q4_0 ? TS_BLOCKS_Q4_0 : TS_BLOCKS_NONE;
 }
 
+int32_t ts_model_type_of(int32_t blocks)
+{
+    return blocks == TS_BLOCKS_Q8_0 ? TS_MODEL_TYPE_Q8_0 : blocks == TS_BLOCKS_Q4_0 ? TS_MODEL_TYPE_Q4_0 : TS_MODEL_TYPE_F32;
+}
+
 bool ts_model_has_blocks(const ts_model *model, int32_t blocks)
 {
     for (size_t i = 0; i < model->table_count; i++)
@@ -64,6 +69,8 @@ ts_status ts_model_in_blocks(ts_model **out, const ts_model *model, int32_t bloc
     ts_model *made;
     TS_TRY(ts_model_make(&made, model->runtime, model->tokenizer, &model->architecture));
     ts_parameters_quantize(made->table, made->table_count, blocks);
+    for (size_t i = 0; i < made->table_count; i++)
+        made->table[i].file_type = ts_model_type_of(made->table[i].blocks);
     ts_status status = ts_parameters_place(made->table, made->table_count, &made->size);
     if (status == TS_OK)
         status = ts_model_allocate(made);

@@ -87,6 +87,7 @@ typedef struct ts_parameter {
     uint32_t rank;      /* 1 or 2 */
     size_t rows, columns; /* a vector is one row */
     int32_t blocks;     /* TS_BLOCKS_: how a matrix is quantized; floats unless a file or ts_model_quantize says so */
+    int32_t file_type;  /* TS_MODEL_TYPE_ of its tensor in the file that it was read from; F32 and of no meaning before */
     size_t offset;      /* floats from the start of a flat array that holds all parameters behind one another; panels count as floats too */
     ts_initial initial;
     bool decay;         /* matrices decay, vectors don't */

@@ -166,7 +166,7 @@ FIELD(ts_tensor, data, const float *, 16, 8);
 FIELD(ts_tensor, rank, uint64_t, 24, 8);
 FIELD(ts_tensor, shape, uint64_t[4], 32, 32);
 FIELD(ts_tensor, type, int32_t, 64, 4);
-FIELD(ts_tensor, reserved, uint32_t, 68, 4);
+FIELD(ts_tensor, file_type, int32_t, 68, 4);
 #endif
 
 #if LP64

@@ -8,6 +8,8 @@ import unittest
 import test_cli
 
 GOLDEN = pathlib.Path(__file__).parents[1] / "golden" / "huggingface"
+# how the tensors of the golden models are stored, where it is not as f32
+STORED = {"gpt_neo_parts": "f16", "gpt_neo_untied": "bf16", "gpt2_untied": "bf16", "llama_grouped": "bf16"}
 DATA = os.environ.get("TINYSTORIES_TEST_DATA")
 
 
@@ -31,6 +33,8 @@ class ConvertTest(test_cli.CommandLineTest):
                 for report in reports:
                     del report["file"], report["format"]
                     report.pop("version", None)
+                    types = {tensor.pop("file_type") for tensor in report["tensors"]}
+                    self.assertEqual(types, {STORED.get(golden.name, "f32") if report is reports[0] else "f32"})
                 self.assertEqual(reports[0], reports[1])
                 self.assertEqual(reports[0], reports[2])
 
@@ -92,6 +96,14 @@ class ConvertTest(test_cli.CommandLineTest):
         report = inspect(self, "model.gguf")
         self.assertEqual((report["format"], report["version"], report["tokenizer"]["kind"]), ("GGUF", 3, "byte-level BPE"))
         self.assertEqual({tensor["type"] for tensor in report["tensors"]}, {"f32"})
+        self.assertEqual({tensor["file_type"] for tensor in report["tensors"]}, {"f32"})
+        self.must("model", "quantize", "model.gguf", "small.gguf", "--type", "q4_0")
+        self.must("model", "convert", "small.gguf", "wide-hub", "--type", "bf16")
+        for path, embedding, norm in (("small.gguf", "q4_0 +400 x 64$", "f32 +64$"),
+                                      ("wide-hub", r"bf16 +400 x 64 \(f32 in memory\)$", r"bf16 +64 \(f32 in memory\)$")):
+            told = self.must("model", "inspect", path, "--tensors").decode()
+            self.assertRegex(told, "(?m)^  token_embd.weight +" + embedding)
+            self.assertRegex(told, "(?m)^  output_norm.weight +" + norm)
         self.must("model", "convert", "model.gguf", "hub-of-it")
         self.assertEqual(inspect(self, "hub-of-it")["format"], "Hugging Face folder")
         with open(self.path("cut.gguf"), "wb") as file:
@@ -113,6 +125,9 @@ class ConvertTest(test_cli.CommandLineTest):
                 report = inspect(self, str(data / name))
                 told = report["tokenizer"]
                 self.assertEqual((report["format"], report.get("version"), told["kind"], told["size"]), (form, version, kind, size))
+                if version == 2:
+                    types = {tensor["name"]: (tensor["type"], tensor["file_type"]) for tensor in report["tensors"]}
+                    self.assertEqual((types["token_embd.weight"], types["output_norm.weight"]), (("f32", "q8_0"), ("f32", "f32")))
         self.must("tokenizer", "convert", str(data / "tokenizers/llama2/tokenizer.bin"), "llama.json")
         fingerprints = {inspect(self, name)["tokenizer"]["fingerprint"] for name in ("llama.json", str(data / "tokenizers/llama2/tokenizer.bin"))}
         self.assertEqual(len(fingerprints), 1)

@@ -87,4 +87,16 @@ FIXTURE void assert_detail_has(const char *part)
         fail_msg("the detail '%s' lacks '%s'", ts_error_detail(), part);
 }
 
+/* How the numbers of a tensor are stored in memory, and in the file that its model is of. */
+FIXTURE void assert_types(const ts_model *model, const char *name, int32_t type, int32_t file_type)
+{
+    ts_tensor tensor = {.struct_size = sizeof tensor};
+    size_t i = 0;
+    do
+        assert_int_equal(ts_model_tensor(model, i++, &tensor), TS_OK);
+    while (strcmp(tensor.name, name) != 0);
+    assert_int_equal(tensor.type, type);
+    assert_int_equal(tensor.file_type, file_type);
+}
+
 #endif

@@ -30,6 +30,9 @@ static void test_halves(void **state)
                     assert_true(two[j] == (p->rank == 1 || p->slot == TS_SLOT_POSITIONS ? one[j] : half));
                 }
             }
+            assert_types(model, "blk.1.ffn_up.weight", TS_MODEL_TYPE_F32, TS_MODEL_TYPE_F32);
+            assert_types(again, "blk.1.ffn_up.weight", TS_MODEL_TYPE_F32, type);
+            assert_types(again, "output_norm.weight", TS_MODEL_TYPE_F32, TS_MODEL_TYPE_F32);
             assert_int_equal(ts_model_save_as(again, in_work("half2.gguf"), &options), TS_OK);
             assert_same_file(in_work("half.gguf"), in_work("half2.gguf"));
             ts_model_options map = {.struct_size = sizeof map, .map = 1};

@@ -292,6 +292,8 @@ static void test_round_trips(void **state)
                     assert_same_model(model, again);
                 else
                     assert_same_logits(model, again, type == TS_MODEL_TYPE_F16 ? 0.2f : 2);
+                assert_types(again, "blk.1.ffn_up.weight", TS_MODEL_TYPE_F32, type);
+                assert_types(again, "output_norm.weight", TS_MODEL_TYPE_F32, type);
                 save_folder(again, in_work("two"), type);
                 assert_same_file(file_in(in_work("one"), "model.safetensors"), file_in(in_work("two"), "model.safetensors"));
                 assert_same_file(file_in(in_work("one"), "config.json"), file_in(in_work("two"), "config.json"));

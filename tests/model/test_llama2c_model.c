@@ -152,6 +152,7 @@ static void test_round_trips(void **state)
             assert_int_equal(ts_model_save_as(model, in_work("one.bin"), &options), TS_OK);
             again = open_file(in_work("one.bin"), NULL);
             assert_same_model(model, again);
+            assert_types(again, "blk.1.ffn_up.weight", TS_MODEL_TYPE_F32, TS_MODEL_TYPE_F32);
             assert_int_equal(ts_model_save_as(again, in_work("two.bin"), &options), TS_OK);
             assert_same_file(in_work("one.bin"), in_work("two.bin"));
             assert_same_file(in_work("made.bin"), in_work("two.tokenizer.bin"));
@@ -177,6 +178,8 @@ static void test_quantized_round_trips(void **state)
         assert_int_equal(ts_model_save_as(again, in_work("two.bin"), &options), TS_OK);
         third = open_file(in_work("two.bin"), NULL);
         size_t rounded = 0;
+        assert_types(again, "blk.1.ffn_up.weight", TS_MODEL_TYPE_F32, TS_MODEL_TYPE_Q8_0);
+        assert_types(again, "output_norm.weight", TS_MODEL_TYPE_F32, TS_MODEL_TYPE_F32);
         for (size_t i = 0; i < ts_model_tensor_count(model); i++) {
             ts_tensor one = {.struct_size = sizeof one}, two = {.struct_size = sizeof two}, three = {.struct_size = sizeof three};
             assert_int_equal(ts_model_tensor(model, i, &one), TS_OK);

@@ -103,6 +103,11 @@ static void test_files(void **state)
             save(model, first, types[t]); /* rounds on the way */
             ts_model *opened = reopen(NULL, first, 0), *widened = reopen(NULL, first, 1);
             assert_int_equal(quantized_tensors(widened, types[t]), 0);
+            assert_types(quantized, "blk.1.ffn_up.weight", types[t], types[t]);
+            assert_types(opened, "blk.1.ffn_up.weight", types[t], types[t]);
+            assert_types(widened, "blk.1.ffn_up.weight", TS_MODEL_TYPE_F32, types[t]);
+            assert_types(opened, "blk.1.ffn_down.weight", TS_MODEL_TYPE_F32, TS_MODEL_TYPE_F32);
+            assert_types(widened, "output_norm.weight", TS_MODEL_TYPE_F32, TS_MODEL_TYPE_F32);
             same_logits(quantized, opened);
             same_tensors(quantized, opened);
             same_tensors(quantized, widened);
@@ -114,6 +119,7 @@ static void test_files(void **state)
             free(b);
             assert_ok(ts_model_quantize(&floats, opened, TS_MODEL_TYPE_F32));
             same_tensors(floats, widened);
+            assert_types(floats, "blk.1.ffn_up.weight", TS_MODEL_TYPE_F32, TS_MODEL_TYPE_F32);
             same_logits(floats, widened);
             assert_ok(ts_model_save(opened, second)); /* floats */
             ts_model *again = reopen(NULL, second, 0);

@@ -174,6 +174,14 @@ class Story(unittest.TestCase):
             for name, tensor in self.model.tensors().items():
                 self.assertEqual((raw(tensor), tensor.shape), (raw(tensors[name]), tensors[name].shape), name)
         self.assertEqual(self.model.architecture.parameters, self.model.parameters)
+        f32, bf16, q8_0 = ts.ModelType.F32, ts.ModelType.BF16, ts.ModelType.Q8_0
+        self.assertEqual(set(self.model.tensor_types().values()), {ts.TensorTypes(f32, f32)})
+        self.model.save(path, type=bf16)
+        self.assertEqual(ts.Model.open(path).tensor_types()["token_embd.weight"], ts.TensorTypes(f32, bf16))
+        self.model.save(path, type=q8_0)
+        self.assertEqual(ts.Model.open(path).tensor_types()["token_embd.weight"], ts.TensorTypes(q8_0, q8_0))
+        self.assertEqual(ts.Model.open(path, widen=1).tensor_types()["token_embd.weight"], ts.TensorTypes(f32, q8_0))
+        self.assertEqual(ts.Model.open(path).tensor_types()["output_norm.weight"], ts.TensorTypes(f32, f32))
         self.assertEqual(self.model.tensors()["token_embd.weight"].shape, (len(self.tokenizer), 32))
 
     def test_logits_and_score(self):

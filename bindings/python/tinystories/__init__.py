@@ -20,7 +20,7 @@ from .dataset import CleanStep, Instruct, InstructField, clean_story, dataset_cl
 from .diversity import Diversity, DiversityItem, Match, Novelty, Overlap, cut_at_repeat, overlap
 from .evaluator import Comparison, Duel, Evaluation, Evaluator, GradeMean, Judge, Judgment, Mark, Outcome, read_grades, read_prompts
 from .generator import Author, BatchReport, Chat, ChatReport, Feature, Generator, Story, WordKind
-from .model import Architecture, ArchitectureKind, Model, ModelFormat, ModelType, Score
+from .model import Architecture, ArchitectureKind, Model, ModelFormat, ModelType, Score, TensorTypes
 from .runtime import CpuLevel, LogLevel, Runtime, version
 from .sampler import Alternatives, Batch, BeginOfText, ContextFull, Finish, Sampler, Step, tell_stories
 from .tokenizer import ShardReport, Tokenizer
@@ -30,5 +30,5 @@ from . import study  # isort: skip: of all the others
 __version__ = version()
 __all__ = [*_errors, "Alternatives", "Architecture", "ArchitectureKind", "Author", "Batch", "BatchReport", "BeginOfText", "Chat", "ChatReport", "CleanStep", "Comparison", "ContextFull", "CpuLevel", "Diversity", "DiversityItem", "Duel",
            "Evaluation", "Evaluator", "Feature", "Finish", "Generator", "GradeMean", "Instruct", "InstructField", "Judge", "Judgment", "LogLevel", "Mark", "Match", "Model", "ModelFormat", "Novelty",
-           "ModelType", "Optimizer", "Outcome", "Overlap", "Packing", "Precision", "Report", "Runtime", "Sampler", "Schedule", "Score", "ShardReport", "Step", "Story", "Tokenizer", "Trainer",
+           "ModelType", "Optimizer", "Outcome", "Overlap", "Packing", "Precision", "Report", "Runtime", "Sampler", "Schedule", "Score", "ShardReport", "Step", "Story", "TensorTypes", "Tokenizer", "Trainer",
            "WordKind", "analysis", "clean_story", "cut_at_repeat", "dataset_clean", "dataset_instruct", "dataset_stats", "overlap", "read_grades", "read_prompts", "study", "tell_stories", "version"]

@@ -277,7 +277,7 @@ class ts_read_callbacks(Structure):
 
 class ts_tensor(Structure):
     _fields_ = [("struct_size", c_size_t), ("name", c_char_p), ("data", POINTER(c_float)), ("rank", c_uint64), ("shape", c_uint64 * 4),
-                ("type", c_int32), ("reserved", c_uint32)]
+                ("type", c_int32), ("file_type", c_int32)]
 
 
 class ts_score(Structure):

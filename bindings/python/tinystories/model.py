@@ -35,6 +35,14 @@ class ModelType(enum.IntEnum):
     Q4_0 = _c.TS_MODEL_TYPE_Q4_0  # the same with 4 bits
 
 
+@dataclasses.dataclass(frozen=True)
+class TensorTypes:
+    """How the numbers of a tensor are stored. file_type is `type` where the model is from no file; llama2.c's groups of 8 bits are Q8_0."""
+
+    type: ModelType
+    file_type: ModelType
+
+
 class ArchitectureKind(enum.IntEnum):
     LLAMA = _c.TS_ARCHITECTURE_LLAMA  # RMS norm, rotary positions, SwiGLU, no biases, grouped key-value heads
     GPT2 = _c.TS_ARCHITECTURE_GPT2  # layer norm, learned positions, tanh-GELU, biases everywhere
@@ -253,6 +261,15 @@ class Model(Handle):
                 _c.library.ts_model_tensor_read(pointer, index, kept, len(kept))
                 address = ctypes.addressof(kept)
             found[tensor.name.decode()] = float_array(address, shape, kept)  # type: ignore[arg-type]
+        return found
+
+    def tensor_types(self) -> Dict[str, TensorTypes]:
+        """How all parameters are stored, by name: in memory, and in the file that the model was opened from."""
+        pointer, found = self._c, {}
+        for index in range(_c.library.ts_model_tensor_count(pointer)):
+            tensor = report_of(_c.ts_tensor)
+            _c.library.ts_model_tensor(pointer, index, ctypes.byref(tensor))
+            found[tensor.name.decode()] = TensorTypes(ModelType(tensor.type), ModelType(tensor.file_type))
         return found
 
     # ---- evaluation ----
