@@ -118,7 +118,8 @@ TS_API ts_status ts_model_save(const ts_model *model, const char *path);
 
 enum {
     TS_MODEL_FORMAT_GGUF = 1,
-    TS_MODEL_FORMAT_HUGGINGFACE = 2, /* a folder, made if it is not there: config.json, model.safetensors, tokenizer.json */
+    TS_MODEL_FORMAT_HUGGINGFACE = 2, /* a folder, made if it is not there: config.json, model.safetensors, tokenizer.json, tokenizer_config.json;
+                                        transformers' AutoModelForCausalLM and AutoTokenizer open it */
     TS_MODEL_FORMAT_LLAMA2C_V0 = 3,  /* NAME.bin, and the tokenizer as NAME.tokenizer.bin beside it */
     TS_MODEL_FORMAT_LLAMA2C_V1 = 4,
     TS_MODEL_FORMAT_LLAMA2C_V2 = 5 /* matrices in 8 bits, with a scale for each 64 of their numbers or fewer; its type is Q8_0 */

@@ -363,15 +363,17 @@ static ts_status save_tensors(saving *s, const char *folder)
     return status;
 }
 
-static ts_status save_all(saving *s, const char *folder, ts_bytes *config, ts_bytes *tokenizer)
+static ts_status save_all(saving *s, const char *folder, ts_bytes *config, ts_bytes *tokenizer, ts_bytes *tokenizer_config)
 {
     const ts_tokenizer *t = s->model->tokenizer;
     TS_TRY(ts_tokenizer_to_json(t, tokenizer)); /* first, as it may be of a kind that cannot be written */
+    TS_TRY(ts_tokenizer_config_to_json(t, s->model->architecture.context_length, tokenizer_config));
     TS_TRY(ts_huggingface_write_config(config, &s->model->architecture, types[s->type].name, ts_tokenizer_begin_of_text(t),
                                        ts_tokenizer_end_of_text(t)));
     TS_TRY(ts_directory_make(s->model->runtime, folder));
     TS_TRY(save_tensors(s, folder));
     TS_TRY(save_text(s->model, folder, "tokenizer.json", tokenizer));
+    TS_TRY(save_text(s->model, folder, "tokenizer_config.json", tokenizer_config));
     return save_text(s->model, folder, "config.json", config);
 }
 
@@ -380,10 +382,11 @@ ts_status ts_huggingface_model_save(const ts_model *model, const char *folder, i
     TS_TRY(ts_json_expected(folder));
     ts_runtime *runtime = model->runtime;
     saving s = {.model = model, .type = type};
-    ts_bytes config = {.runtime = runtime}, tokenizer = {.runtime = runtime};
-    ts_status status = save_all(&s, folder, &config, &tokenizer);
+    ts_bytes config = {.runtime = runtime}, tokenizer = {.runtime = runtime}, tokenizer_config = {.runtime = runtime};
+    ts_status status = save_all(&s, folder, &config, &tokenizer, &tokenizer_config);
     ts_bytes_free(&config);
     ts_bytes_free(&tokenizer);
+    ts_bytes_free(&tokenizer_config);
     void *const all[] = {s.data, s.entries, s.names, s.shapes};
     for (size_t i = 0; i < TS_COUNT_OF(all); i++)
         ts_release(runtime, all[i]);

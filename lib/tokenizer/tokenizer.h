@@ -31,6 +31,8 @@ ts_status ts_tokenizer_write_llama2c(const ts_tokenizer *tokenizer, uint32_t voc
 
 /* The text of a tokenizer.json, added to `json`. */
 ts_status ts_tokenizer_to_json(const ts_tokenizer *tokenizer, ts_bytes *json);
+/* The text of a tokenizer_config.json for it, with which transformers' AutoTokenizer takes it as it is. */
+ts_status ts_tokenizer_config_to_json(const ts_tokenizer *tokenizer, uint32_t context_length, ts_bytes *json);
 
 /* Whether texts for a model begin with ts_tokenizer_begin_of_text, as its file says; true where it says nothing. */
 bool ts_tokenizer_adds_begin(const ts_tokenizer *tokenizer);

@@ -53,32 +53,10 @@ static ts_status open_vocabulary(ts_tokenizer **out, ts_runtime *runtime, const 
     return ts_fail(TS_ERROR_IO, "%s: the folder has no tokenizer.json, and no vocab.json with merges.txt", folder);
 }
 
-/* tokenizer_config.json's add_bos_token, true without it. */
-static ts_status read_config(const char *folder, ts_runtime *runtime, bool *begins)
-{
-    char path[4096], *text;
-    size_t size;
-    ts_json *json;
-    *begins = true;
-    snprintf(path, sizeof path, "%.4000s/tokenizer_config.json", folder);
-    if (!ts_path_exists(path))
-        return TS_OK;
-    TS_TRY(ts_file_read(runtime, path, TS_TOKENIZER_MAX_FILE, &text, &size));
-    ts_status status = ts_json_parse(&json, runtime, text, size, TS_TOKENIZER_MAX_FILE, path);
-    ts_release(runtime, text);
-    TS_TRY(status);
-    const ts_json *value = ts_json_get(json, "add_bos_token");
-    bool null = value != NULL && ts_json_kind_of(value) == TS_JSON_NULL;
-    if (value != NULL && !null && !ts_json_bool(value, begins))
-        status = ts_fail(TS_ERROR_FORMAT, "%s: add_bos_token is neither true nor false", path);
-    ts_json_free(json);
-    return status;
-}
-
 static ts_status open_folder(ts_tokenizer **out, ts_runtime *runtime, const char *folder)
 {
     bool begins;
-    TS_TRY(read_config(folder, runtime, &begins));
+    TS_TRY(ts_tokenizer_read_config(folder, runtime, &begins));
     TS_TRY(open_vocabulary(out, runtime, folder));
     (*out)->vocabulary.no_begin = !begins; /* not shared yet */
     return TS_OK;

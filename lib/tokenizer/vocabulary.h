@@ -202,6 +202,9 @@ ts_status ts_tokenizer_read_json(ts_tokenizer **out, ts_runtime *runtime, const 
 /* tokenizer_llama2c.c; the source is borrowed */
 ts_status ts_tokenizer_read_llama2c(ts_tokenizer **out, ts_source *source);
 
+/* tokenizer_config.c: whether a folder's tokenizer_config.json lets texts begin with a token; true where it says nothing. FORMAT: it is damaged. */
+ts_status ts_tokenizer_read_config(const char *folder, ts_runtime *runtime, bool *begins);
+
 ts_status ts_tokenizer_read_pair(ts_tokenizer **out, ts_runtime *runtime, const char *vocabulary_path, const char *merges_path);
 /* tokenizer_pair.c: vocab.json and merges.txt in a folder that is there. UNSUPPORTED: another kind of tokenizer, or other special tokens. */
 ts_status ts_tokenizer_write_pair(const ts_tokenizer *tokenizer, const char *folder);

@@ -49,6 +49,15 @@ class ConvertTest(test_cli.CommandLineTest):
             self.must("model", "convert", f"{kind}.gguf", f"{kind}-hub", "--type", kind)
             self.assertEqual(self.must(*story, f"{kind}.gguf"), self.must(*story, f"{kind}-hub"))
 
+    def test_tokenizer_config(self):
+        """What transformers' AutoTokenizer asks for beside tokenizer.json: a class that takes it as it is, and the tokens by name."""
+        self.must("model", "convert", "model.gguf", "hub-config")
+        config, shape = json.loads(self.content("hub-config/tokenizer_config.json")), json.loads(self.content("hub-config/config.json"))
+        self.assertEqual(config, {"tokenizer_class": "PreTrainedTokenizerFast", "model_max_length": 64, "bos_token": "<|endoftext|>",
+                                  "eos_token": "<|endoftext|>", "clean_up_tokenization_spaces": False})
+        added = {token["content"]: token["id"] for token in json.loads(self.content("hub-config/tokenizer.json"))["added_tokens"]}
+        self.assertEqual((added[config["bos_token"]], added[config["eos_token"]]), (shape["bos_token_id"], shape["eos_token_id"]))
+
     def test_names_and_formats(self):
         self.must("model", "convert", "model.gguf", "other.ending", "--format", "gguf")
         self.assertEqual(self.content("other.ending"), self.content("model.gguf"))
@@ -144,6 +153,8 @@ class ConvertTest(test_cli.CommandLineTest):
         self.must("model", "convert", "real.bin", "real-v1.bin", "--format", "llama2c-v1")
         stories = {self.must("sample", "--model", name, "--tokens", "60", "--temperature", "0") for name in ("real.gguf", "real-hub", "real.bin", "real-v1.bin")}
         self.assertEqual(len(stories), 1)
+        config = json.loads(self.content("real-hub/tokenizer_config.json"))
+        self.assertEqual((config["bos_token"], config["unk_token"], config["model_max_length"]), ("<s>", "<unk>", 512))
         self.assertTrue(stories.pop().startswith(b"Once upon a time, there was a little girl named Lily."))
         self.assertEqual(self.content("real.tokenizer.bin"), (data / "models/tok512.bin").read_bytes())
         gpt2 = str(data / "tokenizers/gpt2")

@@ -202,6 +202,10 @@ static void test_begin_of_text(void **state)
         assert_ok(ts_model_save(model, in_work("spoken.gguf")));
         assert_ok(ts_model_open(&again, NULL, in_work("spoken.gguf"), NULL));
         assert_int_equal(first_token(again) == 0, i < 3);
+        ts_model_free(again);
+        save_folder(model, in_work("told"), TS_MODEL_TYPE_F32);
+        assert_ok(ts_model_open(&again, NULL, in_work("told"), NULL));
+        assert_int_equal(first_token(again) == 0, i < 3);
         ts_model_free(model);
         ts_model_free(again);
     }
@@ -639,7 +643,7 @@ static void test_damaged(void **state)
     snprintf(folder, sizeof folder, "%s", in_work("damaged"));
     save_folder(model, folder, TS_MODEL_TYPE_BF16);
     ts_model_free(model);
-    static const char *const names[] = {"config.json", "model.safetensors", "tokenizer.json"};
+    static const char *const names[] = {"config.json", "model.safetensors", "tokenizer.json", "tokenizer_config.json"};
     size_t accepted = 0;
 
     static const char claim[] = "{\"model_type\":\"gpt2\",\"vocab_size\":1048576,\"n_positions\":1048576,\"n_embd\":%d,\"n_layer\":%d,\"n_head\":1}";

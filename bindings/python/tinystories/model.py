@@ -21,7 +21,7 @@ _OPEN_OPTIONS = ("memory_limit", "map", "context_length", "widen")
 
 class ModelFormat(enum.IntEnum):
     GGUF = _c.TS_MODEL_FORMAT_GGUF
-    HUGGINGFACE = _c.TS_MODEL_FORMAT_HUGGINGFACE  # a folder: config.json, model.safetensors, tokenizer.json
+    HUGGINGFACE = _c.TS_MODEL_FORMAT_HUGGINGFACE  # a folder: config.json, model.safetensors, tokenizer.json, tokenizer_config.json
     LLAMA2C_V0 = _c.TS_MODEL_FORMAT_LLAMA2C_V0  # NAME.bin, and the tokenizer as NAME.tokenizer.bin beside it
     LLAMA2C_V1 = _c.TS_MODEL_FORMAT_LLAMA2C_V1
     LLAMA2C_V2 = _c.TS_MODEL_FORMAT_LLAMA2C_V2
