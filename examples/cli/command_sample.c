@@ -22,6 +22,8 @@ typedef struct sample_values {
     cli_paths banned, stops, required, biases, steps;
     ts_token_bias *bias_values;
     const char *save, *load;
+    ts_sampler_load_options loading;
+    uint32_t within; /* of the required words */
     uint32_t most; /* tokens to tell of a story that is saved or was; 0: all. The session has no limit of its own, so that it can go on */
     uint32_t best; /* likeliest tokens of each place that JSON tells */
 } sample_values;
@@ -32,6 +34,12 @@ static const char *begin_name(size_t index)
     return index < CLI_COUNT_OF(names) ? names[index] : NULL;
 }
 
+static const char *full_name(size_t index)
+{
+    static const char *const names[] = {"stop", "slide"}; /* TS_CONTEXT_FULL_ */
+    return index < CLI_COUNT_OF(names) ? names[index] : NULL;
+}
+
 static void sample_defaults(void *values)
 {
     sample_values *v = values;
@@ -39,6 +47,7 @@ static void sample_defaults(void *values)
     v->count = 1;
     ts_model_options_init(&v->opening, sizeof v->opening);
     ts_sampler_options_init(&v->options, sizeof v->options);
+    ts_sampler_load_options_init(&v->loading, sizeof v->loading);
 }
 
 /* The prompt, from standard input for "-", whose white space at the end is no part of it: a word is told with the space before it. */
@@ -58,23 +67,49 @@ static ts_status read_prompt(sample_values *v)
     return TS_OK;
 }
 
-/* "TOKEN=BIAS", each a token's number and what is added to its logit; "-inf" bans. */
-static ts_status read_biases(sample_values *v)
+static ts_status add_bias(sample_values *v, uint32_t token, float bias)
 {
-    v->bias_values = calloc(v->biases.count + 1, sizeof *v->bias_values);
-    if (v->bias_values == NULL)
-        return cli_fail("there is no memory for %zu biases", v->biases.count);
-    for (size_t i = 0; i < v->biases.count; i++) {
-        const char *text = v->biases.items[i];
-        char *end = NULL, *last = NULL;
-        unsigned long token = text[0] >= '0' && text[0] <= '9' ? strtoul(text, &end, 10) : 0;
-        float bias = end != NULL && *end == '=' ? strtof(end + 1, &last) : 0;
-        if (last == NULL || last == end + 1 || *last != 0 || token > UINT32_MAX)
-            return cli_fail("--bias is '%.40s', expected TOKEN=BIAS, as 17=-2.5 or 17=-inf", text);
-        v->bias_values[i] = (ts_token_bias){(uint32_t)token, bias};
+    ts_token_bias *grown = realloc(v->bias_values, (v->options.bias_count + 1) * sizeof *grown);
+    if (grown == NULL)
+        return cli_fail("there is no memory for %zu biases", v->options.bias_count + 1);
+    grown[v->options.bias_count++] = (ts_token_bias){token, bias};
+    v->options.biases = v->bias_values = grown;
+    return TS_OK;
+}
+
+/* Every token that a text becomes, once. */
+static ts_status add_text_bias(sample_values *v, const ts_tokenizer *tokenizer, const char *text, size_t size, float bias)
+{
+    uint32_t *ids = malloc((size + 1) * sizeof *ids);
+    size_t count = 0;
+    ts_status status = ids != NULL ? ts_tokenizer_encode(tokenizer, text, size, 0, ids, size + 1, &count) : cli_fail("there is no memory for a bias");
+    for (size_t i = 0; i < count && status == TS_OK; i++) {
+        size_t first = 0;
+        while (ids[first] != ids[i])
+            first++;
+        if (first == i)
+            status = add_bias(v, ids[i], bias);
     }
-    v->options.biases = v->bias_values;
-    v->options.bias_count = v->biases.count;
+    free(ids);
+    return status;
+}
+
+/* "WHAT=BIAS", each a token's number or a text, and what is added to the logits; "-inf" bans. */
+static ts_status read_biases(sample_values *v, const ts_tokenizer *tokenizer)
+{
+    for (size_t i = 0; i < v->biases.count; i++) {
+        const char *what = v->biases.items[i], *equals = strrchr(what, '=');
+        size_t size = equals != NULL ? (size_t)(equals - what) : 0;
+        char *end = NULL;
+        float bias = size > 0 ? strtof(equals + 1, &end) : 0;
+        if (end == NULL || end == equals + 1 || *end != 0)
+            return cli_fail("--bias is '%.40s', expected TOKEN=BIAS or TEXT=BIAS, as 17=-2.5 or ' dragon=-inf'", what);
+        bool number = strspn(what, "0123456789") == size;
+        unsigned long token = number ? strtoul(what, NULL, 10) : 0;
+        if (token > UINT32_MAX)
+            return cli_fail("--bias is '%.40s', but no token has that number", what);
+        CLI_TRY(number ? add_bias(v, (uint32_t)token, bias) : add_text_bias(v, tokenizer, what, size, bias));
+    }
     return TS_OK;
 }
 
@@ -102,7 +137,7 @@ static ts_status go_on(const ts_model *model, const sample_values *v)
     ts_sampler *sampler = NULL;
     const char *text = "";
     size_t size = 0;
-    ts_status status = ts_sampler_load(&sampler, model, v->load, NULL);
+    ts_status status = ts_sampler_load(&sampler, model, v->load, &v->loading);
     for (uint64_t told = 0; status == TS_OK && text != NULL && !ferror(stdout); told++) {
         fwrite(text, 1, size, stdout);
         if (v->most > 0 && told == v->most)
@@ -258,7 +293,7 @@ static ts_status tell_line(ts_sampler *sampler, const sample_values *v, uint64_t
 static ts_status make_sampler(ts_sampler **out, const ts_model *model, const sample_values *v)
 {
     CLI_TRY(ts_sampler_new(out, model, &v->options));
-    return ts_sampler_require(*out, v->required.items, v->required.count, 0);
+    return ts_sampler_require(*out, v->required.items, v->required.count, v->within);
 }
 
 /* Stories first, first + 1, ... at once. The text of each begins with the prompt, as if it were told alone. */
@@ -345,7 +380,7 @@ static ts_status sample(void *values)
         return cli_usage("--ignore-end needs --tokens N, or the story would have no end");
     if (!cli_given(&v->common, "--seed"))
         v->options.seed = ((uint64_t)time(NULL) << 16 ^ (uint64_t)getpid()) & UINT64_C(0x1fffffffffffff); /* JSON readers have 53 bits */
-    if (v->options.max_tokens > 0)
+    if (v->options.max_tokens > 0 && !cli_given(&v->common, "--context-full"))
         v->options.context_full = TS_CONTEXT_FULL_SLIDE; /* so many were asked for */
     v->options.banned_words = v->banned.items;
     v->options.banned_word_count = v->banned.count;
@@ -361,11 +396,11 @@ static ts_status sample(void *values)
     }
     ts_status status = read_prompt(v);
     if (status == TS_OK)
-        status = read_biases(v);
-    if (status == TS_OK)
         status = read_steps(v);
     if (status == TS_OK)
         status = ts_model_open(&model, v->common.runtime, v->model, &v->opening);
+    if (status == TS_OK)
+        status = read_biases(v, ts_model_tokenizer(model));
     if (status == TS_OK)
         status = choose_together(v, model);
     if (status == TS_OK && v->load != NULL) {
@@ -405,17 +440,21 @@ static const cli_argument sample_arguments[] = {
     {"--beams", "N", CLI_UINT32, 0, OFFSET(options.beams), 0, 1024, NULL, "find the likeliest story by so many beams instead of drawing; 0: draw"},
     {"--ban", "WORD", CLI_PATHS, 0, OFFSET(banned), 0, 0, NULL, "no word of the story begins with one of these"},
     {"--require", "WORD", CLI_PATHS, 0, OFFSET(required), 0, 0, NULL, "words that the story holds, each told where it fits best"},
+    {"--within", "N", CLI_UINT32, 0, OFFSET(within), 0, 0, NULL, "tokens in which about all required words come; 0: 160"},
     {"--stop", "TEXT", CLI_PATHS, 0, OFFSET(stops), 0, 0, NULL, "end the story before one of these"},
     {"--context", "N", CLI_UINT32, 0, OFFSET(options.context_length), 0, 1048576, NULL, "tokens to remember; 0: the model's context"},
+    {"--context-full", "HOW", CLI_CHOICE, CLI_QUIET, OFFSET(options.context_full), 0, 0, full_name, "when it is full: stop ends the story, slide forgets the older half (default: slide with --tokens, else stop)"},
     {"--ignore-end", NULL, CLI_FLAG, 0, OFFSET(options.ignore_end), 0, 0, NULL, "never draw the end of the story"},
-    {"--bias", "TOKEN=B...", CLI_PATHS, 0, OFFSET(biases), 0, 0, NULL, "what is added to the logits of these tokens, by their numbers; -inf: never draw it"},
-    {"--steps", "STEP...", CLI_PATHS, 0, OFFSET(steps), 0, 0, NULL, "how a token is drawn, in this order: penalties, temperature, top-k, top-p, min-p; what is left out is not done (default: Hugging Face's order)"},
+    {"--bias", "WHAT=B", CLI_PATHS, 0, OFFSET(biases), 0, 0, NULL, "add B to the logits of a token, by its number, or of every token that a text becomes, as in llama.cpp's server; -inf: never draw it. A word within a sentence is a text with its space, ' dragon=-5'"},
+    {"--steps", "STEP", CLI_PATHS, 0, OFFSET(steps), 0, 0, NULL, "how a token is drawn, in this order: penalties, temperature, top-k, top-p, min-p; what is left out is not done (default: Hugging Face's order)"},
     {"--save-session", "FILE", CLI_TEXT, 0, OFFSET(save), 0, 0, NULL, "save the story where it stopped, with all options"},
     {"--load-session", "FILE", CLI_TEXT, 0, OFFSET(load), 0, 0, NULL, "go on with a saved story under its own options, for --tokens tokens more at most"},
+    {"--session-memory", "BYTES", CLI_UINT64, 0, OFFSET(loading.memory_limit), 0, 0, NULL, "that a loaded story may take; 0: some times what one of the usual options takes"},
     {"--best", "K", CLI_UINT32, 0, OFFSET(best), 0, 20, NULL, "with --json: the log-probability of each token told, and of the K likeliest of its place; not with --together; 0: none"},
     {"--begin-of-text", "WHEN", CLI_CHOICE, 0, OFFSET(options.begin_of_text), 0, 0, begin_name, "put the token that divides stories before the prompt: as the tokenizer's file says, always, never"},
     {"--tokenizer", "T", CLI_TEXT, 0, OFFSET(opening.tokenizer), 0, 0, NULL, "the tokenizer, where it is neither in the model's file nor beside it"},
     {"--map", NULL, CLI_FLAG, 0, OFFSET(opening.map), 0, 0, NULL, "map the model file instead of reading it"},
+    {"--widen", NULL, CLI_FLAG, 0, OFFSET(opening.widen), 0, 0, NULL, "make floats of matrices of 8 and 4 bits instead of multiplying them so"},
 };
 
 const cli_command cli_sample_commands[] = {

@@ -60,7 +60,11 @@ enum {
     TS_STEP_COUNT = 6
 };
 
-/* Added to the logit of a token; -INFINITY bans it. */
+/*
+ * Added to the logit of a token; -INFINITY bans it. Biases of the same token add up. To bias a text, bias each token that ts_tokenizer_encode makes of it, as
+ * llama.cpp's server does with the strings of its logit_bias, and the command line and Python do with a text. That is for words of one token, which within a
+ * sentence begin with their space, " dragon": the pieces of a longer text are pieces of other words too. banned_words and ts_sampler_require know words.
+ */
 typedef struct ts_token_bias {
     uint32_t token;
     float bias;

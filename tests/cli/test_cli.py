@@ -11,6 +11,7 @@ import pty
 import resource
 import shutil
 import signal
+import struct
 import subprocess
 import tempfile
 import time
@@ -761,11 +762,40 @@ class ProgressTest(CommandLineTest):
         self.assertEqual(self.must(*hot, "--steps", "top-k", "temperature"), cold)
         self.assertNotEqual(self.must(*hot, "--steps", "temperature"), cold)
         self.refused(*hot, "--steps", "top-q", names="--steps")
-        for bias in ("x=1", "3", "3=", "3=1x", "-1=2"):
+        for bias in ("x", "3", "3=", "3=1x", "=2", "99999999999=1", "a word="):
             self.refused(*hot, f"--bias={bias}", names="--bias")
+        self.refused(*hot, "--bias", "400=1", names="400")
         self.refused(*hot, "--best", "2", names="--json", status=(2,))
         self.must(*hot, "--begin-of-text", "never")
         self.refused(*hot, "--begin-of-text", "no", names="--begin-of-text", status=(1, 2))
+
+    def test_biases_of_texts(self):
+        """A text's bias is that of each of its tokens, once: those that `tokenizer encode` gives."""
+        text = "Once upon upon a = 7 days"
+        with open(self.path("text.txt"), "w", encoding="utf-8") as file:
+            file.write(text)
+        self.must("tokenizer", "encode", "--tokenizer", "model.gguf", "--in", "text.txt", "--out", "text.bin")
+        ids = set(struct.unpack(f"<{len(self.content('text.bin')) // 2 - 512}H", self.content("text.bin")[1024:])) - {0}
+        self.assertGreater(len(ids), 5)
+        story = ["sample", "--model", "model.gguf", "--tokens", "40", "--ignore-end", "--seed", "3"]
+        biased = self.must(*story, "--bias", *(f"{token}=-1.5" for token in ids))
+        self.assertEqual(self.must(*story, "--bias", f"{text}=-1.5"), biased)
+        self.assertNotEqual(self.must(*story), biased)
+        self.assertEqual(self.must(*story, "--bias", f"{text}=-1.5", *(f"{token}=1.5" for token in ids)), self.must(*story))  # they add up
+
+    def test_the_context_and_what_is_required(self):
+        long = ["sample", "--model", "model.gguf", "--prompt", "Once", "--tokens", "200", "--ignore-end", "--seed", "2", "--json"]
+        for more, finish in (([], "max_tokens"), (["--context-full", "slide"], "max_tokens"), (["--context-full", "stop"], "context")):
+            self.assertEqual(json.loads(self.must(*long, *more))["stories"][0]["finish"], finish)
+        soon, late = (json.loads(self.must(*long, "--require", "zebra", "--within", within))["stories"][0]["text"].find("zebra") for within in ("5", "150"))
+        self.assertTrue(0 < soon < late, (soon, late))
+        self.must("sample", "--model", "model.gguf", "--tokens", "5", "--save-session", "small.session")
+        self.refused("sample", "--model", "model.gguf", "--load-session", "small.session", "--session-memory", "1000", names="memory")
+        self.must("sample", "--model", "model.gguf", "--load-session", "small.session", "--session-memory", "100000000", "--tokens", "5")
+        self.must("model", "quantize", "model.gguf", "blocks.gguf", "--type", "q4_0")
+        self.must("model", "convert", "blocks.gguf", "floats.gguf")
+        told = ["sample", "--prompt", "Once", "--tokens", "40", "--ignore-end", "--seed", "2", "--model"]
+        self.assertEqual(self.must(*told, "blocks.gguf", "--widen"), self.must(*told, "floats.gguf"))
 
     def test_branches(self):
         """The example: what is chosen becomes the story, a choice is taken back, a saved story goes on with the same ways."""

@@ -56,6 +56,12 @@ class Story(unittest.TestCase):
             story = "Once" + sampler.tell("Once")
             self.assertNotRegex(story.lower(), r"(^|[^a-z0-9'\x80-\U0010ffff])t")
             self.assertNotIn(5, sampler.tokens)
+            ids = set(self.tokenizer.encode(" they are they"))
+            by_text = {" they are they": -1.0, b"x": -math.inf}
+            by_id = {**dict.fromkeys(ids, -1.0), **dict.fromkeys(self.tokenizer.encode("x"), -math.inf)}
+            stories = [ts.Sampler(self.model, seed=4, max_tokens=60, biases=biases).tell("Once") for biases in (by_text, by_id, {})]
+            self.assertEqual(stories[0], stories[1])
+            self.assertNotEqual(stories[0], stories[2])
             sampler.cut(3, seed=9)
             first = next(sampler)
             thought = sampler.alternatives(4)

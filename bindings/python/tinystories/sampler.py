@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ctypes
 import enum
-from typing import Any, Iterator, List, NamedTuple, Optional, Sequence, Tuple
+from typing import Any, Iterator, List, Mapping, NamedTuple, Optional, Sequence, Tuple, Union
 
 from . import _c
 from ._handle import Handle, Path, Text, fill, integer, make, member, options_of, path_bytes, pointer_of, text_bytes
@@ -60,19 +60,20 @@ class Sampler(Handle):
     Options: seed (0); temperature (0: always the likeliest token; 0 to 100; 0.8); top_p ((0, 1]; 1: all); top_k (0: all); max_tokens (0: no
     limit); context_length (positions to hold; 0: the model's); context_full ("stop" or "slide"); ignore_end (True: only max_tokens or the context
     ends a story); min_p ([0, 1]; 0); repetition_penalty (1), frequency_penalty (0), presence_penalty (0), penalty_window (64 tokens; 0: all);
-    no_repeat_ngram (0: no matter); beams (above 1: beam search, nothing is drawn); biases ({token: bias}; -inf bans); banned_words (no word of the story begins with one of these); stops (strings
+    no_repeat_ngram (0: no matter); beams (above 1: beam search, nothing is drawn); biases ({token or text: what is added to the
+    logit, of a text to that of every token it becomes, as in llama.cpp's server}; -inf bans; a word within a sentence is a text with its space, " dragon"); banned_words (no word of the story begins with one of these); stops (strings
     that end the story); steps (a list of Step); begin_of_text ("file", "always" or "never": whether the token that divides stories stands before a prompt). InvalidArgumentError names the option that is out of range.
     """
 
     def __init__(self, model: Model, **options: Any) -> None:
-        pointer, settings = pointer_of(model, Model), _options(options)
+        pointer, settings = pointer_of(model, Model), _options(model, options)
         self._pointer = make(_c.ts_sampler, _c.library.ts_sampler_free,
                              lambda out: _c.library.ts_sampler_new(out, pointer, ctypes.byref(settings)), (pointer,))
 
     @staticmethod
     def memory(model: Model, **options: Any) -> int:
         """The bytes that a sampler with these options would hold, without making it."""
-        size, settings = ctypes.c_uint64(), _options(options)
+        size, settings = ctypes.c_uint64(), _options(model, options)
         _c.library.ts_sampler_memory(pointer_of(model, Model), ctypes.byref(settings), ctypes.byref(size))
         return size.value
 
@@ -257,15 +258,24 @@ def _load_options(memory_limit: int) -> Any:
     return fill(options_of(_c.ts_sampler_load_options, _c.library.ts_sampler_load_options_init), {"memory_limit": memory_limit}, ("memory_limit",))
 
 
-def _options(values: dict) -> Any:
+def _biases(model: Model, biases: Mapping[Union[int, Text], float]) -> List[Tuple[int, float]]:
+    """A text's bias is that of every token it becomes."""
+    found: List[Tuple[int, float]] = []
+    for what, bias in biases.items():
+        text = isinstance(what, (str, bytes))
+        found += [(token, float(bias)) for token in (dict.fromkeys(model.tokenizer.encode(what)) if text else [integer(what, "biases", ctypes.c_uint32)])]
+    return found
+
+
+def _options(model: Model, values: dict) -> Any:
     if "context_full" in values:
         values = {**values, "context_full": member(ContextFull, values["context_full"], "context_full")}
     if "begin_of_text" in values:
         values = {**values, "begin_of_text": member(BeginOfText, values["begin_of_text"], "begin_of_text")}
     values = dict(values)
     options = options_of(_c.ts_sampler_options, _c.library.ts_sampler_options_init)
-    biases = dict(values.pop("biases", None) or {})
-    options.biases = (_c.ts_token_bias * len(biases))(*((integer(token, "biases", ctypes.c_uint32), float(bias)) for token, bias in biases.items()))
+    biases = _biases(model, dict(values.pop("biases", None) or {}))
+    options.biases = (_c.ts_token_bias * len(biases))(*biases)
     options.bias_count = len(biases)
     for name, count in (("banned_words", "banned_word_count"), ("stops", "stop_count")):
         texts = [text_bytes(text) for text in values.pop(name, None) or ()]
