@@ -51,16 +51,16 @@ static int compare_keyed(const void *a, const void *b)
     return order != 0 ? order : (x->place.id > y->place.id) - (x->place.id < y->place.id);
 }
 
-static keyed keyed_of(uint32_t id, const char *token, size_t size, size_t at)
+static uint64_t key_of(const char *bytes, size_t size)
 {
-    keyed made = {.place = {.id = id, .at = (uint32_t)at}, .bytes = token + at, .size = size - at};
-    for (size_t i = 0; i < sizeof made.place.key; i++)
-        made.place.key = made.place.key << 8 | (at + i < size ? (unsigned char)ts_ascii_lower(token[at + i]) : 0);
-    return made;
+    uint64_t key = 0;
+    for (size_t i = 0; i < sizeof key; i++)
+        key = key << 8 | (i < size ? (unsigned char)ts_ascii_lower(bytes[i]) : 0);
+    return key;
 }
 
-/* The places of all tokens, only counted where `into` is NULL: their beginnings, or those of words within them. */
-static size_t list_places(const ts_tokenizer *tokenizer, bool within, keyed *into)
+/* The places of all tokens that begin with one of these letters, only counted where `into` is NULL: their beginnings, or those of words within them. */
+static size_t list_places(const ts_tokenizer *tokenizer, bool within, const bool letters[256], keyed *into)
 {
     uint32_t tokens = ts_tokenizer_size(tokenizer);
     size_t count = 0;
@@ -70,23 +70,23 @@ static size_t list_places(const ts_tokenizer *tokenizer, bool within, keyed *int
         if (ts_tokenizer_is_special(tokenizer, id))
             continue;
         for (size_t at = within; at < (within ? size : TS_MIN(size, (size_t)1)); at++) {
-            if (within && in_word(token[at - 1]))
+            if (!letters[(unsigned char)ts_ascii_lower(token[at])] || (within && in_word(token[at - 1])))
                 continue;
             if (into)
-                into[count] = keyed_of(id, token, size, at);
+                into[count] = (keyed){{key_of(token + at, size - at), id, (uint32_t)at}, token + at, size - at};
             count++;
         }
     }
     return count;
 }
 
-static ts_status make_places(places *p, ts_runtime *runtime, const ts_tokenizer *tokenizer, bool within)
+static ts_status make_places(places *p, ts_runtime *runtime, const ts_tokenizer *tokenizer, bool within, const bool letters[256])
 {
-    *p = (places){.tokenizer = tokenizer, .count = list_places(tokenizer, within, NULL)};
+    *p = (places){.tokenizer = tokenizer, .count = list_places(tokenizer, within, letters, NULL)};
     p->list = ts_allocate_array(runtime, p->count + 1, sizeof *p->list);
     keyed *all = ts_allocate_array(runtime, p->count + 1, sizeof *all);
     if (all != NULL && p->list != NULL) {
-        list_places(tokenizer, within, all);
+        list_places(tokenizer, within, letters, all);
         qsort(all, p->count, sizeof *all, compare_keyed);
         for (size_t i = 0; i < p->count; i++)
             p->list[i] = all[i].place;
@@ -96,22 +96,25 @@ static ts_status make_places(places *p, ts_runtime *runtime, const ts_tokenizer 
     return status;
 }
 
-/* What stands at a place, at most `most` bytes of it, against a text. */
-static int compare_place(const places *p, size_t index, size_t most, const char *text, size_t size)
+/* What stands at a place, no more bytes of it than the text has, against a text and its key. */
+static int compare_place(const places *p, const place *one, const char *text, size_t size, uint64_t key)
 {
-    size_t token_size;
-    const place *one = &p->list[index];
+    size_t token_size, beyond = size < sizeof key ? 8 * (sizeof key - size) : 0;
+    uint64_t begins = one->key >> beyond << beyond;
+    if (begins != key || size <= sizeof key)
+        return (begins > key) - (begins < key);
     const char *token = ts_tokenizer_token(p->tokenizer, one->id, &token_size);
-    return compare_bytes(token + one->at, TS_MIN(token_size - one->at, most), text, size);
+    return compare_bytes(token + one->at, TS_MIN(token_size - one->at, size), text, size);
 }
 
-/* The first place that is not before a text (after: none that begins with it either). */
+/* The first place that is not before a text of at least a byte (after: none that begins with it either). */
 static size_t find_place(const places *p, const char *text, size_t size, bool after)
 {
     size_t low = 0, high = p->count;
+    uint64_t key = key_of(text, size);
     while (low < high) {
         size_t middle = low + (high - low) / 2;
-        if (compare_place(p, middle, size, text, size) < (after ? 1 : 0))
+        if (compare_place(p, &p->list[middle], text, size, key) < (after ? 1 : 0))
             low = middle + 1;
         else
             high = middle;
@@ -123,17 +126,23 @@ struct ts_ban_index {
     places begins, within;
 };
 
-ts_status ts_ban_index_make(ts_ban_index **out, ts_runtime *runtime, const ts_tokenizer *tokenizer, size_t words)
+ts_status ts_ban_index_make(ts_ban_index **out, ts_runtime *runtime, const ts_tokenizer *tokenizer, const char *const *words, size_t count)
 {
+    bool first[256] = {false}, any[256] = {false}; /* letters that a word begins with, and goes on with */
     *out = NULL;
-    if (words == 0)
+    if (count == 0)
         return TS_OK;
+    for (size_t i = 0; i < count; i++) {
+        first[(unsigned char)ts_ascii_lower(words[i][0])] = true;
+        for (const char *c = words[i]; *c != 0; c++)
+            any[(unsigned char)ts_ascii_lower(*c)] = true;
+    }
     ts_ban_index *index = ts_allocate(runtime, sizeof *index);
     if (index == NULL)
         return TS_ERROR_OUT_OF_MEMORY;
-    ts_status status = make_places(&index->begins, runtime, tokenizer, false);
+    ts_status status = make_places(&index->begins, runtime, tokenizer, false, any);
     if (status == TS_OK)
-        status = make_places(&index->within, runtime, tokenizer, true);
+        status = make_places(&index->within, runtime, tokenizer, true, first);
     *out = index;
     if (status != TS_OK)
         ts_ban_index_free(out, runtime);
@@ -168,8 +177,8 @@ static void find_of_word(ts_word_bans *bans, const ts_ban_index *index, const ch
         if (bans->token_count == first)
             continue;
         if (bans->completions)
-            bans->completions[bans->completion_count] =
-                (ts_completion){.word = word, .done = (uint8_t)done, .first = first, .count = (uint32_t)bans->token_count - first};
+            bans->completions[bans->completion_count] = (ts_completion){
+                .word = word, .done = (uint8_t)done, .last = done > 0 ? word[done - 1] : 0, .first = first, .count = (uint32_t)bans->token_count - first};
         bans->completion_count++;
     }
 }
@@ -206,7 +215,7 @@ void ts_tail_add(ts_sampler *sampler, const char *bytes, size_t size)
 static bool is_begun(const ts_sampler *sampler, const ts_completion *c)
 {
     size_t size = sampler->tail_size;
-    if (size < c->done || memcmp(sampler->tail + size - c->done, c->word, c->done) != 0)
+    if (c->done > 0 && (size < c->done || sampler->tail[size - 1] != c->last || memcmp(sampler->tail + size - c->done, c->word, c->done) != 0))
         return false;
     return size == c->done || !in_word(sampler->tail[size - c->done - 1]);
 }

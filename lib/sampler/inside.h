@@ -26,6 +26,7 @@ enum {
 typedef struct ts_completion {
     const char *word; /* lower case */
     uint8_t done;
+    char last; /* of these bytes, the one that is looked at first */
     uint32_t first, count;
 } ts_completion;
 
@@ -132,7 +133,7 @@ ts_status ts_sampler_enter(ts_sampler *sampler);
 
 /* What finds the tokens of banned words: made for a moment, NULL without words. */
 typedef struct ts_ban_index ts_ban_index;
-ts_status ts_ban_index_make(ts_ban_index **out, ts_runtime *runtime, const ts_tokenizer *tokenizer, size_t words);
+ts_status ts_ban_index_make(ts_ban_index **out, ts_runtime *runtime, const ts_tokenizer *tokenizer, const char *const *words, size_t count);
 void ts_ban_index_free(ts_ban_index **index, ts_runtime *runtime);
 
 /* Finds how many entries the banned words make, or fills them: `bans` with arrays of that size, or NULLs and counts alone. */

@@ -178,7 +178,7 @@ ts_status ts_sampler_memory(const ts_model *model, const ts_sampler_options *opt
     ts_ban_index *index;
     size_t total;
     TS_TRY(read_options(&read, model, options));
-    TS_TRY(ts_ban_index_make(&index, model->runtime, model->tokenizer, read.banned_word_count));
+    TS_TRY(ts_ban_index_make(&index, model->runtime, model->tokenizer, read.banned_words, read.banned_word_count));
     ts_word_bans_find(&bans, index, read.banned_words, read.banned_word_count);
     ts_ban_index_free(&index, model->runtime);
     TS_TRY(plan(model, &read, &bans, &total));
@@ -249,7 +249,7 @@ ts_status ts_sampler_new(ts_sampler **out, const ts_model *model, const ts_sampl
     ts_sampler_options read;
     ts_ban_index *index;
     TS_TRY(read_options(&read, model, options));
-    TS_TRY(ts_ban_index_make(&index, model->runtime, model->tokenizer, read.banned_word_count));
+    TS_TRY(ts_ban_index_make(&index, model->runtime, model->tokenizer, read.banned_words, read.banned_word_count));
     ts_status status = make(out, model, &read, index);
     ts_ban_index_free(&index, model->runtime);
     return status;

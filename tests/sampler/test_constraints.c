@@ -2,6 +2,8 @@
 /* Constraints, penalties, stop strings and sessions, each against its definition worked out from ts_model_logits and whole texts. */
 #include "../model/model_fixture.h"
 
+#include "sampler/inside.h"
+
 #include <ctype.h>
 #include <math.h>
 #include <pthread.h>
@@ -271,6 +273,57 @@ static void banned_words(void **state)
     ts_sampler_free(free_one);
 }
 
+static bool goes_on(const char *bytes, size_t size, const char *text)
+{
+    return size >= strlen(text) && strncasecmp(bytes, text, strlen(text)) == 0;
+}
+
+/* How many tokens begin with a text, or (within) have a word in them, not at their beginning, that does. */
+static size_t count_tokens(const ts_tokenizer *tokenizer, const char *text, bool within)
+{
+    size_t count = 0;
+    for (uint32_t id = 0; id < ts_tokenizer_size(tokenizer); id++) {
+        size_t size;
+        const char *bytes = ts_tokenizer_token(tokenizer, id, &size);
+        for (size_t at = within; at < (within ? size : 1) && !ts_tokenizer_is_special(tokenizer, id); at++)
+            count += goes_on(bytes + at, size - at, text) && !(within && in_word((unsigned char)bytes[at - 1]));
+    }
+    return count;
+}
+
+/* Short words and long ones, of which many tokens begin alike: each is forbidden the tokens that complete it, and those that hold it. */
+static void check_bans(const ts_model *large)
+{
+    static const char *const words[] = {"The", "everything", "Unfortunately", "it's", "a", "extraordinary", "themsel", "new york"};
+    ts_sampler_options options = options_of(1);
+    ts_sampler *sampler;
+    options.context_length = 0;
+    options.banned_words = words;
+    options.banned_word_count = TS_COUNT_OF(words);
+    assert_ok(ts_sampler_new(&sampler, large, &options));
+    const ts_word_bans *bans = &sampler->bans;
+    size_t always = 0, next = 0;
+    for (size_t i = 0; i < TS_COUNT_OF(words); i++) {
+        always += count_tokens(large->tokenizer, words[i], true);
+        for (size_t done = 0; words[i][done] != 0; done++) {
+            size_t count = count_tokens(large->tokenizer, words[i] + done, false);
+            const ts_completion *c = &bans->completions[next];
+            if (count == 0)
+                continue;
+            assert_true(next++ < bans->completion_count && strcasecmp(c->word, words[i]) == 0 && c->done == done && c->count == count);
+            for (size_t k = 0; k < count; k++) {
+                size_t size;
+                const char *bytes = ts_tokenizer_token(large->tokenizer, bans->tokens[c->first + k], &size);
+                assert_true(goes_on(bytes, size, words[i] + done));
+            }
+        }
+    }
+    assert_true(always > 1000);
+    assert_int_equal(always, bans->always_count);
+    assert_int_equal(next, bans->completion_count);
+    ts_sampler_free(sampler);
+}
+
 /* A thousand words cost a model of many tokens no more than a moment; the tokens that they forbid are tried against the definition above. */
 static void many_banned_words(void **state)
 {
@@ -308,6 +361,7 @@ static void many_banned_words(void **state)
     }
     if (best > 4) /* a scan of the vocabulary for each letter took 20 s; a sanitizer takes a while as well */
         fail_msg("%d words took %.0f ms", WORDS, 1e3 * best);
+    check_bans(large);
     ts_model_free(large);
     ts_tokenizer_free(tokenizer);
     free(words);
