@@ -107,7 +107,8 @@ enum {
 
 /*
  * Encodes `size` bytes of text. `ids` takes the first `capacity` ids and *count is set to the number of all; when they do not fit the status is
- * BUFFER_TOO_SMALL. `size` + 1 ids are always enough, for byte-level BPE `size`. Time grows as n log n at worst. No end-of-text is added.
+ * BUFFER_TOO_SMALL. `size` + 1 ids are always enough, for byte-level BPE `size`. Time grows as n log n at worst; as n for a byte-level BPE whose merges join
+ * what earlier merges made, which is how training gives them. No end-of-text is added.
  * flags: 0 or TS_ENCODE_SPECIALS. LIMIT: a text above 1 GiB.
  */
 TS_API ts_status ts_tokenizer_encode(const ts_tokenizer *tokenizer, const char *text, size_t size, uint32_t flags, uint32_t *ids, size_t capacity,

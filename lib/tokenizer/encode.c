@@ -1,13 +1,13 @@
 /*
  * Encoding: a word's bytes become tokens, and the pair of neighbours with the best rank is joined until none has a rank; the leftmost one among
- * equals. Short words look for the best pair by going through them, long ones keep a heap: n log n whatever the text. Words that are known to become
- * one token are found in a table instead.
+ * equals. Short words look for the best pair by going through them, long ones as encode_long.c says. Words that are known to become one token are
+ * found in a table instead.
  */
 #include "text/text.h"
-#include "tokenizer/pair_heap.h"
 #include "tokenizer/vocabulary.h"
 
 #define SHORT_WORD 48    /* bytes; measured: beyond it the heap wins */
+#define LONG_WORD 1024   /* the same of lists by rank, whose heads are many */
 #define NEVER UINT32_MAX /* the rank of a pair that is not joined */
 #define MAX_TEXT ((size_t)1 << 30)
 #define MUCH_TEXT ((size_t)64 << 10) /* bytes, after which the table of whole words pays for itself */
@@ -138,59 +138,10 @@ static ts_whole *whole_table(const ts_tokenizer *tokenizer, size_t size)
     return other;
 }
 
-/* ---- long words: a linked list of tokens and a heap of pairs ---- */
-
-typedef struct piece {
-    uint32_t id;
-    uint32_t previous, next; /* NEVER: none */
-} piece;
-
-static void note_pair(const ts_tokenizer *t, ts_pair_heap *h, const piece *pieces, uint32_t at)
-{
-    uint32_t next = pieces[at].next, result;
-    uint32_t rank = next != NEVER ? rank_of(t, pieces[at].id, pieces[next].id, &result) : NEVER;
-    if (rank != NEVER)
-        ts_pair_push(h, (uint64_t)rank << 32 | at);
-}
-
-/* A join takes a candidate and a piece away and notes two pairs at most: there are never 2 n candidates. */
-static ts_status encode_long(const ts_tokenizer *t, const char *word, size_t size, ts_ids *out)
-{
-    /* what no candidate comes to is not touched: a text has 2^30 bytes at most, so that nothing wraps */
-    piece *pieces = ts_allocate_unset(t->runtime, size * sizeof *pieces);
-    ts_pair_heap h = {ts_allocate_unset(t->runtime, 2 * size * sizeof *h.items), 0};
-    ts_status status = pieces && h.items ? TS_OK : TS_ERROR_OUT_OF_MEMORY;
-    for (size_t i = 0; status == TS_OK && i < size; i++)
-        pieces[i] = (piece){t->bytes[(unsigned char)word[i]], i > 0 ? (uint32_t)i - 1 : NEVER, i + 1 < size ? (uint32_t)i + 1 : NEVER};
-    for (size_t i = 0; status == TS_OK && i + 1 < size; i++)
-        note_pair(t, &h, pieces, (uint32_t)i);
-    while (status == TS_OK && h.count > 0) {
-        uint64_t best = ts_pair_pop(&h);
-        uint32_t at = (uint32_t)best, result = NEVER;
-        piece *left = &pieces[at];
-        if (left->id == NEVER || left->next == NEVER || rank_of(t, left->id, pieces[left->next].id, &result) != best >> 32)
-            continue; /* joined otherwise meanwhile */
-        piece *right = &pieces[left->next];
-        left->id = result;
-        left->next = right->next;
-        right->id = NEVER;
-        if (left->next != NEVER)
-            pieces[left->next].previous = at;
-        if (left->previous != NEVER)
-            note_pair(t, &h, pieces, left->previous);
-        note_pair(t, &h, pieces, at);
-    }
-    for (uint32_t at = 0; status == TS_OK && at != NEVER; at = pieces[at].next)
-        ts_ids_put(out, pieces[at].id);
-    ts_release(t->runtime, pieces);
-    ts_release(t->runtime, h.items);
-    return status;
-}
-
 ts_status ts_encode_word(const ts_tokenizer *tokenizer, const char *word, size_t size, ts_ids *out)
 {
     if (size > SHORT_WORD)
-        return encode_long(tokenizer, word, size, out);
+        return ts_encode_long(tokenizer, word, size, size >= LONG_WORD && tokenizer->ranks_rise, out);
     encode_short(tokenizer, word, size, out);
     return TS_OK;
 }
@@ -206,10 +157,8 @@ static ts_status encode_plain(const ts_tokenizer *t, const char *text, size_t si
         const ts_whole *whole = table != NULL && length <= TS_WHOLE_SIZE ? find_whole(table, bits, whole_key(text, length, size)) : NULL;
         if (whole != NULL && whole->rest != 0)
             ts_ids_put(out, whole->id);
-        else if (length <= SHORT_WORD)
-            encode_short(t, text, length, out);
         else
-            TS_TRY(encode_long(t, text, length, out));
+            TS_TRY(ts_encode_word(t, text, length, out));
         text += length;
         size -= length;
     }

@@ -1,6 +1,7 @@
 /* tokenizer_config.json, which lies beside a tokenizer.json: how transformers is to use it, and whether texts begin with a token. */
 #include <stdio.h>
 
+#include "text/text.h"
 #include "tokenizer/vocabulary.h"
 
 ts_status ts_tokenizer_read_config(const char *folder, ts_runtime *runtime, bool *begins)

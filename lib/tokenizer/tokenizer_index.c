@@ -163,10 +163,11 @@ static ts_status no_token(const ts_vocabulary *v, uint32_t rank, const char *nam
                    (int)TS_MIN(right_size, 100), right);
 }
 
-static ts_status index_merges(ts_tokenizer *t, const char *name)
+/* `joined` has a zero for each token. */
+static ts_status learn_merges(ts_tokenizer *t, bool *joined, const char *name)
 {
     const ts_vocabulary *v = &t->vocabulary;
-    TS_TRY(ts_merges_make_room(t, v->merge_count));
+    t->ranks_rise = true;
     for (uint32_t rank = 0, result = 0; rank < v->merge_count; rank++) {
         uint32_t left = v->merges[rank][0], right = v->merges[rank][1];
         if (left >= v->count || right >= v->count || v->kinds[left] || v->kinds[right])
@@ -175,8 +176,19 @@ static ts_status index_merges(ts_tokenizer *t, const char *name)
         if (result == TS_TOKENIZER_NONE)
             return no_token(v, rank, name);
         TS_TRY(ts_merge_learn(t, (ts_merge){left, right, rank, result}, name));
+        joined[left] = joined[right] = true;
+        t->ranks_rise = t->ranks_rise && !joined[result];
     }
     return TS_OK;
+}
+
+static ts_status index_merges(ts_tokenizer *t, const char *name)
+{
+    TS_TRY(ts_merges_make_room(t, t->vocabulary.merge_count));
+    bool *joined = ts_allocate(t->runtime, t->vocabulary.count);
+    ts_status status = joined != NULL ? learn_merges(t, joined, name) : TS_ERROR_OUT_OF_MEMORY;
+    ts_release(t->runtime, joined);
+    return status;
 }
 
 /* ---- what divides texts ---- */

@@ -85,6 +85,7 @@ struct ts_tokenizer {
     uint32_t merge_bits, find_bits;
     uint32_t end_of_text, begin_of_text;
     size_t longest, longest_normal;
+    bool ranks_rise;     /* no merge makes a token that a merge of a better rank joins */
     bool cuts_at_spaces; /* SentencePiece: no token has a space after something else, so that no join reaches over one */
 };
 
@@ -185,8 +186,9 @@ ts_status ts_words_write_json(ts_bytes *json, const ts_tokenizer *tokenizer);
 
 /* ---- others ---- */
 
-/* encode.c: what a word's bytes become by the merges alone */
+/* encode.c: what a word's bytes become by the merges alone; encode_long.c: by a heap, or by lists of the ranks, which wants tokenizer->ranks_rise */
 ts_status ts_encode_word(const ts_tokenizer *tokenizer, const char *word, size_t size, ts_ids *out);
+ts_status ts_encode_long(const ts_tokenizer *tokenizer, const char *word, size_t size, bool by_ranks, ts_ids *out);
 /* fingerprint.c: ts_tokenizer_fingerprint for those who can fail */
 ts_status ts_tokenizer_identify(const ts_tokenizer *tokenizer, uint64_t *fingerprint);
 /* The bits of a table with room for `count` entries and as many empty places. */

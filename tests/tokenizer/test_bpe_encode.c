@@ -32,9 +32,11 @@ static uint32_t find_token(const ts_vocabulary *v, const char *bytes, size_t siz
     return TS_TOKENIZER_NONE;
 }
 
-/* Joins random tokens made of a few letters. The ranks are in random order, as no training would give them, and some tokens come about in several
- * ways. */
-static ts_tokenizer *make_random(ts_runtime *runtime, ts_random *random, const char *letters)
+enum { LONGEST = 1100 }; /* bytes of a word: more than lists of the ranks are used from */
+
+/* Joins random tokens made of a few letters. The ranks are in random order, as no training would give them, unless they shall be rising, and some tokens come
+ * about in several ways. */
+static ts_tokenizer *make_random(ts_runtime *runtime, ts_random *random, const char *letters, bool rising)
 {
     ts_vocabulary v;
     uint32_t parts[64], merges[64][2], count = 0, merge_count = 0;
@@ -54,7 +56,7 @@ static ts_tokenizer *make_random(ts_runtime *runtime, ts_random *random, const c
             continue;
         memcpy(bytes, left_bytes, left_size);
         memcpy(bytes + left_size, right_bytes, right_size);
-        uint64_t at = ts_random_below(random, merge_count + 1);
+        uint64_t at = rising ? merge_count : ts_random_below(random, merge_count + 1);
         memmove(merges + at + 1, merges + at, (merge_count - at) * sizeof merges[0]);
         merges[at][0] = left, merges[at][1] = right;
         merge_count++;
@@ -107,7 +109,19 @@ static void encode_much(const ts_tokenizer *t)
         assert_int_equal(ts_tokenizer_encode(t, text, sizeof text, 0, ids, sizeof text, &count), TS_OK);
 }
 
-/* Words on both sides of the length at which the way of encoding changes. */
+/* Long words have two ways, of which one wants merges in an order that training gives them. */
+static void check_ways(const ts_tokenizer *tokenizer, const char *text, size_t size, const uint32_t *expected, size_t expected_count)
+{
+    for (int by_ranks = 0; by_ranks <= tokenizer->ranks_rise; by_ranks++) {
+        uint32_t ids[LONGEST];
+        ts_ids out = {ids, LONGEST, 0};
+        assert_int_equal(ts_encode_long(tokenizer, text, size, by_ranks, &out), TS_OK);
+        assert_int_equal(out.count, expected_count);
+        assert_memory_equal(ids, expected, out.count * sizeof *ids);
+    }
+}
+
+/* Words on both sides of the lengths at which the way of encoding changes. */
 static void test_rule(void **state)
 {
     static const char *const letters[] = {"a", "ab", "abc"};
@@ -115,27 +129,31 @@ static void test_rule(void **state)
     ts_runtime *runtime;
     (void)state;
     assert_int_equal(ts_runtime_new(&runtime, NULL), TS_OK);
+    int rising = 0;
     for (int round = 0; round < 60; round++) {
         const char *alphabet = letters[round % 3];
-        ts_tokenizer *tokenizer = make_random(runtime, &random, alphabet);
+        ts_tokenizer *tokenizer = make_random(runtime, &random, alphabet, round / 6 % 2);
+        rising += tokenizer->ranks_rise;
         if (round % 2)
             encode_much(tokenizer);
         assert_true((tokenizer->whole != NULL) == round % 2);
-        for (int word = 0; word < 120; word++) { /* 12 long ones, 60 of 1 to 12 bytes, others */
-            char text[200];
-            uint32_t expected[200], ids[200];
-            size_t size = word < 12 ? 42 + (size_t)word : 1 + ts_random_below(&random, word < 72 ? 12 : sizeof text), count;
+        for (int word = 0; word < 121; word++) { /* 12 long ones, 60 of 1 to 12 bytes, others, and a very long one */
+            char text[LONGEST];
+            uint32_t expected[LONGEST], ids[LONGEST];
+            size_t size = word < 12 ? 42 + (size_t)word : word < 120 ? 1 + ts_random_below(&random, word < 72 ? 12 : 200) : LONGEST, count;
             for (size_t i = 0; i < size; i++)
                 text[i] = alphabet[ts_random_below(&random, strlen(alphabet))];
             size_t expected_count = encode_plainly(tokenizer, text, size, expected);
-            assert_int_equal(ts_tokenizer_encode(tokenizer, text, size, 0, ids, 200, &count), TS_OK);
+            assert_int_equal(ts_tokenizer_encode(tokenizer, text, size, 0, ids, LONGEST, &count), TS_OK);
             assert_int_equal(count, expected_count);
             assert_memory_equal(ids, expected, count * sizeof *ids);
             assert_int_equal(ts_tokenizer_encode(tokenizer, text, size, 0, ids, count - 1, &count), TS_ERROR_BUFFER_TOO_SMALL);
             assert_int_equal(count, expected_count);
+            check_ways(tokenizer, text, size, expected, expected_count);
         }
         ts_tokenizer_free(tokenizer);
     }
+    assert_true(rising >= 15 && rising < 45);
     assert_int_equal(ts_runtime_memory(runtime), 0);
     ts_runtime_free(runtime);
 }
@@ -319,7 +337,7 @@ static void test_stream_cases(void **state)
     (void)state;
     assert_int_equal(ts_runtime_new(&runtime, NULL), TS_OK);
     for (int round = 0; round < 3; round++) {
-        ts_tokenizer *tokenizer = make_random(runtime, &random, round == 0 ? "a" : round == 1 ? "\xe2\x82\xac\xf0\x9f" : "\xf0\x9f\xa6\x99\xc3");
+        ts_tokenizer *tokenizer = make_random(runtime, &random, round == 0 ? "a" : round == 1 ? "\xe2\x82\xac\xf0\x9f" : "\xf0\x9f\xa6\x99\xc3", false);
         for (size_t i = 0; i < TS_COUNT_OF(stream_cases); i++) {
             char whole[256];
             uint32_t ids[64];
@@ -372,7 +390,7 @@ static void test_threads(void **state)
     ts_runtime *runtime = make_runtime(4, TS_CPU_LEVEL_BEST);
     ts_random random = {.seed = 23};
     (void)state;
-    ts_tokenizer *tokenizer = make_random(runtime, &random, "ab");
+    ts_tokenizer *tokenizer = make_random(runtime, &random, "ab", false);
     one.tokenizer = tokenizer;
     for (size_t i = 0; i < TEXTS; i++)
         for (size_t j = 0; j < TEXT_SIZE; j++)
@@ -403,7 +421,7 @@ static void test_fingerprint_threads(void **state)
     ts_runtime *runtime = make_runtime(4, TS_CPU_LEVEL_BEST);
     ts_random random = {.seed = 25};
     (void)state;
-    ts_tokenizer *tokenizer = make_random(runtime, &random, "ab");
+    ts_tokenizer *tokenizer = make_random(runtime, &random, "ab", false);
     many.tokenizer = tokenizer;
     ts_parallel(runtime, TEXTS, 1, ask_fingerprints, &many);
     for (size_t i = 0; i < TEXTS; i++)
@@ -419,7 +437,7 @@ static void test_no_memory(void **state)
     ts_runtime *runtime = probed_runtime(&probe, 1);
     ts_random random = {.seed = 26};
     (void)state;
-    ts_tokenizer *tokenizer = make_random(runtime, &random, "tehr");
+    ts_tokenizer *tokenizer = make_random(runtime, &random, "tehr", false);
     probe.fail_at = probe.calls;
     probe.fail_always = 1;
     static const char text[] = "the three other there";
@@ -445,7 +463,7 @@ static void test_no_allocation(void **state)
     size_t count;
     uint32_t ids[sizeof text];
     (void)state;
-    ts_tokenizer *tokenizer = make_random(runtime, &random, "tehr");
+    ts_tokenizer *tokenizer = make_random(runtime, &random, "tehr", false);
     size_t before = probe.calls;
     assert_int_equal(ts_tokenizer_encode(tokenizer, text, sizeof text - 1, TS_ENCODE_SPECIALS, ids, sizeof text, &count), TS_OK);
     assert_true(count < sizeof text - 1);

@@ -1,6 +1,7 @@
 /* Byte-level BPE: gold encodings and merges, any bytes back and forth, streams, files that are damaged, pruning, shards. */
 #include "support/support.h"
 
+#include <time.h>
 #include <unistd.h>
 
 #include "format/format.h"
@@ -158,11 +159,11 @@ static void test_hostile_text(void **state)
         for (size_t i = 0; i < size; i++)
             text[i] = patterns[p][i % strlen(patterns[p])];
         for (int whole = 0; whole < 2; whole++) {
-            double start = ts_clock();
+            clock_t start = clock(); /* of this process alone, however many others there are */
             assert_int_equal(ts_tokenizer_encode(tokenizer, text, whole ? size : size / 10, 0, ids, size, &count), TS_OK);
-            times[whole] = ts_clock() - start;
+            times[whole] = (double)(clock() - start) / CLOCKS_PER_SEC;
         }
-        assert_true(times[1] < 60 * times[0] + 0.5);
+        assert_true(times[1] < 30 * times[0] + 0.1);
     }
     free(text), free(ids);
     ts_tokenizer_free(tokenizer);
