@@ -5,15 +5,17 @@
  *        bench_inference make MODEL OUT                                  a random model of the 15M llama shape with that model's tokenizer: OUT.gguf, OUT.bin
  *        bench_inference BYTES THREADS pass                             passes over so many bytes of memory a second: what reading the weights costs
  */
+#define _GNU_SOURCE
 #include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <time.h>
 
 #include "tinystories.h"
 
-enum { RUNS = 5, TOKENS = 128, MOST = 256 };
+enum { RUNS = 5, TOKENS = 128, MOST = 256, HUGE_PAGE = 2 << 20 };
 
 static double now(void)
 {
@@ -64,7 +66,9 @@ static double passes_a_second(size_t bytes, int threads)
     share shares[64];
     int passes = (int)(((size_t)256 << 20) / bytes) + 2;
     size_t part = bytes / (size_t)threads / 256 * 256;
-    char *memory = aligned_alloc(4096, (bytes + 4095) / 4096 * 4096);
+    size_t room = (bytes + HUGE_PAGE - 1) / HUGE_PAGE * HUGE_PAGE;
+    char *memory = aligned_alloc(HUGE_PAGE, room);
+    madvise(memory, room, MADV_HUGEPAGE); /* as the library's own memory */
     memset(memory, 1, bytes);
     double start = now();
     for (int i = 0; i < threads; i++) {
