@@ -79,20 +79,60 @@ static inline vec rest(const float *x, size_t in)
         }                                                                                                                                            \
     }
 
+#define LONG_ROW 256
 LINEAR_BLOCK(sums_line, 1, LANES)
 LINEAR_BLOCK(sums_block, BLOCK_ROWS, 4)
 LINEAR_BLOCK(sums_one, 1, 1)
+
+/*
+ * LANES outputs of long rows, one after the other, so that the weights come from memory in one stream: fastest by far where one instruction walks
+ * along it, or where a row of x stays in registers.
+ */
+#define LONG_ROW 256
+
+static inline __attribute__((always_inline)) vec NAME(stream_of)(const float *x, const float *w, size_t w_stride, size_t vectors)
+{
+    vec held[24], sum[LANES] __attribute__((aligned(64)));
+    _Pragma("GCC unroll 24") for (size_t i = 0; i < vectors; i++) held[i] = ((const vec *)x)[i];
+    _Pragma("GCC unroll 1") for (int o = 0; o < LANES; o++, w += w_stride)
+    {
+        vec one = all(0);
+        _Pragma("GCC unroll 24") for (size_t i = 0; i < vectors; i++) one += held[i] * ((const vec *)w)[i];
+        sum[o] = one;
+    }
+    return totals(sum);
+}
+
+static vec NAME(stream)(const float *x, const float *w, size_t w_stride, size_t in)
+{
+    vec sum[LANES] __attribute__((aligned(64)));
+#if LANES == 16
+#define HELD(VECTORS)                                                                                                                                \
+    case VECTORS *LANES:                                                                                                                             \
+        return NAME(stream_of)(x, w, w_stride, VECTORS);
+    switch (in) {
+        HELD(16) HELD(18) HELD(20) HELD(22) HELD(24)
+    }
+#endif
+    _Pragma("GCC unroll 1") for (int o = 0; o < LANES; o++, w += w_stride) NAME(sums_one)(sum + o, x, 0, w, 0, in);
+    return totals(sum);
+}
+
+static vec NAME(line)(const float *x, const float *w, size_t w_stride, size_t in)
+{
+    vec sum[LANES];
+    NAME(sums_line)(sum, x, 0, w, w_stride, in);
+    return totals(sum);
+}
 
 /* y[o] of one row. */
 static __attribute__((noinline)) void NAME(linear_row)(float *y, const float *x, const float *w, size_t w_stride, size_t outputs, size_t in)
 {
     size_t o = 0;
-    vec sum[LANES];
-    for (; o + LANES <= outputs; o += LANES) {
-        NAME(sums_line)(sum, x, 0, w + o * w_stride, w_stride, in);
-        *(vec *)(y + o) = totals(sum);
-    }
+    for (; o + LANES <= outputs; o += LANES)
+        *(vec *)(y + o) = in < LONG_ROW ? NAME(line)(x, w + o * w_stride, w_stride, in) : NAME(stream)(x, w + o * w_stride, w_stride, in);
     for (; o < outputs; o++) {
+        vec sum[1];
         NAME(sums_one)(sum, x, 0, w + o * w_stride, 0, in);
         y[o] = total(sum[0]);
     }
