@@ -57,7 +57,7 @@ static inline vec rest(const float *x, size_t in)
 
 /*
  * ROWS x OUTPUTS dot products at once, so that every load of x and w serves several sums. A sum runs over vectors of LANES, then over what is left,
- * lined up with the end, in one running vector: the order in every block.
+ * lined up with the end, in one running vector: the order in every block. Rows together leave time to fetch the weights of outputs further on.
  */
 #define LINEAR_BLOCK(CALLED, ROWS, OUTPUTS)                                                                                                          \
     static inline void NAME(CALLED)(vec sum[ROWS * OUTPUTS], const float *x, size_t x_stride, const float *w, size_t w_stride, size_t in)            \
@@ -66,6 +66,8 @@ static inline vec rest(const float *x, size_t in)
         for (size_t i = 0; i + LANES <= in; i += LANES)                                                                                              \
             _Pragma("GCC unroll 16") for (int o = 0; o < OUTPUTS; o++)                                                                               \
             {                                                                                                                                        \
+                if (ROWS > 1)                                                                                                                        \
+                    __builtin_prefetch(w + (size_t)(o + 4 * OUTPUTS) * w_stride + i, 0, 2);                                                          \
                 vec weight = *(const vec *)(w + (size_t)o * w_stride + i);                                                                           \
                 _Pragma("GCC unroll 4") for (int r = 0; r < ROWS; r++) sum[r * OUTPUTS + o] +=                                                       \
                     *(const vec *)(x + (size_t)r * x_stride + i) * weight;                                                                           \
