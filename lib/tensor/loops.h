@@ -29,8 +29,8 @@ KERNEL void NAME(axpy)(float *y, const float *x, float a, size_t count)
     }
 }
 
-/* Lanes whose number has bit `far` unset: what total() would add of `a`; the others: of `b`. What is left is half as many sums as there were. */
-#define FOLD(a, b, far, ...) (choose(((ivec){ALL_LANES} & (far)) != 0, b, a) + __builtin_shufflevector(a, b, __VA_ARGS__))
+/* What total() would add of two vectors, side by side: half as many sums of each as there were. */
+#define FOLD(a, b, far, ...) (PICK(a, b, far) + __builtin_shufflevector(a, b, __VA_ARGS__))
 
 /* total() of LANES vectors, each in its lane. */
 static inline vec totals(vec v[LANES])
@@ -197,9 +197,7 @@ KERNEL void NAME(quantize)(int8_t *values, float *scales, int32_t *sums, const f
             ivec size = *(const ivec *)(x + i) & 0x7fffffff;
             most = (ivec)choose(size > most, (vec)size, (vec)most);
         }
-        int32_t bits = most[0];
-        for (int lane = 1; lane < LANES; lane++)
-            bits = most[lane] > bits ? most[lane] : bits;
+        int32_t bits = greatest_whole(most);
         float greatest;
         __builtin_memcpy(&greatest, &bits, sizeof greatest);
         scales[b] = greatest / 127;
@@ -215,8 +213,7 @@ KERNEL void NAME(quantize)(int8_t *values, float *scales, int32_t *sums, const f
             *(bytes *)(values + i) = __builtin_convertvector(whole, bytes);
             sum += whole;
         }
-        for (int lane = 0; lane < LANES; lane++)
-            sums[b] += sum[lane];
+        sums[b] = total_whole(sum);
     }
 }
 
@@ -236,10 +233,7 @@ KERNEL void NAME(layer_norm)(float *y, const float *x, const float *weight, cons
     vec squares = {0};
     for (size_t i = 0; i < count; i += LANES) {
         size_t n = FULL(count, i);
-        vec d = load(x + i, n) - m;
-        if (n < LANES)
-            for (size_t lane = n; lane < LANES; lane++)
-                d[lane] = 0;
+        vec d = first(load(x + i, n) - m, n);
         squares += d * d;
     }
     float s = 1.0f / __builtin_sqrtf(total(squares) / (float)count + epsilon);
@@ -349,9 +343,7 @@ KERNEL float NAME(exp_sum)(float *x, size_t count, float scale, float shift)
         size_t n = FULL(count, i);
         vec e = exponential(load(x + i, n) * scale - shift);
         store(x + i, e, n);
-        if (n < LANES)
-            e = load(x + i, n);
-        sum += e;
+        sum += n < LANES ? first(e, n) : e;
     }
     return total(sum);
 }
@@ -362,15 +354,9 @@ KERNEL float NAME(maximum)(const float *x, size_t count)
     for (size_t i = 0; i < count; i += LANES) {
         size_t n = FULL(count, i);
         vec v = load(x + i, n);
-        if (n < LANES)
-            for (size_t lane = n; lane < LANES; lane++)
-                v[lane] = x[0];
-        most = choose(v > most, v, most);
+        most = choose((v > most) & ((ivec){ALL_LANES} < (int32_t)n), v, most);
     }
-    float result = most[0];
-    for (int lane = 1; lane < LANES; lane++)
-        result = most[lane] > result ? most[lane] : result;
-    return result;
+    return greatest_lane(most);
 }
 
 KERNEL void NAME(multiply)(float *x, float factor, size_t count)
@@ -383,10 +369,12 @@ KERNEL void NAME(multiply)(float *x, float factor, size_t count)
 
 KERNEL void NAME(rotate)(float *x, const float *turns, size_t count, float direction)
 {
-    for (size_t i = 0; i + 2 <= count; i += 2) {
-        float a = x[i], b = x[i + 1], c = turns[i], s = turns[i + 1] * direction;
-        x[i] = a * c - b * s;
-        x[i + 1] = a * s + b * c;
+    const vec signs = choose(((ivec){ALL_LANES} & 1) != 0, all(direction), all(-direction));
+    for (size_t i = 0; i < count; i += LANES) {
+        size_t n = FULL(count, i);
+        vec v = load(x + i, n), turn = load(turns + i, n);
+        vec cosine = __builtin_shuffle(turn, (ivec){ALL_LANES} & ~1), sine = __builtin_shuffle(turn, (ivec){ALL_LANES} | 1);
+        store(x + i, v * cosine + __builtin_shuffle(v, (ivec){ALL_LANES} ^ 1) * (sine * signs), n);
     }
 }
 

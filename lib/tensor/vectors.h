@@ -57,6 +57,20 @@ static inline vec choose(ivec condition, vec yes, vec no)
     return (vec)((condition & (ivec)yes) | (~condition & (ivec)no));
 }
 
+/* Its first `count` lanes, zeros in the others. */
+static inline vec first(vec v, size_t count)
+{
+    return (vec)((ivec)v & ((ivec){ALL_LANES} < (int32_t)count));
+}
+
+/* Of two vectors the lanes whose number has bit `far` (a power of two) set: those of b; the others: of a. */
+#define FAR_LANES(far) ((far) == 8 ? 0xff00 : (far) == 4 ? 0xf0f0 : (far) == 2 ? 0xcccc : 0xaaaa)
+#if LANES == 16
+#define PICK(a, b, far) (vec) _mm512_mask_blend_ps(FAR_LANES(far), (__m512)(a), (__m512)(b))
+#else
+#define PICK(a, b, far) (vec) _mm256_blend_ps((__m256)(a), (__m256)(b), FAR_LANES(far) & 255)
+#endif
+
 /* The sum of the lanes: halves folded onto each other, so that the order is the same everywhere. */
 static inline float total(vec v)
 {
@@ -68,6 +82,30 @@ static inline float total(vec v)
 #endif
     quarter four = __builtin_shufflevector(eight, eight, 0, 1, 2, 3) + __builtin_shufflevector(eight, eight, 4, 5, 6, 7);
     return (four[0] + four[2]) + (four[1] + four[3]);
+}
+
+/* The greatest lane, and the sum of the lanes of whole numbers: halves onto each other. */
+#define HALVE(v, CALL)                                                                                            \
+    _Pragma("GCC unroll 4") for (int far = LANES / 2; far > 0; far /= 2) v = CALL(v, __builtin_shuffle(v, (ivec){ALL_LANES} ^ far))
+#define GREATER(a, b) (__typeof__(a))choose((a) > (b), (vec)(a), (vec)(b))
+#define PLUS(a, b) ((a) + (b))
+
+static inline float greatest_lane(vec v)
+{
+    HALVE(v, GREATER);
+    return v[0];
+}
+
+static inline int32_t greatest_whole(ivec v)
+{
+    HALVE(v, GREATER);
+    return v[0];
+}
+
+static inline int32_t total_whole(ivec v)
+{
+    HALVE(v, PLUS);
+    return v[0];
 }
 
 /* exp: 2^n times a polynomial on [-ln 2 / 2, ln 2 / 2]; relative error below 2e-7. Clamped to the range of normal floats; NaN stays NaN. */
