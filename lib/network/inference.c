@@ -101,11 +101,11 @@ static size_t pieces_of(size_t outputs)
     return (outputs + OUTPUTS_AT_ONCE - 1) / OUTPUTS_AT_ONCE;
 }
 
-/* Rows [row, row + rows) and outputs [first, first + outputs) of a factor. */
-static void multiply_factor(const product *p, const factor *f, float *part, size_t row, size_t rows, size_t first, size_t outputs)
+/* Rows [row, row + rows) and outputs [first, first + outputs) of a factor; of panels the last one's outputs are all written. */
+static void multiply_factor(const product *p, const factor *f, float *y, size_t y_stride, size_t row, size_t rows, size_t first, size_t outputs)
 {
     if (f->w != NULL) {
-        p->kernels->linear(part, OUTPUTS_AT_ONCE, p->x + row * p->in, p->in, f->w + first * p->in, p->in, rows, outputs, p->in);
+        p->kernels->linear(y, y_stride, p->x + row * p->in, p->in, f->w + first * p->in, p->in, rows, outputs, p->in);
         return;
     }
     size_t blocks = p->in / TS_BLOCK;
@@ -113,9 +113,9 @@ static void multiply_factor(const product *p, const factor *f, float *part, size
     const uint8_t *panels = f->panels.data + first / TS_PANEL * ts_panel_size(f->panels.type, blocks);
     size_t count = (outputs + TS_PANEL - 1) / TS_PANEL;
     if (f->panels.type == TS_BLOCKS_Q8_0)
-        p->kernels->linear_q8_0(part, OUTPUTS_AT_ONCE, &x, rows, panels, count);
+        p->kernels->linear_q8_0(y, y_stride, &x, rows, panels, count);
     else
-        p->kernels->linear_q4_0(part, OUTPUTS_AT_ONCE, &x, rows, panels, count);
+        p->kernels->linear_q4_0(y, y_stride, &x, rows, panels, count);
 }
 
 static void add_row(float *restrict y, const float *restrict sums, const float *restrict bias, size_t count, bool add)
@@ -130,7 +130,6 @@ static void add_row(float *restrict y, const float *restrict sums, const float *
 
 static void multiply_piece(const product *p, size_t piece)
 {
-    /* Through a small buffer, so that adding to the residual is one operation on the finished sum. */
     float part[ROWS_AT_ONCE * OUTPUTS_AT_ONCE];
     const factor *f = p->factors;
     size_t before = 0;
@@ -140,9 +139,15 @@ static void multiply_piece(const product *p, size_t piece)
     }
     size_t first = piece * OUTPUTS_AT_ONCE, outputs = TS_MIN((size_t)OUTPUTS_AT_ONCE, f->outputs - first);
     const float *bias = p->bias != NULL ? p->bias + before + first : NULL;
+    bool straight = !p->add && bias == NULL && p->y_rows == NULL && outputs % TS_PANEL == 0;
     for (size_t row = 0; row < p->rows; row += ROWS_AT_ONCE) {
         size_t rows = TS_MIN((size_t)ROWS_AT_ONCE, p->rows - row);
-        multiply_factor(p, f, part, row, rows, first, outputs);
+        if (straight) {
+            multiply_factor(p, f, p->y + row * p->y_stride + before + first, p->y_stride, row, rows, first, outputs);
+            continue;
+        }
+        /* Through a small buffer, so that adding to the residual is one operation on the finished sum. */
+        multiply_factor(p, f, part, OUTPUTS_AT_ONCE, row, rows, first, outputs);
         for (size_t r = 0; r < rows; r++) {
             float *y = (p->y_rows != NULL ? p->y_rows[row + r] : p->y + (row + r) * p->y_stride) + before + first;
             add_row(y, part + r * OUTPUTS_AT_ONCE, bias, outputs, p->add);
