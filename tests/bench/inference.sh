@@ -11,6 +11,7 @@
 #                    the same built with -DGGML_NATIVE=OFF -DGGML_AVX2=ON -DGGML_FMA=ON -DGGML_F16C=ON
 #   LLAMA2C_RUN      run.c of github.com/karpathy/llama2.c, built by `gcc -Ofast -fopenmp -march=native run.c -lm -o run`; "" leaves it out
 set -eu
+export OPENBLAS_NUM_THREADS=1 # which telling has no use for; its idle threads take turns with ours when a process begins
 build=$(realpath "$1") words=$(realpath "$2") peer=${3:-} llama2c=${4:-} rounds=${5:-5}
 here=$(dirname "$(realpath "$0")")
 work=$(mktemp -d)
