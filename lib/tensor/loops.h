@@ -98,9 +98,9 @@ static inline __attribute__((always_inline)) vec NAME(stream_of)(const float *x,
     _Pragma("GCC unroll 24") for (size_t i = 0; i < vectors; i++) held[i] = ((const vec *)x)[i];
     _Pragma("GCC unroll 1") for (int o = 0; o < LANES; o++, w += w_stride)
     {
-        vec one = all(0);
-        _Pragma("GCC unroll 24") for (size_t i = 0; i < vectors; i++) one += held[i] * ((const vec *)w)[i];
-        sum[o] = one;
+        vec running = all(0);
+        _Pragma("GCC unroll 24") for (size_t i = 0; i < vectors; i++) running += held[i] * ((const vec *)w)[i];
+        sum[o] = running;
     }
     return totals(sum);
 }
@@ -373,8 +373,8 @@ KERNEL void NAME(rotate)(float *x, const float *turns, size_t count, float direc
     for (size_t i = 0; i < count; i += LANES) {
         size_t n = FULL(count, i);
         vec v = load(x + i, n), turn = load(turns + i, n);
-        vec cosine = __builtin_shuffle(turn, (ivec){ALL_LANES} & ~1), sine = __builtin_shuffle(turn, (ivec){ALL_LANES} | 1);
-        store(x + i, v * cosine + __builtin_shuffle(v, (ivec){ALL_LANES} ^ 1) * (sine * signs), n);
+        vec cosine = __builtin_shufflevector(turn, turn, EACH_LANE(&~1)), sine = __builtin_shufflevector(turn, turn, EACH_LANE(| 1));
+        store(x + i, v * cosine + SWAP(v, 1) * (sine * signs), n);
     }
 }
 

@@ -1,6 +1,6 @@
 /*
- * Vectors of LANES floats by vector extensions, for the files of the levels. Such files include nothing else that defines functions: a copy compiled for a
- * level must not be the one that the linker keeps.
+ * Vectors of LANES floats by vector extensions, for the files of the levels. Such files include nothing else that defines functions: a copy compiled
+ * for a level must not be the one that the linker keeps.
  */
 #include <immintrin.h>
 
@@ -14,11 +14,15 @@ typedef float half __attribute__((vector_size(LANES * 2), aligned(4), may_alias)
 typedef float quarter __attribute__((vector_size(16), aligned(4), may_alias));
 typedef float one __attribute__((vector_size(4), aligned(4), may_alias));
 
+/* The lanes' numbers, each combined with another number; and a vector with every lane at its number ^ far. */
 #if LANES == 16
-#define ALL_LANES 0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15
+#define EACH_LANE(with)                                                                                                                              \
+    0 with, 1 with, 2 with, 3 with, 4 with, 5 with, 6 with, 7 with, 8 with, 9 with, 10 with, 11 with, 12 with, 13 with, 14 with, 15 with
 #else
-#define ALL_LANES 0, 1, 2, 3, 4, 5, 6, 7
+#define EACH_LANE(with) 0 with, 1 with, 2 with, 3 with, 4 with, 5 with, 6 with, 7 with
 #endif
+#define ALL_LANES EACH_LANE(+0)
+#define SWAP(v, far) __builtin_shufflevector(v, v, EACH_LANE(^far))
 
 #define BLOCK_ROWS (LANES / 4) /* by four outputs: as many sums as there are lanes */
 #define FULL(count, i) ((count) - (i) < LANES ? (count) - (i) : LANES)
@@ -85,26 +89,32 @@ static inline float total(vec v)
 }
 
 /* The greatest lane, and the sum of the lanes of whole numbers: halves onto each other. */
-#define HALVE(v, CALL)                                                                                            \
-    _Pragma("GCC unroll 4") for (int far = LANES / 2; far > 0; far /= 2) v = CALL(v, __builtin_shuffle(v, (ivec){ALL_LANES} ^ far))
+#define HALVE(v, CALL)                                                                                                                               \
+    {                                                                                                                                                \
+        if (LANES == 16)                                                                                                                             \
+            v = CALL(v, SWAP(v, (LANES / 2)));                                                                                                       \
+        v = CALL(v, SWAP(v, 4));                                                                                                                     \
+        v = CALL(v, SWAP(v, 2));                                                                                                                     \
+        v = CALL(v, SWAP(v, 1));                                                                                                                     \
+    }
 #define GREATER(a, b) (__typeof__(a))choose((a) > (b), (vec)(a), (vec)(b))
 #define PLUS(a, b) ((a) + (b))
 
 static inline float greatest_lane(vec v)
 {
-    HALVE(v, GREATER);
+    HALVE(v, GREATER)
     return v[0];
 }
 
 static inline int32_t greatest_whole(ivec v)
 {
-    HALVE(v, GREATER);
+    HALVE(v, GREATER)
     return v[0];
 }
 
 static inline int32_t total_whole(ivec v)
 {
-    HALVE(v, PLUS);
+    HALVE(v, PLUS)
     return v[0];
 }
 
