@@ -407,7 +407,7 @@ static const cli_argument train_arguments[] = {
     {"--batch-tokens", "N", CLI_UINT32, CLI_FIXED, OFFSET(options.batch_tokens), 0, 1 << 30, NULL, "tokens of a step; 0: 8 sequences"},
     {"--micro-batch", "N", CLI_UINT32, CLI_FIXED, OFFSET(options.micro_batch), 0, 65536, NULL, "sequences in memory at once; 0: 8"},
     {"--optimizer", "NAME", CLI_CHOICE, CLI_FIXED, OFFSET(options.optimizer), 0, 0, optimizer_name, "muon: for the matrices within layers, AdamW for the rest"},
-    {"--precision", "NAME", CLI_CHOICE, CLI_FIXED, OFFSET(options.precision), 0, 0, precision_name, "of matrix products; auto: bf16 where the processor has AVX-512 BF16 or AMX"},
+    {"--precision", "NAME", CLI_CHOICE, 0, OFFSET(options.precision), 0, 0, precision_name, "of matrix products; auto: bf16 where the processor has AVX-512 BF16 or AMX"},
     {"--packing", "NAME", CLI_CHOICE, CLI_FIXED, OFFSET(options.packing), 0, 0, packing_name, "stories: shuffled one by one, and none sees another"},
     {"--average", "X", CLI_DOUBLE, CLI_FIXED, OFFSET(options.average), 0, 0.999999, NULL, "decay of a moving average of the weights; 0: none"},
     {"--use-average", "N", CLI_UINT32, CLI_FIXED, OFFSET(options.use_average), 0, 1, NULL, "1: validations and models are of the average; 0: of the weights"},
@@ -425,7 +425,7 @@ static const cli_argument train_arguments[] = {
     {"--keep-last", "N", CLI_UINT32, CLI_QUIET, OFFSET(options.keep_last), 1, 0, NULL, "checkpoints in the run folder, the newest and those before it (default: 2)"},
     {"--keep-every", "N", CLI_UINT32, CLI_QUIET, OFFSET(options.keep_every), 1, 0, NULL, "make a checkpoint at every multiple of N steps, and never remove it"},
     {"--max-skips", "N", CLI_UINT32, CLI_QUIET, OFFSET(options.max_skips), 1, 0, NULL, "steps in a row with numbers that are not finite that end the run (default: 5)"},
-    {"--keep-best", NULL, CLI_FLAG, CLI_FIXED, OFFSET(options.keep_best), 0, 0, NULL, "keep the model of the lowest validation as best.gguf in the run folder"},
+    {"--keep-best", NULL, CLI_FLAG, 0, OFFSET(options.keep_best), 0, 0, NULL, "keep the model of the lowest validation as best.gguf in the run folder"},
     {"--log-interval", "N", CLI_UINT32, 0, OFFSET(options.log_interval), 1, 0, NULL, "steps between lines of the log and of the progress"},
 };
 

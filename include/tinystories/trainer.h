@@ -133,10 +133,12 @@ TS_API ts_status ts_trainer_new(ts_trainer **out, ts_runtime *runtime, const ts_
 
 /*
  * Goes on from a checkpoint: `path` is a checkpoint file or a run folder, of which the newest whole checkpoint is taken: when that is not
- * checkpoint.safetensors (damaged, or lost), the runtime's log gets a warning. Tokenizer, shape and all settings come from it; of the options only the data
- * paths, the run folder, the stopping rules, the intervals, what is kept and the learning rate are used, and what is 0 keeps the checkpoint's. Another learning
- * rate is how a run that has DIVERGED is helped. The run folder is locked before anything is read (BUSY: another trainer has it).
- * The data must be the same (MISMATCH: other tokens than the checkpoint was trained on). FORMAT: damaged, the detail names the part.
+ * checkpoint.safetensors (damaged, or lost), the runtime's log gets a warning. Tokenizer, shape and all settings come from it. Of the options the data
+ * paths, the run folder and the communicator are used, and what may change: the stopping rules, the intervals, what is kept, max_skips, the precision and the
+ * learning rate, another one of which is how a run that has DIVERGED is helped. An option at 0 or its default keeps the checkpoint's; another one that the
+ * run does not have is refused with MISMATCH, which names it. The run folder is locked before anything is read (BUSY: another trainer has it).
+ * The data must be the same (MISMATCH: other tokens than the checkpoint was trained on). FORMAT: damaged, the detail names the part. A CPU level or a
+ * precision other than the checkpoint's gives other bits: the runtime's log gets a warning.
  */
 TS_API ts_status ts_trainer_resume(ts_trainer **out, ts_runtime *runtime, const char *path, const ts_trainer_options *options);
 

@@ -9,143 +9,9 @@
 #include "trainer/trainer.h"
 
 #define KIND "tinystories checkpoint"
-#define VERSION "2"
+#define VERSION "3"
 #define STATE_NAME "trainer.state"
 #define TOKENIZER_NAME "tokenizer.json"
-#define MAX_STATE 65536
-
-/* Everything of a run besides arrays. */
-typedef struct saved {
-    ts_trainer_options options;
-    ts_architecture architecture;
-    ts_trainer_progress_state state;
-    uint64_t data_hash;
-    uint32_t end_of_text, begin_of_text; /* that the model's file named: a tokenizer.json holds none */
-} saved;
-
-/* The fields that are saved, of 4 or 8 bytes: one table for writing and reading. */
-#define FIELD(name) {#name, offsetof(saved, name), sizeof(((saved *)0)->name)}
-
-static const struct {
-    const char *name;
-    size_t offset, size;
-} fields[] = {
-    FIELD(options.seed),
-    FIELD(options.max_steps),
-    FIELD(options.max_tokens),
-    FIELD(options.max_epochs),
-    FIELD(options.max_seconds),
-    FIELD(options.valid_share),
-    FIELD(options.learning_rate),
-    FIELD(options.final_rate),
-    FIELD(options.warmup),
-    FIELD(options.beta1),
-    FIELD(options.beta2),
-    FIELD(options.epsilon),
-    FIELD(options.weight_decay),
-    FIELD(options.clip),
-    FIELD(options.schedule),
-    FIELD(options.batch_tokens),
-    FIELD(options.micro_batch),
-    FIELD(options.valid_interval),
-    FIELD(options.checkpoint_interval),
-    FIELD(options.log_interval),
-    FIELD(options.precision),
-    FIELD(options.optimizer),
-    FIELD(options.keep_best),
-    FIELD(options.slices),
-    FIELD(options.packing),
-    FIELD(options.use_average),
-    FIELD(options.average),
-    FIELD(options.spike),
-    FIELD(options.spike_window),
-    FIELD(options.one_batch),
-    FIELD(options.decay),
-    FIELD(options.recompute),
-    FIELD(options.muon_beta),
-    FIELD(options.max_skips),
-    FIELD(options.keep_last),
-    FIELD(options.keep_every),
-    FIELD(architecture.kind),
-    FIELD(architecture.vocabulary_size),
-    FIELD(architecture.context_length),
-    FIELD(architecture.width),
-    FIELD(architecture.layers),
-    FIELD(architecture.heads),
-    FIELD(architecture.key_value_heads),
-    FIELD(architecture.hidden),
-    FIELD(architecture.window),
-    FIELD(architecture.untied_head),
-    FIELD(architecture.rotary_base),
-    FIELD(architecture.norm_epsilon),
-    FIELD(state.step),
-    FIELD(state.tokens),
-    FIELD(state.skipped),
-    FIELD(state.skipped_in_a_row),
-    FIELD(state.log_bytes),
-    FIELD(state.seconds),
-    FIELD(state.loss),
-    FIELD(state.gradient_norm),
-    FIELD(state.learning_rate),
-    FIELD(state.valid_nats_per_token),
-    FIELD(state.valid_bits_per_byte),
-    FIELD(state.best_bits_per_byte),
-    FIELD(state.loss_count),
-    FIELD(state.loss_mean),
-    FIELD(state.loss_variance),
-    FIELD(state.valid_step),
-    FIELD(data_hash),
-    FIELD(end_of_text),
-    FIELD(begin_of_text),
-};
-
-static ts_status write_state(ts_bytes *text, const saved *s)
-{
-    for (size_t i = 0; i < TS_COUNT_OF(fields); i++) {
-        uint32_t narrow;
-        uint64_t wide;
-        memcpy(&narrow, (const char *)s + fields[i].offset, sizeof narrow);
-        if (fields[i].size == sizeof narrow)
-            wide = narrow;
-        else
-            memcpy(&wide, (const char *)s + fields[i].offset, sizeof wide);
-        TS_TRY(ts_bytes_format(text, "%s %016llx\n", fields[i].name, (unsigned long long)wide));
-    }
-    return TS_OK;
-}
-
-/* Reads 16 hexadecimal digits and a newline. */
-static bool read_bits(const char *text, size_t size, uint64_t *bits)
-{
-    *bits = 0;
-    if (size < 17 || text[16] != '\n')
-        return false;
-    for (int i = 0; i < 16; i++) {
-        char c = text[i];
-        if (!((c >= '0' && c <= '9') || (c >= 'a' && c <= 'f')))
-            return false;
-        *bits = *bits << 4 | (uint64_t)(c <= '9' ? c - '0' : c - 'a' + 10);
-    }
-    return true;
-}
-
-static ts_status read_state(saved *s, const char *text, size_t size, const char *name)
-{
-    for (size_t i = 0; i < TS_COUNT_OF(fields); i++) {
-        size_t length = strlen(fields[i].name);
-        uint64_t wide;
-        if (size <= length || memcmp(text, fields[i].name, length) != 0 || text[length] != ' ' || !read_bits(text + length + 1, size - length - 1, &wide))
-            return ts_fail(TS_ERROR_FORMAT, "%s: %s is damaged at %s", name, STATE_NAME, fields[i].name);
-        uint32_t narrow = (uint32_t)wide;
-        if (fields[i].size == sizeof narrow)
-            memcpy((char *)s + fields[i].offset, &narrow, sizeof narrow);
-        else
-            memcpy((char *)s + fields[i].offset, &wide, sizeof wide);
-        text += length + 18;
-        size -= length + 18;
-    }
-    return TS_OK;
-}
 
 /* ---- the arrays: for each parameter its value and two moments, and the average where there is one ---- */
 
@@ -175,6 +41,7 @@ typedef struct listing {
     ts_safetensors_entry *entries;
     char (*names)[MAX_NAME];
     uint64_t (*shapes)[2];
+    char configuration[17]; /* the settings' hash */
 } listing;
 
 static void list_arrays(const ts_trainer *t, listing *list)
@@ -211,7 +78,7 @@ static ts_status put_in_place(ts_trainer *t, ts_writer *writer, const char *path
 
 static ts_status write_file(ts_trainer *t, const char *path, const listing *list, const ts_bytes *state, const ts_bytes *tokenizer, bool keeps)
 {
-    const ts_safetensors_pair pairs[] = {{"format", KIND}, {"version", VERSION}};
+    const ts_safetensors_pair pairs[] = {{"format", KIND}, {"version", VERSION}, {"configuration", list->configuration}};
     size_t arrays = array_count(t) * t->table_count;
     const uint64_t sizes[2] = {state->size, tokenizer->size};
     ts_writer writer;
@@ -253,20 +120,19 @@ ts_status ts_trainer_prove(ts_trainer *t, double most_loss)
 
 ts_status ts_trainer_write(ts_trainer *t, const char *path, bool keeps)
 {
-    saved s = {.options = t->options, .architecture = t->architecture, .state = t->state, .data_hash = t->batches.hash};
-    s.end_of_text = ts_tokenizer_end_of_text(t->tokenizer);
-    s.begin_of_text = ts_tokenizer_begin_of_text(t->tokenizer);
+    const ts_settings s = ts_settings_of(t);
     ts_bytes state = {.runtime = t->runtime}, tokenizer = {.runtime = t->runtime};
     size_t count = array_count(t) * t->table_count + 2;
     listing list = {ts_allocate_array(t->runtime, count, sizeof *list.entries), ts_allocate_array(t->runtime, count, sizeof *list.names),
-                    ts_allocate_array(t->runtime, count, sizeof *list.shapes)};
+                    ts_allocate_array(t->runtime, count, sizeof *list.shapes), ""};
     ts_status status = list.entries && list.names && list.shapes ? TS_OK : TS_ERROR_OUT_OF_MEMORY;
     if (status == TS_OK)
-        status = write_state(&state, &s);
+        status = ts_settings_write(&state, &s);
     if (status == TS_OK)
         status = ts_tokenizer_to_json(t->tokenizer, &tokenizer);
     if (status == TS_OK) {
         list_arrays(t, &list);
+        snprintf(list.configuration, sizeof list.configuration, "%016llx", (unsigned long long)ts_settings_hash(&s));
         status = write_file(t, path, &list, &state, &tokenizer, keeps);
     }
     ts_release(t->runtime, list.entries);
@@ -351,32 +217,6 @@ ts_status ts_checkpoint_check(ts_runtime *runtime, const char *path, void *scrat
     return status;
 }
 
-/* The checkpoint's settings with what a resumed run may change. */
-static ts_trainer_options merge_options(const ts_trainer_options *given, const ts_trainer_options *kept)
-{
-    ts_trainer_options o = *kept;
-    o.struct_size = sizeof o;
-    o.text = given->text;
-    o.text_count = given->text_count;
-    o.valid = given->valid;
-    o.valid_count = given->valid_count;
-    o.run_directory = given->run_directory;
-    o.communicator = given->communicator;
-    o.max_steps = given->max_steps ? given->max_steps : kept->max_steps;
-    o.max_tokens = given->max_tokens ? given->max_tokens : kept->max_tokens;
-    o.max_epochs = given->max_epochs > 0 ? given->max_epochs : kept->max_epochs;
-    o.max_seconds = given->max_seconds > 0 ? given->max_seconds : kept->max_seconds;
-    o.valid_interval = given->valid_interval ? given->valid_interval : kept->valid_interval;
-    o.checkpoint_interval = given->checkpoint_interval ? given->checkpoint_interval : kept->checkpoint_interval;
-    o.log_interval = given->log_interval ? given->log_interval : kept->log_interval;
-    o.keep_last = given->keep_last ? given->keep_last : kept->keep_last;
-    o.keep_every = given->keep_every ? given->keep_every : kept->keep_every;
-    o.max_skips = given->max_skips ? given->max_skips : kept->max_skips;
-    o.learning_rate = given->learning_rate > 0 ? given->learning_rate : kept->learning_rate;
-    o.precision = given->precision != TS_PRECISION_AUTO ? given->precision : kept->precision;
-    return o;
-}
-
 /* Where a run goes on from. */
 typedef struct origin {
     const char *path;
@@ -385,13 +225,15 @@ typedef struct origin {
     int *lock;   /* of the run folder, -1: none or another rank's */
 } origin;
 
-static ts_status rebuild(ts_trainer **out, ts_runtime *runtime, ts_safetensors *file, const saved *s, const ts_tokenizer *tokenizer, const origin *from)
+static ts_status rebuild(ts_trainer **out, ts_runtime *runtime, ts_safetensors *file, const ts_settings *s, const ts_tokenizer *tokenizer, const origin *from)
 {
     ts_architecture architecture = s->architecture;
-    ts_trainer_options options = merge_options(from->given, &s->options);
+    ts_trainer_options options;
     ts_trainer *t;
     architecture.struct_size = sizeof architecture;
     TS_TRY(ts_architecture_complete(&architecture));
+    TS_TRY(ts_settings_merge(&options, s, from->given, from->path));
+    ts_settings_warn(runtime, s, &options, from->path);
     TS_TRY(ts_trainer_make(&t, runtime, tokenizer, &architecture, &options));
     ts_status status = TS_OK;
     if (t->batches.hash != s->data_hash)
@@ -411,19 +253,31 @@ static ts_status rebuild(ts_trainer **out, ts_runtime *runtime, ts_safetensors *
     return status;
 }
 
+static ts_status check_configuration(const ts_safetensors *file, const ts_settings *s, const char *name)
+{
+    char expected[17];
+    const char *configuration = ts_safetensors_metadata(file, "configuration");
+    snprintf(expected, sizeof expected, "%016llx", (unsigned long long)ts_settings_hash(s));
+    if (configuration == NULL || strcmp(configuration, expected) != 0)
+        return ts_fail(TS_ERROR_FORMAT, "%s: its configuration is %.20s, but that of its settings is %s", name, configuration ? configuration : "missing", expected);
+    return TS_OK;
+}
+
 static ts_status resume_file(ts_trainer **out, ts_runtime *runtime, ts_safetensors *file, const origin *from)
 {
-    saved s = {0};
+    ts_settings s = {0};
     char *text;
     size_t size;
     ts_tokenizer *tokenizer;
     TS_TRY(check_kind(file, from->path));
     TS_TRY(read_text(runtime, file, STATE_NAME, from->path, &text, &size));
-    ts_status status = read_state(&s, text, size, from->path);
+    const char *damaged = ts_settings_read(&s, text, size);
     ts_release(runtime, text);
-    TS_TRY(status);
+    if (damaged != NULL)
+        return ts_fail(TS_ERROR_FORMAT, "%s: %s is damaged at %s", from->path, STATE_NAME, damaged);
+    TS_TRY(check_configuration(file, &s, from->path));
     TS_TRY(read_text(runtime, file, TOKENIZER_NAME, from->path, &text, &size));
-    status = ts_tokenizer_open_memory(&tokenizer, runtime, text, size);
+    ts_status status = ts_tokenizer_open_memory(&tokenizer, runtime, text, size);
     ts_release(runtime, text);
     if (status != TS_OK)
         return ts_fail_context(status, from->path);

@@ -67,17 +67,22 @@ static ts_status check_options(const ts_trainer_options *o)
     return TS_OK;
 }
 
+void ts_batch_choose(ts_trainer_options *o, size_t T)
+{
+    size_t slices = o->slices ? o->slices : 1, sequences = o->batch_tokens ? (o->batch_tokens + T - 1) / T : SEQUENCES;
+    size_t own = (sequences + slices - 1) / slices, micro = TS_MIN(o->micro_batch ? o->micro_batch : SEQUENCES, own); /* of a slice */
+    o->slices = (uint32_t)slices;
+    o->micro_batch = (uint32_t)micro;
+    o->batch_tokens = (uint32_t)((own + micro - 1) / micro * micro * slices * T);
+}
+
 /* What is left open is chosen, and the batch becomes whole micro batches. */
 static void choose_open(ts_trainer *t)
 {
     ts_trainer_options *o = &t->options;
-    size_t sequences = o->batch_tokens ? (o->batch_tokens + t->shape.T - 1) / t->shape.T : SEQUENCES;
-    sequences = (sequences + t->slices - 1) / t->slices; /* of a slice */
-    t->micro = TS_MIN(o->micro_batch ? o->micro_batch : SEQUENCES, sequences);
-    t->accumulation = (sequences + t->micro - 1) / t->micro;
-    o->slices = (uint32_t)t->slices;
-    o->micro_batch = (uint32_t)t->micro;
-    o->batch_tokens = (uint32_t)(t->micro * t->accumulation * t->slices * t->shape.T);
+    ts_batch_choose(o, t->shape.T);
+    t->micro = o->micro_batch;
+    t->accumulation = o->batch_tokens / (t->shape.T * t->slices * t->micro);
     if (o->learning_rate == 0)
         o->learning_rate = ts_schedule_peak(t->shape.C);
     if (o->precision == TS_PRECISION_AUTO)

@@ -116,6 +116,35 @@ ts_status ts_trainer_step_within(ts_trainer *trainer);
 /* `between` (may be NULL) is called after each story and may end it. */
 ts_status ts_trainer_validate_within(ts_trainer *trainer, ts_score *score, ts_status (*between)(void *user), void *user);
 
+/* Rounds a batch up to whole micro batches and slices of sequences of T tokens; what is 0 is chosen. */
+void ts_batch_choose(ts_trainer_options *options, size_t T);
+
+/* ---- settings.c ---- */
+
+/* Everything of a run besides its arrays. */
+typedef struct ts_settings {
+    ts_trainer_options options;
+    ts_architecture architecture;
+    ts_trainer_progress_state state;
+    int32_t cpu_level;
+    uint64_t data_hash;
+    uint64_t tokenizer;                  /* its fingerprint */
+    uint32_t end_of_text, begin_of_text; /* that the model's file named: a tokenizer.json holds none */
+} ts_settings;
+
+ts_settings ts_settings_of(const ts_trainer *trainer);
+ts_status ts_settings_write(ts_bytes *text, const ts_settings *settings);
+/* NULL, or the field that is damaged. */
+const char *ts_settings_read(ts_settings *settings, const char *text, size_t size);
+/* Of what never changes in a run: two runs with the same one learn the same at one CPU level and precision, if they end alike. */
+uint64_t ts_settings_hash(const ts_settings *settings);
+/* MISMATCH names the first field that is not the same. */
+ts_status ts_settings_same(const ts_settings *mine, const ts_settings *theirs);
+/* The options of a run that goes on: the kept ones with what may change; MISMATCH names one that may not. */
+ts_status ts_settings_merge(ts_trainer_options *merged, const ts_settings *kept, const ts_trainer_options *options, const char *path);
+/* Tells the log when a run goes on with another arithmetic. */
+void ts_settings_warn(ts_runtime *runtime, const ts_settings *kept, const ts_trainer_options *merged, const char *path);
+
 /* ---- checkpoint.c ---- */
 
 /* DIVERGED: the present weights give the next batch a loss or gradient that is not finite, or a loss above `most_loss`;

@@ -100,9 +100,10 @@ class Trainer(Handle):
     @classmethod
     def resume(cls, path: Path, text: Paths, valid: Optional[Paths] = None, run_directory: Optional[Path] = None, runtime: Optional[Runtime] = None,
                **options: Any) -> "Trainer":
-        """Goes on from a checkpoint file or a run folder. Tokenizer, shape and settings come from it; of the options only the stopping rules (0
-        keeps the checkpoint's), the intervals, what is kept and learning_rate (a lower one after DivergedError) are used. Of a folder the newest whole
-        checkpoint is taken. MismatchError: other data. FormatError: damaged. BusyError: another trainer has the folder."""
+        """Goes on from a checkpoint file or a run folder, of which the newest whole checkpoint is taken. Tokenizer, shape and settings come from it; of
+        the options the stopping rules, the intervals, what is kept, precision and learning_rate (a lower one after DivergedError) may change, and what is
+        0 or its default is the checkpoint's. MismatchError: other data, or an option that the run does not have. FormatError: damaged. BusyError: another
+        trainer has the folder."""
         where, shared = path_bytes(path), runtime_pointer(runtime)
         settings = _options(text, valid, run_directory, options)
         return cls._of(make(_c.ts_trainer, _c.library.ts_trainer_free,
