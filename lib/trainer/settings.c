@@ -12,7 +12,15 @@ enum {
 };
 
 /* Fields have 4 or 8 bytes and are integers or real numbers. */
-#define FIELD(name, role) {#name, offsetof(ts_settings, name), sizeof(((ts_settings *)0)->name), _Generic(((ts_settings *)0)->name, float: true, double: true, default: false), role}
+#define FIELD(name, role)                                                                                                                            \
+    {                                                                                                                                                \
+#name, offsetof(ts_settings, name), sizeof(((ts_settings *)0)->name),                                                                        \
+            _Generic(((ts_settings *)0)->name, float                                                                                                 \
+                     : true, double                                                                                                                  \
+                     : true, default                                                                                                                 \
+                     : false),                                                                                                                       \
+            role                                                                                                                                     \
+    }
 
 typedef struct field {
     const char *name;
@@ -37,6 +45,7 @@ static const field fields[] = {
     FIELD(options.weight_decay, FIXED),
     FIELD(options.clip, FIXED),
     FIELD(options.schedule, FIXED),
+    FIELD(options.slices, FIXED),
     FIELD(options.batch_tokens, FIXED),
     FIELD(options.micro_batch, FIXED),
     FIELD(options.valid_interval, FREE),
@@ -45,7 +54,6 @@ static const field fields[] = {
     FIELD(options.precision, FREE),
     FIELD(options.optimizer, FIXED),
     FIELD(options.keep_best, FREE),
-    FIELD(options.slices, FIXED),
     FIELD(options.packing, FIXED),
     FIELD(options.use_average, FIXED),
     FIELD(options.average, FIXED),
@@ -157,7 +165,8 @@ const char *ts_settings_read(ts_settings *s, const char *text, size_t size)
     for (size_t i = 0; i < TS_COUNT_OF(fields); i++) {
         size_t length = strlen(fields[i].name);
         uint64_t bits;
-        if (size <= length || memcmp(text, fields[i].name, length) != 0 || text[length] != ' ' || !read_bits(text + length + 1, size - length - 1, &bits))
+        if (size <= length || memcmp(text, fields[i].name, length) != 0 || text[length] != ' ' ||
+            !read_bits(text + length + 1, size - length - 1, &bits))
             return fields[i].name;
         set_bits(s, &fields[i], bits);
         text += length + 18;
@@ -244,7 +253,8 @@ ts_status ts_settings_merge(ts_trainer_options *merged, const ts_settings *kept,
             continue;
         show(value, f, asked);
         show(expected, f, there);
-        return ts_fail(TS_ERROR_MISMATCH, "ts_trainer_%s is %s, but the run of %s has %s: a run that is resumed keeps its settings", f->name, value, path, expected);
+        return ts_fail(TS_ERROR_MISMATCH, "ts_trainer_%s is %s, but the run of %s has %s: a run that is resumed keeps its settings", f->name, value,
+                       path, expected);
     }
     *merged = both.options;
     merged->initial = NULL;
@@ -257,9 +267,11 @@ void ts_settings_warn(ts_runtime *runtime, const ts_settings *kept, const ts_tra
     int32_t level = ts_runtime_cpu_level(runtime);
     const char *before = ts_cpu_level_name(kept->cpu_level);
     if (level != kept->cpu_level)
-        ts_log(runtime, TS_LOG_WARNING, "%s: was trained at CPU level %s and goes on at %s: its last bits will differ from those of a run that was not stopped", path,
+        ts_log(runtime, TS_LOG_WARNING,
+               "%s: was trained at CPU level %s and goes on at %s: its last bits will differ from those of a run that was not stopped", path,
                before ? before : "unknown", ts_cpu_level_name(level));
-    if (merged->precision != kept->options.precision && merged->precision < TS_COUNT_OF(precisions) && kept->options.precision < TS_COUNT_OF(precisions))
-        ts_log(runtime, TS_LOG_WARNING, "%s: was trained in %s and goes on in %s: its numbers will differ from those of a run that was not stopped", path,
-               precisions[kept->options.precision], precisions[merged->precision]);
+    if (merged->precision != kept->options.precision && merged->precision < TS_COUNT_OF(precisions) &&
+        kept->options.precision < TS_COUNT_OF(precisions))
+        ts_log(runtime, TS_LOG_WARNING, "%s: was trained in %s and goes on in %s: its numbers will differ from those of a run that was not stopped",
+               path, precisions[kept->options.precision], precisions[merged->precision]);
 }
