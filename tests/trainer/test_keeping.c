@@ -1,6 +1,7 @@
 /* Which checkpoints a run folder keeps, that the newest is a good one, and who may have the folder. */
 #include "support/support.h"
 
+#include <errno.h>
 #include <math.h>
 #include <unistd.h>
 
@@ -323,6 +324,126 @@ static void test_is_read_back(void **state)
     ts_runtime_free(runtime);
 }
 
+/* ---- a disk that fills up ---- */
+
+/* Takes so many bytes, and from a step of the run on any number again. */
+typedef struct small_disk {
+    ts_io io;
+    int64_t left;
+    uint64_t room_at; /* step; TS_NO_STEP: never */
+    size_t refused;
+} small_disk;
+
+static int64_t write_while_room(void *user, int file, const void *buffer, size_t size)
+{
+    small_disk *d = user;
+    if (d->left <= 0) {
+        d->refused++;
+        errno = ENOSPC;
+        return -1;
+    }
+    int64_t done = ts_io_system.write(NULL, file, buffer, TS_MIN(size, (size_t)d->left));
+    d->left -= done > 0 ? done : 0;
+    return done;
+}
+
+static int32_t make_room(void *user, const ts_trainer_report *report)
+{
+    small_disk *d = user;
+    if (report->step >= d->room_at)
+        d->left = INT64_MAX;
+    return 0;
+}
+
+/* A run of ten steps on a disk of so many bytes; gives its status and the step of the checkpoint that is left, or TS_NO_STEP. */
+static ts_status run_on(small_disk *d, int64_t bytes, uint64_t room_at, const char *folder, uint64_t *left, int *told)
+{
+    listener l = {.text = "No space left on device"};
+    ts_runtime *runtime = listening_runtime(&l);
+    ts_trainer_options o = options_of(10, folder), given = only_text();
+    ts_trainer *t, *again;
+    *d = (small_disk){.io = ts_io_system, .left = bytes, .room_at = room_at};
+    d->io.user = d, d->io.write = write_while_room, d->io.sync = sync_nothing;
+    assert_ok(make(&t, runtime, &o));
+    ts_runtime_set_io(runtime, &d->io);
+    ts_status status = ts_trainer_run(t, make_room, d);
+    char detail[512];
+    snprintf(detail, sizeof detail, "%s", ts_error_detail());
+    assert_int_equal(t->state.step, 10); /* no full disk ends the training */
+    size_t files = files_in(folder);
+    ts_runtime_set_io(runtime, &ts_io_system);
+    ts_trainer_free(t);
+    *told = l.heard;
+    *left = TS_NO_STEP;
+    if (ts_trainer_resume(&again, NULL, folder, &given) == TS_OK) {
+        *left = again->state.step;
+        ts_trainer_free(again);
+    }
+    assert_int_equal(files_in(folder), files); /* nothing half written was left to sweep */
+    if (status != TS_OK) {
+        assert_int_equal(status, TS_ERROR_IO);
+        assert_non_null(strstr(detail, "checkpoint.safetensors: cannot be written: No space left on device"));
+    }
+    return status;
+}
+
+/* The run goes on, says each time that a checkpoint could not be written, and ends with one error; the last that could is whole. */
+static void test_disk_fills_up(void **state)
+{
+    (void)state;
+    char folder[200];
+    small_disk d;
+    uint64_t left, most = 0;
+    int told, run = 0;
+    size_t size;
+    assert_ok(run_on(&d, INT64_MAX, TS_NO_STEP, in_work("roomy"), &left, &told));
+    assert_true(left == 10 && told == 0);
+    free(read_file(in_work("roomy/checkpoint.safetensors"), &size));
+    for (int64_t bytes = 100; bytes < (int64_t)size * 9; bytes += (int64_t)size * 5 / 7, run++) {
+        snprintf(folder, sizeof folder, "%s-%d", in_work("filled"), run);
+        assert_status(run_on(&d, bytes, TS_NO_STEP, folder, &left, &told), TS_ERROR_IO);
+        assert_true(told >= 2 && d.refused > 0);
+        assert_true((left == TS_NO_STEP) == (bytes < (int64_t)size));
+        if (left != TS_NO_STEP) {
+            assert_true(left >= most && left < 10);
+            most = left;
+        }
+        snprintf(folder, sizeof folder, "%s-%d", in_work("emptied"), run);
+        assert_ok(run_on(&d, bytes, 9, folder, &left, &told)); /* there is room again in time */
+        assert_true(left == 10 && told >= 1);
+    }
+    assert_true(most >= 7);
+}
+
+/* The same on a file system that is full, where the machine lets one be made. */
+static void test_full_file_system(void **state)
+{
+    (void)state;
+    char folder[200], command[600];
+    snprintf(folder, sizeof folder, "%s", in_work("tmpfs"));
+    snprintf(command, sizeof command, "mkdir '%s' && mount -t tmpfs -o size=256k tmpfs '%s' 2>/dev/null", folder, folder);
+    if (system(command) != 0)
+        skip();
+    listener l = {.text = "No space left on device"};
+    ts_runtime *runtime = listening_runtime(&l);
+    ts_trainer_options o = options_of(10, in_work("tmpfs/run")), given = only_text();
+    ts_trainer *t, *again;
+    o.keep_every = 1; /* none of them ever goes */
+    assert_ok(make(&t, runtime, &o));
+    assert_status(ts_trainer_run(t, NULL, NULL), TS_ERROR_IO);
+    assert_detail("No space left on device");
+    assert_true(t->state.step == 10 && l.heard >= 2);
+    ts_trainer_free(t);
+    ts_status status = ts_trainer_resume(&again, NULL, in_work("tmpfs/run"), &given);
+    uint64_t step = status == TS_OK ? again->state.step : TS_NO_STEP;
+    if (status == TS_OK)
+        ts_trainer_free(again);
+    ts_runtime_free(runtime);
+    snprintf(command, sizeof command, "umount '%s'", folder);
+    assert_int_equal(system(command), 0);
+    assert_true(step > 0 && step < 10);
+}
+
 /* ---- the log ---- */
 
 /* The log without the figures of the clock. */
@@ -502,7 +623,7 @@ int main(void)
         cmocka_unit_test(test_destroyed_weights),     cmocka_unit_test(test_divergence_in_a_run), cmocka_unit_test(test_begins_with_a_checkpoint),
         cmocka_unit_test(test_which_are_kept),        cmocka_unit_test(test_falls_back),          cmocka_unit_test(test_is_read_back),
         cmocka_unit_test(test_locks_before_it_reads), cmocka_unit_test(test_log_that_was_cut),    cmocka_unit_test(test_resumes_from_fifty_steps),
-        cmocka_unit_test(test_resumes_in_bf16),
+        cmocka_unit_test(test_resumes_in_bf16),       cmocka_unit_test(test_disk_fills_up),       cmocka_unit_test(test_full_file_system),
     };
     return cmocka_run_group_tests_name("keeping", tests, make_all, remove_all);
 }

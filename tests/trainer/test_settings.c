@@ -91,23 +91,45 @@ static void test_other_settings_are_refused(void **state)
     ts_trainer *t = NULL;
     save_run(&run, NULL, path);
     enum { CASES = 11 };
-    static const char *const names[CASES] = {"seed is 8, but the run of", "beta1 is 0.7, but", "beta2 is 0.9, but", "batch_tokens is 64, but", "micro_batch is 1, but",
-                                             "slices is 4, but", "schedule is 2, but", "packing is 1, but", "average is 0.5, but",
-                                             "warmup is 0.2, but", "one_batch is 1, but"};
+    static const char *const names[CASES] = {"seed is 8, but the run of", "beta1 is 0.7, but",  "beta2 is 0.9, but",  "batch_tokens is 64, but",
+                                             "micro_batch is 1, but",     "slices is 4, but",   "schedule is 2, but", "packing is 1, but",
+                                             "average is 0.5, but",       "warmup is 0.2, but", "one_batch is 1, but"};
     for (int i = 0; i < CASES; i++) {
         ts_trainer_options o = run;
         switch (i) {
-        case 0: o.seed = 8; break;
-        case 1: o.beta1 = 0.7; break;
-        case 2: o.beta2 = 0.9; break;
-        case 3: o.batch_tokens = 40; break;
-        case 4: o.micro_batch = 1; break;
-        case 5: o.slices = 4, o.batch_tokens = 0, o.micro_batch = 0; break;
-        case 6: o.schedule = TS_SCHEDULE_CONSTANT; break;
-        case 7: o.packing = TS_PACKING_STORIES; break;
-        case 8: o.average = 0.5; break;
-        case 9: o.warmup = 0.2; break;
-        default: o.one_batch = 1; break;
+        case 0:
+            o.seed = 8;
+            break;
+        case 1:
+            o.beta1 = 0.7;
+            break;
+        case 2:
+            o.beta2 = 0.9;
+            break;
+        case 3:
+            o.batch_tokens = 40;
+            break;
+        case 4:
+            o.micro_batch = 1;
+            break;
+        case 5:
+            o.slices = 4, o.batch_tokens = 0, o.micro_batch = 0;
+            break;
+        case 6:
+            o.schedule = TS_SCHEDULE_CONSTANT;
+            break;
+        case 7:
+            o.packing = TS_PACKING_STORIES;
+            break;
+        case 8:
+            o.average = 0.5;
+            break;
+        case 9:
+            o.warmup = 0.2;
+            break;
+        default:
+            o.one_batch = 1;
+            break;
         }
         ts_status status = ts_trainer_resume(&t, NULL, path, &o);
         if (status != TS_ERROR_MISMATCH || strstr(ts_error_detail(), names[i]) == NULL || strstr(ts_error_detail(), "run.safetensors has ") == NULL)
@@ -135,8 +157,8 @@ static void test_same_settings_go_on(void **state)
     ts_trainer_free(t);
     o.max_steps = 30, o.learning_rate = 1e-4, o.log_interval = 2, o.keep_best = 1, o.keep_last = 5, o.valid_interval = 4, o.max_skips = 9;
     assert_ok(ts_trainer_resume(&t, NULL, path, &o));
-    assert_true(t->options.max_steps == 30 && t->options.learning_rate == 1e-4 && t->options.log_interval == 2 && t->options.keep_best == 1 && t->options.keep_last == 5 &&
-                t->options.valid_interval == 4 && t->options.max_skips == 9 && t->options.beta1 == 0.8);
+    assert_true(t->options.max_steps == 30 && t->options.learning_rate == 1e-4 && t->options.log_interval == 2 && t->options.keep_best == 1 &&
+                t->options.keep_last == 5 && t->options.valid_interval == 4 && t->options.max_skips == 9 && t->options.beta1 == 0.8);
     ts_trainer_free(t);
 }
 
@@ -146,7 +168,8 @@ static void test_other_arithmetic_is_told(void **state)
     (void)state;
     const char *path = in_work("level.safetensors");
     ts_trainer *t;
-    listener level = {.text = "level.safetensors: was trained at CPU level reference and goes on at "}, precision = {.text = "level.safetensors: was trained in bf16 and goes on in f32"};
+    listener level = {.text = "level.safetensors: was trained at CPU level reference and goes on at "},
+             precision = {.text = "level.safetensors: was trained in bf16 and goes on in f32"};
     ts_trainer_options o = options_of(20);
     o.precision = TS_PRECISION_F32;
     ts_runtime *plain = listening_runtime(&level, TS_CPU_LEVEL_REFERENCE), *best = listening_runtime(&level, TS_CPU_LEVEL_BEST);
@@ -243,8 +266,9 @@ static void test_configuration_is_compared(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_other_settings_are_refused), cmocka_unit_test(test_same_settings_go_on),       cmocka_unit_test(test_other_arithmetic_is_told),
-        cmocka_unit_test(test_configuration),              cmocka_unit_test(test_configuration_is_compared),
+        cmocka_unit_test(test_other_settings_are_refused), cmocka_unit_test(test_same_settings_go_on),
+        cmocka_unit_test(test_other_arithmetic_is_told),   cmocka_unit_test(test_configuration),
+        cmocka_unit_test(test_configuration_is_compared),
     };
     return cmocka_run_group_tests_name("settings", tests, make_all, remove_all);
 }
