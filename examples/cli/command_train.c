@@ -2,9 +2,13 @@
 #include <errno.h>
 #include <math.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "cli.h"
+
+#define STORY_TOKENS 250 /* of a story that is told while it trains, at most */
+
 #ifdef CLI_MPI
 #include <tinystories/mpi.h>
 #endif
@@ -12,8 +16,8 @@
 typedef struct train_values {
     cli_common common;
     cli_paths text, valid;
-    const char *tokenizer, *initial, *run, *out;
-    uint32_t preset, resume, mpi;
+    const char *tokenizer, *initial, *run, *out, *prompt;
+    uint32_t preset, resume, mpi, stories;
     ts_communicator ranks;
     double minutes;
     ts_tokenizer_train_options vocabulary;
@@ -49,6 +53,7 @@ static void train_defaults(void *values)
 {
     train_values *v = values;
     cli_choose("--preset", "laptop-1m", ts_architecture_preset_name, &v->preset);
+    v->prompt = "Once upon a time";
     ts_tokenizer_train_options_init(&v->vocabulary, sizeof v->vocabulary);
     v->vocabulary.vocabulary_size = 0;
     ts_trainer_options_init(&v->options, sizeof v->options);
@@ -182,11 +187,21 @@ static ts_status check_before(const train_values *v, const ts_architecture *arch
     return TS_OK;
 }
 
-static ts_status begin(ts_trainer **out, const train_values *v, cli_progress *progress)
+static int32_t tell_encoding(void *user, uint64_t done, uint64_t total)
+{
+    cli_progress *progress = user;
+    progress->what = "encoding the text";
+    progress->unit = "bytes";
+    return cli_progress_tell(progress, done, total);
+}
+
+static ts_status begin(ts_trainer **out, train_values *v, cli_progress *progress)
 {
     ts_tokenizer *tokenizer = NULL;
     ts_architecture architecture;
     uint32_t vocabulary;
+    v->options.progress = tell_encoding;
+    v->options.progress_user = progress;
     if (v->resume)
         return ts_trainer_resume(out, v->common.runtime, v->run, &v->options);
     if (v->initial != NULL)
@@ -201,9 +216,63 @@ static ts_status begin(ts_trainer **out, const train_values *v, cli_progress *pr
 
 /* ---- what comes out ---- */
 
+typedef struct telling {
+    const train_values *values;
+    ts_trainer *trainer;
+    cli_progress progress;
+    uint64_t told; /* the validation that the last stories were told after */
+} telling;
+
+static ts_status tell_story(const telling *t, ts_sampler *sampler, uint64_t step, uint64_t seed)
+{
+    char *story = NULL;
+    const char *prompt = t->values->prompt, *text = prompt;
+    size_t length = 0, size = strlen(prompt);
+    FILE *whole = open_memstream(&story, &length);
+    if (whole == NULL)
+        return cli_fail("there is no memory for a story");
+    ts_status status = ts_sampler_start_seeded(sampler, prompt, size, seed);
+    while (status == TS_OK && text != NULL) {
+        fwrite(text, 1, size, whole);
+        status = ts_sampler_next(sampler, &text, &size);
+    }
+    if (fclose(whole) != 0 && status == TS_OK)
+        status = cli_fail("there is no memory for a story");
+    if (status == TS_OK)
+        status = ts_trainer_log_story(t->trainer, story, length);
+    if (status == TS_OK && !t->values->common.quiet)
+        fprintf(stderr, "a story by step %llu: %s\n", (unsigned long long)step, story);
+    free(story);
+    return status;
+}
+
+/* Stories by the present weights, after a validation. One that cannot be told is told as a warning: the training goes on. */
+static void tell_stories(telling *t, const ts_trainer_report *report)
+{
+    ts_model *model = NULL;
+    ts_sampler *sampler = NULL;
+    ts_sampler_options options;
+    t->told = report->valid_step;
+    cli_progress_end(&t->progress);
+    ts_sampler_options_init(&options, sizeof options);
+    options.max_tokens = STORY_TOKENS;
+    ts_status status = ts_trainer_snapshot(t->trainer, &model);
+    if (status == TS_OK)
+        status = ts_sampler_new(&sampler, model, &options);
+    for (uint32_t i = 0; i < t->values->stories && status == TS_OK && !cli_interrupted(); i++)
+        status = tell_story(t, sampler, report->step, i + 1);
+    if (status != TS_OK)
+        fprintf(stderr, "tinystories: warning: no story at step %llu: %s\n", (unsigned long long)report->step, ts_error_detail());
+    ts_sampler_free(sampler);
+    ts_model_free(model);
+}
+
 static int32_t tell(void *user, const ts_trainer_report *report)
 {
-    cli_progress *progress = user;
+    telling *t = user;
+    cli_progress *progress = &t->progress;
+    if (t->values->stories > 0 && t->values->ranks.rank == 0 && report->due && report->valid_step == report->step && report->step != t->told)
+        tell_stories(t, report);
     char steps[32] = "", left[64] = "", valid[64] = "", duration[40];
     if (!cli_progress_due(progress))
         return cli_interrupted();
@@ -351,14 +420,16 @@ static ts_status train(void *values)
 {
     train_values *v = values;
     ts_trainer *trainer = NULL;
-    cli_progress progress;
+    telling t = {.values = v};
     CLI_TRY(check_values(v));
     CLI_TRY(begin_ranks(v));
-    cli_progress_start(&progress, &v->common, "training the tokenizer", "merges");
-    ts_status status = begin(&trainer, v, &progress);
+    cli_progress_start(&t.progress, &v->common, "training the tokenizer", "merges");
+    ts_status status = begin(&trainer, v, &t.progress);
+    cli_progress_end(&t.progress);
     if (status == TS_OK) {
-        status = ts_trainer_run(trainer, tell, &progress);
-        cli_progress_end(&progress);
+        t.trainer = trainer;
+        status = ts_trainer_run(trainer, tell, &t);
+        cli_progress_end(&t.progress);
         bool interrupted = status == TS_ERROR_CANCELLED && (cli_interrupted() || v->mpi);
         if (v->ranks.rank == 0 && (status == TS_OK || interrupted))
             status = finish(trainer, v, interrupted);
@@ -420,12 +491,15 @@ static const cli_argument train_arguments[] = {
     {"--slices", "N", CLI_UINT32, CLI_FIXED, OFFSET(options.slices), 0, 256, NULL, "parts of a batch, a power of two, whose gradients are added pairwise; 0: one"},
     {"--mpi", NULL, CLI_FLAG, 0, OFFSET(mpi), 0, 0, NULL, "this is one of the ranks that mpirun has started; --slices is at least their number"},
     {"--valid-share", "X", CLI_DOUBLE, CLI_FIXED, OFFSET(options.valid_share), 0, 0.5, NULL, "share of the stories that is held out without --valid"},
-    {"--valid-interval", "N", CLI_UINT32, 0, OFFSET(options.valid_interval), 0, 0, NULL, "steps between validations; 0: at the end alone"},
+    {"--valid-interval", "N", CLI_UINT32, 0, OFFSET(options.valid_interval), 0, 0, NULL, "steps between validations; 0: 100, or so many that they take about 1 % of the time"},
+    {"--stories", "N", CLI_UINT32, 0, OFFSET(stories), 0, 1000, NULL, "tell so many stories after each validation, which go into the run's log too"},
+    {"--story-prompt", "P", CLI_TEXT, 0, OFFSET(prompt), 0, 0, NULL, "how they begin"},
     {"--checkpoint-interval", "N", CLI_UINT32, 0, OFFSET(options.checkpoint_interval), 0, 0, NULL, "steps between checkpoints; 0: every minute"},
     {"--keep-last", "N", CLI_UINT32, CLI_QUIET, OFFSET(options.keep_last), 1, 0, NULL, "checkpoints in the run folder, the newest and those before it (default: 2)"},
     {"--keep-every", "N", CLI_UINT32, CLI_QUIET, OFFSET(options.keep_every), 1, 0, NULL, "make a checkpoint at every multiple of N steps, and never remove it"},
     {"--max-skips", "N", CLI_UINT32, CLI_QUIET, OFFSET(options.max_skips), 1, 0, NULL, "steps in a row with numbers that are not finite that end the run (default: 5)"},
     {"--keep-best", NULL, CLI_FLAG, 0, OFFSET(options.keep_best), 0, 0, NULL, "keep the model of the lowest validation as best.gguf in the run folder"},
+    {"--csv-log", NULL, CLI_FLAG, 0, OFFSET(options.csv_log), 0, 0, NULL, "keep the log as a table too, log.csv in the run folder"},
     {"--log-interval", "N", CLI_UINT32, 0, OFFSET(options.log_interval), 1, 0, NULL, "steps between lines of the log and of the progress"},
 };
 

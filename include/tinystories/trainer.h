@@ -3,8 +3,8 @@
  *
  * A trainer belongs to one thread at a time. ts_trainer_step is the primitive, ts_trainer_run a loop around it with validation, checkpoints and a log.
  * A run may live in a folder: `checkpoint.safetensors` (everything that a run needs to go on: weights, optimizer, data position, tokenizer),
- * `checkpoint-<step>.safetensors` (older ones), `log.jsonl` (a line an event: step, valid, skip, diverged, end), `lock`. A run that was stopped and resumed gives the same bits as one that was not, when it ends by steps, tokens or
- * epochs; a run by time depends on the clock.
+ * `checkpoint-<step>.safetensors` (older ones), `log.jsonl` (a line an event: step, valid, story, skip, diverged, end), `log.csv` where it is asked for, `lock`.
+ * A run that was stopped and resumed gives the same bits as one that was not, when it ends by steps, tokens or epochs; a run by time depends on the clock.
  */
 #ifndef TINYSTORIES_TRAINER_H
 #define TINYSTORIES_TRAINER_H
@@ -89,7 +89,8 @@ typedef struct ts_trainer_options {
     uint32_t schedule;         /* TS_SCHEDULE_ */
     uint32_t batch_tokens;     /* tokens a step over all sequences, up to 2^30; rounded up to whole micro batches; 0 (the default): 8 sequences */
     uint32_t micro_batch;      /* sequences in memory at once, up to 65,536; 0 (the default): 8, or what batch_tokens asks if that is less. Smaller ones take less memory */
-    uint32_t valid_interval;   /* steps between validations in ts_trainer_run; 0 (the default): at the end alone */
+    uint32_t valid_interval;   /* steps between validations in ts_trainer_run, which also has one at the end; 0 (the default): chosen, 100 or so many that fifty times
+                                  the held-out tokens are trained on between two, by which validations take about 1 % of the time */
     uint32_t checkpoint_interval; /* steps between checkpoints in ts_trainer_run; 0 (the default): at the end, and every 60 seconds */
     uint32_t log_interval;     /* steps between lines of the log and reports that are due: at least 1; default 10 */
     uint32_t precision;        /* TS_PRECISION_; a resumed run keeps its own unless another than AUTO is asked for. UNSUPPORTED: BF16 on a processor without it */
@@ -118,12 +119,17 @@ typedef struct ts_trainer_options {
     uint32_t keep_last;        /* checkpoints in the run folder, the newest and those before it, each written, read back and checked before an older one goes; 0 (the
                                   default): 2 */
     uint32_t keep_every;       /* a checkpoint is made at every multiple of so many steps, and these are never removed; 0 (the default): none */
+    ts_progress progress;      /* of the making of a trainer: bytes of all files (compressed ones if they are) whose text was encoded; may be NULL */
+    void *progress_user;
+    uint32_t csv_log;          /* 1: log.csv in the run folder has the events of log.jsonl, but for stories, as a table whose first line names the columns; default 0 */
+    uint32_t reserved;         /* 0 */
 } ts_trainer_options;
 
 TS_API ts_status ts_trainer_options_init(ts_trainer_options *options, size_t struct_size);
 
 /*
- * Makes a trainer for a new model of this shape. Reads and encodes all of the text (2 or 4 bytes a token in memory).
+ * Makes a trainer for a new model of this shape. Reads and encodes all of the text (2 or 4 bytes a token in memory); CANCELLED: by options.progress. When nothing
+ * is held out though valid_share asks for it, because the stories are too few, the runtime's log gets a warning.
  * With options.initial, tokenizer and architecture may be NULL: the model's; its context length alone may be another, learned positions excepted.
  * INVALID_ARGUMENT names the option. DIVERGED: an initial model whose weights are not finite numbers. MISMATCH: a shard of another tokenizer, an initial model of another shape or tokenizer. LIMIT: the text
  * is shorter than one context. BUSY: another trainer has the run folder. A folder that already holds a checkpoint is refused with INVALID_ARGUMENT: resume it or choose another.
@@ -162,6 +168,7 @@ typedef struct ts_trainer_report {
     double remaining_seconds;  /* estimate; NaN before it is known */
     uint32_t due;              /* 1: a step of log_interval, one with a validation, or the end; what a person wants to see */
     uint32_t reserved;
+    uint64_t valid_step;       /* of the last validation; 0 before the first */
 } ts_trainer_report;
 
 /*
@@ -177,7 +184,8 @@ typedef int32_t (*ts_trainer_progress)(void *user, const ts_trainer_report *repo
 
 /*
  * Steps until the run's end, with validation, checkpoints and log. `progress` (may be NULL) is called after every step and between the stories of a
- * validation, so that a stop takes effect at once; report->due says which calls are worth a line. When it returns nonzero a checkpoint is written and the
+ * validation, so that a stop takes effect at once; report->due says which calls are worth a line. It may call ts_trainer_snapshot and ts_trainer_log_story,
+ * to tell stories by the present weights; everything else that it asks of this trainer answers BUSY. When it returns nonzero a checkpoint is written and the
  * status is CANCELLED. A checkpoint or a log that cannot be written (a full disk) is told to the runtime's log and does not end the run: the last
  * checkpoint that could be written stays, and the next one is tried when it is due; the log is done without until the run is resumed. The last checkpoint's
  * failure is the call's status.
@@ -196,8 +204,14 @@ TS_API ts_status ts_trainer_validate(ts_trainer *trainer, ts_score *score);
  */
 TS_API ts_status ts_trainer_save(ts_trainer *trainer, const char *path);
 
-/* An immutable model of the present weights: the averaged ones with options.average and use_average. */
+/* An immutable model of the present weights: the averaged ones with options.average and use_average. Also within the progress of ts_trainer_run. */
 TS_API ts_status ts_trainer_snapshot(ts_trainer *trainer, ts_model **out);
+
+/*
+ * Adds a story (`size` bytes of UTF-8) to the log.jsonl of the run folder, as an event with the present step; without a folder it is nowhere. Also within the
+ * progress of ts_trainer_run. A resumed run goes on behind its checkpoint's stories.
+ */
+TS_API ts_status ts_trainer_log_story(ts_trainer *trainer, const char *text, size_t size);
 
 /* Where the run is. INVALID_ARGUMENT: NULL. */
 TS_API ts_status ts_trainer_state(const ts_trainer *trainer, ts_trainer_report *report);

@@ -46,7 +46,32 @@ typedef struct sorter {
     uint64_t interval, seen;
     uint32_t *ids; /* of the story at hand */
     size_t capacity;
+    ts_progress progress;
+    void *progress_user;
+    uint64_t done, total; /* bytes of files before the one at hand, and of all */
 } sorter;
+
+static ts_status tell(const sorter *s, uint64_t within)
+{
+    if (s->progress != NULL && s->progress(s->progress_user, s->done + within, s->total) != 0)
+        return ts_fail(TS_ERROR_CANCELLED, "the making of the trainer was stopped while its text was encoded");
+    return TS_OK;
+}
+
+/* 0 for what cannot be opened, which is told when it is its turn. */
+static uint64_t file_bytes(ts_runtime *runtime, const char *path)
+{
+    ts_source source;
+    ts_detail before;
+    uint64_t size = 0;
+    ts_detail_keep(&before);
+    if (path != NULL && ts_source_open(&source, runtime, path, false) == TS_OK) {
+        size = source.size;
+        ts_source_close(&source);
+    }
+    ts_detail_put_back(&before);
+    return size;
+}
 
 static ts_status sort_story(sorter *s, const uint32_t *ids, size_t count, uint64_t bytes)
 {
@@ -76,7 +101,7 @@ static ts_status sort_text(sorter *s, const char *path)
             break;
         if ((status = ts_reserve(s->batches->runtime, &s->ids, &s->capacity, size + 1, sizeof *s->ids)) != TS_OK ||
             (status = ts_tokenizer_encode(s->tokenizer, text, size, 0, s->ids, s->capacity, &count)) != TS_OK ||
-            (status = sort_story(s, s->ids, count, size)) != TS_OK)
+            (status = sort_story(s, s->ids, count, size)) != TS_OK || (status = tell(s, ts_stories_position(stories))) != TS_OK)
             break;
     }
     ts_stories_close(stories);
@@ -124,6 +149,8 @@ static ts_status sort_files(sorter *s, const char *const *paths, size_t count)
         if (paths[i] == NULL)
             return ts_fail(TS_ERROR_INVALID_ARGUMENT, "ts_trainer_options: path %zu of the data is NULL", i);
         TS_TRY(ts_path_is_shard(paths[i]) ? sort_shard(s, paths[i]) : sort_text(s, paths[i]));
+        s->done += s->progress != NULL ? file_bytes(s->batches->runtime, paths[i]) : 0;
+        TS_TRY(tell(s, 0));
     }
     return TS_OK;
 }
@@ -131,7 +158,10 @@ static ts_status sort_files(sorter *s, const char *const *paths, size_t count)
 static ts_status read_all(ts_batches *b, const ts_tokenizer *tokenizer, const ts_trainer_options *o)
 {
     bool own_share = o->valid_count == 0;
-    sorter s = {.batches = b, .tokenizer = tokenizer, .interval = own_share && o->valid_share > 0 ? (uint64_t)llround(1 / o->valid_share) : 0};
+    sorter s = {.batches = b, .tokenizer = tokenizer, .interval = own_share && o->valid_share > 0 ? (uint64_t)llround(1 / o->valid_share) : 0,
+                .progress = o->progress, .progress_user = o->progress_user};
+    for (size_t i = 0; s.progress != NULL && i < o->text_count + o->valid_count; i++)
+        s.total += file_bytes(b->runtime, i < o->text_count ? o->text[i] : o->valid[i - o->text_count]);
     ts_status status = add_id(b, ts_tokenizer_end_of_text(tokenizer));
     if (status == TS_OK)
         status = sort_files(&s, o->text, o->text_count);

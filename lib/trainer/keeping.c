@@ -79,7 +79,7 @@ static void prune(ts_trainer *t)
 ts_status ts_folder_save(ts_trainer *t)
 {
     char *path = ts_path_join(t->runtime, t->run_directory, TS_CHECKPOINT_NAME);
-    ts_trainer_sync_log(t);
+    ts_trainer_sync_logs(t);
     ts_status status = path ? ts_trainer_write(t, path, true) : TS_ERROR_OUT_OF_MEMORY;
     if (status == TS_OK) {
         t->saved_step = t->state.step;

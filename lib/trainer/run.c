@@ -56,7 +56,7 @@ static ts_status tell(run *r, bool due)
     ts_trainer_report report;
     ts_trainer_fill_report(r->trainer, &report);
     report.due = due;
-    int32_t stop = r->progress != NULL && r->progress(r->user, &report) != 0;
+    int32_t stop = r->progress != NULL && ts_trainer_ask(r->trainer, r->progress, r->user, &report) != 0;
     TS_TRY(ts_slices_agree(r->trainer, &stop, sizeof stop));
     if (stop)
         return ts_fail(TS_ERROR_CANCELLED, "the training was stopped at step %llu", (unsigned long long)r->trainer->state.step);
@@ -132,12 +132,16 @@ static ts_status between_steps(run *r)
         ts_trainer_note(t, "step");
     if (valid)
         status = validate(r);
+    t->state.seconds += ts_clock() - start;
+    if (status == TS_OK)
+        status = tell(r, log || valid); /* before the checkpoint, which then has the stories that are told here */
+    start = ts_clock();
     r->owed = status == TS_OK && checkpoint_due(r);
     if (r->owed && t->state.skipped_in_a_row == 0)
         checkpoint_between(r);
     t->state.seconds += ts_clock() - start;
     TS_TRY(ts_slices_agree(t, &t->state.seconds, sizeof t->state.seconds)); /* all see the same end */
-    return status == TS_OK ? tell(r, log || valid) : status;
+    return status;
 }
 
 /* Says where the run can be taken up again. */
@@ -178,11 +182,11 @@ static ts_status work(run *r)
     status = validate(r);
     if (status != TS_OK && status != TS_ERROR_CANCELLED)
         return status;
-    if (status == TS_OK)
+    if (status == TS_OK) {
         ts_trainer_note(t, "end");
-    checkpoint(r, INFINITY);
-    if (status == TS_OK)
         tell_end(r);
+    }
+    checkpoint(r, INFINITY);
     if (status == TS_OK && r->saved != TS_OK)
         ts_detail_put_back(&r->saved_detail);
     return status != TS_OK ? status : r->saved;

@@ -6,6 +6,8 @@
 #define SKIPS 5 /* in a row, and */
 #define KEPT 2  /* checkpoints, when the options leave it open */
 #define SEQUENCES 8 /* of a batch when the options leave it open */
+#define VALID_STEPS 100 /* between validations when the options leave it open, at least, and */
+#define VALID_SHARE 50 /* times the held-out tokens are trained on between two */
 
 static const ts_trainer_options defaults = {
     .struct_size = sizeof(ts_trainer_options),
@@ -55,6 +57,8 @@ static ts_status check_options(const ts_trainer_options *o)
         return ts_fail(TS_ERROR_INVALID_ARGUMENT, "ts_trainer_options.one_batch is %u, expected 0 or 1", o->one_batch);
     if (o->recompute > 1)
         return ts_fail(TS_ERROR_INVALID_ARGUMENT, "ts_trainer_options.recompute is %u, expected 0 or 1", o->recompute);
+    if (o->csv_log > 1)
+        return ts_fail(TS_ERROR_INVALID_ARGUMENT, "ts_trainer_options.csv_log is %u, expected 0 or 1", o->csv_log);
     if (o->keep_best > 1)
         return ts_fail(TS_ERROR_INVALID_ARGUMENT, "ts_trainer_options.keep_best is %u, expected 0 or 1", o->keep_best);
     if (o->log_interval == 0)
@@ -93,6 +97,18 @@ static void choose_open(ts_trainer *t)
         o->max_skips = SKIPS;
     if (o->keep_last == 0)
         o->keep_last = KEPT;
+    if (o->valid_interval == 0) {
+        uint64_t tokens = (uint64_t)t->batches.held_count * VALID_SHARE, steps = (tokens + o->batch_tokens - 1) / o->batch_tokens;
+        o->valid_interval = (uint32_t)TS_MIN(TS_MAX(steps, VALID_STEPS), UINT32_MAX);
+    }
+}
+
+/* A run without validation is worth a word, unless it was asked for. */
+static void tell_nothing_held(const ts_trainer *t, const ts_trainer_options *options)
+{
+    if (t->batches.held_story_count == 0 && options->valid_share > 0 && ts_is_first_rank(options))
+        ts_log(t->runtime, TS_LOG_WARNING, "no story is held out, %llu are too few for a valid_share of %g: the run has no validation; give it some as `valid`",
+               (unsigned long long)t->batches.stories, options->valid_share);
 }
 
 static ts_status allocate(ts_trainer *t)
@@ -125,6 +141,7 @@ static ts_status fill(ts_trainer *t, const ts_tokenizer *tokenizer, const ts_tra
     TS_TRY(ts_batches_make(&t->batches, t->runtime, tokenizer, options, t->shape.T));
     TS_TRY(ts_slices_check(t, options->communicator));
     choose_open(t);
+    tell_nothing_held(t, options);
     return allocate(t);
 }
 
@@ -135,7 +152,7 @@ ts_status ts_trainer_make(ts_trainer **out, ts_runtime *runtime, const ts_tokeni
     ts_trainer *t = ts_allocate(runtime, sizeof *t);
     if (t == NULL)
         return TS_ERROR_OUT_OF_MEMORY;
-    t->lock = t->log = -1;
+    t->lock = t->logs[TS_LOG_JSONL] = t->logs[TS_LOG_CSV] = -1;
     t->saved_step = TS_NO_STEP;
     t->architecture = *architecture;
     t->options = *options;
@@ -143,6 +160,8 @@ ts_status ts_trainer_make(ts_trainer **out, ts_runtime *runtime, const ts_tokeni
     t->options.run_directory = NULL;
     t->options.initial = NULL;
     t->options.communicator = NULL;
+    t->options.progress = NULL;
+    t->options.progress_user = NULL;
     t->kernels = ts_kernels_at(ts_runtime_cpu_level(runtime));
     t->state.valid_nats_per_token = t->state.valid_bits_per_byte = NAN;
     t->state.best_bits_per_byte = INFINITY;
@@ -307,6 +326,7 @@ void ts_trainer_fill_report(const ts_trainer *t, ts_trainer_report *report)
         .valid_bits_per_byte = s->valid_bits_per_byte,
         .tokens_per_second = t->recent_seconds > 0 ? t->recent_tokens / t->recent_seconds : 0,
         .seconds = s->seconds,
+        .valid_step = s->valid_step,
         .remaining_seconds = fraction >= 1 ? 0 : fraction > 0 && s->seconds > 0 ? s->seconds * (1 - fraction) / fraction : NAN,
     };
 }
@@ -389,6 +409,23 @@ static ts_status enter(ts_trainer *trainer, const char *what)
     return TS_OK;
 }
 
+/* The trainer whose run asks its progress on this thread. */
+static _Thread_local const ts_trainer *asking;
+
+static bool is_asking(const ts_trainer *trainer)
+{
+    return trainer != NULL && trainer == asking;
+}
+
+int32_t ts_trainer_ask(ts_trainer *trainer, ts_trainer_progress progress, void *user, const ts_trainer_report *report)
+{
+    const ts_trainer *before = asking; /* a progress may run another trainer */
+    asking = trainer;
+    int32_t answer = progress(user, report);
+    asking = before;
+    return answer;
+}
+
 ts_status ts_trainer_step(ts_trainer *trainer, ts_trainer_report *report)
 {
     ts_trainer_report now;
@@ -438,11 +475,27 @@ ts_status ts_trainer_validate(ts_trainer *trainer, ts_score *score)
 
 ts_status ts_trainer_snapshot(ts_trainer *trainer, ts_model **out)
 {
-    TS_TRY(enter(trainer, "ts_trainer_snapshot"));
+    bool within = is_asking(trainer);
+    if (!within)
+        TS_TRY(enter(trainer, "ts_trainer_snapshot"));
     ts_status status = out ? ts_model_from_parameters(out, trainer->runtime, trainer->tokenizer, &trainer->architecture, ts_trainer_weights(trainer))
                            : ts_fail(TS_ERROR_INVALID_ARGUMENT, "ts_trainer_snapshot: out is NULL");
-    ts_busy_leave(&trainer->busy);
+    if (!within)
+        ts_busy_leave(&trainer->busy);
     return status;
+}
+
+ts_status ts_trainer_log_story(ts_trainer *trainer, const char *text, size_t size)
+{
+    bool within = is_asking(trainer);
+    if (text == NULL && size > 0)
+        return ts_fail(TS_ERROR_INVALID_ARGUMENT, "ts_trainer_log_story: the text is NULL");
+    if (!within)
+        TS_TRY(enter(trainer, "ts_trainer_log_story"));
+    ts_trainer_note_story(trainer, text, size);
+    if (!within)
+        ts_busy_leave(&trainer->busy);
+    return TS_OK;
 }
 
 ts_status ts_trainer_save(ts_trainer *trainer, const char *path)

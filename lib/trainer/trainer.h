@@ -57,10 +57,13 @@ double ts_schedule_peak(size_t width);
 
 /* ---- the handle ---- */
 
+enum { TS_LOG_JSONL, TS_LOG_CSV, TS_LOGS };
+
 /* What changes with the steps and is saved. */
 typedef struct ts_trainer_progress_state {
     uint64_t step, tokens, skipped, skipped_in_a_row;
     uint64_t log_bytes;  /* of the log that belong to these steps */
+    uint64_t csv_bytes;  /* of the other one */
     double seconds;
     double loss, gradient_norm, learning_rate;
     double valid_nats_per_token, valid_bits_per_byte;
@@ -102,7 +105,7 @@ struct ts_trainer {
     double recent_tokens;
     char *run_directory;         /* NULL: none */
     uint64_t saved_step;         /* of the folder's newest checkpoint when this run goes on from it, or TS_NO_STEP */
-    int lock, log;               /* files, -1: none */
+    int lock, logs[TS_LOGS];     /* files, -1: none */
 };
 
 /* Makes everything that follows from architecture, options and data; parameters are zero. The trainer frees itself on failure. */
@@ -111,6 +114,8 @@ ts_status ts_trainer_make(ts_trainer **out, ts_runtime *runtime, const ts_tokeni
 /* How far the run is, 0 to 1, by the stopping rule that is furthest along; `seconds` of training so far. */
 double ts_trainer_fraction(const ts_trainer *trainer, uint64_t step);
 void ts_trainer_fill_report(const ts_trainer *trainer, ts_trainer_report *report);
+/* Calls a run's progress on this thread, which may use the trainer meanwhile as the header says. */
+int32_t ts_trainer_ask(ts_trainer *trainer, ts_trainer_progress progress, void *user, const ts_trainer_report *report);
 /* Like the public ones, for callers that have the trainer already. */
 ts_status ts_trainer_step_within(ts_trainer *trainer);
 /* `between` (may be NULL) is called after each story and may end it. */
@@ -190,7 +195,6 @@ void ts_muon_step(ts_muon *muon, float *parameters, float *momentum, const float
 /* ---- folder.c: run folders and their logs ---- */
 
 #define TS_CHECKPOINT_NAME "checkpoint.safetensors"
-#define TS_LOG_NAME "log.jsonl"
 #define TS_BEST_NAME "best.gguf"
 #define TS_NO_STEP UINT64_MAX
 
@@ -198,14 +202,15 @@ void ts_muon_step(ts_muon *muon, float *parameters, float *momentum, const float
 char *ts_path_join(ts_runtime *runtime, const char *folder, const char *name);
 /* Takes the lock of a folder (making that), which is to be released. A new run's folder must hold no checkpoint. */
 ts_status ts_folder_lock(ts_runtime *runtime, const char *folder, bool resumed, int *lock);
-/* Gives the trainer a folder whose lock it has taken (*lock becomes -1), sweeps it and opens the log, cut to the state's log_bytes or, if
+/* Gives the trainer a folder whose lock it has taken (*lock becomes -1), sweeps it and opens the logs, cut to the state's bytes of them or, if
  * lines are missing, to less, which the state then says. */
 ts_status ts_trainer_take_folder(ts_trainer *trainer, const char *folder, int *lock);
 void ts_trainer_leave_folder(ts_trainer *trainer);
-/* Adds an event to the log: "step", "valid", "skip", "diverged" or "end". A log that cannot be written is reported once and done without. */
+/* Adds an event to the logs: "step", "valid", "skip", "diverged" or "end". A log that cannot be written is reported once and done without. */
 void ts_trainer_note(ts_trainer *trainer, const char *event);
+void ts_trainer_note_story(ts_trainer *trainer, const char *text, size_t size);
 /* The lines that a checkpoint is going to count on are on the disk after this, or the log is done without. */
-void ts_trainer_sync_log(ts_trainer *trainer);
+void ts_trainer_sync_logs(ts_trainer *trainer);
 
 /* ---- keeping.c: which checkpoints a run folder keeps ---- */
 

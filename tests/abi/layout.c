@@ -270,7 +270,7 @@ FIELD(ts_communicator, rank, int32_t, 16, 4);
 FIELD(ts_communicator, size, int32_t, 20, 4);
 FIELD(ts_communicator, exchange, ts_exchange, 24, 8);
 FIELD(ts_communicator, broadcast, ts_broadcast, 32, 8);
-SIZE(ts_trainer_options, 280);
+SIZE(ts_trainer_options, 304);
 FIELD(ts_trainer_options, struct_size, size_t, 0, 8);
 FIELD(ts_trainer_options, text, const char *const *, 8, 8);
 FIELD(ts_trainer_options, text_count, size_t, 16, 8);
@@ -315,8 +315,12 @@ FIELD(ts_trainer_options, max_skips, uint32_t, 260, 4);
 FIELD(ts_trainer_options, muon_beta, double, 264, 8);
 FIELD(ts_trainer_options, keep_last, uint32_t, 272, 4);
 FIELD(ts_trainer_options, keep_every, uint32_t, 276, 4);
+FIELD(ts_trainer_options, progress, ts_progress, 280, 8);
+FIELD(ts_trainer_options, progress_user, void *, 288, 8);
+FIELD(ts_trainer_options, csv_log, uint32_t, 296, 4);
+FIELD(ts_trainer_options, reserved, uint32_t, 300, 4);
 
-SIZE(ts_trainer_report, 128);
+SIZE(ts_trainer_report, 136);
 FIELD(ts_trainer_report, struct_size, size_t, 0, 8);
 FIELD(ts_trainer_report, step, uint64_t, 8, 8);
 FIELD(ts_trainer_report, total_steps, uint64_t, 16, 8);
@@ -334,6 +338,7 @@ FIELD(ts_trainer_report, seconds, double, 104, 8);
 FIELD(ts_trainer_report, remaining_seconds, double, 112, 8);
 FIELD(ts_trainer_report, due, uint32_t, 120, 4);
 FIELD(ts_trainer_report, reserved, uint32_t, 124, 4);
+FIELD(ts_trainer_report, valid_step, uint64_t, 128, 8);
 #endif
 
 /* ---- chat.h ---- */

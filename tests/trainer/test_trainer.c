@@ -692,7 +692,7 @@ static void test_sweeps_temporaries(void **state)
     o.run_directory = in_work("swept");
     ts_trainer *t = make_trainer(NULL, TS_ARCHITECTURE_LLAMA, &o);
     ts_trainer_free(t);
-    static const char *const left[] = {"swept/." TS_CHECKPOINT_NAME ".123-0.tmp", "swept/." TS_LOG_NAME ".99999-12.tmp", "swept/." TS_BEST_NAME ".7-1.tmp"};
+    static const char *const left[] = {"swept/." TS_CHECKPOINT_NAME ".123-0.tmp", "swept/." "log.jsonl" ".99999-12.tmp", "swept/." TS_BEST_NAME ".7-1.tmp"};
     static const char *const others[] = {"swept/." TS_CHECKPOINT_NAME ".old.tmp", "swept/." TS_CHECKPOINT_NAME ".1-0.tmp.mine", "swept/notes.tmp", "swept/.1-0.tmp"};
     for (size_t i = 0; i < TS_COUNT_OF(left); i++)
         put_file(left[i], "x", 1);

@@ -304,14 +304,15 @@ class ts_trainer_options(Structure):
                 ("optimizer", c_uint32), ("initial", POINTER(ts_model)), ("keep_best", c_uint32), ("slices", c_uint32), ("communicator", POINTER(ts_communicator)),
                 ("packing", c_uint32), ("use_average", c_uint32), ("average", c_double),
                 ("spike", c_double), ("spike_window", c_uint32), ("one_batch", c_uint32),
-                ("decay", c_double), ("recompute", c_uint32), ("max_skips", c_uint32), ("muon_beta", c_double), ("keep_last", c_uint32), ("keep_every", c_uint32)]
+                ("decay", c_double), ("recompute", c_uint32), ("max_skips", c_uint32), ("muon_beta", c_double), ("keep_last", c_uint32), ("keep_every", c_uint32),
+                ("progress", ts_progress), ("progress_user", c_void_p), ("csv_log", c_uint32), ("reserved", c_uint32)]
 
 
 class ts_trainer_report(Structure):
     _fields_ = [("struct_size", c_size_t), ("step", c_uint64), ("total_steps", c_uint64), ("tokens", c_uint64), ("skipped_steps", c_uint64),
                 ("epoch", c_double), ("loss", c_double), ("bits_per_byte", c_double), ("gradient_norm", c_double), ("learning_rate", c_double),
                 ("valid_nats_per_token", c_double), ("valid_bits_per_byte", c_double), ("tokens_per_second", c_double), ("seconds", c_double),
-                ("remaining_seconds", c_double), ("due", c_uint32), ("reserved", c_uint32)]
+                ("remaining_seconds", c_double), ("due", c_uint32), ("reserved", c_uint32), ("valid_step", c_uint64)]
 
 
 class ts_token_bias(Structure):
@@ -616,6 +617,7 @@ FUNCTIONS = {
     "ts_trainer_validate": (ts_status, [_trainer, POINTER(ts_score)]),
     "ts_trainer_save": (ts_status, [_trainer, c_char_p]),
     "ts_trainer_snapshot": (ts_status, [_trainer, POINTER(_model)]),
+    "ts_trainer_log_story": (ts_status, [_trainer, c_char_p, c_size_t]),
     "ts_trainer_state": (ts_status, [_trainer, POINTER(ts_trainer_report)]),
     "ts_sampler_options_init": (ts_status, [POINTER(ts_sampler_options), c_size_t]),
     "ts_sampler_new": (ts_status, [POINTER(_sampler), _model, POINTER(ts_sampler_options)]),

@@ -8,7 +8,7 @@ import enum
 from typing import Any, Callable, Iterator, Optional, Sequence, Union
 
 from . import _c
-from ._handle import Handle, Path, callback, fill, interruptible, make, member, options_of, path_array, path_bytes, pointer_of, report_of
+from ._handle import Handle, Path, Progress, callback, fill, interruptible, make, member, options_of, path_array, path_bytes, pointer_of, progress_callback, report_of, text_bytes
 from .model import Architecture, Model, Score, score_of, shape_of
 from .runtime import Runtime, runtime_pointer
 from .tokenizer import Tokenizer
@@ -59,10 +59,11 @@ class Report:
     seconds: float
     remaining_seconds: float
     due: bool  # a step of log_interval, one with a validation, or the end: worth a line
+    valid_step: int  # of the last validation; 0 before the first
 
 
 _FIELDS = [field.name for field in dataclasses.fields(Report)]
-_DATA = ("struct_size", "reserved", "communicator", "text", "text_count", "valid", "valid_count", "run_directory")
+_DATA = ("struct_size", "reserved", "communicator", "text", "text_count", "valid", "valid_count", "run_directory", "progress", "progress_user")
 _OPTIONS = [name for name, _ in _c.ts_trainer_options._fields_ if name not in _DATA]
 Paths = Union[Path, Sequence[Path]]
 
@@ -74,7 +75,7 @@ class Trainer(Handle):
     each also .gz) or token shards (.bin); without valid a share of the stories is held out. run_directory: a folder for checkpoint and log.
 
     Options, all with defaults: seed; max_steps, max_tokens, max_epochs, max_seconds (whichever comes first; all 0: one epoch); valid_share (0 to
-    0.5; 0.02); learning_rate (0: by width), final_rate (0.05), warmup (0.03, share of the run), schedule ("cosine", "linear", "constant", "wsd");
+    0.5; 0.02, of too few a warning tells); learning_rate (0: by width), final_rate (0.05), warmup (0.03, share of the run), schedule ("cosine", "linear", "constant", "wsd");
     beta1, beta2, epsilon, weight_decay, clip; batch_tokens (a step; 0: 8 sequences), micro_batch (sequences in memory at once); valid_interval,
     checkpoint_interval, log_interval (steps, for run()); initial (a Model to begin with, whose tokenizer and shape are taken where tokenizer is
     None), packing ("stream", "stories": a position sees its own
@@ -83,29 +84,32 @@ class Trainer(Handle):
     one_batch (True: every step sees the first batch); decay (share of the run in which "wsd" falls; 0.2), muon_beta (0.95); recompute (True: less
     memory, more work, the same bits); keep_best (True: best.gguf in the run folder); max_skips (steps in a row that are not
     finite or spikes before DivergedError: 5), keep_last (checkpoints in the run folder: 2), keep_every (checkpoints at multiples of so many steps
-    stay for ever); slices (of a batch, a power of two: 1); precision ("auto", "f32", "bf16"); optimizer ("adamw", "muon").
+    stay for ever); csv_log (True: log.csv beside log.jsonl); slices (of a batch, a power of two: 1); precision ("auto", "f32", "bf16"); optimizer ("adamw", "muon").
+
+    progress(done, total) is called while the text is encoded, with bytes of all files; it stops that when it returns something true (CancelledError).
 
     InvalidArgumentError names the option. MismatchError: a shard of another tokenizer. LimitError: less text than one context. BusyError: another
     trainer has the run folder.
     """
 
     def __init__(self, tokenizer: Optional[Tokenizer], architecture: Union[Architecture, str, None] = "laptop-1m", text: Paths = (), valid: Optional[Paths] = None,
-                 run_directory: Optional[Path] = None, runtime: Optional[Runtime] = None, **options: Any) -> None:
-        shared, settings = runtime_pointer(runtime), _options(text, valid, run_directory, options)
+                 run_directory: Optional[Path] = None, runtime: Optional[Runtime] = None, progress: Optional[Progress] = None, **options: Any) -> None:
+        shared, settings = runtime_pointer(runtime), _options(text, valid, run_directory, progress, options)
         words = None if tokenizer is None else pointer_of(tokenizer, Tokenizer)
         shape = None if options.get("initial") is not None and tokenizer is None else shape_of(architecture)
-        self._pointer = make(_c.ts_trainer, _c.library.ts_trainer_free, lambda out: _c.library.ts_trainer_new(
-            out, shared, words, None if shape is None else ctypes.byref(shape), ctypes.byref(settings)), (shared, words))
+        with interruptible():
+            self._pointer = make(_c.ts_trainer, _c.library.ts_trainer_free, lambda out: _c.library.ts_trainer_new(
+                out, shared, words, None if shape is None else ctypes.byref(shape), ctypes.byref(settings)), (shared, words))
 
     @classmethod
     def resume(cls, path: Path, text: Paths, valid: Optional[Paths] = None, run_directory: Optional[Path] = None, runtime: Optional[Runtime] = None,
-               **options: Any) -> "Trainer":
+               progress: Optional[Progress] = None, **options: Any) -> "Trainer":
         """Goes on from a checkpoint file or a run folder, of which the newest whole checkpoint is taken. Tokenizer, shape and settings come from it; of
         the options the stopping rules, the intervals, what is kept, precision and learning_rate (a lower one after DivergedError) may change, and what is
         0 or its default is the checkpoint's. MismatchError: other data, or an option that the run does not have. FormatError: damaged. BusyError: another
         trainer has the folder."""
         where, shared = path_bytes(path), runtime_pointer(runtime)
-        settings = _options(text, valid, run_directory, options)
+        settings = _options(text, valid, run_directory, progress, options)
         return cls._of(make(_c.ts_trainer, _c.library.ts_trainer_free,
                             lambda out: _c.library.ts_trainer_resume(out, shared, where, ctypes.byref(settings)), (shared,)))
 
@@ -129,7 +133,7 @@ class Trainer(Handle):
 
     def run(self, progress: Optional[Callable[[Report], Any]] = None) -> Report:
         """Steps until the run's end, with validation, checkpoints and log. progress(report) is called after every step and between
-        the stories of a validation (report.due tells which are worth a line); when it returns something true (CancelledError) or raises, a checkpoint is written and the run can go on later. Ctrl-C stops there too."""
+        the stories of a validation (report.due tells which are worth a line) and may call snapshot() and log_story(); when it returns something true (CancelledError) or raises, a checkpoint is written and the run can go on later. Ctrl-C stops there too."""
         watch = callback(_c.ts_trainer_progress, lambda user, report: progress is not None and progress(_report(report[0])))
         with interruptible():
             _c.library.ts_trainer_run(self._c, watch, None)
@@ -154,8 +158,13 @@ class Trainer(Handle):
         """Writes a checkpoint, replaced as a whole once it has been read back. DivergedError: its numbers or those of the next batch are not finite."""
         _c.library.ts_trainer_save(self._c, path_bytes(path))
 
+    def log_story(self, text: str) -> None:
+        """Adds a story to the log.jsonl of the run folder, as an event of the present step; also within the progress of run()."""
+        story = text_bytes(text)
+        _c.library.ts_trainer_log_story(self._c, story, len(story))
+
     def snapshot(self) -> Model:
-        """A model of the present weights, which stays as it is while the training goes on."""
+        """A model of the present weights, which stays as it is while the training goes on; also within the progress of run()."""
         pointer = self._c
         return Model._of(make(_c.ts_model, _c.library.ts_model_free, lambda out: _c.library.ts_trainer_snapshot(pointer, out), pointer.kept))
 
@@ -164,7 +173,7 @@ def _report(report: Any) -> Report:
     return Report(*(getattr(report, name) for name in _FIELDS))
 
 
-def _options(text: Paths, valid: Optional[Paths], run_directory: Optional[Path], values: dict) -> Any:
+def _options(text: Paths, valid: Optional[Paths], run_directory: Optional[Path], progress: Optional[Progress], values: dict) -> Any:
     options = options_of(_c.ts_trainer_options, _c.library.ts_trainer_options_init)
     if "schedule" in values:
         values = {**values, "schedule": member(Schedule, values["schedule"], "schedule")}
@@ -184,5 +193,6 @@ def _options(text: Paths, valid: Optional[Paths], run_directory: Optional[Path],
     if valid is not None:
         valids = path_array(valid)
         options.valid, options.valid_count = valids, len(valids)
+    options.progress = progress_callback(progress)
     options.run_directory = None if run_directory is None else path_bytes(run_directory)
     return options
