@@ -1,5 +1,6 @@
 """The options of `tinystories train` that change what is learned."""
 
+import csv
 import json
 import unittest
 
@@ -19,6 +20,36 @@ class TrainOptionsTest(test_cli.CommandLineTest):
         self.assertNotEqual(plain["valid_nats_per_token"], averaged["valid_nats_per_token"])
         self.assertEqual(plain["valid_nats_per_token"], self.result("--average", "0.9", "--use-average", "0")["valid_nats_per_token"])
 
+
+    def test_stories_and_logs(self):
+        told = test_cli.run("train", "--text", "stories.txt", *test_cli.SMALL, "--steps", "8", "--seed", "1", "--run", "told", "--stories", "2", "--story-prompt", "The dog",
+                            "--valid-interval", "4", "--csv-log", cwd=self.folder)
+        self.assertEqual(told.returncode, 0, told.stderr)
+        self.assertEqual(told.stderr.count(b"a story by step 4: The dog"), 2)
+        self.assertEqual(told.stderr.count(b"a story by step 8: The dog"), 2)
+        stories = [line for line in map(json.loads, self.content("told/log.jsonl").splitlines()) if line["event"] == "story"]
+        self.assertEqual([story["step"] for story in stories], [4, 4, 8, 8])
+        self.assertEqual(len({story["text"] for story in stories}), 4)
+        rows = list(csv.DictReader(self.content("told/log.csv").decode().splitlines()))
+        self.assertEqual([(row["event"], row["step"]) for row in rows], [("valid", "4"), ("valid", "8"), ("end", "8")])
+        quiet = test_cli.run("train", "--text", "stories.txt", *test_cli.SMALL, "--steps", "2", "--run", "quiet", "--stories", "1", "--quiet", cwd=self.folder)
+        self.assertEqual(quiet.stderr, b"")
+        self.assertIn(b'"event": "story"', self.content("quiet/log.jsonl"))
+
+    def test_too_few_stories_are_told(self):
+        with open(self.path("few.txt"), "w", encoding="utf-8") as file:
+            file.write(test_cli.MARKER.join(test_cli.story(number) for number in range(5)))
+        few = test_cli.run("train", "--text", "few.txt", *test_cli.SMALL, "--steps", "1", "--out", "few.gguf", cwd=self.folder)
+        self.assertEqual(few.returncode, 0, few.stderr)
+        self.assertIn(b"warning: no story is held out, 5 are too few for a valid_share of 0.02", few.stderr)
+
+    def test_another_precision_is_told(self):
+        train = ["train", "--text", "stories.txt", "--run", "precise", "--quiet"]
+        if test_cli.run(*train, *test_cli.SMALL, "--steps", "2", "--precision", "bf16", cwd=self.folder).returncode != 0:
+            self.skipTest("this processor has no bf16")
+        resumed = test_cli.run(*train, "--resume", "--steps", "3", "--precision", "f32", cwd=self.folder)
+        self.assertEqual(resumed.returncode, 0, resumed.stderr)
+        self.assertIn(b"was trained in bf16 and goes on in f32", resumed.stderr)
 
     def test_patterns(self):
         with open(self.path("stories.txt"), encoding="utf-8") as file:

@@ -130,6 +130,22 @@ class ReportTest(unittest.TestCase):
         self.assertEqual((line["step"], line["tokens"], line["loss"]), (39, 3900, 0.9))
         self.assertAlmostEqual(line["best_valid"], 3 / 40)
 
+    def test_stories_of_the_log(self):
+        run = self.make_run(results={})
+        with open(run / "log.jsonl", "a", encoding="utf-8") as log:
+            log.write("\n")
+            for step in range(0, 500, 10):
+                log.write(json.dumps({"event": "story", "step": step, "text": f"{EVIL} of {step}"}) + "\n")
+                log.write(json.dumps({"event": "story", "step": step, "text": "the second one"}) + "\n")
+            log.write(json.dumps({"event": "story", "step": "x", "text": "y"}) + "\n" + json.dumps({"event": "story", "step": 3, "text": 4}) + "\n")
+        stories = report.read_run(run, []).of("told")[0].data["stories"]
+        self.assertEqual([story["step"] for story in stories][::report.SHOWN_TOLD - 1], [0, 490])
+        self.assertEqual(len(stories), report.SHOWN_TOLD)
+        page, _ = self.page(run)
+        self.assertIn("Stories while it trained", page.text)
+        self.assertIn(f"{EVIL} of 490", page.text)
+        self.assertNotIn("the second one", page.text)
+
     def test_values_for_people(self):
         self.assertEqual([report.plain(value) for value in (None, True, 1234567, 0.123456, 1234.5, float("nan"), "x")], ["–", "yes", "1,234,567", "0.1235", "1,234", "–", "x"])
         self.assertEqual(report.flat({"a_b": {"c": [1, 2]}, "d": [{}]}), [("a b c", "1, 2"), ("d", "1 entries")])

@@ -1,5 +1,7 @@
 """The options of training that change what is learned: each arrives at the trainer, and what is wrong is refused by name."""
 
+import csv
+import json
 import math
 import tempfile
 import unittest
@@ -51,6 +53,45 @@ class TrainingOptionsTest(unittest.TestCase):
             with self.assertRaisesRegex(ValueError, name):
                 fixture.new_trainer(self.folder, **options)
 
+
+    def test_stories_while_it_trains(self):
+        run, told, snapshots = self.folder + "/run", [], []
+
+        def watch(report):
+            snapshots.append(trainer.snapshot())
+            if report.due and report.valid_step == report.step and report.step not in told:
+                with ts.Sampler(snapshots[-1], max_tokens=5) as sampler:
+                    trainer.log_story("Tom \u00e9 " + sampler.tell("Tom", seed=1))
+                told.append(report.step)
+            self.assertRaises(ts.BusyError, trainer.step)
+
+        with fixture.new_trainer(self.folder, run_directory=run, csv_log=True, valid_interval=5, max_steps=12) as trainer:
+            trainer.run(watch)
+        self.assertEqual(told, [5, 10, 12])
+        with open(run + "/log.jsonl", encoding="utf-8") as log:
+            stories = [line for line in map(json.loads, log) if line["event"] == "story"]
+        self.assertEqual([(story["step"], story["text"][:5]) for story in stories], [(step, "Tom \u00e9") for step in told])
+        with open(run + "/log.csv", newline="", encoding="utf-8") as log:
+            rows = list(csv.DictReader(log))
+        self.assertEqual([(row["event"], row["step"]) for row in rows], [("valid", "5"), ("step", "10"), ("valid", "10"), ("valid", "12"), ("end", "12")])
+        self.assertGreater(float(rows[0]["valid_bits_per_byte"]), 0)
+
+    def test_making_can_be_stopped(self):
+        calls = []
+        with self.assertRaises(ts.CancelledError):
+            fixture.new_trainer(self.folder, progress=lambda done, total: calls.append((done, total)) or len(calls) == 3)
+        self.assertEqual(len(calls), 3)
+        self.assertTrue(all(0 < done <= total for done, total in calls))
+
+    def test_another_setting_is_refused(self):
+        run = self.folder + "/run"
+        with fixture.new_trainer(self.folder, run_directory=run, max_steps=3, beta1=0.8) as trainer:
+            trainer.run()
+        path = fixture.write_stories(self.folder)
+        with self.assertRaisesRegex(ts.MismatchError, r"ts_trainer_options.beta1 is 0.7, but the run of .*checkpoint.safetensors has 0.8"):
+            ts.Trainer.resume(run, text=path, beta1=0.7)
+        with ts.Trainer.resume(run, text=path, beta1=0.8, max_steps=4) as trainer:
+            self.assertEqual(trainer.run().step, 4)
 
     def test_patterns(self):
         whole = self.report()

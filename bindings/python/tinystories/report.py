@@ -23,7 +23,7 @@ from typing import Any, Dict, Iterable, List, Optional, Sequence
 LARGEST = 256 << 20  # bytes of a file that is read
 PROMPT = 'Lily and Tom went to the park. Lily had a big red ball. "Can I play with your'
 BEGINNING = "Once upon a time"
-SHOWN_STORIES, SHOWN_COMPLETIONS, SHOWN_PROMPTS, SHOWN_NEURONS, MAP_TOKENS = 6, 40, 200, 8, 28
+SHOWN_STORIES, SHOWN_TOLD, SHOWN_COMPLETIONS, SHOWN_PROMPTS, SHOWN_NEURONS, MAP_TOKENS = 6, 8, 40, 200, 8, 28
 
 
 @dataclasses.dataclass
@@ -96,6 +96,18 @@ def _add_json(run: Run, path: pathlib.Path, problems: List[str]) -> None:
         problems.append(f"{path}: {error}")
 
 
+def _add_told(run: Run) -> None:
+    """The stories that the log has: the first of each step, of many steps some that lie evenly."""
+    told: Dict[Any, str] = {}
+    for line in run.log:
+        if line.get("event") == "story" and isinstance(line.get("text"), str) and number(line.get("step")) is not None:
+            told.setdefault(line["step"], line["text"])
+    steps = sorted(told)
+    shown = sorted({steps[round(index * (len(steps) - 1) / max(SHOWN_TOLD - 1, 1))] for index in range(min(SHOWN_TOLD, len(steps)))}) if len(steps) > SHOWN_TOLD else steps
+    if shown:
+        run.results.append(Result("told while it trained", "told", {"stories": [{"step": step, "text": told[step]} for step in shown]}))
+
+
 def read_run(path: pathlib.Path, problems: List[str]) -> Run:
     """Reads a RUN. What cannot be read is told in `problems`; a path that is not there raises OSError."""
     run = Run(path.resolve().name if path.is_dir() else path.stem)
@@ -105,11 +117,13 @@ def read_run(path: pathlib.Path, problems: List[str]) -> Run:
             _add_json(run, path, problems)
         elif path.suffix == ".jsonl":
             run.log = read_log(path)
+            _add_told(run)
         else:
             run.model = path
         return run
     if (path / "log.jsonl").is_file():
         run.log = read_log(path / "log.jsonl")
+        _add_told(run)
     for file in sorted(path.glob("*.json")):
         if not file.name.startswith(("tokenizer", "config", "generation_config", "special_tokens", "model.safetensors.index")):
             _add_json(run, file, problems)
@@ -316,6 +330,7 @@ SECTIONS = (
     ("prompts", "Short prompts", ""),
     ("duel", "Duels", ""),
     ("samples", "Stories", "What the model was given is bold."),
+    ("told", "Stories while it trained", ""),
     ("loss", "Loss on texts", ""),
     ("judge", "Grades", ""),
     ("diversity", "Diversity", ""),
