@@ -138,7 +138,7 @@ class ReportTest(unittest.TestCase):
                 log.write(json.dumps({"event": "story", "step": step, "text": f"{EVIL} of {step}"}) + "\n")
                 log.write(json.dumps({"event": "story", "step": step, "text": "the second one"}) + "\n")
             log.write(json.dumps({"event": "story", "step": "x", "text": "y"}) + "\n" + json.dumps({"event": "story", "step": 3, "text": 4}) + "\n")
-        stories = report.read_run(run, []).of("told")[0].data["stories"]
+        stories = report.read_run(run, []).of("progress")[0].data["stories"]
         self.assertEqual([story["step"] for story in stories][::report.SHOWN_TOLD - 1], [0, 490])
         self.assertEqual(len(stories), report.SHOWN_TOLD)
         if not DRAWING:

@@ -105,7 +105,7 @@ def _add_told(run: Run) -> None:
     steps = sorted(told)
     shown = sorted({steps[round(index * (len(steps) - 1) / max(SHOWN_TOLD - 1, 1))] for index in range(min(SHOWN_TOLD, len(steps)))}) if len(steps) > SHOWN_TOLD else steps
     if shown:
-        run.results.append(Result("told while it trained", "told", {"stories": [{"step": step, "text": told[step]} for step in shown]}))
+        run.results.append(Result("told while it trained", "progress", {"stories": [{"step": step, "text": told[step]} for step in shown]}))
 
 
 def read_run(path: pathlib.Path, problems: List[str]) -> Run:
@@ -330,7 +330,7 @@ SECTIONS = (
     ("prompts", "Short prompts", ""),
     ("duel", "Duels", ""),
     ("samples", "Stories", "What the model was given is bold."),
-    ("told", "Stories while it trained", ""),
+    ("progress", "Stories while it trained", ""),
     ("loss", "Loss on texts", ""),
     ("judge", "Grades", ""),
     ("diversity", "Diversity", ""),
