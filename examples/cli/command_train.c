@@ -340,6 +340,11 @@ static void print_result(const train_values *v, const ts_trainer_report *r, cons
     cli_number(&o, "valid_nats_per_token", r->valid_nats_per_token, 4);
     cli_number(&o, "valid_bits_per_byte", r->valid_bits_per_byte, 4);
     cli_integer(&o, "skipped_steps", r->skipped_steps);
+    if (v->mpi) {
+        cli_integer(&o, "ranks", (uint64_t)v->ranks.size);
+        cli_integer(&o, "exchange_bytes", r->exchange_bytes);
+        cli_number(&o, "exchange_seconds", r->exchange_seconds, 3);
+    }
     cli_integer(&o, "memory_peak_bytes", ts_runtime_memory_peak(v->common.runtime));
     cli_truth(&o, "interrupted", interrupted);
     cli_output_end(&o);
@@ -491,7 +496,7 @@ static const cli_argument train_arguments[] = {
     {"--slices", "N", CLI_UINT32, CLI_FIXED, OFFSET(options.slices), 0, 256, NULL, "parts of a batch, a power of two, whose gradients are added pairwise; 0: one"},
     {"--mpi", NULL, CLI_FLAG, 0, OFFSET(mpi), 0, 0, NULL, "this is one of the ranks that mpirun has started; --slices is at least their number"},
     {"--valid-share", "X", CLI_DOUBLE, CLI_FIXED, OFFSET(options.valid_share), 0, 0.5, NULL, "share of the stories that is held out without --valid"},
-    {"--valid-interval", "N", CLI_UINT32, 0, OFFSET(options.valid_interval), 0, 0, NULL, "steps between validations; 0: 100, or so many that they take about 1 % of the time"},
+    {"--valid-interval", "N", CLI_UINT32, 0, OFFSET(options.valid_interval), 0, 0, NULL, "steps between validations; 0: 100, or more where much is held out"},
     {"--stories", "N", CLI_UINT32, 0, OFFSET(stories), 0, 1000, NULL, "tell so many stories after each validation, which go into the run's log too"},
     {"--story-prompt", "P", CLI_TEXT, 0, OFFSET(prompt), 0, 0, NULL, "how they begin"},
     {"--checkpoint-interval", "N", CLI_UINT32, 0, OFFSET(options.checkpoint_interval), 0, 0, NULL, "steps between checkpoints; 0: every minute"},

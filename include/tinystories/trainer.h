@@ -48,10 +48,21 @@ typedef int32_t (*ts_exchange)(void *user, int32_t partner, const void *send, si
 /* Gives every rank the bytes that rank 0 has. */
 typedef int32_t (*ts_broadcast)(void *user, void *data, size_t size);
 
+enum { TS_COMMUNICATOR_SLOTS = 16 };
+
+/* Begins such an exchange, by the name of a slot (0 to TS_COMMUNICATOR_SLOTS - 1) that both partners use for it and that is free until it was waited for; does not wait
+ * for the partner. The memory stays where it is until then. */
+typedef int32_t (*ts_exchange_start)(void *user, int32_t slot, int32_t partner, const void *send, size_t send_size, void *receive, size_t receive_size);
+
+/* Returns when the exchange of a slot is done. */
+typedef int32_t (*ts_exchange_wait)(void *user, int32_t slot);
+
 /*
  * How the ranks of one training speak: all of them make a trainer of the same data and options, and call the same functions in the same order. The trainer
- * calls these from the thread that steps; each returns 0, or anything else for a failure, which ends the training with NETWORK.
- * Rank 0 alone has the run folder, the log and the checkpoints; its callback alone can stop the run. libtinystories-mpi fills one from MPI.
+ * calls these from the thread that steps; each returns 0, or anything else for a failure, which ends the training with NETWORK, and no function is called any more.
+ * When trainers are made, each rank compares its options, data, weights and CPU level with rank 0's: where one differs, or cannot make its trainer, none is made,
+ * and the detail of each names that rank. Rank 0 alone has the run folder, the log and the checkpoints; its callback alone can stop the run. libtinystories-mpi
+ * fills one from MPI.
  */
 typedef struct ts_communicator {
     size_t struct_size;
@@ -60,6 +71,8 @@ typedef struct ts_communicator {
     int32_t size; /* a power of two */
     ts_exchange exchange;
     ts_broadcast broadcast;
+    ts_exchange_start start; /* with `wait`: layers' gradients are added over the ranks while those below are still worked out; both NULL: behind one another */
+    ts_exchange_wait wait;
 } ts_communicator;
 
 typedef struct ts_trainer_options {
@@ -90,7 +103,7 @@ typedef struct ts_trainer_options {
     uint32_t batch_tokens;     /* tokens a step over all sequences, up to 2^30; rounded up to whole micro batches; 0 (the default): 8 sequences */
     uint32_t micro_batch;      /* sequences in memory at once, up to 65,536; 0 (the default): 8, or what batch_tokens asks if that is less. Smaller ones take less memory */
     uint32_t valid_interval;   /* steps between validations in ts_trainer_run, which also has one at the end; 0 (the default): chosen, 100 or so many that fifty times
-                                  the held-out tokens are trained on between two, by which validations take about 1 % of the time */
+                                  the held-out tokens are trained on between two */
     uint32_t checkpoint_interval; /* steps between checkpoints in ts_trainer_run; 0 (the default): at the end, and every 60 seconds */
     uint32_t log_interval;     /* steps between lines of the log and reports that are due: at least 1; default 10 */
     uint32_t precision;        /* TS_PRECISION_; a resumed run keeps its own unless another than AUTO is asked for. UNSUPPORTED: BF16 on a processor without it */
@@ -129,7 +142,7 @@ TS_API ts_status ts_trainer_options_init(ts_trainer_options *options, size_t str
 
 /*
  * Makes a trainer for a new model of this shape. Reads and encodes all of the text (2 or 4 bytes a token in memory); CANCELLED: by options.progress. When nothing
- * is held out though valid_share asks for it, because the stories are too few, the runtime's log gets a warning.
+ * is held out though valid_share asks for it, because the stories are too few, the runtime's log gets a warning. MISMATCH: ranks differ; NETWORK: one is gone.
  * With options.initial, tokenizer and architecture may be NULL: the model's; its context length alone may be another, learned positions excepted.
  * INVALID_ARGUMENT names the option. DIVERGED: an initial model whose weights are not finite numbers. MISMATCH: a shard of another tokenizer, an initial model of another shape or tokenizer. LIMIT: the text
  * is shorter than one context. BUSY: another trainer has the run folder. A folder that already holds a checkpoint is refused with INVALID_ARGUMENT: resume it or choose another.
@@ -169,6 +182,8 @@ typedef struct ts_trainer_report {
     uint32_t due;              /* 1: a step of log_interval, one with a validation, or the end; what a person wants to see */
     uint32_t reserved;
     uint64_t valid_step;       /* of the last validation; 0 before the first */
+    uint64_t exchange_bytes;   /* that this rank has sent to others for gradients since its trainer was made */
+    double exchange_seconds;   /* that it has waited for them */
 } ts_trainer_report;
 
 /*
@@ -195,7 +210,7 @@ typedef int32_t (*ts_trainer_progress)(void *user, const ts_trainer_report *repo
  */
 TS_API ts_status ts_trainer_run(ts_trainer *trainer, ts_trainer_progress progress, void *user);
 
-/* Scores the validation stories as ts_model_score does, and notes the result in the report. INVALID_ARGUMENT: there are none. */
+/* Scores the validation stories as ts_model_score does, each rank some of them, and notes the result in the report. INVALID_ARGUMENT: there are none. */
 TS_API ts_status ts_trainer_validate(ts_trainer *trainer, ts_score *score);
 
 /*

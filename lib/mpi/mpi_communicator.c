@@ -1,15 +1,23 @@
 /* Ranks that speak through MPI. The only file that includes mpi.h; a library of its own. */
 #include "tinystories/mpi.h"
 
+#include <limits.h>
 #include <stdlib.h>
 
 #include <mpi.h>
 
 #define PIECE ((size_t)1 << 30) /* bytes of a message: MPI counts in ints */
 
+/* An exchange that was started: of each piece a send and a receive. */
+typedef struct flight {
+    MPI_Request *requests;
+    int count, capacity;
+} flight;
+
 typedef struct ranks {
     MPI_Comm comm;
     int begun; /* MPI, by us */
+    flight flights[TS_COMMUNICATOR_SLOTS];
 } ranks;
 
 static int piece_of(size_t size, size_t done)
@@ -32,6 +40,43 @@ static int32_t exchange(void *user, int32_t partner, const void *send, size_t se
     return 0;
 }
 
+static int make_room(flight *f, size_t pieces)
+{
+    if (pieces > INT_MAX / 2)
+        return 0;
+    if ((int)(2 * pieces) > f->capacity) {
+        MPI_Request *requests = realloc(f->requests, 2 * pieces * sizeof *requests);
+        if (requests == NULL)
+            return 0;
+        f->requests = requests;
+        f->capacity = (int)(2 * pieces);
+    }
+    return 1;
+}
+
+/* Messages of one tag between two ranks don't overtake one another, so pieces need no number. */
+static int32_t start(void *user, int32_t slot, int32_t partner, const void *send, size_t send_size, void *receive, size_t receive_size)
+{
+    ranks *r = user;
+    flight *f = &r->flights[slot];
+    if (!make_room(f, send_size / PIECE + receive_size / PIECE + 2))
+        return -1;
+    f->count = 0;
+    for (size_t done = 0; done < receive_size; done += (size_t)piece_of(receive_size, done))
+        if (MPI_Irecv((char *)receive + done, piece_of(receive_size, done), MPI_BYTE, partner, slot + 1, r->comm, &f->requests[f->count++]) != MPI_SUCCESS)
+            return -1;
+    for (size_t done = 0; done < send_size; done += (size_t)piece_of(send_size, done))
+        if (MPI_Isend((const char *)send + done, piece_of(send_size, done), MPI_BYTE, partner, slot + 1, r->comm, &f->requests[f->count++]) != MPI_SUCCESS)
+            return -1;
+    return 0;
+}
+
+static int32_t wait_for(void *user, int32_t slot)
+{
+    flight *f = &((ranks *)user)->flights[slot];
+    return MPI_Waitall(f->count, f->requests, MPI_STATUSES_IGNORE) == MPI_SUCCESS ? 0 : -1;
+}
+
 static int32_t broadcast(void *user, void *data, size_t size)
 {
     const ranks *r = user;
@@ -52,7 +97,8 @@ static int begin(ranks *r, const MPI_Comm *comm, ts_communicator *communicator)
     if (MPI_Comm_dup(comm ? *comm : MPI_COMM_WORLD, &r->comm) != MPI_SUCCESS || MPI_Comm_set_errhandler(r->comm, MPI_ERRORS_RETURN) != MPI_SUCCESS ||
         MPI_Comm_rank(r->comm, &rank) != MPI_SUCCESS || MPI_Comm_size(r->comm, &size) != MPI_SUCCESS)
         return 0;
-    *communicator = (ts_communicator){.struct_size = sizeof *communicator, .user = r, .rank = rank, .size = size, .exchange = exchange, .broadcast = broadcast};
+    *communicator = (ts_communicator){.struct_size = sizeof *communicator, .user = r, .rank = rank, .size = size, .exchange = exchange, .broadcast = broadcast,
+                                     .start = start, .wait = wait_for};
     return 1;
 }
 
@@ -77,6 +123,8 @@ void ts_mpi_end(ts_communicator *communicator)
     MPI_Comm_free(&r->comm);
     if (r->begun)
         MPI_Finalize();
+    for (int slot = 0; slot < TS_COMMUNICATOR_SLOTS; slot++)
+        free(r->flights[slot].requests);
     free(r);
     communicator->user = NULL;
 }

@@ -24,6 +24,8 @@ struct ts_network {
     float *dx, *dmiddle, *dqkv, *dhidden, *dactivated;
     float *logits;
     double *losses;
+    void (*on_layer)(void *user, size_t layer); /* its gradients are whole */
+    void *on_layer_user;
 };
 
 /* Every array of the arena, in the order of planning and taking: one list for both. */
@@ -230,9 +232,18 @@ void ts_network_step(ts_network *network, const ts_weights *weights, const ts_we
     memset(network->dx, 0, t->N * network->shape.C * sizeof(float));
     ts_norm_back(t, network->dx, g[TS_SLOT_OUTPUT_NORM], g[TS_SLOT_OUTPUT_NORM_BIAS], network->dmiddle, last->x, w[TS_SLOT_OUTPUT_NORM],
                  last->saved1);
-    for (size_t layer = L; layer-- > 0;)
+    for (size_t layer = L; layer-- > 0;) {
         layer_backward(network, layer, weights->all[layer], gradients->all[layer]);
+        if (network->on_layer != NULL)
+            network->on_layer(network->on_layer_user, layer);
+    }
     ts_embedding_back(t, gradients, network->dx, ids);
+}
+
+void ts_network_on_layer(ts_network *network, void (*call)(void *user, size_t layer), void *user)
+{
+    network->on_layer = call;
+    network->on_layer_user = user;
 }
 
 void ts_network_logits(ts_network *network, const ts_weights *weights, size_t row, float *logits)

@@ -229,6 +229,9 @@ void ts_network_divide(ts_network *network, const uint32_t *ids, uint32_t first)
 void ts_network_step(ts_network *network, const ts_weights *weights, const ts_weights *gradients, const uint32_t *ids, const uint32_t *targets, float weight,
                      double *loss, size_t *counted);
 
+/* `call` (NULL: none) is told by the steps to come when the gradients of a layer are whole, of the last layer first; those of no layer are when the step is done. */
+void ts_network_on_layer(ts_network *network, void (*call)(void *user, size_t layer), void *user);
+
 /* Copies the logits (V) of row `row` (0 to B T - 1) of the last step; for tests. */
 void ts_network_logits(ts_network *network, const ts_weights *weights, size_t row, float *logits);
 

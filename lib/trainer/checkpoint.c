@@ -320,23 +320,37 @@ static ts_status resume_from(ts_trainer **out, ts_runtime *runtime, const char *
     return status;
 }
 
-ts_status ts_trainer_resume(ts_trainer **out, ts_runtime *runtime, const char *path, const ts_trainer_options *options)
+static ts_status resume_locked(ts_trainer **out, ts_runtime *runtime, const char *path, ts_trainer_options *given)
 {
-    ts_trainer_options given = {.struct_size = sizeof given};
     int lock = -1;
-    if (out == NULL || path == NULL)
-        return ts_fail(TS_ERROR_INVALID_ARGUMENT, "ts_trainer_resume: a pointer is NULL");
-    TS_TRY(ts_options_read(&given, sizeof given, options, "ts_trainer_options"));
     if (!ts_path_exists(path))
         return ts_fail(TS_ERROR_IO, "%s: there is no such checkpoint or run folder", path);
     TS_TRY(ts_runtime_acquire(&runtime, runtime));
-    if (given.run_directory == NULL && ts_path_is_directory(path))
-        given.run_directory = path;
-    ts_status status = given.run_directory != NULL && ts_is_first_rank(&given) ? ts_folder_lock(runtime, given.run_directory, true, &lock) : TS_OK;
+    if (given->run_directory == NULL && ts_path_is_directory(path))
+        given->run_directory = path;
+    ts_status status = given->run_directory != NULL && ts_is_first_rank(given) ? ts_folder_lock(runtime, given->run_directory, true, &lock) : TS_OK;
     if (status == TS_OK)
-        status = resume_from(out, runtime, path, &given, &lock);
+        status = resume_from(out, runtime, path, given, &lock);
     if (lock >= 0)
         ts_lock_release(runtime, lock);
     ts_runtime_release(runtime);
+    return status;
+}
+
+ts_status ts_trainer_resume(ts_trainer **out, ts_runtime *runtime, const char *path, const ts_trainer_options *options)
+{
+    ts_trainer_options given = {.struct_size = sizeof given};
+    ts_communicator ranks;
+    ts_trainer *t = NULL;
+    if (out == NULL || path == NULL)
+        return ts_fail(TS_ERROR_INVALID_ARGUMENT, "ts_trainer_resume: a pointer is NULL");
+    TS_TRY(ts_options_read(&given, sizeof given, options, "ts_trainer_options"));
+    TS_TRY(ts_ranks_read(&ranks, &given));
+    ts_status status = resume_locked(&t, runtime, path, &given);
+    status = ts_ranks_settle(&ranks, t, status);
+    if (status == TS_OK)
+        *out = t;
+    else
+        ts_trainer_free(t);
     return status;
 }

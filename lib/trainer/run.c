@@ -57,7 +57,7 @@ static ts_status tell(run *r, bool due)
     ts_trainer_fill_report(r->trainer, &report);
     report.due = due;
     int32_t stop = r->progress != NULL && ts_trainer_ask(r->trainer, r->progress, r->user, &report) != 0;
-    TS_TRY(ts_slices_agree(r->trainer, &stop, sizeof stop));
+    TS_TRY(ts_ranks_agree(r->trainer, &stop, sizeof stop));
     if (stop)
         return ts_fail(TS_ERROR_CANCELLED, "the training was stopped at step %llu", (unsigned long long)r->trainer->state.step);
     return TS_OK;
@@ -140,7 +140,7 @@ static ts_status between_steps(run *r)
     if (r->owed && t->state.skipped_in_a_row == 0)
         checkpoint_between(r);
     t->state.seconds += ts_clock() - start;
-    TS_TRY(ts_slices_agree(t, &t->state.seconds, sizeof t->state.seconds)); /* all see the same end */
+    TS_TRY(ts_ranks_agree(t, &t->state.seconds, sizeof t->state.seconds)); /* all see the same end */
     return status;
 }
 

@@ -1,7 +1,7 @@
 /*
  * The gradient of a batch. The batch is a power of two of slices, whose gradients are added pairwise: ((0 + 1) + (2 + 3)) + ... Each rank works out its part of the
- * slices, and the ranks go on with the same tree: so any number of ranks gives the same bits. Sums between ranks are reduced by halving (each keeps and adds one half of
- * what it has with every partner, the nearest first) and then gathered back, so that a rank moves less than twice the gradient.
+ * slices, and the ranks go on with the same tree: so any number of ranks gives the same bits. The last slice's gradient is finished stretch by stretch, from the last
+ * layer down, and added over the ranks as soon as it is.
  */
 #include "trainer/trainer.h"
 
@@ -25,8 +25,9 @@ ts_status ts_slices_make(ts_trainer *t)
             return TS_ERROR_OUT_OF_MEMORY;
         TS_TRY(ts_weights_make(&t->partial_weights[i], t->runtime, &t->shape, t->table, t->table_count, t->partial[i]));
     }
-    if (t->ranks > 1 && (t->received = ts_allocate_array(t->runtime, t->total / 2 + 1, sizeof(float))) == NULL)
+    if (t->ranks > 1 && (t->received = ts_allocate_array(t->runtime, t->total / 2 + TS_COMMUNICATOR_SLOTS + 1, sizeof(float))) == NULL)
         return TS_ERROR_OUT_OF_MEMORY;
+    ts_stretches_make(t);
     return TS_OK;
 }
 
@@ -39,28 +40,26 @@ void ts_slices_free(ts_trainer *t)
     ts_release(t->runtime, t->received);
 }
 
-/* ---- within a rank ---- */
-
-typedef struct addition {
-    float *into;
-    const float *from;
-} addition;
-
-static void add_piece(void *argument, size_t begin, size_t end, size_t worker)
+/* A stretch of the last slice's gradient is whole: with what waits for it, it is this rank's, and goes on to the others. */
+static void finish_stretch(ts_trainer *t, ts_stretch *stretch)
 {
-    const addition *s = argument;
-    (void)worker;
-    for (size_t i = begin; i < end; i++)
-        s->into[i] += s->from[i];
+    for (size_t level = t->partial_count; level > 0; level--) {
+        float *into = level == 1 ? t->gradients : t->partial[level - 2];
+        ts_gradient_add(t->runtime, into + stretch->begin, t->partial[level - 1] + stretch->begin, stretch->end - stretch->begin);
+    }
+    ts_stretch_begin(t, stretch);
 }
 
-static void add(ts_runtime *runtime, float *into, const float *from, size_t count)
+static void finish_layer(void *user, size_t layer)
 {
-    ts_parallel(runtime, count, 65536, add_piece, &(addition){into, from});
+    ts_trainer *t = user;
+    for (size_t i = 0; i < t->stretch_count; i++)
+        if (t->stretches[i].layer == layer)
+            finish_stretch(t, &t->stretches[i]);
 }
 
-/* Adds the gradient of the sum of some micro batches' losses over the whole batch's tokens, from zero; gives that sum. */
-static double parts_gradient(ts_trainer *t, size_t slice, size_t parts, float *gradients, const ts_weights *weights)
+/* Adds the gradient of the sum of some micro batches' losses over the whole batch's tokens, from zero; gives that sum. `last`: stretches are finished. */
+static double parts_gradient(ts_trainer *t, size_t slice, size_t parts, float *gradients, const ts_weights *weights, bool last)
 {
     size_t T = t->shape.T, batch = t->micro * t->accumulation * t->slices,
            first = (t->options.one_batch ? 0 : t->state.step * batch) + slice * t->micro * t->accumulation;
@@ -73,125 +72,58 @@ static double parts_gradient(ts_trainer *t, size_t slice, size_t parts, float *g
             ts_batches_sequence(&t->batches, first + part * t->micro + i, t->ids + i * T, t->targets + i * T);
         if (t->batches.by_stories)
             ts_network_divide(t->network, t->ids, ts_tokenizer_end_of_text(t->tokenizer));
+        ts_network_on_layer(t->network, last && part + 1 == parts ? finish_layer : NULL, t);
         ts_network_step(t->network, &t->weights, weights, t->ids, t->targets, 1 / (float)(batch * T), &loss, &counted);
         sum += loss;
     }
+    if (last)
+        finish_layer(t, SIZE_MAX);
     return sum;
-}
-
-static double slice_gradient(ts_trainer *t, size_t slice, float *gradients, const ts_weights *weights)
-{
-    return parts_gradient(t, slice, t->accumulation, gradients, weights);
 }
 
 double ts_slices_probe(ts_trainer *t)
 {
-    return parts_gradient(t, t->rank * (t->slices / t->ranks), 1, t->gradients, &t->gradient_weights) / (double)(t->micro * t->shape.T);
+    return parts_gradient(t, t->rank * (t->slices / t->ranks), 1, t->gradients, &t->gradient_weights, false) / (double)(t->micro * t->shape.T);
 }
 
-/* The tree as a binary counter: what waits is one sum for each bit of the number of slices done. */
+/* The tree as a binary counter: what waits is one sum for each bit of the number of slices done. What waits for the last slice is added by its stretches. */
 static double own_slices(ts_trainer *t)
 {
     size_t own = t->slices / t->ranks, waiting = 0;
     double losses[TS_SLICE_LEVELS + 1];
     for (size_t i = 0; i < own; i++) {
         float *into = waiting == 0 ? t->gradients : t->partial[waiting - 1];
-        losses[waiting] = slice_gradient(t, t->rank * own + i, into, waiting == 0 ? &t->gradient_weights : &t->partial_weights[waiting - 1]);
+        bool last = i + 1 == own;
+        losses[waiting] = parts_gradient(t, t->rank * own + i, t->accumulation, into, waiting == 0 ? &t->gradient_weights : &t->partial_weights[waiting - 1], last);
         waiting++;
         for (size_t bits = i; bits & 1; bits >>= 1) {
             waiting--;
-            add(t->runtime, waiting == 1 ? t->gradients : t->partial[waiting - 2], t->partial[waiting - 1], t->total);
+            if (!last)
+                ts_gradient_add(t->runtime, waiting == 1 ? t->gradients : t->partial[waiting - 2], t->partial[waiting - 1], t->total);
             losses[waiting - 1] += losses[waiting];
         }
     }
     return losses[0];
 }
 
-/* ---- between ranks ---- */
-
-static ts_status exchange(const ts_trainer *t, size_t partner, const void *send, size_t send_size, void *receive, size_t receive_size)
-{
-    const ts_communicator *c = &t->communicator;
-    if (c->exchange(c->user, (int32_t)partner, send, send_size, receive, receive_size) != 0)
-        return ts_fail(TS_ERROR_NETWORK, "rank %zu cannot exchange with rank %zu at step %llu", t->rank, partner, (unsigned long long)t->state.step);
-    return TS_OK;
-}
-
-static ts_status add_ranks(ts_trainer *t, double *loss)
-{
-    size_t from[TS_SLICE_LEVELS], to[TS_SLICE_LEVELS], low = 0, high = t->total, level = 0;
-    for (size_t distance = 1; distance < t->ranks; distance *= 2, level++) {
-        size_t partner = t->rank ^ distance, middle = low + (high - low) / 2;
-        bool upper = (t->rank & distance) != 0;
-        double theirs;
-        from[level] = low, to[level] = high;
-        if (upper) {
-            TS_TRY(exchange(t, partner, t->gradients + low, (middle - low) * sizeof(float), t->received, (high - middle) * sizeof(float)));
-            low = middle;
-        } else {
-            TS_TRY(exchange(t, partner, t->gradients + middle, (high - middle) * sizeof(float), t->received, (middle - low) * sizeof(float)));
-            high = middle;
-        }
-        add(t->runtime, t->gradients + low, t->received, high - low); /* a + b is b + a, so both partners' order is the same */
-        TS_TRY(exchange(t, partner, loss, sizeof *loss, &theirs, sizeof theirs));
-        *loss += theirs;
-    }
-    for (size_t distance = t->ranks / 2; distance > 0; distance /= 2) {
-        level--;
-        size_t partner = t->rank ^ distance, middle = from[level] + (to[level] - from[level]) / 2;
-        bool upper = (t->rank & distance) != 0;
-        size_t their_low = upper ? from[level] : middle, their_high = upper ? middle : to[level];
-        TS_TRY(exchange(t, partner, t->gradients + low, (high - low) * sizeof(float), t->gradients + their_low, (their_high - their_low) * sizeof(float)));
-        low = from[level], high = to[level];
-    }
-    return TS_OK;
-}
-
 ts_status ts_slices_gradient(ts_trainer *t, double *loss)
 {
     *loss = own_slices(t);
-    TS_TRY(add_ranks(t, loss));
+    TS_TRY(ts_stretches_end(t, loss));
     *loss /= (double)t->options.batch_tokens;
-    return TS_OK;
-}
-
-ts_status ts_slices_agree(const ts_trainer *t, void *data, size_t size)
-{
-    const ts_communicator *c = &t->communicator;
-    if (t->ranks > 1 && c->broadcast(c->user, data, size) != 0)
-        return ts_fail(TS_ERROR_NETWORK, "rank %zu hears nothing from rank 0 at step %llu", t->rank, (unsigned long long)t->state.step);
     return TS_OK;
 }
 
 /* ---- checks ---- */
 
-static bool power_of_two(size_t count)
+ts_status ts_slices_check(ts_trainer *t)
 {
-    return count > 0 && (count & (count - 1)) == 0;
-}
-
-bool ts_is_first_rank(const ts_trainer_options *options)
-{
-    const ts_communicator *c = options->communicator;
-    return c == NULL || c->struct_size < offsetof(ts_communicator, size) || c->rank == 0;
-}
-
-ts_status ts_slices_check(ts_trainer *t, const ts_communicator *communicator)
-{
-    t->ranks = 1;
+    t->rank = (size_t)t->communicator.rank;
+    t->ranks = (size_t)t->communicator.size;
     t->slices = t->options.slices ? t->options.slices : 1;
-    if (!power_of_two(t->slices) || t->slices > (size_t)1 << TS_SLICE_LEVELS)
+    if (!ts_power_of_two(t->slices) || t->slices > (size_t)1 << TS_SLICE_LEVELS)
         return ts_fail(TS_ERROR_INVALID_ARGUMENT, "ts_trainer_options.slices is %u, expected a power of two up to %d", t->options.slices, 1 << TS_SLICE_LEVELS);
-    if (communicator == NULL)
-        return TS_OK;
-    TS_TRY(ts_options_read(&t->communicator, sizeof t->communicator, communicator, "ts_communicator"));
-    const ts_communicator *c = &t->communicator;
-    if (c->size < 1 || c->rank < 0 || c->rank >= c->size || c->exchange == NULL || c->broadcast == NULL)
-        return ts_fail(TS_ERROR_INVALID_ARGUMENT, "ts_communicator: rank %d of %d, with functions that may not be NULL", (int)c->rank, (int)c->size);
-    if (!power_of_two((size_t)c->size) || (size_t)c->size > t->slices)
-        return ts_fail(TS_ERROR_INVALID_ARGUMENT, "ts_communicator.size is %d, expected a power of two of ranks, no more than the %zu slices of a batch", (int)c->size,
-                       t->slices);
-    t->rank = (size_t)c->rank;
-    t->ranks = (size_t)c->size;
+    if (t->ranks > t->slices)
+        return ts_fail(TS_ERROR_INVALID_ARGUMENT, "ts_communicator.size is %zu, expected a power of two of ranks, no more than the %zu slices of a batch", t->ranks, t->slices);
     return TS_OK;
 }

@@ -139,7 +139,8 @@ static ts_status fill(ts_trainer *t, const ts_tokenizer *tokenizer, const ts_tra
         return ts_fail(TS_ERROR_INVALID_ARGUMENT, "the tokenizer has no end of text, which divides the stories");
     TS_TRY(ts_parameters_make(t->runtime, &t->shape, &t->table, &t->table_count, &t->total));
     TS_TRY(ts_batches_make(&t->batches, t->runtime, tokenizer, options, t->shape.T));
-    TS_TRY(ts_slices_check(t, options->communicator));
+    TS_TRY(ts_ranks_read(&t->communicator, options));
+    TS_TRY(ts_slices_check(t));
     choose_open(t);
     tell_nothing_held(t, options);
     return allocate(t);
@@ -219,41 +220,57 @@ static ts_status copy_weights(ts_trainer *t, const ts_model *model)
     return TS_OK;
 }
 
-ts_status ts_trainer_new(ts_trainer **out, ts_runtime *runtime, const ts_tokenizer *tokenizer, const ts_architecture *architecture,
-                         const ts_trainer_options *options)
+static ts_status begin(ts_trainer *t, const ts_trainer_options *o, int *lock)
 {
-    ts_trainer_options o = defaults;
+    if (o->initial != NULL)
+        TS_TRY(copy_weights(t, o->initial));
+    else
+        ts_parameters_initialize(t->table, t->table_count, &t->shape, t->parameters, o->seed);
+    if (t->averaged != NULL)
+        memcpy(t->averaged, t->parameters, t->total * sizeof(float));
+    return *lock >= 0 ? ts_trainer_take_folder(t, o->run_directory, lock) : TS_OK;
+}
+
+static ts_status make_new(ts_trainer **out, ts_runtime *runtime, const ts_tokenizer *tokenizer, const ts_architecture *architecture, const ts_trainer_options *o)
+{
     ts_architecture a;
-    ts_trainer *t = NULL;
-    TS_TRY(ts_options_read(&o, sizeof o, options, "ts_trainer_options"));
-    if (out == NULL || (tokenizer == NULL && o.initial == NULL))
-        return ts_fail(TS_ERROR_INVALID_ARGUMENT, "ts_trainer_new: a pointer is NULL");
-    if (architecture != NULL || o.initial == NULL)
-        TS_TRY(ts_architecture_read(&a, architecture, tokenizer ? tokenizer : o.initial->tokenizer));
-    if (o.initial != NULL)
-        TS_TRY(check_initial(o.initial, &tokenizer, &a, architecture != NULL));
-    TS_TRY(ts_runtime_acquire(&runtime, runtime));
     int lock = -1;
-    ts_status status = o.run_directory != NULL && ts_is_first_rank(&o) ? ts_folder_lock(runtime, o.run_directory, false, &lock) : TS_OK;
+    if (tokenizer == NULL && o->initial == NULL)
+        return ts_fail(TS_ERROR_INVALID_ARGUMENT, "ts_trainer_new: a pointer is NULL");
+    if (architecture != NULL || o->initial == NULL)
+        TS_TRY(ts_architecture_read(&a, architecture, tokenizer ? tokenizer : o->initial->tokenizer));
+    if (o->initial != NULL)
+        TS_TRY(check_initial(o->initial, &tokenizer, &a, architecture != NULL));
+    TS_TRY(ts_runtime_acquire(&runtime, runtime));
+    ts_status status = o->run_directory != NULL && ts_is_first_rank(o) ? ts_folder_lock(runtime, o->run_directory, false, &lock) : TS_OK;
     if (status == TS_OK)
-        status = ts_trainer_make(&t, runtime, tokenizer, &a, &o);
-    if (status == TS_OK) {
-        if (o.initial != NULL)
-            status = copy_weights(t, o.initial);
-        else
-            ts_parameters_initialize(t->table, t->table_count, &t->shape, t->parameters, o.seed);
-        if (t->averaged != NULL)
-            memcpy(t->averaged, t->parameters, t->total * sizeof(float));
-        if (status == TS_OK && lock >= 0)
-            status = ts_trainer_take_folder(t, o.run_directory, &lock);
-        if (status != TS_OK)
-            ts_trainer_free(t);
-        else
-            *out = t;
+        status = ts_trainer_make(out, runtime, tokenizer, &a, o);
+    if (status == TS_OK && (status = begin(*out, o, &lock)) != TS_OK) {
+        ts_trainer_free(*out);
+        *out = NULL;
     }
     if (lock >= 0)
         ts_lock_release(runtime, lock);
     ts_runtime_release(runtime);
+    return status;
+}
+
+ts_status ts_trainer_new(ts_trainer **out, ts_runtime *runtime, const ts_tokenizer *tokenizer, const ts_architecture *architecture,
+                         const ts_trainer_options *options)
+{
+    ts_trainer_options o = defaults;
+    ts_communicator ranks;
+    ts_trainer *t = NULL;
+    TS_TRY(ts_options_read(&o, sizeof o, options, "ts_trainer_options"));
+    TS_TRY(ts_ranks_read(&ranks, &o));
+    if (out == NULL)
+        return ts_fail(TS_ERROR_INVALID_ARGUMENT, "ts_trainer_new: a pointer is NULL");
+    ts_status status = make_new(&t, runtime, tokenizer, architecture, &o);
+    status = ts_ranks_settle(&ranks, t, status);
+    if (status == TS_OK)
+        *out = t;
+    else
+        ts_trainer_free(t);
     return status;
 }
 
@@ -327,6 +344,8 @@ void ts_trainer_fill_report(const ts_trainer *t, ts_trainer_report *report)
         .tokens_per_second = t->recent_seconds > 0 ? t->recent_tokens / t->recent_seconds : 0,
         .seconds = s->seconds,
         .valid_step = s->valid_step,
+        .exchange_bytes = t->exchange_bytes,
+        .exchange_seconds = t->exchange_seconds,
         .remaining_seconds = fraction >= 1 ? 0 : fraction > 0 && s->seconds > 0 ? s->seconds * (1 - fraction) / fraction : NAN,
     };
 }
@@ -394,7 +413,7 @@ ts_status ts_trainer_step_within(ts_trainer *t)
     t->state.tokens += t->options.batch_tokens;
     double seconds = ts_clock() - start;
     t->state.seconds += seconds;
-    TS_TRY(ts_slices_agree(t, &t->state.seconds, sizeof t->state.seconds)); /* the schedule may go by it */
+    TS_TRY(ts_ranks_agree(t, &t->state.seconds, sizeof t->state.seconds)); /* the schedule may go by it */
     t->recent_seconds = 0.95 * t->recent_seconds + seconds;
     t->recent_tokens = 0.95 * t->recent_tokens + (double)t->options.batch_tokens;
     return status;
@@ -440,23 +459,50 @@ ts_status ts_trainer_step(ts_trainer *trainer, ts_trainer_report *report)
 
 /* ---- validation, snapshot, checkpoint ---- */
 
-ts_status ts_trainer_validate_within(ts_trainer *t, ts_score *score, ts_status (*between)(void *user), void *user)
+/* Scores every ranks-th held-out story, in rounds that all ranks make; `nats` gets theirs. */
+static ts_status score_own(const ts_trainer *t, double *nats, ts_status (*between)(void *user), void *user)
 {
     const ts_batches *b = &t->batches;
     ts_model *model;
-    ts_scorer *scorer;
-    *score = (ts_score){.struct_size = sizeof *score};
-    if (b->held_story_count == 0)
-        return ts_fail(TS_ERROR_INVALID_ARGUMENT, "there are no stories to validate with: give some, or a valid_share");
-    TS_TRY(ts_model_from_parameters(&model, t->runtime, t->tokenizer, &t->architecture, ts_trainer_weights(t)));
-    ts_status status = ts_scorer_make(&scorer, model);
+    ts_scorer *scorer = NULL;
+    ts_status asked = TS_OK, status = ts_model_from_parameters(&model, t->runtime, t->tokenizer, &t->architecture, ts_trainer_weights(t));
     if (status == TS_OK) {
-        for (size_t i = 0; i < b->held_story_count && status == TS_OK; i++)
-            if ((status = ts_scorer_add(scorer, b->held + b->held_stories[i].begin, b->held_stories[i].count, b->held_stories[i].bytes, score)) == TS_OK && between)
-                status = between(user);
-        ts_scorer_free(scorer);
+        status = ts_scorer_make(&scorer, model);
+        ts_model_free(model);
     }
-    ts_model_free(model);
+    for (size_t i = 0; i < b->held_story_count && asked == TS_OK && (status == TS_OK || t->ranks > 1); i += t->ranks) {
+        ts_score one = {.struct_size = sizeof one};
+        const ts_held_story *story = &b->held_stories[TS_MIN(i + t->rank, b->held_story_count - 1)];
+        if (status == TS_OK && i + t->rank < b->held_story_count)
+            status = ts_scorer_add(scorer, b->held + story->begin, story->count, story->bytes, &one);
+        nats[TS_MIN(i + t->rank, b->held_story_count)] = one.nats;
+        if (between != NULL)
+            asked = between(user);
+    }
+    ts_scorer_free(scorer);
+    return asked != TS_OK ? asked : ts_ranks_together(&t->communicator, status);
+}
+
+ts_status ts_trainer_validate_within(ts_trainer *t, ts_score *score, ts_status (*between)(void *user), void *user)
+{
+    const ts_batches *b = &t->batches;
+    size_t count = b->held_story_count;
+    *score = (ts_score){.struct_size = sizeof *score};
+    if (count == 0)
+        return ts_fail(TS_ERROR_INVALID_ARGUMENT, "there are no stories to validate with: give some, or a valid_share");
+    double *nats = ts_allocate_array(t->runtime, 2 * (count + 1), sizeof *nats); /* one behind the last is of rounds without a story */
+    if (nats == NULL)
+        return TS_ERROR_OUT_OF_MEMORY;
+    ts_status status = score_own(t, nats, between, user);
+    if (status == TS_OK)
+        status = ts_ranks_gather(t, nats, nats + count + 1, count);
+    for (size_t i = 0; i < count && status == TS_OK; i++) {
+        score->nats += nats[i];
+        score->tokens += b->held_stories[i].count + 1;
+        score->bytes += b->held_stories[i].bytes;
+        score->stories++;
+    }
+    ts_release(t->runtime, nats);
     TS_TRY(status);
     ts_score_finish(score);
     t->state.valid_nats_per_token = score->nats_per_token;

@@ -59,6 +59,16 @@ double ts_schedule_peak(size_t width);
 
 enum { TS_LOG_JSONL, TS_LOG_CSV, TS_LOGS };
 
+/* A part of the gradient that is finished at once: some layers', or what belongs to none. */
+typedef struct ts_stretch {
+    size_t begin, end;
+    size_t layer;        /* the last one of it to be finished; SIZE_MAX: of no layer */
+    size_t from[TS_SLICE_LEVELS + 1], to[TS_SLICE_LEVELS + 1]; /* what this rank adds up after so many exchanges */
+    size_t stage;        /* exchanges done: one a level down to the smallest part, and one a level back to all */
+    bool flying;         /* one has been started */
+    size_t received;     /* where its halves of other ranks lie */
+} ts_stretch;
+
 /* What changes with the steps and is saved. */
 typedef struct ts_trainer_progress_state {
     uint64_t step, tokens, skipped, skipped_in_a_row;
@@ -97,7 +107,12 @@ struct ts_trainer {
     float *partial[TS_SLICE_LEVELS]; /* gradients that wait to be added */
     ts_weights partial_weights[TS_SLICE_LEVELS];
     size_t partial_count;
-    float *received;             /* half a gradient of another rank */
+    ts_stretch stretches[TS_COMMUNICATOR_SLOTS]; /* of the gradient, in the order in which they are finished */
+    size_t stretch_count;
+    ts_status exchanged;         /* the first failure of a step's exchanges */
+    uint64_t exchange_bytes;
+    double exchange_seconds;
+    float *received;             /* halves of other ranks' stretches */
     ts_muon *muon;               /* NULL: AdamW for all */
     double *squares;             /* of pieces of the gradient */
     ts_trainer_progress_state state;
@@ -160,20 +175,38 @@ ts_status ts_trainer_write(ts_trainer *trainer, const char *path, bool keeps);
 /* Whether a file is a whole checkpoint: reads every byte and compares every checksum. `scratch` (may be NULL) is memory that may be used. */
 ts_status ts_checkpoint_check(ts_runtime *runtime, const char *path, void *scratch, size_t scratch_size);
 
+/* ---- ranks.c: what ranks say to one another ---- */
+
+/* Reads options.communicator; without one there is one rank. */
+ts_status ts_ranks_read(ts_communicator *ranks, const ts_trainer_options *options);
+/* Whether this is the rank that has the run folder, or the only one. */
+bool ts_is_first_rank(const ts_trainer_options *options);
+/* The first rank's failure becomes that of all: a call that ranks make together. */
+ts_status ts_ranks_together(const ts_communicator *ranks, ts_status status);
+/* Whether all could make a trainer, and all the same. `trainer` is NULL where it could not be made, which `status` is then of. */
+ts_status ts_ranks_settle(const ts_communicator *ranks, ts_trainer *trainer, ts_status status);
+/* What rank 0 has becomes everybody's. */
+ts_status ts_ranks_agree(const ts_trainer *trainer, void *data, size_t size);
+/* Adds `count` numbers of all ranks, of each of which one rank alone has another than 0. `theirs` is as much memory. */
+ts_status ts_ranks_gather(const ts_trainer *trainer, double *numbers, double *theirs, size_t count);
+/* Divides the gradient into stretches; begins to add a finished one over the ranks, and goes on with those before it; waits for all of a step, and adds the losses. */
+void ts_stretches_make(ts_trainer *trainer);
+void ts_stretch_begin(ts_trainer *trainer, ts_stretch *stretch);
+ts_status ts_stretches_end(ts_trainer *trainer, double *loss);
+
+bool ts_power_of_two(size_t count);
+/* into[i] += from[i] */
+void ts_gradient_add(ts_runtime *runtime, float *into, const float *from, size_t count);
+
 /* ---- slices.c: the gradient of a batch, over any number of ranks ---- */
 
-/* Whether this is the rank that has the run folder, or the only one; asked before the communicator is checked. */
-bool ts_is_first_rank(const ts_trainer_options *options);
-/* Reads options.slices and the communicator (NULL: one rank). */
-ts_status ts_slices_check(ts_trainer *trainer, const ts_communicator *communicator);
+ts_status ts_slices_check(ts_trainer *trainer);
 ts_status ts_slices_make(ts_trainer *trainer);
 void ts_slices_free(ts_trainer *trainer);
 /* The gradient of the mean loss over the whole batch, the same on every rank, and that loss. */
 ts_status ts_slices_gradient(ts_trainer *trainer, double *loss);
 /* The mean loss of the first micro batch of the next step on this rank; its gradient takes the place of the last step's. */
 double ts_slices_probe(ts_trainer *trainer);
-/* What rank 0 has becomes everybody's. */
-ts_status ts_slices_agree(const ts_trainer *trainer, void *data, size_t size);
 
 /* ---- optimizer.c ---- */
 

@@ -263,13 +263,15 @@ VALUE(TS_PRECISION_BF16, 2);
 VALUE(TS_PACKING_STREAM, 0);
 VALUE(TS_PACKING_STORIES, 1);
 
-SIZE(ts_communicator, 40);
+SIZE(ts_communicator, 56);
 FIELD(ts_communicator, struct_size, size_t, 0, 8);
 FIELD(ts_communicator, user, void *, 8, 8);
 FIELD(ts_communicator, rank, int32_t, 16, 4);
 FIELD(ts_communicator, size, int32_t, 20, 4);
 FIELD(ts_communicator, exchange, ts_exchange, 24, 8);
 FIELD(ts_communicator, broadcast, ts_broadcast, 32, 8);
+FIELD(ts_communicator, start, ts_exchange_start, 40, 8);
+FIELD(ts_communicator, wait, ts_exchange_wait, 48, 8);
 SIZE(ts_trainer_options, 304);
 FIELD(ts_trainer_options, struct_size, size_t, 0, 8);
 FIELD(ts_trainer_options, text, const char *const *, 8, 8);
@@ -320,7 +322,7 @@ FIELD(ts_trainer_options, progress_user, void *, 288, 8);
 FIELD(ts_trainer_options, csv_log, uint32_t, 296, 4);
 FIELD(ts_trainer_options, reserved, uint32_t, 300, 4);
 
-SIZE(ts_trainer_report, 136);
+SIZE(ts_trainer_report, 152);
 FIELD(ts_trainer_report, struct_size, size_t, 0, 8);
 FIELD(ts_trainer_report, step, uint64_t, 8, 8);
 FIELD(ts_trainer_report, total_steps, uint64_t, 16, 8);
@@ -339,6 +341,8 @@ FIELD(ts_trainer_report, remaining_seconds, double, 112, 8);
 FIELD(ts_trainer_report, due, uint32_t, 120, 4);
 FIELD(ts_trainer_report, reserved, uint32_t, 124, 4);
 FIELD(ts_trainer_report, valid_step, uint64_t, 128, 8);
+FIELD(ts_trainer_report, exchange_bytes, uint64_t, 136, 8);
+FIELD(ts_trainer_report, exchange_seconds, double, 144, 8);
 #endif
 
 /* ---- chat.h ---- */

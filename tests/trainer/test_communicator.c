@@ -1,4 +1,5 @@
 /* Training over ranks, which are threads here: the same bits for any number of them, one checkpoint for all, a stop that all obey, and a rank that dies. */
+#include <math.h>
 #include <pthread.h>
 
 #include "support/support.h"
@@ -42,14 +43,24 @@ typedef struct letter {
     bool full;
 } letter;
 
+enum { BOXES = TS_COMMUNICATOR_SLOTS + 1 }; /* of what is started, and of what is exchanged at once */
+
 typedef struct office {
     pthread_mutex_t mutex;
     pthread_cond_t changed;
-    letter letters[MOST_RANKS][MOST_RANKS]; /* from, to */
+    letter letters[MOST_RANKS][MOST_RANKS][BOXES]; /* from, to */
     int ranks;
     bool broken; /* a rank has died */
     uint64_t bytes;
+    int most_flying; /* exchanges of a rank that were started and not waited for, at most */
 } office;
+
+/* What a rank has started. */
+typedef struct flight {
+    int32_t partner; /* -1: none */
+    void *receive;
+    size_t receive_size;
+} flight;
 
 typedef struct rank {
     office *office;
@@ -62,30 +73,79 @@ typedef struct rank {
     uint64_t stop_at; /* the callback of this rank stops there; 0: never */
     ts_status status;
     char detail[512];
+    int32_t cpu_level;
+    void (*spoil)(struct rank *rank, int number); /* makes ranks differ */
+    bool starts; /* exchanges, and does not wait for each */
+    flight flights[TS_COMMUNICATOR_SLOTS];
 } rank;
 
-static int32_t exchange(void *user, int32_t partner, const void *send, size_t send_size, void *receive, size_t receive_size)
+/* Puts a letter into its box, when the partner has read the last one there. */
+static bool post(rank *r, int32_t partner, int box, const void *send, size_t size)
 {
-    rank *r = user;
     office *o = r->office;
-    letter *mine = &o->letters[r->number][partner], *theirs = &o->letters[partner][r->number];
-    pthread_mutex_lock(&o->mutex);
+    letter *mine = &o->letters[r->number][partner][box];
     if (++r->calls == r->dies_at)
         o->broken = true;
-    *mine = (letter){send, send_size, true};
-    o->bytes += send_size;
+    while (mine->full && !o->broken)
+        pthread_cond_wait(&o->changed, &o->mutex);
+    *mine = (letter){send, size, true};
+    o->bytes += size;
     pthread_cond_broadcast(&o->changed);
+    return !o->broken;
+}
+
+/* Reads the partner's letter, and waits until it has read this rank's: both may then be thrown away. */
+static bool collect(rank *r, int32_t partner, int box, void *receive, size_t size)
+{
+    office *o = r->office;
+    letter *mine = &o->letters[r->number][partner][box], *theirs = &o->letters[partner][r->number][box];
     while (!theirs->full && !o->broken)
         pthread_cond_wait(&o->changed, &o->mutex);
-    bool fits = !o->broken && theirs->size == receive_size;
-    if (fits && receive_size > 0)
-        memcpy(receive, theirs->data, receive_size);
+    bool fits = !o->broken && theirs->size == size;
+    if (fits && size > 0)
+        memcpy(receive, theirs->data, size);
     theirs->full = false;
     pthread_cond_broadcast(&o->changed);
     while (mine->full && !o->broken)
         pthread_cond_wait(&o->changed, &o->mutex);
-    bool fine = fits && !o->broken;
-    pthread_mutex_unlock(&o->mutex);
+    return fits && !o->broken;
+}
+
+static int32_t exchange(void *user, int32_t partner, const void *send, size_t send_size, void *receive, size_t receive_size)
+{
+    rank *r = user;
+    pthread_mutex_lock(&r->office->mutex);
+    bool fine = post(r, partner, BOXES - 1, send, send_size) && collect(r, partner, BOXES - 1, receive, receive_size);
+    pthread_mutex_unlock(&r->office->mutex);
+    return fine ? 0 : -1;
+}
+
+static int32_t start(void *user, int32_t slot, int32_t partner, const void *send, size_t send_size, void *receive, size_t receive_size)
+{
+    rank *r = user;
+    int flying = 0;
+    if (slot < 0 || slot >= TS_COMMUNICATOR_SLOTS || r->flights[slot].receive != NULL)
+        return -1; /* a slot that is not free */
+    pthread_mutex_lock(&r->office->mutex);
+    bool fine = post(r, partner, slot, send, send_size);
+    r->flights[slot] = (flight){partner, receive, receive_size};
+    for (int i = 0; i < TS_COMMUNICATOR_SLOTS; i++)
+        flying += r->flights[i].receive != NULL;
+    r->office->most_flying = TS_MAX(r->office->most_flying, flying);
+    pthread_mutex_unlock(&r->office->mutex);
+    return fine ? 0 : -1;
+}
+
+static int32_t wait_for(void *user, int32_t slot)
+{
+    rank *r = user;
+    flight f = r->flights[slot];
+    if (f.receive == NULL)
+        return -1;
+    pthread_mutex_lock(&r->office->mutex);
+    bool fine = collect(r, f.partner, slot, f.receive, f.receive_size);
+    pthread_mutex_unlock(&r->office->mutex);
+    r->flights[slot] = (flight){0};
     return fine ? 0 : -1;
 }
 
@@ -119,7 +179,9 @@ static void *run_rank(void *argument)
 {
     rank *r = argument;
     ts_communicator c = {.struct_size = sizeof c, .user = r, .rank = r->number, .size = r->office->ranks, .exchange = exchange, .broadcast = broadcast};
-    ts_runtime *runtime = make_runtime(1, TS_CPU_LEVEL_BEST);
+    ts_runtime *runtime = make_runtime(1, r->cpu_level);
+    if (r->starts)
+        c.start = start, c.wait = wait_for;
     ts_architecture shape = shape_of(r->kind);
     r->options.communicator = r->office->ranks > 1 ? &c : NULL;
     r->status = r->resume ? ts_trainer_resume(&r->trainer, runtime, r->resume, &r->options) : ts_trainer_new(&r->trainer, runtime, tokenizer, &shape, &r->options);
@@ -145,15 +207,23 @@ static ts_trainer_options options_of(uint64_t steps)
     return o;
 }
 
+static office *office_used(void)
+{
+    static office o;
+    return &o;
+}
+
 /* Runs so many ranks with these settings; what they made is to be freed. */
 static void run_ranks(rank *ranks, int count, const rank *settings)
 {
-    static office o;
+    office *o = office_used();
     pthread_t threads[MOST_RANKS];
-    o = (office){.mutex = PTHREAD_MUTEX_INITIALIZER, .changed = PTHREAD_COND_INITIALIZER, .ranks = count};
+    *o = (office){.mutex = PTHREAD_MUTEX_INITIALIZER, .changed = PTHREAD_COND_INITIALIZER, .ranks = count};
     for (int i = 0; i < count; i++) {
         ranks[i] = *settings;
-        ranks[i].office = &o;
+        if (settings->spoil != NULL)
+            settings->spoil(&ranks[i], i);
+        ranks[i].office = o;
         ranks[i].number = i;
         if (i != count - 1)
             ranks[i].dies_at = 0;
@@ -185,17 +255,32 @@ static void same_bits_by_any_ranks(void **state)
     (void)state;
     for (int32_t kind = 1; kind <= 2; kind++) {
         rank one[1], ranks[MOST_RANKS], settings = {.options = options_of(6), .kind = kind};
+        settings.options.valid_interval = 3;
+        settings.options.valid_share = 0.5;
+        settings.options.average = 0.5;
         run_ranks(one, 1, &settings);
         assert_int_equal(one[0].status, TS_OK);
-        for (int count = 2; count <= 8; count *= 2) {
-            run_ranks(ranks, count, &settings);
-            for (int i = 0; i < count; i++) {
+        assert_int_equal(office_used()->bytes, 0);
+        for (int count = 2; count <= 16; count *= 2) { /* 16: eight that start */
+            int number = TS_MIN(count, 8);
+            settings.starts = count == 4 || count == 16;
+            run_ranks(ranks, number, &settings);
+            for (int i = 0; i < number; i++) {
                 if (ranks[i].status != TS_OK)
-                    fail_msg("rank %d of %d: %s", i, count, ranks[i].detail);
+                    fail_msg("rank %d of %d: %s", i, number, ranks[i].detail);
                 assert_true(same_run(one[0].trainer, ranks[i].trainer));
+                assert_true(isfinite(ranks[i].trainer->state.valid_bits_per_byte) && ranks[i].trainer->state.valid_step == 6);
+                assert_true(ranks[i].trainer->state.valid_bits_per_byte == one[0].trainer->state.valid_bits_per_byte);
+                ts_trainer_report report = {.struct_size = sizeof report};
+                assert_int_equal(ts_trainer_state(ranks[i].trainer, &report), TS_OK);
+                /* twice all but a rank's own part of the gradient, which may be cut unevenly by an element for each stretch and level */
+                double expected = 6 * 2.0 * (number - 1) / number * (double)ranks[i].trainer->total * sizeof(float);
+                assert_true(fabs((double)report.exchange_bytes - expected) <= 6 * 6 * 6 * sizeof(float) && report.exchange_seconds > 0);
             }
-            free_ranks(ranks, count);
+            assert_true((office_used()->most_flying > 1) == settings.starts);
+            free_ranks(ranks, number);
         }
+        settings.starts = false;
         /* A batch in one piece is another sum of the same gradients. */
         rank whole[1];
         settings.options.slices = 1;
@@ -239,15 +324,16 @@ static void a_rank_that_dies(void **state)
 {
     (void)state;
     rank ranks[MOST_RANKS], again[1];
-    for (long at = 1; at < 40; at += 5) {
+    for (long at = 1; at < 100; at += 7) {
         char name[32], path[512];
         snprintf(name, sizeof name, "dying-%ld", at);
         snprintf(path, sizeof path, "%s", in_work(name));
         rank settings = {.options = options_of(5), .kind = TS_ARCHITECTURE_LLAMA, .dies_at = at};
         settings.options.run_directory = path;
         settings.options.checkpoint_interval = 1;
+        settings.starts = at % 2 == 0;
         run_ranks(ranks, 4, &settings);
-        uint64_t reached = ranks[0].trainer->state.step;
+        uint64_t reached = ranks[0].trainer != NULL ? ranks[0].trainer->state.step : 0;
         for (int i = 0; i < 4; i++) {
             assert_int_equal(ranks[i].status, TS_ERROR_NETWORK);
             assert_non_null(strstr(ranks[i].detail, "rank "));
@@ -264,14 +350,115 @@ static void a_rank_that_dies(void **state)
     }
 }
 
+/* ---- ranks that differ ---- */
+
+static void other_seed(rank *r, int number)
+{
+    r->options.seed = number == 3 ? 4 : 3;
+}
+
+static void other_batch(rank *r, int number)
+{
+    r->options.batch_tokens *= number == 1 ? 2 : 1;
+}
+
+static void other_text(rank *r, int number)
+{
+    static const char *shorter;
+    shorter = in_work("shorter.txt");
+    if (number == 2)
+        r->options.text = &shorter;
+}
+
+static void other_level(rank *r, int number)
+{
+    r->cpu_level = number == 1 ? TS_CPU_LEVEL_REFERENCE : TS_CPU_LEVEL_BEST;
+}
+
+static void no_text(rank *r, int number)
+{
+    static const char *missing = "/nonexistent/text.txt";
+    if (number == 2)
+        r->options.text = &missing;
+}
+
+static void wrong_option(rank *r, int number)
+{
+    if (number == 0 || number == 3)
+        r->options.beta1 = number == 0 ? 7 : 8;
+}
+
+static const ts_model *other_models[2];
+
+static void other_model(rank *r, int number)
+{
+    r->options.initial = other_models[number == 1];
+}
+
+/* None trains, all end, and all say which rank it is and what it has. */
+static void ranks_that_differ(void **state)
+{
+    (void)state;
+    size_t size;
+    char *text = read_file(text_path, &size);
+    put_file("shorter.txt", text, size - size / 10);
+    free(text);
+    for (uint64_t seed = 0; seed < 2; seed++) {
+        rank one[1], settings = {.options = options_of(1), .kind = TS_ARCHITECTURE_LLAMA};
+        settings.options.seed = seed;
+        ts_model *model;
+        run_ranks(one, 1, &settings);
+        assert_ok(ts_trainer_snapshot(one[0].trainer, &model));
+        other_models[seed] = model;
+        free_ranks(one, 1);
+    }
+    static const struct {
+        void (*spoil)(rank *rank, int number);
+        int guilty;
+        ts_status status;
+        const char *detail;
+    } cases[] = {
+        {other_seed, 3, TS_ERROR_MISMATCH, "options.seed is 4, but 3 on rank 0"},
+        {other_batch, 1, TS_ERROR_MISMATCH, "options.batch_tokens is 512, but 256 on rank 0"},
+        {other_text, 2, TS_ERROR_MISMATCH, "data_hash is "},
+        {other_level, 1, TS_ERROR_MISMATCH, "cpu_level is 1, but "},
+        {other_model, 1, TS_ERROR_MISMATCH, "the weights are not those of rank 0"},
+        {no_text, 2, TS_ERROR_IO, "/nonexistent/text.txt"},
+        {wrong_option, 0, TS_ERROR_INVALID_ARGUMENT, "ts_trainer_options.beta1 is 7, expected 0 to 0.999999"},
+    };
+    for (size_t i = 0; i < TS_COUNT_OF(cases); i++) {
+        if (cases[i].spoil == other_level && ts_cpu_level_best() == TS_CPU_LEVEL_REFERENCE)
+            continue;
+        rank ranks[MOST_RANKS], settings = {.options = options_of(5), .kind = TS_ARCHITECTURE_LLAMA, .spoil = cases[i].spoil};
+        char expected[600];
+        settings.options.precision = TS_PRECISION_F32;
+        settings.options.run_directory = in_work("never");
+        run_ranks(ranks, 4, &settings);
+        for (int r = 0; r < 4; r++) {
+            snprintf(expected, sizeof expected, "rank %d: ", cases[i].guilty);
+            bool names = r == cases[i].guilty || strncmp(ranks[r].detail, expected, strlen(expected)) == 0;
+            if (ranks[r].status != cases[i].status || strstr(ranks[r].detail, cases[i].detail) == NULL || !names)
+                fail_msg("case %zu, rank %d: %s: %s", i, r, ts_status_name(ranks[r].status), ranks[r].detail);
+            assert_null(ranks[r].trainer);
+        }
+    }
+    ts_model_free((ts_model *)other_models[0]), ts_model_free((ts_model *)other_models[1]);
+}
+
+static int32_t deaf(void *user, int32_t partner, const void *send, size_t send_size, void *receive, size_t receive_size)
+{
+    (void)user, (void)partner, (void)send, (void)send_size, (void)receive, (void)receive_size;
+    return -1;
+}
+
 static void bad_communicators_are_told(void **state)
 {
     (void)state;
     rank r = {.number = 0};
     ts_architecture shape = shape_of(TS_ARCHITECTURE_LLAMA);
     ts_trainer *t = NULL;
-    const ts_communicator good = {.struct_size = sizeof good, .user = &r, .rank = 0, .size = 2, .exchange = exchange, .broadcast = broadcast};
-    for (int i = 0; i < 6; i++) {
+    const ts_communicator good = {.struct_size = sizeof good, .user = &r, .rank = 0, .size = 2, .exchange = deaf, .broadcast = broadcast};
+    for (int i = 0; i < 7; i++) {
         ts_communicator c = good;
         ts_trainer_options o = options_of(1);
         if (i == 0)
@@ -284,11 +471,17 @@ static void bad_communicators_are_told(void **state)
             c.exchange = NULL;
         else if (i == 4)
             c.broadcast = NULL;
+        else if (i == 5)
+            c.start = start;
         else
             o.slices = 6;
         o.communicator = &c;
         assert_int_equal(ts_trainer_new(&t, NULL, tokenizer, &shape, &o), TS_ERROR_INVALID_ARGUMENT);
     }
+    ts_trainer_options o = options_of(1);
+    o.communicator = &good; /* nobody hears it */
+    assert_status(ts_trainer_new(&t, NULL, tokenizer, &shape, &o), TS_ERROR_NETWORK);
+    assert_detail("rank 0 cannot exchange with rank 1");
     assert_null(t);
 }
 
@@ -299,6 +492,7 @@ int main(void)
         cmocka_unit_test(stopped_and_resumed_by_others),
         cmocka_unit_test(a_rank_that_dies),
         cmocka_unit_test(bad_communicators_are_told),
+        cmocka_unit_test(ranks_that_differ),
     };
     return cmocka_run_group_tests(tests, make_all, remove_all);
 }

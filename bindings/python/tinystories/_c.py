@@ -287,11 +287,14 @@ class ts_score(Structure):
 
 ts_exchange = CFUNCTYPE(c_int32, c_void_p, c_int32, c_void_p, c_size_t, c_void_p, c_size_t)
 ts_broadcast = CFUNCTYPE(c_int32, c_void_p, c_void_p, c_size_t)
+ts_exchange_start = CFUNCTYPE(c_int32, c_void_p, c_int32, c_int32, c_void_p, c_size_t, c_void_p, c_size_t)
+ts_exchange_wait = CFUNCTYPE(c_int32, c_void_p, c_int32)
+TS_COMMUNICATOR_SLOTS = 16
 
 
 class ts_communicator(Structure):
     _fields_ = [("struct_size", c_size_t), ("user", c_void_p), ("rank", c_int32), ("size", c_int32),
-                ("exchange", ts_exchange), ("broadcast", ts_broadcast)]
+                ("exchange", ts_exchange), ("broadcast", ts_broadcast), ("start", ts_exchange_start), ("wait", ts_exchange_wait)]
 
 
 class ts_trainer_options(Structure):
@@ -312,7 +315,8 @@ class ts_trainer_report(Structure):
     _fields_ = [("struct_size", c_size_t), ("step", c_uint64), ("total_steps", c_uint64), ("tokens", c_uint64), ("skipped_steps", c_uint64),
                 ("epoch", c_double), ("loss", c_double), ("bits_per_byte", c_double), ("gradient_norm", c_double), ("learning_rate", c_double),
                 ("valid_nats_per_token", c_double), ("valid_bits_per_byte", c_double), ("tokens_per_second", c_double), ("seconds", c_double),
-                ("remaining_seconds", c_double), ("due", c_uint32), ("reserved", c_uint32), ("valid_step", c_uint64)]
+                ("remaining_seconds", c_double), ("due", c_uint32), ("reserved", c_uint32), ("valid_step", c_uint64),
+                ("exchange_bytes", c_uint64), ("exchange_seconds", c_double)]
 
 
 class ts_token_bias(Structure):

@@ -60,6 +60,59 @@ class Report:
     remaining_seconds: float
     due: bool  # a step of log_interval, one with a validation, or the end: worth a line
     valid_step: int  # of the last validation; 0 before the first
+    exchange_bytes: int  # that this rank has sent to others for gradients
+    exchange_seconds: float  # that it has waited for them
+
+
+class Communicator:
+    """How the ranks of one training speak: each rank makes one and a Trainer with it, of the same data and options, and calls the same methods in the same order.
+
+    rank of size, a power of two no more than the option `slices`. exchange(partner, send, receive): sends the bytes of one memoryview to a rank and fills the other,
+    which is writable, with what that sends meanwhile; both may be empty. broadcast(data): gives all ranks the bytes that rank 0 has in a writable memoryview. What they
+    raise ends the training (NetworkError). Rank 0 alone has run folder, log and checkpoints.
+    """
+
+    def __init__(self, rank: int, size: int, exchange: Callable[[int, memoryview, memoryview], Any], broadcast: Callable[[memoryview], Any]) -> None:
+        def exchanged(user: Any, partner: int, send: Optional[int], send_size: int, receive: Optional[int], receive_size: int) -> int:
+            exchange(partner, _memory(send, send_size).toreadonly(), _memory(receive, receive_size))
+            return 0
+
+        def told(user: Any, data: Optional[int], count: int) -> int:
+            broadcast(_memory(data, count))
+            return 0
+
+        self.failures: list = []  # what the functions raised
+        kinds = dict(_c.ts_communicator._fields_)
+        self._c = _c.ts_communicator(struct_size=ctypes.sizeof(_c.ts_communicator), rank=rank, size=size, exchange=kinds["exchange"](self._kept(exchanged)),
+                                     broadcast=kinds["broadcast"](self._kept(told)))
+
+    @classmethod
+    def from_mpi(cls, comm: Any) -> "Communicator":
+        """Of a communicator of mpi4py."""
+        def exchange(partner: int, send: memoryview, receive: memoryview) -> None:
+            comm.Sendrecv([send, len(send), _mpi_byte()], partner, 0, [receive, len(receive), _mpi_byte()], partner, 0)
+
+        return cls(comm.Get_rank(), comm.Get_size(), exchange, lambda data: comm.Bcast([data, len(data), _mpi_byte()], 0))
+
+    def _kept(self, function: Callable[..., int]) -> Callable[..., int]:
+        def call(*arguments: Any) -> int:
+            try:
+                return function(*arguments)
+            except BaseException as error:  # ctypes cannot pass it through C; the training ends, and it is here
+                self.failures.append(error)
+                return -1
+
+        return call
+
+
+def _memory(address: Optional[int], size: int) -> memoryview:
+    return memoryview((ctypes.c_char * size).from_address(address) if address and size else bytearray()).cast("B")
+
+
+def _mpi_byte() -> Any:
+    from mpi4py import MPI
+
+    return MPI.BYTE
 
 
 _FIELDS = [field.name for field in dataclasses.fields(Report)]
@@ -84,7 +137,7 @@ class Trainer(Handle):
     one_batch (True: every step sees the first batch); decay (share of the run in which "wsd" falls; 0.2), muon_beta (0.95); recompute (True: less
     memory, more work, the same bits); keep_best (True: best.gguf in the run folder); max_skips (steps in a row that are not
     finite or spikes before DivergedError: 5), keep_last (checkpoints in the run folder: 2), keep_every (checkpoints at multiples of so many steps
-    stay for ever); csv_log (True: log.csv beside log.jsonl); slices (of a batch, a power of two: 1); precision ("auto", "f32", "bf16"); optimizer ("adamw", "muon").
+    stay for ever); communicator (a Communicator of several ranks); csv_log (True: log.csv beside log.jsonl); slices (of a batch, a power of two: 1); precision ("auto", "f32", "bf16"); optimizer ("adamw", "muon").
 
     progress(done, total) is called while the text is encoded, with bytes of all files; it stops that when it returns something true (CancelledError).
 
@@ -99,7 +152,7 @@ class Trainer(Handle):
         shape = None if options.get("initial") is not None and tokenizer is None else shape_of(architecture)
         with interruptible():
             self._pointer = make(_c.ts_trainer, _c.library.ts_trainer_free, lambda out: _c.library.ts_trainer_new(
-                out, shared, words, None if shape is None else ctypes.byref(shape), ctypes.byref(settings)), (shared, words))
+                out, shared, words, None if shape is None else ctypes.byref(shape), ctypes.byref(settings)), (shared, words, options.get("communicator")))
 
     @classmethod
     def resume(cls, path: Path, text: Paths, valid: Optional[Paths] = None, run_directory: Optional[Path] = None, runtime: Optional[Runtime] = None,
@@ -111,7 +164,7 @@ class Trainer(Handle):
         where, shared = path_bytes(path), runtime_pointer(runtime)
         settings = _options(text, valid, run_directory, progress, options)
         return cls._of(make(_c.ts_trainer, _c.library.ts_trainer_free,
-                            lambda out: _c.library.ts_trainer_resume(out, shared, where, ctypes.byref(settings)), (shared,)))
+                            lambda out: _c.library.ts_trainer_resume(out, shared, where, ctypes.byref(settings)), (shared, options.get("communicator"))))
 
     # ---- training ----
 
@@ -178,6 +231,11 @@ def _options(text: Paths, valid: Optional[Paths], run_directory: Optional[Path],
     if "schedule" in values:
         values = {**values, "schedule": member(Schedule, values["schedule"], "schedule")}
     values = dict(values)
+    communicator = values.pop("communicator", None)
+    if communicator is not None:
+        if not isinstance(communicator, Communicator):
+            raise TypeError(f"communicator is a {type(communicator).__name__}, expected a Communicator")
+        options.communicator = ctypes.pointer(communicator._c)
     initial = values.pop("initial", None)
     if initial is not None:
         options.initial = pointer_of(initial, Model)
