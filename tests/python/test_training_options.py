@@ -3,7 +3,9 @@
 import csv
 import json
 import math
+import queue
 import tempfile
+import threading
 import unittest
 
 import fixture
@@ -82,6 +84,67 @@ class TrainingOptionsTest(unittest.TestCase):
             fixture.new_trainer(self.folder, progress=lambda done, total: calls.append((done, total)) or len(calls) == 3)
         self.assertEqual(len(calls), 3)
         self.assertTrue(all(0 < done <= total for done, total in calls))
+
+    def ranks(self, count, spoil=lambda rank, options: None, slices=4):
+        """Trains on so many ranks, threads that speak through queues; gives what each made or raised."""
+        letters, results = {}, [None] * count
+        for pair in ((a, b) for a in range(count) for b in range(count)):
+            letters[pair] = queue.Queue()
+
+        def work(rank):
+            def exchange(partner, send, receive):
+                letters[rank, partner].put(bytes(send))
+                receive[:] = letters[partner, rank].get(timeout=60)
+
+            def broadcast(data):
+                for other in range(1, count) if rank == 0 else ():
+                    letters[0, other].put(bytes(data))
+                if rank != 0:
+                    data[:] = letters[0, rank].get(timeout=60)
+
+            options = {"communicator": ts.Communicator(rank, count, exchange, broadcast), "max_steps": 5, "batch_tokens": 256, "micro_batch": 1, "slices": slices}
+            spoil(rank, options)
+            try:
+                with ts.Trainer(fixture.tokenizer(), fixture.shape(), text=path, **options) as trainer:
+                    results[rank] = trainer.run(), trainer.snapshot()
+            except Exception as error:
+                results[rank] = error
+
+        path = fixture.write_stories(self.folder)
+        threads = [threading.Thread(target=work, args=(rank,)) for rank in range(count)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        return results
+
+    def test_ranks(self):
+        with fixture.new_trainer(self.folder, max_steps=5, batch_tokens=256, micro_batch=1, slices=4) as trainer:
+            alone = trainer.run()
+            self.assertEqual(alone.exchange_bytes, 0)
+        for count in (2, 4):
+            for report, model in self.ranks(count):
+                self.assertEqual((report.loss, report.valid_bits_per_byte), (alone.loss, alone.valid_bits_per_byte))
+                self.assertGreater(report.exchange_bytes, 0)
+                model.close()
+
+    def test_ranks_that_differ(self):
+        def spoil(rank, options):
+            options["seed"] = rank
+
+        first, second = self.ranks(2, spoil)
+        self.assertIsInstance(first, ts.MismatchError)
+        self.assertIn("rank 1: options.seed is 1, but 0 on rank 0", str(first))
+        self.assertIn("options.seed is 1, but 0 on rank 0", str(second))
+        with self.assertRaises(TypeError):
+            fixture.new_trainer(self.folder, communicator=3)
+
+    def test_what_a_communicator_raises(self):
+        def exchange(partner, send, receive):
+            raise KeyError("lost")
+
+        with self.assertRaisesRegex(KeyError, "lost"):
+            fixture.new_trainer(self.folder, slices=2, communicator=ts.Communicator(0, 2, exchange, print))
 
     def test_another_setting_is_refused(self):
         run = self.folder + "/run"

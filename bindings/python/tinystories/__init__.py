@@ -24,11 +24,11 @@ from .model import Architecture, ArchitectureKind, Model, ModelFormat, ModelType
 from .runtime import CpuLevel, LogLevel, Runtime, version
 from .sampler import Alternatives, Batch, BeginOfText, ContextFull, Finish, Sampler, Step, tell_stories
 from .tokenizer import ShardReport, Tokenizer
-from .trainer import Optimizer, Packing, Precision, Report, Schedule, Trainer
+from .trainer import Communicator, Optimizer, Packing, Precision, Report, Schedule, Trainer
 from . import study  # isort: skip: of all the others
 
 __version__ = version()
-__all__ = [*_errors, "Alternatives", "Architecture", "ArchitectureKind", "Author", "Batch", "BatchReport", "BeginOfText", "Chat", "ChatReport", "CleanStep", "Comparison", "ContextFull", "CpuLevel", "Diversity", "DiversityItem", "Duel",
+__all__ = [*_errors, "Alternatives", "Architecture", "ArchitectureKind", "Author", "Batch", "BatchReport", "BeginOfText", "Chat", "ChatReport", "CleanStep", "Communicator", "Comparison", "ContextFull", "CpuLevel", "Diversity", "DiversityItem", "Duel",
            "Evaluation", "Evaluator", "Feature", "Finish", "Generator", "GradeMean", "Instruct", "InstructField", "Judge", "Judgment", "LogLevel", "Mark", "Match", "Model", "ModelFormat", "Novelty",
            "ModelType", "Optimizer", "Outcome", "Overlap", "Packing", "Precision", "Report", "Runtime", "Sampler", "Schedule", "Score", "ShardReport", "Step", "Story", "TensorTypes", "Tokenizer", "Trainer",
            "WordKind", "analysis", "clean_story", "cut_at_repeat", "dataset_clean", "dataset_instruct", "dataset_stats", "overlap", "read_grades", "read_prompts", "study", "tell_stories", "version"]

@@ -69,22 +69,18 @@ class Communicator:
 
     rank of size, a power of two no more than the option `slices`. exchange(partner, send, receive): sends the bytes of one memoryview to a rank and fills the other,
     which is writable, with what that sends meanwhile; both may be empty. broadcast(data): gives all ranks the bytes that rank 0 has in a writable memoryview. What they
-    raise ends the training (NetworkError). Rank 0 alone has run folder, log and checkpoints.
+    raise ends the training and comes out of its call; the other ranks get NetworkError once nobody answers them. Rank 0 alone has run folder, log and checkpoints.
     """
 
     def __init__(self, rank: int, size: int, exchange: Callable[[int, memoryview, memoryview], Any], broadcast: Callable[[memoryview], Any]) -> None:
-        def exchanged(user: Any, partner: int, send: Optional[int], send_size: int, receive: Optional[int], receive_size: int) -> int:
+        def exchanged(user: Any, partner: int, send: Optional[int], send_size: int, receive: Optional[int], receive_size: int) -> None:
             exchange(partner, _memory(send, send_size).toreadonly(), _memory(receive, receive_size))
-            return 0
 
-        def told(user: Any, data: Optional[int], count: int) -> int:
+        def told(user: Any, data: Optional[int], count: int) -> None:
             broadcast(_memory(data, count))
-            return 0
 
-        self.failures: list = []  # what the functions raised
-        kinds = dict(_c.ts_communicator._fields_)
-        self._c = _c.ts_communicator(struct_size=ctypes.sizeof(_c.ts_communicator), rank=rank, size=size, exchange=kinds["exchange"](self._kept(exchanged)),
-                                     broadcast=kinds["broadcast"](self._kept(told)))
+        self._c = _c.ts_communicator(struct_size=ctypes.sizeof(_c.ts_communicator), rank=rank, size=size, exchange=callback(_c.ts_exchange, exchanged),
+                                     broadcast=callback(_c.ts_broadcast, told))
 
     @classmethod
     def from_mpi(cls, comm: Any) -> "Communicator":
@@ -93,16 +89,6 @@ class Communicator:
             comm.Sendrecv([send, len(send), _mpi_byte()], partner, 0, [receive, len(receive), _mpi_byte()], partner, 0)
 
         return cls(comm.Get_rank(), comm.Get_size(), exchange, lambda data: comm.Bcast([data, len(data), _mpi_byte()], 0))
-
-    def _kept(self, function: Callable[..., int]) -> Callable[..., int]:
-        def call(*arguments: Any) -> int:
-            try:
-                return function(*arguments)
-            except BaseException as error:  # ctypes cannot pass it through C; the training ends, and it is here
-                self.failures.append(error)
-                return -1
-
-        return call
 
 
 def _memory(address: Optional[int], size: int) -> memoryview:
