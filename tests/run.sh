@@ -137,7 +137,7 @@ run_tests "$build/sanitized" .
 echo "== thread sanitizer"
 one_check "thread sanitizer build" build_in "$build/threads" -DCMAKE_BUILD_TYPE=Release -DTINYSTORIES_SANITIZE=thread -DTINYSTORIES_PROGRAMS=OFF \
     -DTINYSTORIES_TESTS=ON
-run_tests "$build/threads" 'test_(threads|kernels|gradients|sampler|constraints|session|beam|batch|bpe_encode|bpe_train|tokenizer|model|score|trainer|muon|communicator|clean|taps|heads|neurons|novelty)$'
+run_tests "$build/threads" 'test_(threads|kernels|gradients|sampler|constraints|session|beam|batch|bpe_encode|bpe_train|tokenizer|model|score|trainer|muon|communicator|telling|clean|taps|heads|neurons|novelty)$'
 run_tests "$build/threads" 'test_generator$' 'same_bytes_by_any_threads' # the others have one thread
 
 echo "== training over several ranks"
