@@ -20,7 +20,7 @@ typedef struct generate_values {
     const char *shard;
     uint32_t batch;
     const char *batch_write;
-    cli_paths batch_read, merge;
+    cli_paths batch_read, merge, keep_unfit;
     double poll;
     ts_generator_options options;
     cli_chat chat;
@@ -50,6 +50,23 @@ static void generate_defaults(void *values)
 static const char *feature_name(size_t index)
 {
     return index < TS_FEATURE_COUNT ? ts_feature_name(1u << index) : NULL;
+}
+
+static const char *unfit_name(size_t index)
+{
+    static const char *const names[] = {"words", "language"}; /* in the order of the TS_UNFIT_ bits */
+    return index < CLI_COUNT_OF(names) ? names[index] : NULL;
+}
+
+/* Takes the named reasons out of those that a story is not used for. */
+static ts_status choose_reject(const cli_paths *keep, uint32_t *reject)
+{
+    for (size_t i = 0; i < keep->count; i++) {
+        uint32_t index;
+        CLI_TRY(cli_choose("--keep-unfit", keep->items[i], unfit_name, &index));
+        *reject &= ~(1u << index);
+    }
+    return TS_OK;
 }
 
 static ts_status choose_features(generate_values *v)
@@ -310,7 +327,7 @@ static ts_status choose_author(generate_values *v)
         return cli_chat_begin(&v->common, &v->chat, v->dry != 0);
     }
     CLI_TRY(cli_chat_refuse(&v->common, &v->chat, "--author embedded"));
-    static const char *const others[] = {"--dry-run", "--prompt", "--varied", "--stories-a-call", "--batch", "--batch-write", "--batch-read", "--poll", "--merge", "--offline"};
+    static const char *const others[] = {"--dry-run", "--prompt", "--varied", "--stories-a-call", "--keep-unfit", "--asks", "--batch", "--batch-write", "--batch-read", "--poll", "--merge", "--offline"};
     for (size_t i = 0; i < CLI_COUNT_OF(others); i++)
         if (cli_given(&v->common, others[i]))
             return cli_usage("%s is for a chat service, but this is --author embedded", others[i]);
@@ -356,6 +373,7 @@ static ts_status generate(void *values)
     bool batches = v->batch || v->batch_write != NULL || v->batch_read.count > 0;
     CLI_TRY(cli_check_out(&v->common, v->dry ? NULL : v->out, !batches));
     CLI_TRY(choose_features(v));
+    CLI_TRY(choose_reject(&v->keep_unfit, &v->options.reject));
     ts_status status = choose_author(v);
     if (status == TS_OK)
         status = run_generate(v);
@@ -378,6 +396,8 @@ static const cli_argument generate_arguments[] = {
     {"--prompt", "FILE", CLI_TEXT, 0, OFFSET(options.prompt), 0, 0, NULL, "template of what the service is asked; its form is told in prompt.txt"},
     {"--varied", NULL, CLI_FLAG, 0, OFFSET(options.varied), 0, 0, NULL, "draw a theme, a topic, a style, a narrator, a first word and a length too"},
     {"--stories-a-call", "N", CLI_UINT32, 0, OFFSET(options.stories_a_call), 1, 64, NULL, "ask for several stories at a time"},
+    {"--keep-unfit", "NAME", CLI_PATHS, 0, OFFSET(keep_unfit), 0, 0, unfit_name, "use stories too that lack a drawn word, or are not in English (default: neither)"},
+    {"--asks", "N", CLI_UINT32, 0, OFFSET(options.asks), 1, 8, NULL, "ask so often at most for a story that cannot be used; each time is paid for"},
     {"--merge", "JOURNAL", CLI_PATHS, 0, OFFSET(merge), 0, 0, NULL, "take the replies of other shards' journals into this one, then as --offline"},
     {"--offline", NULL, CLI_FLAG, 0, OFFSET(offline), 0, 0, NULL, "send nothing: write every story that the journal has, in the order of their indices"},
     {"--batch", NULL, CLI_FLAG, 0, OFFSET(batch), 0, 0, NULL, "by the service's batch endpoints: submit, wait, collect; may be stopped and run again"},
@@ -386,6 +406,43 @@ static const cli_argument generate_arguments[] = {
     {"--batch-read", "FILE", CLI_PATHS, 0, OFFSET(batch_read), 0, 0, NULL, "read results of such files; the stories are written if none is missing"},
     {"--dry-run", NULL, CLI_FLAG, 0, OFFSET(dry), 0, 0, NULL, "send nothing: show prompts, and what it would cost at most"},
     CLI_CHAT_ARGUMENTS(generate_values, chat, ""),
+};
+#undef OFFSET
+/* clang-format on */
+
+/* ---- export ---- */
+
+typedef struct export_values {
+    cli_common common;
+    const char *journal, *out;
+    cli_paths keep_unfit;
+} export_values;
+
+static ts_status export_journal(void *values)
+{
+    export_values *v = values;
+    ts_chat_report report = {.struct_size = sizeof report};
+    uint32_t reject = TS_UNFIT_WORDS | TS_UNFIT_LANGUAGE;
+    uint64_t written = 0;
+    if (strcmp(v->out, "-") == 0)
+        return cli_usage("--out is '-', expected a file");
+    CLI_TRY(cli_check_out(&v->common, v->out, false));
+    CLI_TRY(choose_reject(&v->keep_unfit, &reject));
+    CLI_TRY(ts_journal_export(v->common.runtime, v->journal, v->out, reject, &written, &report));
+    cli_output o = cli_output_start(&v->common);
+    cli_text(&o, "file", v->out);
+    cli_integer(&o, "stories", written);
+    cli_chat_report(&o, &report);
+    cli_output_end(&o);
+    return TS_OK;
+}
+
+/* clang-format off */
+#define OFFSET(member) offsetof(export_values, member)
+static const cli_argument export_arguments[] = {
+    {"--journal", "FILE", CLI_TEXT, CLI_REQUIRED, OFFSET(journal), 0, 0, NULL, "of dataset generate; it is read and not changed"},
+    {"--out", "FILE", CLI_TEXT, CLI_REQUIRED, OFFSET(out), 0, 0, NULL, "file to write: .txt or .jsonl, each also with .gz"},
+    {"--keep-unfit", "NAME", CLI_PATHS, 0, OFFSET(keep_unfit), 0, 0, unfit_name, "write stories too that lack a drawn word, or are not in English (default: neither)"},
 };
 #undef OFFSET
 /* clang-format on */
@@ -598,6 +655,9 @@ static const cli_argument stats_arguments[] = {
 const cli_command cli_dataset_commands[] = {
     {"dataset", "generate", "write stories: with the embedded author, which needs no network, or a chat service", cli_chat_notes, generate_arguments, CLI_COUNT_OF(generate_arguments),
      sizeof(generate_values), generate_defaults, generate},
+    {"dataset", "export", "write the stories that a chat service's journal holds, whatever they were asked with",
+     "For a journal that 'dataset generate' does not take any more, since the template, the words, the sampling or the library are others now. Nothing is sent.",
+     export_arguments, CLI_COUNT_OF(export_arguments), sizeof(export_values), NULL, export_journal},
     {"dataset", "stats", "count stories and words, and how much of it is said twice",
      "A word is a run of letters and digits, with apostrophes between them; the case of ASCII letters is ignored. A 4-gram is four words in a row of a story.\n"
      "once_share: of the kinds of 4-grams those that occur once. once_occurrence_share: the same of their occurrences.\n"

@@ -85,6 +85,7 @@ typedef struct ts_chat_report {
      */
     uint64_t doubtful_tokens;
     double doubtful_money;
+    uint64_t unfit; /* stories of what was answered that lack a drawn word, are in another language, or are missing in a reply of several; see generator.h */
 } ts_chat_report;
 
 /* What a call for batches did. */

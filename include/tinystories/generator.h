@@ -9,7 +9,9 @@
  * The chat author asks a chat service (tinystories/chat.h): the prompt of story `index` is a function of (seed, index, vocabulary, options.features, template), and so is
  * what of it is drawn: the same words and features that the embedded author would use. What the service wrote is kept in the journal of
  * options.chat, and the stories are a function of that: whatever is in it is never asked for again, and files are written from it with the
- * same bytes each time. Stories that were cut off, filtered or empty are not used; their indices are passed over.
+ * same bytes each time. Stories that were cut off, filtered or empty are not used; their indices are passed over. So are, unless options.reject says
+ * otherwise, those that do not fit what was asked: a drawn word is not in them, in any inflection, or they are not in English. Whether they fit is found
+ * out once, when the reply comes, and stands in the journal, which keeps them all, and what was drawn for each, the prompt's hash and who answered.
  *
  * With several stories a call, stories index / stories_a_call are asked for together, each by a prompt of its own, and the reply is split at the lines that
  * divide it: the first part is the first story. When there are too few parts the last stories are missing and passed over; parts too many are not used. A
@@ -46,6 +48,12 @@ enum {
     TS_AUTHOR_CHAT = 1      /* a chat service; TS_ERROR_UNSUPPORTED in a build without them */
 };
 
+/* In what a chat service's story does not fit what was asked, a bit each. */
+enum {
+    TS_UNFIT_WORDS = 1,   /* it has not all the drawn words. Forms count as their word: running and ran as run, tinier as tiny, dog's as dog */
+    TS_UNFIT_LANGUAGE = 2 /* it is not in English: it lacks English's commonest words, or fifty words in a row do, or eight of its letters are not Latin */
+};
+
 typedef struct ts_generator_options {
     size_t struct_size;
     uint64_t seed;              /* default 0 */
@@ -62,6 +70,10 @@ typedef struct ts_generator_options {
     uint32_t shards;            /* default 1. Bounds and paces of `chat` (max_money, max_requests, max_tokens, ..._per_minute) are of all shards: each takes its part */
     uint32_t varied;            /* 1: the chat author's template "varied", which draws a theme, a topic, a style, a narrator, a first word and a length too */
     uint32_t stories_a_call;    /* that the chat author asks for in one call, 1 to 64; default 1. Cheaper, and they are unlike each other; see below */
+    uint32_t reject;            /* TS_UNFIT_ bits: the chat author's stories that do not fit in these ways are not used; default all. With 0, say for a prompt that asks
+                                   for stories in another language, they are, and their records tell how they do not fit */
+    uint32_t asks;              /* how often the chat author makes a call at most, until all its stories can be used: 1 to 8; default 1, what cannot be used is passed
+                                   over. Each time is paid for */
 } ts_generator_options;
 
 TS_API ts_status ts_generator_options_init(ts_generator_options *options, size_t struct_size);
@@ -86,6 +98,9 @@ typedef struct ts_story {
     uint64_t index;
     uint64_t features;    /* TS_FEATURE_ bits that the story has; of the chat author: that were asked for */
     const char *drawn;    /* JSON object of what else was drawn for the prompt: {"theme": "being brave", ...}; "" of the embedded author */
+    const char *provenance; /* JSON object, as far as it is known: {"model": that answered, "system_fingerprint": its, "prompt": a hash of it, "prompt_tokens": of the
+                               call, "completion_tokens": of the call}; "" of the embedded author */
+    uint64_t unfit;       /* TS_UNFIT_ bits; 0 of the embedded author */
 } ts_story;
 
 /*
@@ -100,7 +115,7 @@ TS_API ts_status ts_generator_seek(ts_generator *generator, uint64_t index);
 
 /*
  * Writes `count` stories into a file, replaced as a whole: .txt (stories divided by a line `<|endoftext|>`) or .jsonl (an object a line: story, instruction
- * {words, features}, summary, source, of the chat author drawn, seed, index), each also with .gz. "-" as path is refused here: use ts_generator_next.
+ * {words, features}, summary, source, of the chat author drawn, provenance and (if it does not fit) unfit, seed, index), each also with .gz. "-" as path is refused here: use ts_generator_next.
  * Works with all threads of the runtime. `progress` (may be NULL) counts stories. CANCELLED leaves no file.
  *
  * The chat author asks for all stories that the journal lacks, options.chat.in_flight at a time, and writes the file when it has them. When progress returns
@@ -139,6 +154,13 @@ TS_API ts_status ts_generator_merge(ts_generator *generator, const char *journal
 TS_API ts_status ts_generator_export(ts_generator *generator, const char *path, uint64_t *written);
 
 /*
+ * The same of a journal without its generator, whatever it was made for: another seed, model, template or vocabulary, or an earlier library, for which
+ * ts_generator_new answers MISMATCH. The journal alone says what its stories were asked for. It is read and not changed, also while a run is at work on it.
+ * `reject` are TS_UNFIT_ bits as in the options; `report` (may be NULL) becomes what the journal holds and has cost. FORMAT, VERSION; IO: there is none.
+ */
+TS_API ts_status ts_journal_export(ts_runtime *runtime, const char *journal, const char *path, uint32_t reject, uint64_t *written, ts_chat_report *report);
+
+/*
  * Batches: requests as files of lines of JSON in OpenAI's form, which a service works off within a day for less money, and `vllm run-batch` at home. A file has
  * at most 50,000 requests and 200 MB. Results may come in any order, in parts and more than once. The prices of options.chat are to be those of batches.
  *
@@ -159,7 +181,7 @@ TS_API ts_status ts_generator_batch_write(ts_generator *generator, uint64_t coun
 TS_API ts_status ts_generator_batch_read(ts_generator *generator, uint64_t count, const char *path, ts_batch_report *report);
 
 /*
- * One story as a line of JSON (no newline), as ts_generator_write writes it (`drawn` is put there as it is); NUL-terminated, capacity at least *size + 1, *size set also for
+ * One story as a line of JSON (no newline), as ts_generator_write writes it (`drawn` and `provenance` are put there as they are); NUL-terminated, capacity at least *size + 1, *size set also for
  * BUFFER_TOO_SMALL.
  */
 TS_API ts_status ts_story_json(const ts_story *story, char *text, size_t capacity, size_t *size);

@@ -98,6 +98,7 @@ ts_status ts_batch_part_note(const ts_batch_part *part, ts_chat *chat, const ts_
         if (sent) {
             TS_TRY(jobs->prompt(jobs->user, part->jobs[i], &chat->prompt));
             event.cost = ts_cost_reserve(&chat->prices, &chat->options, chat->prompt.size);
+            event.prompt = ts_chat_prompt_hash(chat);
         }
         TS_TRY(ts_journal_add(&chat->journal, &event));
         if (chat->journal.pending.size > SYNC_BYTES)
@@ -146,20 +147,11 @@ static ts_status note_reply(ts_batch_reader *reader, uint64_t job)
     if (c->verdict > TS_VERDICT_INVALID)
         return reader->use == TS_BATCH_RESULTS ? TS_OK : note_undone(reader, job, c->detail);
     chat->prompt.size = 0;
-    if (!c->counted)
-        TS_TRY(reader->jobs->prompt(reader->jobs->user, job, &chat->prompt));
-    ts_event event = {.kind = TS_EVENT_RESULT,
-                      .job = job,
-                      .verdict = c->verdict,
-                      .counted = c->counted,
-                      .cost = c->counted ? ts_cost_of(&chat->prices, c->prompt_tokens, c->completion_tokens)
-                                         : ts_cost_estimate(&chat->prices, chat->prompt.size, c->text.size),
-                      .finish = c->finish[0] ? c->finish : NULL,
-                      .detail = c->detail[0] ? c->detail : NULL,
-                      .text = c->text.size ? c->text.data : "",
-                      .text_size = c->text.size};
+    TS_TRY(reader->jobs->prompt(reader->jobs->user, job, &chat->prompt));
+    ts_cost cost = c->counted ? ts_cost_of(&chat->prices, c->prompt_tokens, c->completion_tokens)
+                              : ts_cost_estimate(&chat->prices, chat->prompt.size, c->text.size);
     reader->report->results++;
-    return ts_journal_add(&chat->journal, &event);
+    return ts_chat_note_result(chat, reader->jobs, job, ts_chat_prompt_hash(chat), &cost, c->counted);
 }
 
 /* {"custom_id", "response": {"status_code", "body"}, "error"}. */

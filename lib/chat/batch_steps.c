@@ -238,14 +238,6 @@ static ts_status submit(ts_chat *chat, const ts_chat_jobs *jobs, ts_batch_report
     return status;
 }
 
-static uint64_t count_left(const ts_chat *chat, const ts_chat_jobs *jobs)
-{
-    uint64_t left = 0;
-    for (uint64_t i = 0; i < jobs->count; i++)
-        left += ts_chat_needs(chat, jobs, jobs->first + i * jobs->step);
-    return left;
-}
-
 static ts_status step(ts_chat *chat, const ts_chat_jobs *jobs, ts_batch_report *report, batch_list *list, ts_bytes *url)
 {
     ts_batch_reader reader = {.chat = chat, .jobs = jobs, .report = report};
@@ -261,7 +253,7 @@ static ts_status step(ts_chat *chat, const ts_chat_jobs *jobs, ts_batch_report *
     }
     if (report->failed > 0 && report->results == 0)
         return ts_fail(TS_ERROR_NETWORK, "the service did none of the %llu requests of its batches: %s", (unsigned long long)report->failed, reader.detail);
-    return count_left(chat, jobs) > 0 ? submit(chat, jobs, report, url) : TS_OK;
+    return ts_chat_left(chat, jobs) > 0 ? submit(chat, jobs, report, url) : TS_OK;
 }
 
 ts_status ts_chat_batch_step(ts_chat *chat, const ts_chat_jobs *jobs, ts_batch_report *report)
@@ -269,7 +261,7 @@ ts_status ts_chat_batch_step(ts_chat *chat, const ts_chat_jobs *jobs, ts_batch_r
     batch_list list = {.all = NULL};
     ts_bytes url = {.runtime = chat->runtime};
     TS_TRY(ts_chat_jobs_check(jobs));
-    if (count_left(chat, jobs) == 0)
+    if (ts_chat_left(chat, jobs) == 0)
         return TS_OK; /* the service need not be asked */
     ts_status status = step(chat, jobs, report, &list, &url);
     ts_release(chat->runtime, list.all);

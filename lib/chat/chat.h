@@ -9,6 +9,7 @@
 #include "tinystories/chat.h"
 
 #include "base/base.h"
+#include "format/json.h"
 
 typedef struct ts_chat ts_chat;
 
@@ -28,6 +29,11 @@ typedef struct ts_chat_jobs {
     ts_status (*prompt)(void *user, uint64_t job, ts_bytes *prompt); /* appends the prompt, always the same one for a job */
     bool (*wanted)(void *user, uint64_t job);                        /* NULL: all are; others count as answered and are not asked */
     const char *members;
+    /*
+     * Appends a JSON object that the journal keeps with a job's result: what was asked, and what came of it. `text`, not NUL-terminated, NULL for what cannot
+     * be used. *unfit (0 before) becomes the number of its parts, at most 255, that do not fit what was asked. NULL: nothing is kept.
+     */
+    ts_status (*about)(void *user, uint64_t job, const char *text, size_t size, ts_bytes *object, uint32_t *unfit);
 } ts_chat_jobs;
 
 /*
@@ -35,6 +41,8 @@ typedef struct ts_chat_jobs {
  * MISMATCH if the journal was made for others. INVALID_ARGUMENT names the option.
  */
 ts_status ts_chat_open(ts_chat **out, ts_runtime *runtime, const ts_chat_options *options, uint64_t configuration);
+/* A chat that is read alone, whatever its journal was made for, also while a run is at work on it: for ts_chat_answered, _result, _text and _totals. */
+ts_status ts_chat_open_to_read(ts_chat **out, ts_runtime *runtime, const char *journal);
 void ts_chat_close(ts_chat *chat);
 
 /*
@@ -60,6 +68,12 @@ ts_status ts_chat_batch_step(ts_chat *chat, const ts_chat_jobs *jobs, ts_batch_r
 ts_status ts_chat_merge(ts_chat *chat, const char *path, uint64_t *taken);
 
 ts_chat_answer ts_chat_answer_of(const ts_chat *chat, uint64_t job);
+/* How many parts of a job's text do not fit, as `about` said. */
+uint32_t ts_chat_unfit(const ts_chat *chat, uint64_t job);
+/* How many of the jobs are wanted and not answered. */
+uint64_t ts_chat_left(const ts_chat *chat, const ts_chat_jobs *jobs);
+/* The journal's line of a job that is answered, which has members text, about, model, system_fingerprint, prompt and more. The caller's to free. */
+ts_status ts_chat_result(ts_chat *chat, uint64_t job, ts_json **line);
 /* Appends the text of a job that has one, without white space at its ends. */
 ts_status ts_chat_text(ts_chat *chat, uint64_t job, ts_bytes *text);
 

@@ -18,6 +18,12 @@ ts_status ts_chat_open(ts_chat **out, ts_runtime *runtime, const ts_chat_options
     return absent();
 }
 
+ts_status ts_chat_open_to_read(ts_chat **out, ts_runtime *runtime, const char *journal)
+{
+    (void)out, (void)runtime, (void)journal;
+    return absent();
+}
+
 void ts_chat_close(ts_chat *chat)
 {
     (void)chat;
@@ -57,6 +63,24 @@ ts_chat_answer ts_chat_answer_of(const ts_chat *chat, uint64_t job)
 {
     (void)chat, (void)job;
     return TS_CHAT_NONE;
+}
+
+uint32_t ts_chat_unfit(const ts_chat *chat, uint64_t job)
+{
+    (void)chat, (void)job;
+    return 0;
+}
+
+uint64_t ts_chat_left(const ts_chat *chat, const ts_chat_jobs *jobs)
+{
+    (void)chat, (void)jobs;
+    return 0;
+}
+
+ts_status ts_chat_result(ts_chat *chat, uint64_t job, ts_json **line)
+{
+    (void)chat, (void)job, (void)line;
+    return absent();
 }
 
 ts_status ts_chat_text(ts_chat *chat, uint64_t job, ts_bytes *text)

@@ -55,12 +55,26 @@ ts_status ts_chat_open_on(ts_chat **out, ts_runtime *runtime, const ts_chat_opti
         transport->free(transport->user);
         return TS_ERROR_OUT_OF_MEMORY;
     }
-    chat->runtime = chat->prompt.runtime = chat->text.runtime = chat->completion.text.runtime = chat->journal.runtime = runtime;
+    chat->runtime = chat->prompt.runtime = chat->about.runtime = chat->completion.text.runtime = chat->journal.runtime = runtime;
     chat->journal.lock = chat->journal.file = -1;
     chat->transport = *transport;
     ts_status status = ts_chat_options_check(&chat->options, runtime, options);
     if (status == TS_OK)
         status = set_up(chat, configuration);
+    if (status != TS_OK)
+        ts_chat_close(chat);
+    else
+        *out = chat;
+    return status;
+}
+
+ts_status ts_chat_open_to_read(ts_chat **out, ts_runtime *runtime, const char *journal)
+{
+    ts_chat *chat = ts_allocate(runtime, sizeof *chat);
+    if (!chat)
+        return TS_ERROR_OUT_OF_MEMORY;
+    chat->runtime = chat->journal.runtime = runtime;
+    ts_status status = ts_journal_open_to_read(&chat->journal, runtime, journal);
     if (status != TS_OK)
         ts_chat_close(chat);
     else
@@ -102,10 +116,11 @@ void ts_chat_close(ts_chat *chat)
     ts_runtime *runtime = chat->runtime;
     for (size_t i = 0; chat->slots && i < chat->options.in_flight; i++)
         ts_bytes_free(&chat->slots[i].body);
-    chat->transport.free(chat->transport.user);
+    if (chat->transport.free) /* what is read alone has none */
+        chat->transport.free(chat->transport.user);
     ts_journal_close(&chat->journal);
     ts_bytes_free(&chat->prompt);
-    ts_bytes_free(&chat->text);
+    ts_bytes_free(&chat->about);
     ts_bytes_free(&chat->completion.text);
     ts_release(runtime, chat->slots);
     ts_release(runtime, chat->model);
@@ -171,6 +186,14 @@ ts_chat_answer ts_chat_answer_of(const ts_chat *chat, uint64_t number)
     return job.state != TS_JOB_DONE ? TS_CHAT_NONE : job.verdict == TS_VERDICT_TEXT ? TS_CHAT_TEXT : TS_CHAT_UNUSABLE;
 }
 
+uint64_t ts_chat_left(const ts_chat *chat, const ts_chat_jobs *jobs)
+{
+    uint64_t left = 0;
+    for (uint64_t i = 0; i < jobs->count; i++)
+        left += ts_chat_needs(chat, jobs, jobs->first + i * jobs->step);
+    return left;
+}
+
 static int by_number(const void *a, const void *b)
 {
     uint64_t left = *(const uint64_t *)a, right = *(const uint64_t *)b;
@@ -196,14 +219,26 @@ ts_status ts_chat_answered(const ts_chat *chat, uint64_t **jobs, size_t *count)
     return TS_OK;
 }
 
+uint32_t ts_chat_unfit(const ts_chat *chat, uint64_t job)
+{
+    return ts_journal_job(&chat->journal, job).unfit;
+}
+
+ts_status ts_chat_result(ts_chat *chat, uint64_t job, ts_json **line)
+{
+    return ts_journal_result(&chat->journal, job, line);
+}
+
 ts_status ts_chat_text(ts_chat *chat, uint64_t job, ts_bytes *text)
 {
-    chat->text.size = 0; /* not chat->prompt: a prompt may hold the answer to another one */
-    TS_TRY(ts_journal_text(&chat->journal, job, &chat->text));
-    const char *trimmed = chat->text.size ? chat->text.data : "";
-    size_t size = chat->text.size;
+    ts_json *line;
+    TS_TRY(ts_chat_result(chat, job, &line));
+    const char *written = ts_json_text(ts_json_get(line, "text")), *trimmed = written ? written : "";
+    size_t size = strlen(trimmed);
     ts_trim(&trimmed, &size);
-    return ts_bytes_add(text, trimmed, size);
+    ts_status status = ts_bytes_add(text, trimmed, size);
+    ts_json_free(line);
+    return status;
 }
 
 ts_status ts_chat_merge(ts_chat *chat, const char *path, uint64_t *taken)

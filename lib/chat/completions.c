@@ -216,6 +216,16 @@ static void read_usage(ts_completion *out, const ts_json *usage)
     }
 }
 
+/* Who wrote it. */
+static void read_origin(ts_completion *out, const ts_json *document)
+{
+    const char *model = ts_json_text(ts_json_get(document, "model")), *fingerprint = ts_json_text(ts_json_get(document, "system_fingerprint"));
+    if (model)
+        snprintf(out->model, sizeof out->model, "%s", model);
+    if (fingerprint)
+        snprintf(out->fingerprint, sizeof out->fingerprint, "%s", fingerprint);
+}
+
 /* The choice of index 0: the first that says so, or that says nothing. */
 static const ts_json *choice_of(const ts_json *document)
 {
@@ -296,6 +306,7 @@ static ts_status read_document(ts_completion *out, ts_runtime *runtime, const ts
     if (!choice)
         return set_invalid(out, "a reply without choices");
     read_usage(out, ts_json_get(document, "usage"));
+    read_origin(out, document);
     TS_TRY(add_choice(out, choice, "message"));
     return judge_text(out);
 }
@@ -310,6 +321,7 @@ static ts_status read_event(ts_completion *out, const ts_http_reply *reply, cons
         return TS_OK;
     }
     read_usage(out, ts_json_get(document, "usage"));
+    read_origin(out, document);
     const ts_json *choice = choice_of(document);
     return choice ? add_choice(out, choice, "delta") : TS_OK;
 }

@@ -36,6 +36,7 @@ typedef struct ts_completion {
     ts_verdict verdict;
     ts_bytes text;    /* what was written, also if it is not used */
     char finish[24];  /* finish_reason, "" if there was none */
+    char model[96], fingerprint[64]; /* model and system_fingerprint as the service names them, "" if it does not */
     char detail[320]; /* of a failure: code, type and message */
     bool counted;     /* the service said how many tokens */
     uint64_t prompt_tokens, completion_tokens;

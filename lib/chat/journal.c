@@ -3,7 +3,6 @@
 #include "chat/journal.h"
 
 #include "chat/ledger.h"
-#include "format/json.h"
 #include "text/text.h"
 
 #include <errno.h>
@@ -49,6 +48,19 @@ static ts_status add_text(ts_bytes *lines, const char *name, const char *text, s
     return ts_json_string(lines, text, size);
 }
 
+/* What a result says besides what it cost. */
+static ts_status write_result(ts_bytes *lines, const ts_event *event)
+{
+    const struct {
+        const char *name, *text;
+    } all[] = {{"finish", event->finish}, {"model", event->model}, {"system_fingerprint", event->fingerprint}};
+    for (size_t i = 0; i < TS_COUNT_OF(all); i++)
+        TS_TRY(add_text(lines, all[i].name, all[i].text, all[i].text ? strlen(all[i].text) : 0));
+    if (event->unfit > 0)
+        TS_TRY(ts_bytes_format(lines, ",\"unfit\":%u", event->unfit));
+    return event->about ? ts_bytes_format(lines, ",\"about\":%s", event->about) : TS_OK;
+}
+
 static ts_status write_event(ts_bytes *lines, const ts_event *event, uint32_t attempt)
 {
     char money[TS_DOUBLE_SIZE];
@@ -61,7 +73,9 @@ static ts_status write_event(ts_bytes *lines, const ts_event *event, uint32_t at
         TS_TRY(ts_bytes_format(lines, ",\"verdict\":\"%s\"", verdict_names[event->verdict]));
     if (event->kind == TS_EVENT_RESULT || event->kind == TS_EVENT_DOUBT)
         TS_TRY(ts_bytes_format(lines, ",\"counted\":%s", event->counted ? "true" : "false"));
-    TS_TRY(add_text(lines, "finish", event->finish, event->finish ? strlen(event->finish) : 0));
+    if (event->prompt != 0)
+        TS_TRY(ts_bytes_format(lines, ",\"prompt\":\"%016llx\"", (unsigned long long)event->prompt));
+    TS_TRY(write_result(lines, event));
     TS_TRY(add_text(lines, "detail", event->detail, event->detail ? strlen(event->detail) : 0));
     TS_TRY(add_text(lines, "text", event->text, event->text_size));
     return close_line(lines, start);
@@ -138,9 +152,10 @@ static ts_status read_header(ts_journal *journal, const ts_json *document)
     if (form > FORM)
         return ts_fail(TS_ERROR_VERSION, "%s: is a journal of form %llu, expected at most %d", journal->path, (unsigned long long)form, FORM);
     snprintf(expected, sizeof expected, "%016llx", (unsigned long long)journal->configuration);
-    if (strcmp(configuration, expected) != 0)
+    if (!journal->only_read && strcmp(configuration, expected) != 0)
         return ts_fail(TS_ERROR_MISMATCH,
-                       "%s: is the journal of other requests (%.16s, these are %s): of another seed, model, prompt template, vocabulary or sampling",
+                       "%s: is the journal of other requests (%.16s, these are %s): of another seed, model, prompt template, vocabulary, sampling or "
+                       "library; ts_journal_export writes what it holds",
                        journal->path, configuration, expected);
     memcpy(journal->run, run, TS_JOURNAL_RUN_SIZE);
     return TS_OK;
@@ -151,24 +166,30 @@ struct ts_journal_merge {
     uint64_t taken;
 };
 
-/* Copies an event of a job that is done in the one journal and not yet in the other. */
-static ts_status merge_event(ts_journal *journal, const ts_json *document, ts_event *event)
+/* Copies the line of an event of a job that is done in the one journal and not yet in the other. */
+static ts_status merge_event(ts_journal *journal, const ts_event *event, const char *line, size_t size)
 {
     struct ts_journal_merge *merge = journal->merge;
     ts_journal *into = merge->into;
     if (ts_journal_job(journal, event->job).state != TS_JOB_DONE || ts_journal_job(into, event->job).state == TS_JOB_DONE)
         return TS_OK;
-    event->finish = ts_json_text(ts_json_get(document, "finish"));
-    event->detail = ts_json_text(ts_json_get(document, "detail"));
-    event->text = ts_json_text(ts_json_get(document, "text"));
-    event->text_size = event->text ? strlen(event->text) : 0;
+    size_t start = into->pending.size;
+    TS_TRY(ts_ledger_reserve_job(into, event->job));
+    ts_status status = ts_bytes_add(&into->pending, line, size);
+    if (status == TS_OK)
+        status = ts_bytes_add(&into->pending, "\n", 1);
+    if (status != TS_OK) {
+        into->pending.size = start;
+        return status;
+    }
     merge->taken += event->kind == TS_EVENT_RESULT;
-    TS_TRY(ts_journal_add(into, event));
+    TS_TRY(ts_ledger_apply(into, event, into->end + start, size));
     return into->pending.size > MOST_PENDING ? ts_journal_sync(into) : TS_OK;
 }
 
-static ts_status read_event(ts_journal *journal, const ts_json *document, uint64_t offset, size_t size)
+static ts_status read_event(ts_journal *journal, const ts_json *document, const char *line, size_t size, uint64_t offset)
 {
+    uint64_t unfit = 0;
     int kind = find_name(event_names, TS_EVENT_KINDS, ts_json_text(ts_json_get(document, "event")));
     int verdict = find_name(verdict_names, TS_COUNT_OF(verdict_names), ts_json_text(ts_json_get(document, "verdict")));
     ts_event event = {.kind = (ts_event_kind)kind, .verdict = verdict < 0 ? TS_VERDICT_INVALID : (ts_verdict)verdict};
@@ -178,7 +199,9 @@ static ts_status read_event(ts_journal *journal, const ts_json *document, uint64
         !ts_json_double(ts_json_get(document, "money"), &event.cost.money))
         return ts_fail(TS_ERROR_FORMAT, "%s: the line at byte %llu is no event", journal->path, (unsigned long long)offset);
     ts_json_bool(ts_json_get(document, "counted"), &event.counted);
-    return journal->merge ? merge_event(journal, document, &event) : ts_ledger_apply(journal, &event, offset, size);
+    ts_json_whole(ts_json_get(document, "unfit"), &unfit);
+    event.unfit = (uint32_t)TS_MIN(unfit, (uint64_t)UINT8_MAX);
+    return journal->merge ? merge_event(journal, &event, line, size) : ts_ledger_apply(journal, &event, offset, size);
 }
 
 /* A line with a right checksum: the header first, then events. */
@@ -187,7 +210,7 @@ static ts_status read_checked(ts_journal *journal, const char *line, size_t size
     ts_json *document;
     TS_TRY(parse_line(&document, journal, line, size));
     bool header = !journal->run[0] || (journal->merge && ts_json_get(document, "run"));
-    ts_status status = header ? read_header(journal, document) : read_event(journal, document, offset, size);
+    ts_status status = header ? read_header(journal, document) : read_event(journal, document, line, size, offset);
     ts_json_free(document);
     return status;
 }
@@ -280,7 +303,7 @@ static ts_status read_all(ts_journal *journal)
     ts_bytes_free(&window);
     TS_TRY(status);
     if (!journal->run[0])
-        return begin(journal, torn);
+        return journal->only_read ? ts_fail(TS_ERROR_FORMAT, "%s: is no journal: it has no first line of one", journal->path) : begin(journal, torn);
     return torn ? ts_bytes_add(&journal->pending, "\n", 1) : TS_OK;
 }
 
@@ -313,19 +336,29 @@ static ts_status open_files(ts_journal *journal)
     return TS_OK;
 }
 
-ts_status ts_journal_open(ts_journal *journal, ts_runtime *runtime, const char *path, uint64_t configuration)
+static ts_status open_journal(ts_journal *journal, ts_runtime *runtime, const char *path, uint64_t configuration, bool only_read)
 {
     size_t size = strlen(path) + 1;
-    *journal = (ts_journal){.runtime = runtime, .lock = -1, .file = -1, .configuration = configuration, .pending.runtime = runtime};
+    *journal = (ts_journal){.runtime = runtime, .lock = -1, .file = -1, .configuration = configuration, .only_read = only_read, .pending.runtime = runtime};
     journal->totals.struct_size = sizeof journal->totals;
     journal->path = ts_allocate(runtime, size);
     if (!journal->path)
         return TS_ERROR_OUT_OF_MEMORY;
     memcpy(journal->path, path, size);
-    ts_status status = open_files(journal);
+    ts_status status = only_read ? read_all(journal) : open_files(journal);
     if (status != TS_OK)
         ts_journal_close(journal);
     return status;
+}
+
+ts_status ts_journal_open(ts_journal *journal, ts_runtime *runtime, const char *path, uint64_t configuration)
+{
+    return open_journal(journal, runtime, path, configuration, false);
+}
+
+ts_status ts_journal_open_to_read(ts_journal *journal, ts_runtime *runtime, const char *path)
+{
+    return open_journal(journal, runtime, path, 0, true);
 }
 
 void ts_journal_close(ts_journal *journal)
@@ -361,10 +394,9 @@ ts_status ts_journal_merge_from(ts_journal *journal, const char *path, uint64_t 
     return status;
 }
 
-ts_status ts_journal_text(ts_journal *journal, uint64_t number, ts_bytes *text)
+ts_status ts_journal_result(ts_journal *journal, uint64_t number, ts_json **document)
 {
     ts_job job = ts_journal_job(journal, number);
-    ts_json *document;
     if (job.state != TS_JOB_DONE || job.offset + job.size > journal->end)
         return ts_fail(TS_ERROR_INVALID_ARGUMENT, "%s: story %llu has no reply on the disk", journal->path, (unsigned long long)number);
     if (!journal->source_open || job.offset + job.size > journal->source.size) {
@@ -380,12 +412,8 @@ ts_status ts_journal_text(ts_journal *journal, uint64_t number, ts_bytes *text)
     ts_status status = ts_source_read(&journal->source, job.offset, line, job.size);
     if (status == TS_OK && !checked_size(line, job.size))
         status = ts_fail(TS_ERROR_FORMAT, "%s: the line at byte %llu was damaged since it was read", journal->path, (unsigned long long)job.offset);
-    status = status ? status : parse_line(&document, journal, line, job.size);
+    status = status ? status : parse_line(document, journal, line, job.size);
     ts_release(journal->runtime, line);
-    TS_TRY(status);
-    const char *written = ts_json_text(ts_json_get(document, "text"));
-    status = written ? ts_bytes_add(text, written, strlen(written)) : TS_OK;
-    ts_json_free(document);
     return status;
 }
 

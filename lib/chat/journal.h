@@ -11,6 +11,7 @@
 
 #include "chat/completions.h"
 #include "chat/cost.h"
+#include "format/json.h"
 
 #define TS_JOURNAL_MOST_JOB ((uint64_t)1 << 53) /* where JSON's numbers stop being exact */
 
@@ -30,8 +31,11 @@ typedef struct ts_event {
     ts_verdict verdict; /* of a result */
     bool counted;       /* the service said how many tokens */
     ts_cost cost;
-    const char *finish, *detail, *text; /* NULL: none */
+    uint64_t prompt; /* a hash of what was asked, of an intent and a result; 0: none */
+    uint32_t unfit;  /* of a result: how many parts of its text do not fit what was asked */
+    const char *finish, *model, *fingerprint, *detail, *text; /* NULL: none */
     size_t text_size;
+    const char *about; /* a JSON object that a result's line keeps for those who asked; NULL: none */
 } ts_event;
 
 typedef enum ts_job_state {
@@ -48,8 +52,8 @@ typedef struct ts_job {
     ts_cost doubtful; /* reserved for attempts before that, of which nobody knows what came */
     uint32_t doubts;  /* their number */
     uint32_t size, attempts;
-    uint8_t state, verdict;
-    bool doubled, used; /* counted as possibly paid twice; this place of the table is taken */
+    uint8_t state, verdict, unfit;
+    bool doubled : 1, used : 1; /* counted as possibly paid twice; this place of the table is taken */
 } ts_job;
 
 typedef struct ts_journal {
@@ -59,7 +63,7 @@ typedef struct ts_journal {
     uint64_t configuration;
     int lock, file;
     ts_source source; /* what was read of it last */
-    bool source_open;
+    bool source_open, only_read; /* only_read: whatever requests it was made for, and nothing is written */
     ts_status broken; /* a sync failed: the file is given up */
     ts_bytes pending; /* lines that are not on the disk yet */
     size_t written;   /* bytes of pending that are in the file, but not synced */
@@ -72,6 +76,8 @@ typedef struct ts_journal {
 
 /* BUSY: another process has it. MISMATCH: it was made for other requests (`configuration`). VERSION: it is of a later library. FORMAT: it is none. */
 ts_status ts_journal_open(ts_journal *journal, ts_runtime *runtime, const char *path, uint64_t configuration);
+/* The same for reading alone, whatever requests it was made for, also while a run is at work on it. IO: there is none. */
+ts_status ts_journal_open_to_read(ts_journal *journal, ts_runtime *runtime, const char *path);
 void ts_journal_close(ts_journal *journal);
 
 /* What is known of a job; a job that is not in the journal is NEW. */
@@ -84,8 +90,8 @@ ts_status ts_journal_add(ts_journal *journal, const ts_event *event);
  */
 ts_status ts_journal_sync(ts_journal *journal);
 
-/* The text of a job that is DONE, appended to *text. FORMAT: the line was damaged since. */
-ts_status ts_journal_text(ts_journal *journal, uint64_t number, ts_bytes *text);
+/* The line with the result of a job that is DONE; *line is the caller's to free. FORMAT: the line was damaged since. */
+ts_status ts_journal_result(ts_journal *journal, uint64_t number, ts_json **line);
 
 /*
  * Takes from the journal `path` all that has to do with jobs that are done there and not here, and puts it on the disk; *taken becomes their number. What

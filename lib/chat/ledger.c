@@ -134,12 +134,14 @@ static void apply_result(ts_chat_report *totals, ts_job *job, const ts_event *ev
     settle(totals, job, event);
     settle_doubts(totals, job, &event->cost);
     job->verdict = (uint8_t)event->verdict;
+    job->unfit = (uint8_t)event->unfit;
     job->offset = offset;
     job->size = (uint32_t)size;
     totals->answered += event->verdict == TS_VERDICT_TEXT;
     totals->cut += event->verdict == TS_VERDICT_CUT;
     totals->filtered += event->verdict == TS_VERDICT_FILTERED || event->verdict == TS_VERDICT_WRONG;
     totals->invalid += event->verdict == TS_VERDICT_INVALID;
+    totals->unfit += event->unfit;
     set_state(totals, job, TS_JOB_DONE);
 }
 

@@ -53,7 +53,11 @@ static void hide_key(ts_chat *chat)
     const struct {
         char *text;
         size_t size;
-    } all[] = {{c->text.data, c->text.size}, {c->finish, strlen(c->finish)}, {c->detail, strlen(c->detail)}};
+    } all[] = {{c->text.data, c->text.size},
+               {c->finish, strlen(c->finish)},
+               {c->model, strlen(c->model)},
+               {c->fingerprint, strlen(c->fingerprint)},
+               {c->detail, strlen(c->detail)}};
     for (size_t i = 0; i < TS_COUNT_OF(all); i++)
         if (all[i].size > 0)
             chat->transport.hide(chat->transport.user, all[i].text, all[i].size);
@@ -83,19 +87,50 @@ static ts_cost cost_of(const ts_chat *chat, const slot *s)
                       : ts_cost_estimate(&chat->prices, s->prompt_size, c->text.size);
 }
 
+static const char *said(const char *text)
+{
+    return text[0] ? text : NULL;
+}
+
+uint64_t ts_chat_prompt_hash(const ts_chat *chat)
+{
+    return ts_hash(chat->prompt.data, chat->prompt.size, 0);
+}
+
+ts_status ts_chat_note_result(ts_chat *chat, const ts_chat_jobs *jobs, uint64_t job, uint64_t prompt, const ts_cost *cost, bool counted)
+{
+    const ts_completion *c = &chat->completion;
+    const char *text = c->verdict == TS_VERDICT_WRONG ? NULL : c->text.size ? c->text.data : "";
+    ts_event event = {.kind = TS_EVENT_RESULT,
+                      .job = job,
+                      .verdict = c->verdict,
+                      .counted = counted,
+                      .cost = *cost,
+                      .prompt = prompt,
+                      .finish = said(c->finish),
+                      .model = said(c->model),
+                      .fingerprint = said(c->fingerprint),
+                      .detail = said(c->detail),
+                      .text = text,
+                      .text_size = text ? c->text.size : 0};
+    chat->about.size = 0;
+    if (jobs->about) {
+        TS_TRY(jobs->about(jobs->user, job, c->verdict == TS_VERDICT_TEXT ? text : NULL, c->text.size, &chat->about, &event.unfit));
+        event.about = chat->about.data;
+    }
+    return ts_journal_add(&chat->journal, &event);
+}
+
+/* What is no result; what it cost nobody knows, if not nothing. */
 static ts_status note(ts_chat *chat, const slot *s, ts_event_kind kind, bool paid)
 {
     const ts_completion *c = &chat->completion;
-    bool result = kind == TS_EVENT_RESULT, text = result && c->verdict != TS_VERDICT_WRONG;
     ts_event event = {.kind = kind,
                       .job = s->job,
-                      .verdict = c->verdict,
                       .counted = !paid || c->counted,
                       .cost = paid ? cost_of(chat, s) : (ts_cost){0, 0, 0},
-                      .finish = c->finish[0] ? c->finish : NULL,
-                      .detail = c->detail[0] ? c->detail : NULL,
-                      .text = text ? (c->text.size ? c->text.data : "") : NULL,
-                      .text_size = text ? c->text.size : 0};
+                      .finish = said(c->finish),
+                      .detail = said(c->detail)};
     return ts_journal_add(&chat->journal, &event);
 }
 
@@ -119,8 +154,9 @@ static void prove(ts_chat *chat, double now)
 
 static ts_status finish(ts_chat *chat, slot *s, bool paid)
 {
+    ts_cost cost = paid ? cost_of(chat, s) : (ts_cost){0, 0, 0};
     s->state = SLOT_FREE;
-    TS_TRY(note(chat, s, TS_EVENT_RESULT, paid));
+    TS_TRY(ts_chat_note_result(chat, chat->jobs, s->job, s->prompt, &cost, !paid || chat->completion.counted));
     chat->settled++;
     return TS_OK;
 }
@@ -205,6 +241,7 @@ static ts_status fill_slot(ts_chat *chat, slot *s, uint64_t job, double now)
     s->job = job;
     s->due = now;
     s->prompt_size = chat->prompt.size;
+    s->prompt = ts_chat_prompt_hash(chat);
     s->reserve = ts_cost_reserve(&chat->prices, &chat->options, chat->prompt.size);
     s->failures = s->limited = s->invalid = 0;
     s->state = SLOT_WAITING;
@@ -263,7 +300,7 @@ static ts_status choose(ts_chat *chat, double now, double *wait)
                 ts_chat_stop(chat, allowed, ts_error_detail());
             break; /* what is in flight may turn out to cost less */
         }
-        ts_event event = {.kind = TS_EVENT_INTENT, .job = s->job, .cost = s->reserve};
+        ts_event event = {.kind = TS_EVENT_INTENT, .job = s->job, .cost = s->reserve, .prompt = s->prompt};
         TS_TRY(ts_journal_add(&chat->journal, &event));
         ts_limits_sent(&chat->limits, now, tokens_of(s), is_retry(s));
         chat->in_flight++;

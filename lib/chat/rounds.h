@@ -23,6 +23,7 @@ typedef struct slot {
     double due; /* WAITING: when to send it */
     ts_bytes body;
     size_t prompt_size;
+    uint64_t prompt; /* its hash */
     ts_cost reserve;
     uint32_t failures, limited, invalid;
 } slot;
@@ -36,7 +37,7 @@ struct ts_chat {
     ts_prices prices;
     ts_limits limits;
     ts_completion completion; /* of the reply that is looked at */
-    ts_bytes prompt, text; /* the prompt that is written, and the answer that is read */
+    ts_bytes prompt, about; /* the prompt that is written, and what is said of a result */
     slot *slots;
     size_t in_flight;
     double tokens_in_flight;
@@ -62,6 +63,15 @@ static inline bool ts_chat_needs(const ts_chat *chat, const ts_chat_jobs *jobs, 
  */
 ts_status ts_chat_read(ts_chat *chat, const ts_http_reply *reply);
 ts_status ts_chat_read_json(ts_chat *chat, long code, const ts_json *body);
+
+/* A hash of the prompt that is in chat->prompt. */
+uint64_t ts_chat_prompt_hash(const ts_chat *chat);
+
+/*
+ * Notes that a job has the result that is in chat->completion, and what it cost. `prompt` is the hash of what was asked; what the text is about those say
+ * who asked. A reply of a request that the service did not take has no text.
+ */
+ts_status ts_chat_note_result(ts_chat *chat, const ts_chat_jobs *jobs, uint64_t job, uint64_t prompt, const ts_cost *cost, bool counted);
 
 /* Only the transport can fail; what else goes wrong stops the run: chat->stop. */
 ts_status ts_chat_round(ts_chat *chat);

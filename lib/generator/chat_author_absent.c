@@ -12,6 +12,18 @@ ts_status ts_chat_author_open(ts_chat_author **out, ts_runtime *runtime, const t
     return absent();
 }
 
+ts_status ts_chat_author_open_to_read(ts_chat_author **out, ts_runtime *runtime, const char *journal, uint32_t reject)
+{
+    (void)out, (void)runtime, (void)journal, (void)reject;
+    return absent();
+}
+
+uint32_t ts_chat_author_group(const ts_chat_author *author)
+{
+    (void)author;
+    return 1;
+}
+
 void ts_chat_author_close(ts_chat_author *author)
 {
     (void)author;

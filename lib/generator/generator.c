@@ -12,6 +12,7 @@
 #define STORIES_IN_BLOCK 256
 #define STORIES_IN_PIECE 8
 #define ALL_FEATURES ((1u << TS_FEATURE_COUNT) - 1)
+#define ALL_UNFIT (TS_UNFIT_WORDS | TS_UNFIT_LANGUAGE)
 #define MOST_VOCABULARY (4u << 20) /* bytes of a vocabulary file */
 #define MOST_PASSED 16             /* stories of a chat service that cannot be used, in a row, before ts_generator_next gives up */
 
@@ -38,7 +39,8 @@ const char *ts_feature_name(uint32_t feature)
 
 /* ---- making ---- */
 
-static const ts_generator_options defaults = {.struct_size = sizeof defaults, .features = ALL_FEATURES, .shards = 1, .stories_a_call = 1};
+static const ts_generator_options defaults = {
+    .struct_size = sizeof defaults, .features = ALL_FEATURES, .shards = 1, .stories_a_call = 1, .asks = 1, .reject = ALL_UNFIT};
 
 ts_status ts_generator_options_init(ts_generator_options *options, size_t struct_size)
 {
@@ -97,6 +99,13 @@ static ts_status start(ts_generator *generator, const ts_generator_options *opti
     return status != TS_OK && options->vocabulary ? ts_fail_context(status, options->vocabulary) : status;
 }
 
+static ts_status check_reject(uint32_t reject, const char *name)
+{
+    if (reject & ~(uint32_t)ALL_UNFIT)
+        return ts_fail(TS_ERROR_INVALID_ARGUMENT, "%s is %u, expected TS_UNFIT_ bits, at most %d", name, reject, ALL_UNFIT);
+    return TS_OK;
+}
+
 ts_status ts_generator_new(ts_generator **out, ts_runtime *runtime, const ts_generator_options *options)
 {
     if (!out)
@@ -109,6 +118,7 @@ ts_status ts_generator_new(ts_generator **out, ts_runtime *runtime, const ts_gen
         return ts_fail(TS_ERROR_INVALID_ARGUMENT, "options.shard is %u of %u shards, expected one below their number", own.shard, own.shards);
     if (own.features & ~ALL_FEATURES)
         return ts_fail(TS_ERROR_INVALID_ARGUMENT, "options.features is %u, expected TS_FEATURE_ bits, at most %u", own.features, ALL_FEATURES);
+    TS_TRY(check_reject(own.reject, "options.reject"));
     ts_runtime *acquired;
     TS_TRY(ts_runtime_acquire(&acquired, runtime));
     ts_generator *generator = ts_allocate(acquired, sizeof *generator);
@@ -154,7 +164,8 @@ static ts_story record_of(const ts_generator *generator, const ts_draft *draft, 
                       .seed = generator->seed,
                       .index = index,
                       .features = draft->features,
-                      .drawn = ""};
+                      .drawn = "",
+                      .provenance = ""};
 }
 
 static ts_status next_embedded(ts_generator *generator, ts_story *record)
@@ -175,7 +186,7 @@ static ts_status next_by_chat(ts_generator *generator, ts_story *record)
             return TS_OK;
         advance(generator, 1);
     }
-    return ts_fail(TS_ERROR_LIMIT, "%d stories of the chat service in a row cannot be used: they are cut off, filtered, empty or missing",
+    return ts_fail(TS_ERROR_LIMIT, "%d stories of the chat service in a row cannot be used: they are cut off, filtered, empty, missing or unfit",
                    MOST_PASSED);
 }
 
@@ -230,12 +241,16 @@ static ts_status add_json(ts_bytes *bytes, const ts_story *story)
     TS_TRY(ts_bytes_add(bytes, "{\"story\": ", 10));
     TS_TRY(ts_json_string(bytes, story->story, story->story_size));
     TS_TRY(ts_bytes_format(bytes, ", \"instruction\": {\"words\": ["));
+    const char *comma = "";
     for (int i = 0; i < 3; i++) {
-        TS_TRY(ts_bytes_format(bytes, "%s", i ? ", " : ""));
+        if (!story->words[i][0])
+            continue; /* an old journal does not tell */
+        TS_TRY(ts_bytes_format(bytes, "%s", comma));
         TS_TRY(add_string(bytes, story->words[i]));
+        comma = ", ";
     }
     TS_TRY(ts_bytes_format(bytes, "], \"features\": ["));
-    const char *comma = "";
+    comma = "";
     for (uint32_t i = 0; i < TS_FEATURE_COUNT; i++)
         if (story->features >> i & 1) {
             TS_TRY(ts_bytes_format(bytes, "%s\"%s\"", comma, feature_names[i]));
@@ -245,10 +260,18 @@ static ts_status add_json(ts_bytes *bytes, const ts_story *story)
     TS_TRY(add_string(bytes, story->summary));
     TS_TRY(ts_bytes_format(bytes, ", \"source\": "));
     TS_TRY(add_string(bytes, story->source));
-    if (story->drawn && story->drawn[0]) {
-        TS_TRY(ts_bytes_format(bytes, ", \"drawn\": "));
-        TS_TRY(ts_bytes_add(bytes, story->drawn, strlen(story->drawn)));
+    const struct {
+        const char *name, *object;
+    } objects[] = {{"drawn", story->drawn}, {"provenance", story->provenance}};
+    for (size_t i = 0; i < TS_COUNT_OF(objects); i++) {
+        if (!objects[i].object || !objects[i].object[0])
+            continue;
+        TS_TRY(ts_bytes_format(bytes, ", \"%s\": ", objects[i].name));
+        TS_TRY(ts_bytes_add(bytes, objects[i].object, strlen(objects[i].object)));
     }
+    if (story->unfit & ALL_UNFIT)
+        TS_TRY(ts_bytes_format(bytes, ", \"unfit\": [%s%s%s]", story->unfit & TS_UNFIT_WORDS ? "\"words\"" : "",
+                               (story->unfit & ALL_UNFIT) == ALL_UNFIT ? ", " : "", story->unfit & TS_UNFIT_LANGUAGE ? "\"language\"" : ""));
     return ts_bytes_format(bytes, ", \"seed\": %llu, \"index\": %llu}", (unsigned long long)story->seed, (unsigned long long)story->index);
 }
 
@@ -352,11 +375,11 @@ static ts_status write_file(ts_generator *generator, uint64_t count, const char 
 }
 
 /* Adds story `index` if the journal has it and it can be used; *written counts. */
-static ts_status write_answer(ts_generator *generator, ts_story_writer *writer, uint64_t index, ts_bytes *line, uint64_t *written)
+static ts_status write_answer(ts_chat_author *author, ts_story_writer *writer, uint64_t index, ts_bytes *line, uint64_t *written)
 {
     ts_story story;
     bool usable;
-    TS_TRY(ts_chat_author_story(generator->chat, index, &story, &usable));
+    TS_TRY(ts_chat_author_story(author, index, &story, &usable));
     if (!usable)
         return TS_OK;
     line->size = 0;
@@ -373,24 +396,37 @@ static ts_status write_answers(ts_generator *generator, ts_story_writer *writer,
     uint64_t written = 0, i = 0;
     ts_status status = TS_OK;
     for (; status == TS_OK && i < range->count && written < count; i++)
-        status = write_answer(generator, writer, ts_story_range_at(range, i), &line, &written);
+        status = write_answer(generator->chat, writer, ts_story_range_at(range, i), &line, &written);
     range->count = i;
     ts_bytes_free(&line);
     return status;
 }
 
 /* All stories of all calls that the journal has. */
-static ts_status write_all_answers(ts_generator *generator, ts_story_writer *writer, uint64_t *written)
+static ts_status write_all_answers(ts_runtime *runtime, ts_chat_author *author, ts_story_writer *writer, uint64_t *written)
 {
-    ts_bytes line = {.runtime = generator->runtime};
+    ts_bytes line = {.runtime = runtime};
     uint64_t *calls = NULL;
     size_t count = 0;
-    ts_status status = ts_chat_author_calls(generator->chat, &calls, &count);
+    uint32_t group = ts_chat_author_group(author);
+    ts_status status = ts_chat_author_calls(author, &calls, &count);
     for (size_t i = 0; status == TS_OK && i < count; i++)
-        for (uint32_t place = 0; status == TS_OK && place < generator->group; place++)
-            status = write_answer(generator, writer, calls[i] * generator->group + place, &line, written);
-    ts_release(generator->runtime, calls);
+        for (uint32_t place = 0; status == TS_OK && place < group; place++)
+            status = write_answer(author, writer, calls[i] * group + place, &line, written);
+    ts_release(runtime, calls);
     ts_bytes_free(&line);
+    return status;
+}
+
+static ts_status export_answers(ts_runtime *runtime, ts_chat_author *author, const char *path, uint64_t *written)
+{
+    ts_story_writer *writer;
+    *written = 0;
+    TS_TRY(ts_story_writer_open(&writer, runtime, path));
+    ts_status status = write_all_answers(runtime, author, writer, written);
+    if (status == TS_OK)
+        return ts_story_writer_commit(writer);
+    ts_story_writer_abandon(writer);
     return status;
 }
 
@@ -567,20 +603,39 @@ ts_status ts_generator_merge(ts_generator *generator, const char *journal, uint6
 ts_status ts_generator_export(ts_generator *generator, const char *path, uint64_t *written)
 {
     uint64_t own = 0;
-    ts_story_writer *writer;
     if (!path || strcmp(path, "-") == 0)
         return ts_fail(TS_ERROR_INVALID_ARGUMENT, "ts_generator_export: the path is %s, expected a file", path ? "'-'" : "NULL");
     TS_TRY(enter_chat(generator, "ts_generator_export"));
-    ts_status status = ts_story_writer_open(&writer, generator->runtime, path);
-    if (status == TS_OK) {
-        status = write_all_answers(generator, writer, &own);
-        if (status == TS_OK)
-            status = ts_story_writer_commit(writer);
-        else
-            ts_story_writer_abandon(writer);
-    }
+    ts_status status = export_answers(generator->runtime, generator->chat, path, &own);
     if (status == TS_OK && written)
         *written = own;
     ts_busy_leave(&generator->busy);
+    return status;
+}
+
+ts_status ts_journal_export(ts_runtime *runtime, const char *journal, const char *path, uint32_t reject, uint64_t *written, ts_chat_report *report)
+{
+    ts_runtime *acquired;
+    ts_chat_author *author = NULL;
+    uint64_t own = 0;
+    ts_chat_report totals;
+    if (!journal || !path || strcmp(path, "-") == 0)
+        return ts_fail(TS_ERROR_INVALID_ARGUMENT, "ts_journal_export: the %s is %s, expected a file", journal ? "path" : "journal",
+                       journal && path ? "'-'" : "NULL");
+    TS_TRY(check_reject(reject, "ts_journal_export: reject"));
+    if (report)
+        TS_TRY(ts_report_check(report, "ts_chat_report"));
+    TS_TRY(ts_runtime_acquire(&acquired, runtime));
+    ts_status status = ts_chat_author_open_to_read(&author, acquired, journal, reject);
+    if (status == TS_OK)
+        status = export_answers(acquired, author, path, &own);
+    if (status == TS_OK && written)
+        *written = own;
+    if (status == TS_OK && report) {
+        ts_chat_author_report(author, &totals);
+        status = ts_report_write(report, &totals, sizeof totals, "ts_chat_report");
+    }
+    ts_chat_author_close(author);
+    ts_runtime_release(acquired);
     return status;
 }

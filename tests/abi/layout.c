@@ -380,7 +380,7 @@ FIELD(ts_chat_options, attempts, uint32_t, 196, 4);
 FIELD(ts_chat_options, stream, uint32_t, 200, 4);
 FIELD(ts_chat_options, send_seed, uint32_t, 204, 4);
 
-SIZE(ts_chat_report, 144);
+SIZE(ts_chat_report, 152);
 FIELD(ts_chat_report, struct_size, size_t, 0, 8);
 FIELD(ts_chat_report, requests, uint64_t, 8, 8);
 FIELD(ts_chat_report, answered, uint64_t, 16, 8);
@@ -399,6 +399,7 @@ FIELD(ts_chat_report, money, double, 112, 8);
 FIELD(ts_chat_report, reserved_money, double, 120, 8);
 FIELD(ts_chat_report, doubtful_tokens, uint64_t, 128, 8);
 FIELD(ts_chat_report, doubtful_money, double, 136, 8);
+FIELD(ts_chat_report, unfit, uint64_t, 144, 8);
 
 SIZE(ts_batch_report, 88);
 FIELD(ts_batch_report, struct_size, size_t, 0, 8);
@@ -425,9 +426,11 @@ VALUE(TS_FEATURE_CONFLICT, 32);
 VALUE(TS_FEATURE_COUNT, 6);
 VALUE(TS_AUTHOR_EMBEDDED, 0);
 VALUE(TS_AUTHOR_CHAT, 1);
+VALUE(TS_UNFIT_WORDS, 1);
+VALUE(TS_UNFIT_LANGUAGE, 2);
 
 #if LP64
-SIZE(ts_generator_options, 72);
+SIZE(ts_generator_options, 80);
 FIELD(ts_generator_options, struct_size, size_t, 0, 8);
 FIELD(ts_generator_options, seed, uint64_t, 8, 8);
 FIELD(ts_generator_options, first, uint64_t, 16, 8);
@@ -440,8 +443,10 @@ FIELD(ts_generator_options, shard, uint32_t, 56, 4);
 FIELD(ts_generator_options, shards, uint32_t, 60, 4);
 FIELD(ts_generator_options, varied, uint32_t, 64, 4);
 FIELD(ts_generator_options, stories_a_call, uint32_t, 68, 4);
+FIELD(ts_generator_options, reject, uint32_t, 72, 4);
+FIELD(ts_generator_options, asks, uint32_t, 76, 4);
 
-SIZE(ts_story, 96);
+SIZE(ts_story, 112);
 FIELD(ts_story, struct_size, size_t, 0, 8);
 FIELD(ts_story, story, const char *, 8, 8);
 FIELD(ts_story, story_size, size_t, 16, 8);
@@ -452,6 +457,8 @@ FIELD(ts_story, seed, uint64_t, 64, 8);
 FIELD(ts_story, index, uint64_t, 72, 8);
 FIELD(ts_story, features, uint64_t, 80, 8);
 FIELD(ts_story, drawn, const char *, 88, 8);
+FIELD(ts_story, provenance, const char *, 96, 8);
+FIELD(ts_story, unfit, uint64_t, 104, 8);
 #endif
 
 /* ---- dataset.h ---- */

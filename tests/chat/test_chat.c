@@ -5,6 +5,7 @@
 
 #include "chat/limits.h"
 #include "chat/rounds.h"
+#include "tinystories/generator.h"
 
 #include <errno.h>
 #include <math.h>
@@ -118,6 +119,24 @@ static void stories_are_asked_for_once(void **state)
     assert_int_equal(report.completion_tokens, 1200);
     assert_int_equal(report.reserved_tokens + report.unknown + report.retries + report.possibly_paid_twice + report.estimated_tokens, 0);
     ts_chat_close(chat);
+}
+
+/* Of results that say nothing of what they were asked for, the texts are there at least. */
+static void journals_without_records_are_exported(void **state)
+{
+    (void)state;
+    service *s = fresh();
+    ts_chat_options options = options_of();
+    ts_chat *chat = open_chat(s, &options);
+    uint64_t written;
+    size_t size;
+    assert_ok(run(chat, 3, 10));
+    ts_chat_close(chat);
+    assert_ok(ts_journal_export(runtime, in_work("journal"), in_work("exported.jsonl"), TS_UNFIT_WORDS, &written, NULL));
+    char *text = read_file(in_work("exported.jsonl"), &size);
+    assert_int_equal(written, 10);
+    assert_non_null(strstr(text, "{\"story\": \"Story \\\"7\\\".\", \"instruction\": {\"words\": [], \"features\": []}"));
+    free(text);
 }
 
 static void shards_share_nothing(void **state)
@@ -1081,6 +1100,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(stories_are_asked_for_once),
+        cmocka_unit_test(journals_without_records_are_exported),
         cmocka_unit_test(shards_share_nothing),
         cmocka_unit_test(what_may_pass_is_tried_again),
         cmocka_unit_test(what_stays_wrong_stops_the_run),

@@ -128,6 +128,30 @@ class ChatCommandTest(unittest.TestCase):
         self.assertEqual((self.folder / "all.jsonl").read_text(), told)
         self.assertEqual((bill["most_in_flight"], self.billed()), (5, bill))
 
+    def test_stories_that_do_not_fit(self):
+        common = ["--count", 20, "--seed", 3, "--out", "x.jsonl"]
+        told = self.must(*common, "--journal", "over", url=self.url(wordless=30))
+        self.assertRegex(told, r"unfit +[1-9]")
+        self.assertGreater(self.indices("x.jsonl")[-1], 19)
+        self.must(*common, "--journal", "again", "--asks", 2, url=self.url(wordless=30).replace("ledger=", "ledger=again"))
+        self.assertEqual(self.indices("x.jsonl"), list(range(20)))
+        self.must(*common, "--journal", "over", "--keep-unfit", "words")
+        self.assertEqual(self.indices("x.jsonl"), list(range(20)))
+        self.refused("--keep-unfit", *common, "--journal", "over", "--keep-unfit", "rhymes")
+
+    def test_export(self):
+        told = json.loads(self.must("--count", 20, "--seed", 3, "--journal", "journal", "--out", "x.jsonl", "--json", url=self.url(wordless=30)))["journal"]
+
+        def export(*arguments):
+            return subprocess.run([TOOL, "dataset", "export", "--journal", "journal", *arguments, "--json"], cwd=self.folder, capture_output=True, encoding="utf-8",
+                                  timeout=60)
+        self.refused("other requests", "--count", 20, "--seed", 4, "--journal", "journal", "--out", "y.jsonl")
+        exported = export("--out", "y.jsonl")
+        self.assertEqual((exported.returncode, json.loads(exported.stdout)["journal"]), (0, told), exported.stderr)
+        self.assertEqual((self.folder / "x.jsonl").read_text(), (self.folder / "y.jsonl").read_text())
+        self.assertEqual(json.loads(export("--out", "y.jsonl", "--keep-unfit", "words", "language").stdout)["stories"], 20 + told["unfit"])
+        self.assertEqual([export("--out", "-").returncode, export("--out", "y.jsonl", "--journal", "no").returncode], [2, 1])
+
     def test_bounds(self):
         common = ["--count", 50, "--out", "x.txt", "--in-flight", 4]
         self.refused("max_requests", *common, "--journal", "a", "--max-requests", 7)
@@ -172,7 +196,7 @@ class ChatCommandTest(unittest.TestCase):
         self.assertEqual(sorted(path.name for path in self.folder.iterdir()), ["a.jsonl", "journal", "online", "online.jsonl"])
 
     def test_batch_files(self):
-        common = ["--count", 12, "--seed", 3, "--journal", "journal", "--out", "a.jsonl", "--json"]
+        common = ["--count", 12, "--seed", 3, "--journal", "journal", "--out", "a.jsonl", "--json", "--keep-unfit", "words"]
         told = json.loads(self.must(*common, "--batch-write", "requests.jsonl"))
         self.assertEqual((told["requests"], told["files"]), (12, 1))
         for half in range(2):

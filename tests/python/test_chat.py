@@ -4,6 +4,8 @@ import os
 import pathlib
 import pickle
 import random
+import re
+import select
 import signal
 import subprocess
 import sys
@@ -27,13 +29,58 @@ try:
 except ts.UnsupportedError:
     CHAT_BUILT = False
 
-WRITE = """
-import sys, tinystories as ts
-url, journal, count, out, in_flight = sys.argv[1:6]
-chat = ts.Chat(base_url=url, model="m", journal=journal, read_key=sys.stdin.readline().strip, in_flight=int(in_flight), total_seconds=20)
-with ts.Generator(seed=3, chat=chat) as generator:
-    generator.write(int(count), out)
+# A process that forks another for each line that it reads, which then works and may be killed: to start Python anew each time would take minutes.
+FORKER = """
+import json, os, sys, traceback, tinystories as ts
+def work(url, journal, key, in_flight, out, count=0, stories=None):
+    chat = ts.Chat(base_url=url, model="m", journal=journal, read_key=lambda: key, in_flight=in_flight, total_seconds=20)
+    if stories:
+        ts.dataset_instruct(stories, out, seed=5, always=ts.InstructField.SUMMARY, chat=chat)
+    else:
+        with ts.Generator(seed=3, chat=chat) as generator:
+            generator.write(count, out)
+for line in sys.stdin:
+    child = os.fork()
+    if child == 0:
+        try:
+            work(**json.loads(line))
+        except BaseException:
+            traceback.print_exc()
+            os._exit(1)
+        os._exit(0)
+    print(child, flush=True)
+    print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]), flush=True)
 """
+
+
+class Forker:
+    def __init__(self):
+        self.process = subprocess.Popen([sys.executable, "-c", FORKER], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+        self.child = None
+
+    def start(self, **work):
+        self.process.stdin.write(json.dumps(work) + "\n")
+        self.process.stdin.flush()
+        self.child = int(self.process.stdout.readline())
+
+    def is_at_work(self):
+        return not select.select([self.process.stdout], [], [], 0)[0]
+
+    def wait(self):
+        """The exit status, negative for a signal. The process is reaped already: a kill that comes later finds none."""
+        return int(self.process.stdout.readline())
+
+    def kill(self):
+        try:
+            os.kill(self.child, signal.SIGKILL)
+        except ProcessLookupError:
+            pass
+        return self.wait()
+
+    def close(self):
+        self.process.stdin.close()
+        self.process.wait()
+        self.process.stdout.close()
 
 
 def jobs_of(path):
@@ -45,11 +92,12 @@ def jobs_of(path):
 class ChatTest(unittest.TestCase):
     @classmethod
     def setUpClass(cls):
-        cls.server = Server()
+        cls.server, cls.forker = Server(), Forker()
 
     @classmethod
     def tearDownClass(cls):
         cls.server.close()
+        cls.forker.close()
 
     def setUp(self):
         folder = tempfile.TemporaryDirectory()
@@ -58,7 +106,7 @@ class ChatTest(unittest.TestCase):
         self.ledger = self.id().rpartition(".")[2]
 
     def chat(self, journal="stories.journal", **options):
-        settings = {name: options.pop(name) for name in ("faults", "honour", "delay", "limit", "batches", "polls", "unusable") if name in options}
+        settings = {name: options.pop(name) for name in ("faults", "honour", "delay", "limit", "batches", "polls", "unusable", "wordless") if name in options}
         return ts.Chat(**{"base_url": self.server.url(ledger=self.ledger, **settings), "model": "m", "journal": self.folder / journal, "key": KEY, **options})
 
     def records(self, path="stories.jsonl"):
@@ -128,6 +176,128 @@ class ChatTest(unittest.TestCase):
         with ts.Generator(chat=self.chat("mixed")) as generator:  # they stay passed over
             generator.write(5, self.folder / "stories.jsonl")
         self.assertEqual([record["index"] for record in self.records()], list(range(16, 21)))
+
+    def test_stories_that_do_not_fit(self):
+        for fault, reason in (("wordless", ts.Unfit.WORDS), ("german", ts.Unfit.LANGUAGE)):
+            with ts.Generator(seed=3, chat=self.chat(fault, faults=fault)) as generator:
+                with self.assertRaises(ts.LimitError):
+                    generator.write(4, self.folder / "stories.txt")
+                report = generator.chat_report()
+                self.assertEqual((report.unfit, report.answered, report.invalid), (20, 20, 0))
+            bill = self.server.ledger(self.ledger)["requests"]
+            for reject, used in ((0, True), (3 & ~reason, True), (reason, False)):  # what was paid is there, and the options say whether it is used
+                with ts.Generator(seed=3, chat=self.chat(fault, faults=fault), reject=reject) as generator:
+                    self.assertEqual(generator.export(self.folder / "stories.jsonl"), 20 * used)
+                    self.assertEqual([record["unfit"] for record in self.records()], [[reason.name.lower()]] * 20 * used)
+                    if used:
+                        story = next(generator)
+                        self.assertEqual((story.unfit, json.loads(story.json())), (reason, self.records()[0]))
+            self.assertEqual(self.server.ledger(self.ledger)["requests"], bill)
+        with self.assertRaises(ts.InvalidArgumentError):
+            ts.Generator(chat=self.chat("x"), reject=4)
+
+    def test_unfit_stories_are_passed_over(self):
+        with ts.Generator(seed=3, chat=self.chat(wordless=30)) as generator:
+            generator.write(20, self.folder / "stories.jsonl")
+            report, indices = generator.chat_report(), [record["index"] for record in self.records()]
+            generator.seek(0)
+            self.assertEqual([next(generator).index for _ in range(20)], indices)
+        self.assertEqual((len(indices), report.answered), (20, indices[-1] + 1))
+        self.assertGreater(report.unfit, 2)
+        self.assertEqual(report.unfit, report.answered - 20)
+
+    def test_what_cannot_be_used_is_asked_for_again(self):
+        for group, batches in ((1, False), (4, False), (1, True)):
+            self.ledger = f"again{group}{batches}"
+            settings = {"chat": self.chat(self.ledger, wordless=30), "seed": 3, "stories_a_call": group, "asks": 2}
+            with ts.Generator(**settings) as generator:
+                if batches:
+                    requests, results = self.folder / "requests", self.folder / "results"
+                    while generator.batch_write(20, requests).files:
+                        lines = [json.loads(line) for line in requests.read_text().splitlines()]
+                        results.write_text("\n".join(json.dumps({"custom_id": line["custom_id"], "response": {"status_code": 200, "body": {"choices": [
+                            {"finish_reason": "stop", "message": {"content": self.tell(line)}}]}}}) for line in lines))
+                        generator.batch_read(20, results)
+                generator.write(20, self.folder / "stories.jsonl")
+                report = generator.chat_report()
+                self.assertEqual([record["index"] for record in self.records()], list(range(20)))  # none is passed over
+                self.assertGreater(report.unfit, 0)
+                self.assertEqual(report.requests, 20 // group + report.unfit)
+                generator.seek(0)
+                self.assertEqual([next(generator).index for _ in range(20)], list(range(20)))
+                self.assertGreaterEqual(generator.export(self.folder / "all.jsonl"), 20)
+                self.assertEqual(self.records("all.jsonl")[:20], self.records())
+                self.assertEqual(generator.chat_report().requests, report.requests)
+            if not batches:
+                self.assertEqual(self.server.ledger(self.ledger)["requests"], report.requests)
+            with ts.Generator(**{**settings, "asks": 1}) as generator:  # what was paid for is used
+                self.assertEqual(generator.estimate(20).requests, 0)
+                generator.write(20, self.folder / "once.jsonl")
+            self.assertEqual(self.records("once.jsonl"), self.records())
+            with ts.Generator(**{**settings, "reject": 0}) as generator:
+                generator.write(20, self.folder / "all.jsonl")
+            self.assertEqual(sum("unfit" in record for record in self.records("all.jsonl")), report.unfit)
+        self.ledger = "cut"
+        with ts.Generator(seed=3, chat=self.chat("cut", unusable=20), asks=3) as generator:  # the same prompts are always cut off: they are given up after three
+            generator.write(20, self.folder / "stories.jsonl")
+            self.assertEqual(generator.chat_report().requests, generator.chat_report().answered + generator.chat_report().cut)
+            self.assertEqual(generator.chat_report().cut % 3, 0)
+        for wrong in (0, 9):
+            with self.assertRaises(ts.InvalidArgumentError):
+                ts.Generator(chat=self.chat("x"), asks=wrong)
+
+    def tell(self, line):
+        """A story for a line of a batch; every third job's lacks the words when it is asked for the first time."""
+        job, prompt = int(line["custom_id"].rpartition("-")[2]), line["body"]["messages"][0]["content"]
+        words = re.findall(r'(?:verb|noun|adjective) "([^"]+)"', prompt)
+        return "Once there was a dog that had a house" + ("." if job % 3 == 0 and job < 1 << 48 else f" and a story of {', '.join(words)}.")
+
+    def test_where_stories_come_from(self):
+        with ts.Generator(seed=3, chat=self.chat(), varied=True) as generator:
+            generator.write(5, self.folder / "stories.jsonl")
+        lines = [json.loads(line) for line in (self.folder / "stories.journal").read_text().splitlines()]
+        prompts = {line["job"]: line["prompt"] for line in lines if line.get("event") == "intent"}
+        results = {line["job"]: line for line in lines if line.get("event") == "result"}
+        self.assertEqual((len(set(prompts.values())), len(results)), (5, 5))
+        for record in self.records():
+            result = results[record["index"]]
+            self.assertEqual(record["provenance"], {"model": "m-2026", "system_fingerprint": "fp_1", "prompt": prompts[record["index"]], "prompt_tokens": 100,
+                                                    "completion_tokens": 50})
+            self.assertEqual((result["prompt"], result["model"], result["system_fingerprint"]), (prompts[record["index"]], "m-2026", "fp_1"))
+            self.assertEqual(result["about"], {"source": "m", "seed": "3", "stories": [{**record["instruction"], "drawn": record["drawn"]}]})
+
+    def test_a_journal_is_exported_whatever_it_was_made_for(self):
+        for group in (1, 4):
+            journal, out = self.folder / f"journal{group}", self.folder / "exported.jsonl"
+            settings = {"seed": 2**64 - 1, "stories_a_call": group, "varied": True}
+            with ts.Generator(chat=self.chat(journal, wordless=30), **settings) as generator:
+                generator.write(20, self.folder / "stories.jsonl")
+                generator.export(self.folder / "all.jsonl")
+                written, report = ts.journal_export(journal, out)  # while it is open for writing
+                self.assertEqual((written, report), (len(self.records("all.jsonl")), generator.chat_report()))
+            self.assertEqual(out.read_bytes(), (self.folder / "all.jsonl").read_bytes())
+            self.assertEqual({record["seed"] for record in self.records(out)}, {2**64 - 1})
+            template = self.folder / "template"
+            template.write_text('Tell of "{verb}", "{noun}" and "{adjective}".')
+            with self.assertRaises(ts.MismatchError) as caught:
+                ts.Generator(chat=self.chat(journal), **settings, prompt=template)
+            self.assertIn("ts_journal_export", str(caught.exception))
+            before = journal.read_bytes()
+            self.assertEqual(ts.journal_export(journal, self.folder / "again.jsonl", reject=0)[0], written + report.unfit)
+            self.assertEqual(journal.read_bytes(), before)
+            for size in range(len(before) // 2, len(before), 997):  # torn anywhere: what is whole is there
+                (self.folder / "torn").write_bytes(before[:size])
+                ts.journal_export(self.folder / "torn", self.folder / "torn.jsonl")
+                for record in self.records("torn.jsonl"):
+                    self.assertIn(record, self.records(out))
+                self.assertEqual((self.folder / "torn").stat().st_size, size)
+        for wrong, error in (("missing", ts.InputOutputError), ("template", ts.FormatError)):
+            with self.assertRaises(error):
+                ts.journal_export(self.folder / wrong, self.folder / "x.jsonl")
+        for arguments in ((journal, "-"), (journal, out, 4)):
+            with self.assertRaises(ts.InvalidArgumentError):
+                ts.journal_export(*arguments)
+        self.assertFalse((self.folder / "missing").exists() or (self.folder / "x.jsonl").exists())
 
     def test_hostile_stories_are_one_line_each(self):
         with ts.Generator(chat=self.chat(faults="hostile")) as generator:
@@ -249,7 +419,7 @@ class ChatTest(unittest.TestCase):
             with ts.Generator(chat=chat, runtime=runtime) as generator:
                 try:
                     generator.write(3, self.folder / f"{fault}.jsonl")
-                except ts.NetworkError:
+                except (ts.NetworkError, ts.LimitError):  # of a service that says no, or tells no stories
                     lines.append(traceback.format_exc())
                 lines.extend([repr(chat), repr(generator), str(generator.chat_report())])
             with self.assertRaises(TypeError):
@@ -484,21 +654,23 @@ class ChatTest(unittest.TestCase):
 
     def test_summaries_after_kills(self):
         self.make_stories()
-        script = ("import sys, tinystories as ts\n"
-                  "ts.dataset_instruct(sys.argv[1], sys.argv[2], seed=5, always=ts.InstructField.SUMMARY,\n"
-                  "                    chat=ts.Chat(base_url=sys.argv[4], model='m', journal=sys.argv[3], in_flight=4))\n")
         for name in ("whole", "killed"):
-            url = self.server.url(ledger=self.ledger + name, delay=0.05)
-            command = [sys.executable, "-c", script] + [str(self.folder / file) for file in ("stories.txt", name + ".txt", name + ".journal")] + [url]
-            for seconds in (0.3, 0.4, 0.5) if name == "killed" else ():
-                process = subprocess.Popen(command, stderr=subprocess.DEVNULL)
-                time.sleep(seconds)
-                process.kill()
-                process.wait()
-            subprocess.run(command, check=True, timeout=60)
+            work = {"url": self.server.url(ledger=self.ledger + name, delay=0.05), "key": KEY, "in_flight": 4,
+                    **{what: str(self.folder / file) for what, file in (("stories", "stories.txt"), ("out", name + ".txt"), ("journal", name + ".journal"))}}
+            for results in (3, 11, 25) if name == "killed" else ():
+                self.forker.start(**work)
+                while self.count_results(name + ".journal") < results:
+                    time.sleep(0.001)
+                self.assertEqual(self.forker.kill(), -signal.SIGKILL)
+            self.forker.start(**work)
+            self.assertEqual(self.forker.wait(), 0)
             ledger = self.server.ledger(self.ledger + name)
             self.assertEqual((ledger["billed"], ledger["distinct"]), (40, 40))
         self.assertEqual((self.folder / "killed.txt").read_bytes(), (self.folder / "whole.txt").read_bytes())
+
+    def count_results(self, name):
+        path = self.folder / name
+        return path.read_bytes().count(b'{"event":"result"') if path.exists() else 0
 
     def run_example(self, example, name):
         """Ten stories without a key and with one."""
@@ -541,26 +713,18 @@ class ChatTest(unittest.TestCase):
 
     def kill_again_and_again(self, kills, stories, in_flight, faults, **settings):
         """Runs a writer that is killed with SIGKILL at a random moment, then the next; gives the report of the last one, who may finish."""
-        environment = {**os.environ, "PYTHONPATH": str(ROOT / "bindings" / "python")}
-        url = self.server.url(ledger=self.ledger, faults=faults, delay=0.01, **settings)
-        dice, killed = random.Random(5), 0
-        command = [sys.executable, "-c", WRITE, url, str(self.folder / "stories.journal"), str(stories), str(self.folder / "stories.jsonl"), str(in_flight)]
-        for attempt in range(kills + 1):
-            process = subprocess.Popen(command, stdin=subprocess.PIPE, stderr=subprocess.PIPE, env=environment, text=True)
-            process.stdin.write(KEY + "\n")
-            process.stdin.close()
-            if attempt < kills:
-                journal = self.folder / "stories.journal"
-                size = journal.stat().st_size if journal.exists() else 0
-                while process.poll() is None and (journal.stat().st_size if journal.exists() else 0) <= size:
-                    time.sleep(0.001)  # until it is at work
-                time.sleep(dice.random() * 0.03)
-                process.send_signal(signal.SIGKILL)
-            self.addCleanup(process.stderr.close)
-            process.wait()
-            killed += process.returncode == -signal.SIGKILL
-            if attempt == kills:
-                self.assertEqual(process.returncode, 0, process.stderr.read())
+        journal, dice, killed = self.folder / "stories.journal", random.Random(5), 0
+        work = {"url": self.server.url(ledger=self.ledger, faults=faults, delay=0.01, **settings), "key": KEY, "journal": str(journal), "count": stories,
+                "out": str(self.folder / "stories.jsonl"), "in_flight": in_flight}
+        for _ in range(kills):
+            size = journal.stat().st_size if journal.exists() else 0
+            self.forker.start(**work)
+            while self.forker.is_at_work() and (journal.stat().st_size if journal.exists() else 0) <= size:
+                time.sleep(0.001)
+            time.sleep(dice.random() * 0.03)
+            killed += self.forker.kill() == -signal.SIGKILL
+        self.forker.start(**work)
+        self.assertEqual(self.forker.wait(), 0)
         self.assertGreater(killed, kills // 2)
         records = self.records()
         self.assertEqual([record["index"] for record in records], list(range(stories)))  # none lost, none twice
@@ -571,18 +735,19 @@ class ChatTest(unittest.TestCase):
         with ts.Generator(seed=3, chat=self.chat()) as generator:
             report = generator.chat_report()
         self.assertEqual((report.answered, report.unknown), (stories, 0))
+        self.assertGreater(report.retries, kills // 2)
         self.assert_no_secret()
         return report, killed
 
     def test_kills_against_a_service_that_honours_keys(self):
-        report, killed = self.kill_again_and_again(30, 400, 8, "503,ok,reset,429,ok")
+        report, killed = self.kill_again_and_again(30, 400, 8, "ok,503,reset,429,ok")  # a first failure of each would meet the bound of retries a second
         ledger = self.server.ledger(self.ledger)
         self.assertEqual(ledger["billed"], ledger["distinct"])
         self.assertEqual(ledger["billed"], 400)
         self.assertLessEqual(report.possibly_paid_twice, 400)
 
     def test_kills_against_a_service_that_does_not(self):
-        report, killed = self.kill_again_and_again(12, 200, 4, "503,ok,429,ok", honour=0)
+        report, killed = self.kill_again_and_again(12, 200, 4, "ok,503,429,ok", honour=0)
         ledger = self.server.ledger(self.ledger)
         self.assertEqual(ledger["distinct"], 200)
         self.assertLessEqual(ledger["billed"] - 200, 4 * killed)  # what was in flight

@@ -13,6 +13,7 @@ What to do stands in the path of a request: /SETTINGS/chat/completions, SETTINGS
     bad=PERCENT       of the conversations that ask for grades so many get a reply that is none; which, the conversation and BAD_GRADES decide
     once=1            only when they are asked for the first time
     bias=PERCENT      of the questions which of two stories is better so many are answered "first", whatever they hold
+    wordless=PERCENT  of the calls for stories so many bring a first story without the words, when they are made for the first time; which, the prompt decides
     unusable=PERCENT  of the stories so many are cut off; which, the prompt decides
     batches=A,B,...   what comes of the first, second, ... batch of a ledger, the last one stays: ok (the default), half (expires with half of it done),
                       failed (refused as a whole), bad (all requests fail with 500), lost (its creation is not answered), echo (its results repeat the key),
@@ -59,7 +60,7 @@ def story_of(prompt):
         return "\n+++++\n".join(story_of(part) for part in re.split(r"(?:^|\n)Story \d+\. ", prompt)[1:])
     if prompt.startswith("Summarize"):
         return f"Summary: It is about number\n\n {hashlib.sha256(prompt.encode()).hexdigest()[:16]}.\n"
-    words = re.findall(r'"([a-z \'-]+)"', prompt)[:3]
+    words = re.findall(r'(?:verb|noun|adjective) "([a-z \'-]+)"', prompt) or re.findall(r'"([a-z \'-]+)"', prompt)[:3]
     return f"\n\nThere was a story of {', '.join(words)}.\n\nIts number was {hashlib.sha256(prompt.encode()).hexdigest()[:16]}. The end.\n"
 
 
@@ -109,7 +110,7 @@ def verdict_of(message, request, ledger):
 
 
 def completion(content, finish="stop", usage=True, **message):
-    body = {"id": "x", "object": "chat.completion", "model": "m", "choices": [
+    body = {"id": "x", "object": "chat.completion", "model": "m-2026", "system_fingerprint": "fp_1", "choices": [
         {"index": 0, "message": {"role": "assistant", "content": content, **message}, "finish_reason": finish}]}
     if usage:
         body["usage"] = {"prompt_tokens": 100, "completion_tokens": 50, "total_tokens": 150}
@@ -291,6 +292,8 @@ FAULTS = {
     "refusal": success(lambda story: completion(None, refusal="I cannot tell that.")),
     "filter": success(lambda story: completion(story, "content_filter")),
     "filter400": plain(400, error("filtered", "invalid_request_error", "content_filter")),
+    "wordless": success(lambda story: completion("Once there was a dog that had a house. It was very happy there, and so were they all.")),
+    "german": success(lambda story: completion(story[:story.index(".")] + ". Es war einmal ein kleiner Hund, der war gut und lieb. " * 3)),
     "length": success(lambda story: completion(story[:20], "length")),
     "marker": success(lambda story: completion("<|endoftext|>\n" + story + "<|endoftext|>\nAnother")),
     "pieces": success(lambda story: completion("+++++\n" + "\n\n ++++++ \n+++\n".join(story.split("\n+++++\n")[:-1]))),  # the last one is missing
@@ -326,6 +329,10 @@ def choose(request, ledger):
     messages = json.loads(request.body)["messages"]
     asked = messages[0]["content"]
     text = grades_of(messages, request, ledger) if len(messages) == 3 else verdict_of(asked, request, ledger) if "Answer with one word" in asked else story_of(asked)
+    if "wordless" in request.settings and number_of("wordless " + asked, 100) < float(request.settings["wordless"]):
+        ledger.conversations[asked] += 1
+        if ledger.conversations[asked] == 1:
+            text = re.sub(r"There was a story of [^.]*\.", "There was a story of nothing at all.", text, count=1)
     if number_of("cut " + asked, 100) < float(request.settings.get("unusable", 0)):
         return FAULTS["length"](request, text)
     return FAULTS[script[min(attempt, len(script) - 1)]](request, text)

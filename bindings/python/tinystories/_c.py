@@ -109,6 +109,9 @@ TS_FEATURE_COUNT = 6
 TS_AUTHOR_EMBEDDED = 0
 TS_AUTHOR_CHAT = 1
 
+TS_UNFIT_WORDS = 1
+TS_UNFIT_LANGUAGE = 2
+
 TS_DATASET_BIN_WORDS = 25
 TS_DATASET_BINS = 41
 TS_DATASET_OPENINGS = 10
@@ -433,7 +436,7 @@ class ts_chat_report(Structure):
                 ("invalid", c_uint64), ("retries", c_uint64), ("unknown", c_uint64), ("possibly_paid_twice", c_uint64),
                 ("prompt_tokens", c_uint64), ("completion_tokens", c_uint64), ("estimated_tokens", c_uint64), ("reserved_tokens", c_uint64),
                 ("damaged_lines", c_uint64), ("money", c_double), ("reserved_money", c_double), ("doubtful_tokens", c_uint64),
-                ("doubtful_money", c_double)]
+                ("doubtful_money", c_double), ("unfit", c_uint64)]
 
 
 class ts_instruct_options(Structure):
@@ -456,12 +459,13 @@ class ts_batch_report(Structure):
 class ts_generator_options(Structure):
     _fields_ = [("struct_size", c_size_t), ("seed", c_uint64), ("first", c_uint64), ("vocabulary", c_char_p), ("author", c_uint32),
                 ("features", c_uint32), ("chat", POINTER(ts_chat_options)), ("prompt", c_char_p), ("shard", c_uint32), ("shards", c_uint32),
-                ("varied", c_uint32), ("stories_a_call", c_uint32)]
+                ("varied", c_uint32), ("stories_a_call", c_uint32), ("reject", c_uint32), ("asks", c_uint32)]
 
 
 class ts_story(Structure):
     _fields_ = [("struct_size", c_size_t), ("story", c_char_p), ("story_size", c_size_t), ("words", c_char_p * 3), ("summary", c_char_p),
-                ("source", c_char_p), ("seed", c_uint64), ("index", c_uint64), ("features", c_uint64), ("drawn", c_char_p)]
+                ("source", c_char_p), ("seed", c_uint64), ("index", c_uint64), ("features", c_uint64), ("drawn", c_char_p),
+                ("provenance", c_char_p), ("unfit", c_uint64)]
 
 
 class ts_record(Structure):
@@ -663,6 +667,7 @@ FUNCTIONS = {
     "ts_generator_chat_report": (ts_status, [_generator, POINTER(ts_chat_report)]),
     "ts_generator_ask": (ts_status, [_generator, c_uint64, ts_progress, c_void_p]),
     "ts_generator_export": (ts_status, [_generator, c_char_p, POINTER(c_uint64)]),
+    "ts_journal_export": (ts_status, [_runtime, c_char_p, c_char_p, c_uint32, POINTER(c_uint64), POINTER(ts_chat_report)]),
     "ts_generator_merge": (ts_status, [_generator, c_char_p, POINTER(c_uint64)]),
     "ts_generator_batch_step": (ts_status, [_generator, c_uint64, POINTER(ts_batch_report)]),
     "ts_generator_batch_write": (ts_status, [_generator, c_uint64, c_char_p, POINTER(ts_batch_report)]),

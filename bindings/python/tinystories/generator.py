@@ -31,6 +31,13 @@ class Author(enum.IntEnum):
     CHAT = _c.TS_AUTHOR_CHAT  # a chat service
 
 
+class Unfit(enum.IntFlag):
+    """In what a chat service's story does not fit what was asked."""
+
+    WORDS = _c.TS_UNFIT_WORDS  # it has not all the drawn words, in any form
+    LANGUAGE = _c.TS_UNFIT_LANGUAGE  # it is not in English
+
+
 class WordKind(enum.IntEnum):
     VERBS = 0
     NOUNS = 1
@@ -115,6 +122,7 @@ class ChatReport:
     reserved_money: float
     doubtful_tokens: int
     doubtful_money: float
+    unfit: int
 
     @classmethod
     def _of(cls, report: Any) -> "ChatReport":
@@ -140,7 +148,8 @@ class BatchReport:
 @dataclasses.dataclass(frozen=True)
 class Story:
     """A story and how it came about. `words` are the drawn verb, noun and adjective, as in the vocabulary; paragraphs are divided by an empty line. `drawn`
-    is what else was drawn for a chat service's prompt: {"theme": "being brave", ...}."""
+    is what else was drawn for a chat service's prompt: {"theme": "being brave", ...}; `provenance` who answered and what it took: {"model": ...,
+    "prompt_tokens": ...}; `unfit` in what it does not fit, where that is allowed."""
 
     story: str
     words: Tuple[str, str, str]
@@ -150,6 +159,8 @@ class Story:
     index: int
     features: Feature
     drawn: Dict[str, str] = dataclasses.field(default_factory=dict)
+    provenance: Dict[str, Any] = dataclasses.field(default_factory=dict)
+    unfit: Unfit = Unfit(0)
 
     @property
     def feature_names(self) -> List[str]:
@@ -165,6 +176,8 @@ class Story:
         record.summary, record.source = self.summary.encode(), self.source.encode()
         record.seed, record.index, record.features = self.seed, self.index, int(self.features)
         record.drawn = json.dumps(self.drawn).encode() if self.drawn else b""
+        record.provenance = json.dumps(self.provenance).encode() if self.provenance else b""
+        record.unfit = int(self.unfit)
         size, capacity = ctypes.c_size_t(), 2 * len(text) + 512
         while True:
             line = ctypes.create_string_buffer(capacity)
@@ -185,20 +198,23 @@ class Generator(Handle):
     seed: 0 to 2**64 - 1. first: index of the first story. vocabulary: path of a file that replaces the built-in words (FormatError names file, line and
     word). features: those that may be drawn; None: all. author: "embedded", or "chat", which is the default when `chat` is given: the Chat that writes.
     prompt: path of a template for the chat author. shard, shards: only stories whose index is `shard` modulo `shards`. varied: the chat author draws a theme,
-    a topic, a style and more too. stories_a_call: that it asks for at a time.
+    a topic, a style and more too. stories_a_call: that it asks for at a time. reject: Unfit, in what its stories must fit to be used; None: all. asks: how
+    often it asks at most for what cannot be used.
     """
 
     def __init__(self, seed: int = 0, first: int = 0, vocabulary: Optional[Path] = None, features: Optional[int] = None, author: Any = None,
                  runtime: Optional[Runtime] = None, chat: Optional[Chat] = None, prompt: Optional[Path] = None, shard: int = 0,
-                 shards: int = 1, varied: bool = False, stories_a_call: int = 1) -> None:
+                 shards: int = 1, varied: bool = False, stories_a_call: int = 1, reject: Optional[int] = None, asks: int = 1) -> None:
         shared, options = runtime_pointer(runtime), options_of(_c.ts_generator_options, _c.library.ts_generator_options_init)
         if author is None:
             author = Author.EMBEDDED if chat is None else Author.CHAT
         values = {"seed": seed, "first": first, "author": member(Author, author, "author"), "shard": shard, "shards": shards,
-                  "varied": int(varied), "stories_a_call": stories_a_call}
+                  "varied": int(varied), "stories_a_call": stories_a_call, "asks": asks}
         if features is not None:
             values["features"] = features
-        fill(options, values, ("seed", "first", "author", "features", "shard", "shards", "varied", "stories_a_call"))
+        if reject is not None:
+            values["reject"] = int(reject)
+        fill(options, values, ("seed", "first", "author", "features", "shard", "shards", "varied", "stories_a_call", "reject", "asks"))
         options.vocabulary = None if vocabulary is None else path_bytes(vocabulary)
         options.prompt = None if prompt is None else path_bytes(prompt)
         if chat is not None:
@@ -215,7 +231,7 @@ class Generator(Handle):
         _c.library.ts_generator_next(pointer, ctypes.byref(story))
         words = tuple(word.decode() for word in story.words)
         return Story(story.story.decode(), words, story.summary.decode(), story.source.decode(), story.seed, story.index, Feature(story.features),
-                     json.loads(story.drawn or b"{}"))
+                     json.loads(story.drawn or b"{}"), json.loads(story.provenance or b"{}"), Unfit(story.unfit))
 
     def seek(self, index: int) -> None:
         """Goes to story `index`; the next one read is it."""
@@ -293,3 +309,13 @@ class Generator(Handle):
         pointer, count = self._c, ctypes.c_size_t()
         words = _c.library.ts_generator_words(pointer, integer(member(WordKind, kind, "kind"), "kind"), ctypes.byref(count))
         return [words[i].decode() for i in range(count.value)] if words else []
+
+
+def journal_export(journal: Path, path: Path, reject: int = Unfit.WORDS | Unfit.LANGUAGE, runtime: Optional[Runtime] = None) -> Tuple[int, ChatReport]:
+    """Writes the stories of a chat service's journal, whatever generator it was made by: where Generator raises MismatchError this still can. Gives their
+    number, and what the journal holds and has cost. It is read and not changed."""
+    written, report, shared = ctypes.c_uint64(), report_of(_c.ts_chat_report), runtime_pointer(runtime)
+    with interruptible():
+        _c.library.ts_journal_export(shared, path_bytes(journal), path_bytes(path), integer(reject, "reject", ctypes.c_uint32), ctypes.byref(written),
+                                     ctypes.byref(report))
+    return written.value, ChatReport._of(report)
