@@ -86,7 +86,7 @@ void cli_chat_report(cli_output *o, const ts_chat_report *r)
                {"prompt_tokens", r->prompt_tokens}, {"completion_tokens", r->completion_tokens},
                {"estimated_tokens", r->estimated_tokens}, {"reserved_tokens", r->reserved_tokens},
                {"doubtful_tokens", r->doubtful_tokens}, {"damaged_lines", r->damaged_lines},
-               {"unfit", r->unfit}};
+               {"unfit", r->unfit},                 {"repeated", r->repeated}};
     cli_open(o, "journal", '{');
     for (size_t i = 0; i < CLI_COUNT_OF(all); i++)
         if (o->json || all[i].value > 0)

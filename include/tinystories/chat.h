@@ -31,7 +31,7 @@ typedef struct ts_chat_options {
     const char *model;      /* required: the service's name for the model */
     const char *journal;    /* required: path of the journal; it is made if there is none */
     const char *key;        /* the service's key: printable ASCII; at most one of key, key_file and read_key; none: no Authorization is sent */
-    const char *key_file;   /* path of a file whose only line is the key */
+    const char *key_file;   /* path of a file whose only line is the key; a warning is logged if others than its owner may read it */
     /* Asked once for the key: writes it with a NUL into `key`, which has `capacity` bytes; nonzero: there is none, and the call fails with CANCELLED. */
     int32_t (*read_key)(void *key_user, char *key, size_t capacity);
     void *key_user;
@@ -86,6 +86,7 @@ typedef struct ts_chat_report {
     uint64_t doubtful_tokens;
     double doubtful_money;
     uint64_t unfit; /* stories of what was answered that lack a drawn word, are in another language, or are missing in a reply of several; see generator.h */
+    uint64_t repeated; /* replies that are the same as another one's, byte for byte: used like others, but a service that repeats itself is worth a look */
 } ts_chat_report;
 
 /* What a call for batches did. */

@@ -6,6 +6,7 @@
 #include "text/text.h"
 
 #include <math.h>
+#include <sys/stat.h>
 
 enum { MOST_URL = 2048, MOST_ATTEMPTS = 1000, MOST_SECONDS = 7 * 86400, MOST_REPLY_TOKENS = 1 << 20 };
 
@@ -88,12 +89,21 @@ uint64_t ts_chat_options_fingerprint(const ts_chat_options *options, uint64_t co
     return ts_hash(numbers, sizeof numbers, hash);
 }
 
+/* A key that others on the machine may read is used all the same: it may be a machine of one's own. */
+static void warn_of_readers(ts_runtime *runtime, const char *path)
+{
+    struct stat about;
+    if (stat(path, &about) == 0 && S_ISREG(about.st_mode) && (about.st_mode & (S_IRGRP | S_IROTH)))
+        ts_log(runtime, TS_LOG_WARNING, "%s: others may read this key, its mode is %03o, expected 600", path, (unsigned)(about.st_mode & 0777));
+}
+
 /* The only line of a file. */
 static ts_status read_key_file(char *key, size_t capacity, ts_runtime *runtime, const char *path)
 {
     char *text;
     size_t size;
     TS_TRY(ts_file_read(runtime, path, capacity, &text, &size));
+    warn_of_readers(runtime, path);
     const char *line = text;
     size_t length = size;
     ts_trim(&line, &length);

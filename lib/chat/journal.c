@@ -3,7 +3,6 @@
 #include "chat/journal.h"
 
 #include "chat/ledger.h"
-#include "text/text.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -14,7 +13,7 @@ enum {
     CHECK_SIZE = 28,                   /* ,"check":"0123456789abcdef"} */
     MOST_LINE = 2 * TS_HTTP_MOST_BODY, /* longer ones are damaged */
     CHUNK = 256 << 10,
-    MOST_PENDING = 4 << 20,            /* bytes between two syncs of a merge */
+    MOST_PENDING = 4 << 20, /* bytes between two syncs of a merge */
     RUN_BYTES = (TS_JOURNAL_RUN_SIZE - 1) / 2
 };
 
@@ -201,6 +200,8 @@ static ts_status read_event(ts_journal *journal, const ts_json *document, const 
     ts_json_bool(ts_json_get(document, "counted"), &event.counted);
     ts_json_whole(ts_json_get(document, "unfit"), &unfit);
     event.unfit = (uint32_t)TS_MIN(unfit, (uint64_t)UINT8_MAX);
+    event.text = ts_json_text(ts_json_get(document, "text"));
+    event.text_size = event.text ? strlen(event.text) : 0;
     return journal->merge ? merge_event(journal, &event, line, size) : ts_ledger_apply(journal, &event, offset, size);
 }
 
@@ -339,7 +340,13 @@ static ts_status open_files(ts_journal *journal)
 static ts_status open_journal(ts_journal *journal, ts_runtime *runtime, const char *path, uint64_t configuration, bool only_read)
 {
     size_t size = strlen(path) + 1;
-    *journal = (ts_journal){.runtime = runtime, .lock = -1, .file = -1, .configuration = configuration, .only_read = only_read, .pending.runtime = runtime};
+    *journal = (ts_journal){.runtime = runtime,
+                            .lock = -1,
+                            .file = -1,
+                            .configuration = configuration,
+                            .only_read = only_read,
+                            .pending.runtime = runtime,
+                            .texts.runtime = runtime};
     journal->totals.struct_size = sizeof journal->totals;
     journal->path = ts_allocate(runtime, size);
     if (!journal->path)
@@ -373,6 +380,8 @@ void ts_journal_close(ts_journal *journal)
     ts_release(runtime, journal->path);
     ts_release(runtime, journal->jobs);
     ts_bytes_free(&journal->pending);
+    if (journal->texts.runtime)
+        ts_tally_free(&journal->texts);
     *journal = (ts_journal){.runtime = runtime, .lock = -1, .file = -1};
 }
 

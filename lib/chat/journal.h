@@ -12,6 +12,7 @@
 #include "chat/completions.h"
 #include "chat/cost.h"
 #include "format/json.h"
+#include "text/text.h"
 
 #define TS_JOURNAL_MOST_JOB ((uint64_t)1 << 53) /* where JSON's numbers stop being exact */
 
@@ -70,6 +71,7 @@ typedef struct ts_journal {
     uint64_t end;     /* bytes of the file that are synced */
     ts_job *jobs;     /* hash table, a power of two */
     size_t job_count, job_capacity;
+    ts_tally texts; /* of results */
     ts_chat_report totals;
     struct ts_journal_merge *merge; /* while its lines are read for another journal */
 } ts_journal;

@@ -129,6 +129,16 @@ static void apply_intent(ts_chat_report *totals, ts_job *job, const ts_event *ev
     set_state(totals, job, TS_JOB_OPEN);
 }
 
+/* What is the same reply to other requests. */
+static ts_status note_text(ts_journal *journal, const ts_event *event)
+{
+    if (event->verdict != TS_VERDICT_TEXT)
+        return TS_OK;
+    TS_TRY(ts_tally_add(&journal->texts, ts_hash(event->text, event->text_size, 0)));
+    journal->totals.repeated = journal->texts.seen - journal->texts.kinds;
+    return TS_OK;
+}
+
 static void apply_result(ts_chat_report *totals, ts_job *job, const ts_event *event, uint64_t offset, size_t size)
 {
     settle(totals, job, event);
@@ -169,6 +179,7 @@ ts_status ts_ledger_apply(ts_journal *journal, const ts_event *event, uint64_t o
         break;
     default:
         apply_result(totals, job, event, offset, size);
+        return note_text(journal, event);
     }
     return TS_OK;
 }

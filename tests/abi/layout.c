@@ -380,7 +380,7 @@ FIELD(ts_chat_options, attempts, uint32_t, 196, 4);
 FIELD(ts_chat_options, stream, uint32_t, 200, 4);
 FIELD(ts_chat_options, send_seed, uint32_t, 204, 4);
 
-SIZE(ts_chat_report, 152);
+SIZE(ts_chat_report, 160);
 FIELD(ts_chat_report, struct_size, size_t, 0, 8);
 FIELD(ts_chat_report, requests, uint64_t, 8, 8);
 FIELD(ts_chat_report, answered, uint64_t, 16, 8);
@@ -400,6 +400,7 @@ FIELD(ts_chat_report, reserved_money, double, 120, 8);
 FIELD(ts_chat_report, doubtful_tokens, uint64_t, 128, 8);
 FIELD(ts_chat_report, doubtful_money, double, 136, 8);
 FIELD(ts_chat_report, unfit, uint64_t, 144, 8);
+FIELD(ts_chat_report, repeated, uint64_t, 152, 8);
 
 SIZE(ts_batch_report, 88);
 FIELD(ts_batch_report, struct_size, size_t, 0, 8);

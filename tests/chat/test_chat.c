@@ -904,6 +904,7 @@ static void killed_at_every_call(void **state)
         }
     }
     assert_true(kills > 60);
+    count_cases(kills);
 }
 
 /* ---- damaged journals ---- */
@@ -943,6 +944,7 @@ static void cut_at_every_byte(void **state)
         ts_chat_close(chat);
     }
     free(journal);
+    count_cases(size + 1);
 }
 
 /* Any byte flipped: the line is passed over and counted, all others count. */
@@ -977,6 +979,7 @@ static void flipped_at_every_byte(void **state)
         ts_chat_close(chat);
     }
     free(journal);
+    count_cases(size);
 }
 
 /* Lines that are there twice, as after a copy that was joined wrongly, count once. */

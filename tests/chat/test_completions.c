@@ -261,6 +261,7 @@ static void replies_cut_at_every_byte(void **state)
     assert_int_equal(judge_text(200, good), TS_VERDICT_TEXT);
     assert_string_equal(completion.text.data, "A \"dog\" \xc3\xa9 \xf0\x9f\x98\x80 sat.");
     forget();
+    count_cases(strlen(good));
 }
 
 static void replies_that_are_none(void **state)
@@ -309,6 +310,7 @@ static void replies_that_are_none(void **state)
     assert_int_equal(judge(200, deep, sizeof deep, false), TS_VERDICT_INVALID);
     assert_int_equal(judge_text(200, "{\"error\":{\"code\":\"insufficient_quota\"}}"), TS_VERDICT_STOP);
     forget();
+    count_cases(TS_COUNT_OF(invalid) + 2);
 }
 
 static void finish_reasons(void **state)
@@ -325,6 +327,7 @@ static void finish_reasons(void **state)
     assert_int_equal(judge_text(200, CHOICE("\"a\"", "\"stop\"") ",\"usage\":{\"prompt_tokens\":-1,\"completion_tokens\":2}}"), TS_VERDICT_TEXT);
     assert_false(completion.counted);
     forget();
+    count_cases(7);
 }
 
 /* A text that is too long to be kept was paid for, and is not asked for again. */
@@ -341,6 +344,7 @@ static void texts_have_a_bound(void **state)
         assert_int_equal(completion.text.size, more ? 0 : MOST);
     }
     forget();
+    count_cases(2);
 }
 
 static void errors_and_their_classes(void **state)
@@ -401,6 +405,7 @@ static void errors_and_their_classes(void **state)
         assert_int_equal(completion.verdict, ends[end]);
     }
     forget();
+    count_cases(TS_COUNT_OF(cases) + 5);
 }
 
 /* ---- streams ---- */
@@ -428,6 +433,7 @@ static void streams_cut_at_every_byte(void **state)
     }
     assert_true(completion.counted && completion.prompt_tokens == 5 && completion.completion_tokens == 6);
     forget();
+    count_cases(whole + 1);
 }
 
 /* The line ends may be any of three, mixed; the text is the same. */
@@ -454,6 +460,7 @@ static void streams_with_any_line_ends(void **state)
         assert_string_equal(completion.text.data, "One \xc3\xa9 two three.");
     }
     forget();
+    count_cases(9);
 }
 
 static void streams_that_fail(void **state)
@@ -482,6 +489,7 @@ static void streams_that_fail(void **state)
             assert_string_equal(completion.text.data, "a");
     }
     forget();
+    count_cases(TS_COUNT_OF(cases));
 }
 
 /* ---- headers ---- */
@@ -534,6 +542,7 @@ static void durations_and_retry_after(void **state)
         ts_http_limits_read(&limits, said[i], strlen(said[i]), 0);
     assert_true(limits.limit_requests == 10000 && limits.remaining_tokens == 199962 && limits.reset_requests == 22.564 && limits.should_retry == 0);
     assert_true(limits.limit_tokens == -1 && limits.retry_after == -1);
+    count_cases(TS_COUNT_OF(lines));
 }
 
 static void urls(void **state)
@@ -566,6 +575,7 @@ static void urls(void **state)
         assert_int_equal(ts_url_check(cases[i].url, false) == TS_OK, cases[i].without);
         assert_null(strstr(ts_error_detail(), "password"));
     }
+    count_cases(TS_COUNT_OF(cases));
 }
 
 static void keys_are_hidden(void **state)
@@ -592,6 +602,7 @@ static void keys_are_hidden(void **state)
     char little[] = "the abc is abcd";
     ts_key_hide(little, strlen(little), "abc");
     assert_string_equal(little, "the *** is ***d");
+    count_cases(TS_COUNT_OF(cases));
 }
 
 int main(void)

@@ -5,10 +5,13 @@
 #include "chat/client.h"
 
 #include <arpa/inet.h>
+#include <curl/curl.h>
 #include <fcntl.h>
 #include <signal.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
+#include <pthread.h>
 #include <unistd.h>
 
 #define KEY "SENTINEL-9f3a/7c21d0b84e65" /* with a sign that JSON may escape */
@@ -219,6 +222,7 @@ static void check_rows(const row *rows, size_t count)
     int status, failed = 0;
     need_server();
     assert_true(count <= TS_COUNT_OF(children));
+    count_cases(count);
     for (size_t i = 0; i < count; i++)
         children[i] = start_row(&rows[i]);
     for (size_t i = 0; i < count; i++) {
@@ -373,6 +377,12 @@ static void h13_nobody_there(void **state)
     options.base_url = "https://no-such-host.invalid/v1";
     assert_status(ask(&options, 1, &report, NULL), TS_ERROR_NETWORK);
     assert_int_equal(report.possibly_paid_twice + report.unknown, 0);
+    char url[100]; /* a name of several addresses, of which one has a service */
+    snprintf(url, sizeof url, "http://localhost:%d/ledger=names", the_server.port);
+    options.base_url = url;
+    assert_ok(ask(&options, 3, &report, NULL));
+    assert_int_equal(report.answered, 3);
+    count_cases(3);
 }
 
 static void h15_the_environment_is_not_asked(void **state)
@@ -394,6 +404,7 @@ static void h15_the_environment_is_not_asked(void **state)
     assert_detail("proxy");
     options.key = NULL;
     assert_status(ask(&options, 3, &report, NULL), TS_ERROR_NETWORK);
+    count_cases(3);
 }
 
 static void h18_keys(void **state)
@@ -411,7 +422,14 @@ static void h18_keys(void **state)
     ts_chat_options options = options_of("http", the_server.port, "ledger=keys");
     options.key = NULL;
     options.key_file = put_file("key", "  " KEY "\n", sizeof KEY + 2);
-    assert_ok(ask(&options, 1, &report, NULL));
+    for (unsigned mode = 0600; mode <= 0644; mode += 044) { /* h17: what others may read is told */
+        logged[0] = 0;
+        assert_int_equal(chmod(options.key_file, mode), 0);
+        assert_ok(ask(&options, 1, &report, NULL));
+        assert_true((strstr(logged, "others may read this key, its mode is 644") != NULL) == (mode == 0644));
+        assert_null(place_of_secret(options.journal));
+    }
+    count_cases(TS_COUNT_OF(wrong) + 6);
     options.key_file = put_file("key", "\n", 1);
     assert_status(ask(&options, 1, &report, NULL), TS_ERROR_FORMAT);
     options.key_file = "/nonexistent";
@@ -436,6 +454,7 @@ static void h05_reused_connections(void **state)
         assert_int_equal(report.requests, 4);
         assert_int_equal(report.possibly_paid_twice, 2);
     }
+    count_cases(2);
 }
 
 /* What the kernel would end the process for stays the host's affair: the action is the default one here. */
@@ -454,6 +473,108 @@ static void h14_signals_stay_as_they_are(void **state)
     pthread_sigmask(SIG_BLOCK, NULL, &mask_after);
     assert_true(before.sa_handler == SIG_DFL && after.sa_handler == SIG_DFL);
     assert_int_equal(sigismember(&mask_before, SIGPIPE), sigismember(&mask_after, SIGPIPE));
+    count_cases(1);
+}
+
+static bool make_certificate(const char *name, const char *subject, const char *days)
+{
+    char command[600];
+    snprintf(command, sizeof command,
+             "openssl req -x509 -newkey rsa:2048 -nodes -subj /CN=x -addext subjectAltName=%s -days %s -keyout %s/%s.key -out %s/%s.pem 2>/dev/null",
+             subject, days, work_folder(), name, work_folder(), name);
+    return system(command) == 0;
+}
+
+/* Over TLS too, where libraries write of themselves: to a connection that the service has reset, when it is used again and when it is closed. */
+static void h14_no_signal_over_tls(void **state)
+{
+    (void)state;
+    need_server();
+    static const char *const faults[] = {"reset,close,ok", "okreset", "closebody,ok", "silentbody,ok"};
+    if (!make_certificate("good", "IP:127.0.0.1", "2"))
+        skip();
+    const char *const arguments[] = {"--tls", in_work("good.pem"), in_work("good.key"), NULL};
+    server tls = start_server(arguments);
+    for (size_t i = 0; i < TS_COUNT_OF(faults); i++) {
+        char settings[100];
+        int status;
+        snprintf(settings, sizeof settings, "ledger=tls%zu;faults=%s", i, faults[i]);
+        pid_t child = fork(); /* which such a signal would end */
+        if (child == 0) {
+            ts_chat_report report;
+            ts_chat_options options = options_of("https", tls.port, settings);
+            signal(SIGPIPE, SIG_DFL);
+            alarm(60);
+            options.ca_file = in_work("good.pem");
+            options.connect_seconds = 10;
+            options.total_seconds = 2;
+            _exit(ask(&options, 6, &report, NULL) == TS_OK && report.answered == 6 ? 0 : 1);
+        }
+        waitpid(child, &status, 0);
+        if (!WIFEXITED(status) || WEXITSTATUS(status) != 0)
+            fail_msg("%s: status %x: %s", faults[i], (unsigned)status, ts_error_detail());
+    }
+    stop_server(&tls);
+    count_cases(TS_COUNT_OF(faults));
+}
+
+typedef struct first_client {
+    ts_chat_options options;
+    char journal[300];
+    pthread_barrier_t *barrier;
+    bool by_host;
+    ts_status status;
+    uint64_t answered;
+} first_client;
+
+static void *use_first_client(void *user)
+{
+    first_client *f = user;
+    ts_runtime *own;
+    ts_chat *chat;
+    ts_chat_report report;
+    ts_chat_jobs jobs = {.first = 0, .count = 2, .step = 1, .prompt = write_prompt};
+    pthread_barrier_wait(f->barrier);
+    if (f->by_host)
+        curl_global_init(CURL_GLOBAL_DEFAULT);
+    f->status = ts_runtime_new(&own, NULL);
+    if (f->status != TS_OK)
+        return NULL;
+    f->status = ts_chat_open(&chat, own, &f->options, 1);
+    if (f->status == TS_OK) {
+        f->status = ts_chat_run(chat, &jobs, NULL, NULL);
+        ts_chat_totals(chat, &report);
+        f->answered = report.answered;
+        ts_chat_close(chat);
+    }
+    ts_runtime_free(own);
+    return NULL;
+}
+
+/* The first clients of a process, all at once, while some of its threads initialize libcurl too. Runs before any other test. */
+static void h16_first_clients_in_many_threads(void **state)
+{
+    (void)state;
+    need_server();
+    enum { THREADS = 32 };
+    static first_client clients[THREADS];
+    pthread_t threads[THREADS];
+    pthread_barrier_t barrier;
+    pthread_barrier_init(&barrier, NULL, THREADS);
+    for (int i = 0; i < THREADS; i++) {
+        clients[i] = (first_client){.options = options_of("http", the_server.port, "ledger=first"), .barrier = &barrier, .by_host = i % 4 == 0};
+        snprintf(clients[i].journal, sizeof clients[i].journal, "%s/first%d", work_folder(), i);
+        clients[i].options.journal = clients[i].journal;
+        assert_int_equal(pthread_create(&threads[i], NULL, use_first_client, &clients[i]), 0);
+    }
+    for (int i = 0; i < THREADS; i++)
+        pthread_join(threads[i], NULL);
+    pthread_barrier_destroy(&barrier);
+    for (int i = 0; i < THREADS; i++) {
+        assert_int_equal(clients[i].status, TS_OK);
+        assert_int_equal(clients[i].answered, 2);
+    }
+    count_cases(2);
 }
 
 static void h16_forks(void **state)
@@ -476,6 +597,7 @@ static void h16_forks(void **state)
     waitpid(child, &status, 0);
     assert_true(WIFEXITED(status) && WEXITSTATUS(status) == 0);
     ts_chat_close(chat);
+    count_cases(1);
 }
 
 /* ---- h05, h12, h15: somebody who listens and is no service ---- */
@@ -510,6 +632,7 @@ static void h05_and_h12_nobody_reads(void **state)
         assert_int_equal(report.unknown, secure ? 0 : 2);
         close(listener);
     }
+    count_cases(2);
 }
 
 /* A proxy is asked for a way to the service, and never sees the key. What it says of itself is no reply of the service's. */
@@ -550,18 +673,10 @@ static void h15_proxies_never_see_the_key(void **state)
         waitpid(child, &status, 0);
         assert_true(WIFEXITED(status) && WEXITSTATUS(status) == 0);
     }
+    count_cases(3);
 }
 
 /* ---- h12: certificates ---- */
-
-static bool make_certificate(const char *name, const char *subject, const char *days)
-{
-    char command[600];
-    snprintf(command, sizeof command,
-             "openssl req -x509 -newkey rsa:2048 -nodes -subj /CN=x -addext subjectAltName=%s -days %s -keyout %s/%s.key -out %s/%s.pem 2>/dev/null",
-             subject, days, work_folder(), name, work_folder(), name);
-    return system(command) == 0;
-}
 
 static ts_status ask_tls(const char *name, const char *ca_file, const char *newest)
 {
@@ -575,6 +690,7 @@ static ts_status ask_tls(const char *name, const char *ca_file, const char *newe
     ts_chat_options options = options_of("https", tls.port, "x");
     options.ca_file = ca_file;
     options.attempts = 1;
+    options.connect_seconds = 10; /* handshakes take their time where the machine is busy */
     ts_status status = ask(&options, 3, &report, NULL);
     stop_server(&tls);
     if (status != TS_OK)
@@ -596,10 +712,60 @@ static void h12_certificates(void **state)
     assert_int_equal(ask_tls("other", in_work("other.pem"), NULL), TS_ERROR_NETWORK); /* for another host */
     assert_int_equal(ask_tls("good", in_work("good.pem"), "TLSv1_1"), TS_ERROR_NETWORK);
     assert_int_equal(ask_tls("good", in_work("nothing.pem"), NULL), TS_ERROR_NETWORK);
+    count_cases(6);
     if (make_certificate("old", "IP:127.0.0.1", "-1")) {
+        count_cases(1);
         assert_int_equal(ask_tls("old", in_work("old.pem"), NULL), TS_ERROR_NETWORK);
         assert_detail("expired");
     }
+}
+
+static void copy_in_work(const char *from, const char *to)
+{
+    size_t size;
+    char *data = read_file(in_work(from), &size);
+    put_file(to, data, size);
+    free(data);
+}
+
+/* A certificate that is another one when the client connects anew: what came is kept, nothing more is sent, and with the right one the run goes on. */
+static void h12_certificate_is_swapped(void **state)
+{
+    (void)state;
+    need_server();
+    ts_chat *chat;
+    ts_chat_report report;
+    ts_chat_jobs jobs = {.first = 0, .count = 2, .step = 1, .prompt = write_prompt};
+    static const char *const files[][2] = {{"good.pem", "used.pem"}, {"good.key", "used.key"}, {"swapped.pem", "used.pem"}, {"swapped.key", "used.key"}};
+    if (!make_certificate("good", "IP:127.0.0.1", "2") || !make_certificate("swapped", "IP:127.0.0.1", "2"))
+        skip();
+    copy_in_work(files[0][0], files[0][1]);
+    copy_in_work(files[1][0], files[1][1]);
+    const char *const arguments[] = {"--tls", in_work("used.pem"), in_work("used.key"), NULL};
+    server tls = start_server(arguments);
+    ts_chat_options options = options_of("https", tls.port, "ledger=swap;faults=nolength"); /* which closes each connection */
+    char ca_file[300], journal[300];
+    snprintf(ca_file, sizeof ca_file, "%s/good.pem", work_folder());
+    snprintf(journal, sizeof journal, "%s/journal", work_folder());
+    options.ca_file = ca_file;
+    options.journal = journal;
+    options.connect_seconds = 10;
+    unlink(journal);
+    assert_ok(ts_chat_open(&chat, runtime, &options, 1));
+    for (int swapped = 0; swapped < 3; swapped++, jobs.count += 2) {
+        copy_in_work(files[2 * (swapped == 1)][0], "used.pem");
+        copy_in_work(files[2 * (swapped == 1) + 1][0], "used.key");
+        assert_status(ts_chat_run(chat, &jobs, NULL, NULL), swapped == 1 ? TS_ERROR_NETWORK : TS_OK);
+        if (swapped == 1)
+            assert_detail("certificate");
+        ts_chat_totals(chat, &report);
+        assert_int_equal(report.answered, swapped == 1 ? 2 : jobs.count);
+        assert_int_equal(report.unknown + report.possibly_paid_twice, 0);
+    }
+    ts_chat_close(chat);
+    stop_server(&tls);
+    assert_null(place_of_secret(journal));
+    count_cases(1);
 }
 
 /* ---- many at a time ---- */
@@ -617,17 +783,21 @@ static void many_in_flight(void **state)
     assert_int_equal(report.answered, STORIES);
     assert_int_equal(report.requests, STORIES);
     assert_true(ts_clock() - began < 60 * 0.2); /* five at a time would do that */
+    count_cases(1);
 }
 
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(h16_first_clients_in_many_threads),
         cmocka_unit_test(h01_to_h03_statuses),
         cmocka_unit_test(h04_redirects),
         cmocka_unit_test(h05_and_h06_connections),
         cmocka_unit_test(h07_and_h08_sizes),
         cmocka_unit_test(h09_to_h11_replies),
         cmocka_unit_test(h12_certificates),
+        cmocka_unit_test(h12_certificate_is_swapped),
+        cmocka_unit_test(h14_no_signal_over_tls),
         cmocka_unit_test(h05_and_h12_nobody_reads),
         cmocka_unit_test(h15_proxies_never_see_the_key),
         cmocka_unit_test(h13_nobody_there),

@@ -196,6 +196,18 @@ class ChatTest(unittest.TestCase):
         with self.assertRaises(ts.InvalidArgumentError):
             ts.Generator(chat=self.chat("x"), reject=4)
 
+    def test_a_service_that_repeats_itself(self):
+        """It tells one story over and over: that is counted, and ids stay apart."""
+        with ts.Generator(seed=3, chat=self.chat(faults="same", in_flight=7), reject=0) as generator:
+            generator.write(20, self.folder / "stories.jsonl")
+            self.assertEqual((generator.chat_report().repeated, generator.chat_report().answered), (19, 20))
+        self.assertEqual([record["index"] for record in self.records()], list(range(20)))
+        with ts.Generator(seed=3, chat=self.chat()) as generator:
+            self.assertEqual(generator.chat_report().repeated, 19)
+        with ts.Generator(seed=3, chat=self.chat("other")) as generator:
+            generator.write(20, self.folder / "stories.jsonl")
+            self.assertEqual(generator.chat_report().repeated, 0)
+
     def test_unfit_stories_are_passed_over(self):
         with ts.Generator(seed=3, chat=self.chat(wordless=30)) as generator:
             generator.write(20, self.folder / "stories.jsonl")

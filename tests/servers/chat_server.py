@@ -2,6 +2,7 @@
 """A chat service on this machine that misbehaves as it is told to, and bills. Python's standard library alone.
 
 usage: chat_server.py [--tls CERTIFICATE KEY [NEWEST]]      prints its port, then serves until its standard input ends
+                                                            the files of --tls are read for each connection anew
 
 What to do stands in the path of a request: /SETTINGS/chat/completions, SETTINGS being `name=value` joined by ';':
 
@@ -245,6 +246,7 @@ FAULTS = {
     "resetbody": raw(lambda story: whole(200, completion(story))[:-30], reset=True),
     "closenolength": raw(lambda story: head(200, None, Connection="close") + good(story)[:-30], close=True),
     "nolength": raw(lambda story: head(200, None, Connection="close") + good(story), close=True),
+    "okreset": raw(lambda story: whole(200, completion(story)), reset=True),
     "silent": raw(lambda story: b"", hang=True),
     "late": lambda request, story: Fault(whole(200, completion(story)), before=7.5),
     "silenthead": raw(lambda story: head(200, 500), hang=True),
@@ -292,6 +294,7 @@ FAULTS = {
     "refusal": success(lambda story: completion(None, refusal="I cannot tell that.")),
     "filter": success(lambda story: completion(story, "content_filter")),
     "filter400": plain(400, error("filtered", "invalid_request_error", "content_filter")),
+    "same": success(lambda story: completion("Once there was a dog that had a house, and so they were happy.")),
     "wordless": success(lambda story: completion("Once there was a dog that had a house. It was very happy there, and so were they all.")),
     "german": success(lambda story: completion(story[:story.index(".")] + ". Es war einmal ein kleiner Hund, der war gut und lieb. " * 3)),
     "length": success(lambda story: completion(story[:20], "length")),
@@ -456,14 +459,22 @@ async def serve(reader, writer):
         writer.close()
 
 
+def make_context(arguments):
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(arguments[1], arguments[2])
+    context.options |= ssl.OP_NO_TICKET  # no session is resumed, which would show no certificate
+    context.num_tickets = 0
+    if len(arguments) > 3:
+        warnings.simplefilter("ignore", DeprecationWarning)  # that is what it is wanted for
+        context.maximum_version = ssl.TLSVersion[arguments[3]]
+    return context
+
+
 async def main(arguments):
     context = None
     if arguments and arguments[0] == "--tls":
-        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-        context.load_cert_chain(arguments[1], arguments[2])
-        if len(arguments) > 3:
-            warnings.simplefilter("ignore", DeprecationWarning)  # that is what it is wanted for
-            context.maximum_version = ssl.TLSVersion[arguments[3]]
+        context = make_context(arguments)
+        context.sni_callback = lambda connection, name, before: setattr(connection, "context", make_context(arguments))
     server = await asyncio.start_server(serve, "127.0.0.1", 0, ssl=context, backlog=1024)
     print(server.sockets[0].getsockname()[1], flush=True)
     await asyncio.get_running_loop().run_in_executor(None, sys.stdin.read)

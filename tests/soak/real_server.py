@@ -62,7 +62,7 @@ def main():
                 process, port, called = start_server(server, model, log)
             command = [tool, "dataset", "generate", "--author", "chat", "--base-url", f"http://127.0.0.1:{port}/v1", "--model", called, "--journal",
                        str(folder / "journal"), "--count", str(stories), "--seed", "1", "--out", str(folder / "stories.jsonl"), "--in-flight", "4", "--old-names",
-                       "--reply-tokens", "220", "--temperature", "0.8", "--json", "--quiet"]
+                       "--reply-tokens", "220", "--temperature", "0.8", "--json", "--quiet", "--keep-unfit", "words", "language"]
             began = time.monotonic()
             first = subprocess.Popen(command, stdout=subprocess.DEVNULL)
             while first.poll() is None and len(results(folder / "journal")) < stories // 3:

@@ -28,7 +28,8 @@ def main():
         port = int(server.stdout.readline())
         began = time.monotonic()
         client = subprocess.Popen([tool, "dataset", "generate", "--author", "chat", "--base-url", f"http://127.0.0.1:{port}", "--model", "m", "--count",
-                                   str(requests), "--journal", f"{folder}/journal", "--out", f"{folder}/stories.txt", "--in-flight", str(in_flight), "--quiet"],
+                                   str(requests), "--journal", f"{folder}/journal", "--out", f"{folder}/stories.txt", "--in-flight", str(in_flight), "--quiet",
+                                   "--keep-unfit", "words", "language"],
                                   stdout=subprocess.DEVNULL)
         _, status, used = os.wait4(client.pid, 0)
         seconds = time.monotonic() - began

@@ -332,3 +332,19 @@ int32_t next_of_list(void *user, const char **text, size_t *size)
     *size = *text == NULL ? 0 : strlen(*text);
     return 0;
 }
+
+/* ---- cases ---- */
+
+static size_t cases;
+
+static void tell_cases(void)
+{
+    fprintf(stderr, "cases: %zu\n", cases);
+}
+
+void count_cases(size_t count)
+{
+    if (cases == 0)
+        atexit(tell_cases);
+    cases += count;
+}

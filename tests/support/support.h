@@ -109,6 +109,11 @@ typedef struct text_list {
 /* The texts of a list one after another, a ts_next_text. */
 int32_t next_of_list(void *user, const char **text, size_t *size);
 
+/* ---- cases ---- */
+
+/* Counts cases that were tried, no two of them alike; at the end of the program their number is told on standard error. */
+void count_cases(size_t count);
+
 /* ---- what is said of failures ---- */
 
 #define assert_ok(call)                                                                                                                              \

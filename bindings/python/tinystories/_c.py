@@ -436,7 +436,7 @@ class ts_chat_report(Structure):
                 ("invalid", c_uint64), ("retries", c_uint64), ("unknown", c_uint64), ("possibly_paid_twice", c_uint64),
                 ("prompt_tokens", c_uint64), ("completion_tokens", c_uint64), ("estimated_tokens", c_uint64), ("reserved_tokens", c_uint64),
                 ("damaged_lines", c_uint64), ("money", c_double), ("reserved_money", c_double), ("doubtful_tokens", c_uint64),
-                ("doubtful_money", c_double), ("unfit", c_uint64)]
+                ("doubtful_money", c_double), ("unfit", c_uint64), ("repeated", c_uint64)]
 
 
 class ts_instruct_options(Structure):

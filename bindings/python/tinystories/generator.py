@@ -123,6 +123,7 @@ class ChatReport:
     doubtful_tokens: int
     doubtful_money: float
     unfit: int
+    repeated: int
 
     @classmethod
     def _of(cls, report: Any) -> "ChatReport":
