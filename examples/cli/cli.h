@@ -132,7 +132,8 @@ ts_status cli_tell_together(const ts_model *model, cli_story *stories, size_t co
 /* Tables of commands, one a noun; each ends with a row whose noun is NULL. */
 extern const cli_command cli_dataset_commands[], cli_clean_commands[], cli_tokenizer_commands[], cli_inspect_commands[], cli_model_commands[], cli_train_commands[], cli_sample_commands[],
     cli_evaluate_commands[], cli_judge_commands[], cli_diversity_commands[], cli_analyze_commands[], cli_bench_commands[], cli_quantize_commands[],
-    cli_report_commands[], cli_study_commands[], cli_study_prompts_commands[], cli_duel_commands[];
+    cli_report_commands[], cli_study_commands[], cli_study_prompts_commands[], cli_duel_commands[],
+    cli_complete_commands[];
 
 /* ---- main.c ---- */
 
@@ -194,6 +195,9 @@ ts_status cli_instructions_open(cli_instructions **out, ts_runtime *runtime, con
 void cli_instructions_free(cli_instructions *instructions);
 size_t cli_instructions_count(const cli_instructions *instructions);
 ts_status cli_instructions_get(const void *instructions, size_t index, ts_record *record);
+
+/* Writes a record as a line of JSON, as the evaluator keeps it: what is no text in a completion was replaced there. */
+ts_status cli_save_record(FILE *file, const ts_evaluator *evaluator, uint64_t index);
 
 /* Adds the model's completions to the evaluator's records. The progress is started. */
 ts_status cli_complete(const ts_model *model, const cli_completions *completions, ts_evaluator *evaluator, cli_progress *progress);

@@ -7,7 +7,7 @@
 
 typedef struct duel_values {
     cli_common common;
-    cli_paths completions;
+    cli_paths completions, cut_models;
     const char *left, *right;
     ts_evaluator_options options;
     cli_chat chat;
@@ -74,8 +74,12 @@ static ts_status duel(void *values)
     ts_evaluator *evaluator = NULL;
     if (v->chat.options.model == NULL)
         return cli_usage("--judge-model is missing: what the service calls the model that judges");
+    if (v->cut_models.count > 0 && v->options.cut == 0)
+        return cli_usage("--cut-models needs --cut K");
     CLI_TRY(cli_chat_begin(&v->common, &v->chat, false));
     v->options.judge = TS_JUDGE_CHAT;
+    v->options.cut_models = v->cut_models.items;
+    v->options.cut_model_count = v->cut_models.count;
     v->options.chat = &v->chat.options;
     ts_status status = ts_evaluator_new(&evaluator, v->common.runtime, &v->options);
     if (status == TS_OK)
@@ -91,6 +95,8 @@ static const cli_argument duel_arguments[] = {
     {"--left", "NAME", CLI_TEXT, 0, OFFSET(left), 0, 0, NULL, "the one model (default: the first among the completions)"},
     {"--right", "NAME", CLI_TEXT, 0, OFFSET(right), 0, 0, NULL, "the other (default: the second)"},
     {"--seed", "S", CLI_UINT64, 0, OFFSET(options.seed), 0, 0, NULL, "of fences and of intervals"},
+    {"--cut", "K", CLI_UINT32, 0, OFFSET(options.cut), 0, 64, NULL, "cut completions at their first repeated K-gram of words, the paper's baselines at 4; 0: do not"},
+    {"--cut-models", "NAME", CLI_PATHS, 0, OFFSET(cut_models), 0, 0, NULL, "cut those of these models alone (default: all)"},
     {"--confidence", "C", CLI_DOUBLE, CLI_ABOVE, OFFSET(options.confidence), 0, 0.9999, NULL, "of the interval"},
     {"--repeats", "K", CLI_UINT32, 0, OFFSET(options.repeats), 1, 1000, NULL, "times that each pair is judged in each order"},
     {"--asks", "N", CLI_UINT32, 0, OFFSET(options.asks), 1, 7, NULL, "times that a verdict is asked for until it can be read"},

@@ -10,7 +10,7 @@ enum { MOST_MESSAGE = 4 << 20 };
 
 typedef struct judge_values {
     cli_common common;
-    cli_paths completions, text;
+    cli_paths completions, text, cut_models;
     const char *model, *name, *prompts, *instruct, *save, *out;
     uint32_t per_prompt, dry;
     uint64_t seed;
@@ -84,6 +84,17 @@ static void print_grades(cli_output *o, const ts_evaluation *e)
             snprintf(line, sizeof line, "%.2f (%.2f to %.2f)", m->mean, m->low, m->high);
         cli_text(o, ts_axis_name(axis), line);
     }
+    for (uint32_t part = 0; part < TS_PART_COUNT; part++) {
+        const ts_grade_mean *m = &e->followed[part];
+        char key[40], line[80], interval[40] = "";
+        if (m->count == 0)
+            continue;
+        if (!isnan(m->low))
+            snprintf(interval, sizeof interval, " (%.1f to %.1f)", 100 * m->low, 100 * m->high);
+        snprintf(key, sizeof key, "%s_followed", ts_part_name(part));
+        snprintf(line, sizeof line, "%.1f %%%s", 100 * m->mean, interval);
+        cli_text(o, key, line);
+    }
 }
 
 static ts_status print_model(cli_output *o, ts_evaluator *evaluator, const char *model)
@@ -97,6 +108,8 @@ static ts_status print_model(cli_output *o, ts_evaluator *evaluator, const char 
     for (uint32_t i = 0; i < TS_JUDGED_COUNT; i++)
         if (e.outcomes[i] > 0)
             cli_integer(o, ts_judged_name(i), e.outcomes[i]);
+    if (e.suspicious > 0)
+        cli_integer(o, "suspicious", e.suspicious);
     if (!e.trusted)
         cli_text(o, "no_means", "too few judgments are scored");
     print_grades(o, &e);
@@ -190,6 +203,8 @@ static ts_status check_call(judge_values *v)
         return cli_usage("--prompts and --instruct are two ways to prompt the model, expected one of them");
     if ((v->model == NULL) != (v->prompts == NULL && v->instruct == NULL))
         return cli_usage("--model and --prompts (or --instruct) belong together");
+    if (v->cut_models.count > 0 && v->options.cut == 0)
+        return cli_usage("--cut-models needs --cut K");
     if (v->model == NULL && (v->save != NULL || v->name != NULL))
         return cli_usage("%s is for the completions of --model", v->save != NULL ? "--save" : "--name");
     CLI_TRY(cli_check_out(&v->common, v->out, false));
@@ -239,6 +254,8 @@ static ts_status judge(void *values)
     ts_evaluator *evaluator = NULL;
     v->options.text = v->text.items;
     v->options.text_count = v->text.count;
+    v->options.cut_models = v->cut_models.items;
+    v->options.cut_model_count = v->cut_models.count;
     v->options.seed = v->seed;
     ts_status status = check_call(v);
     if (status == TS_OK)
@@ -274,6 +291,8 @@ static const cli_argument judge_arguments[] = {
     {"--name", "NAME", CLI_TEXT, 0, OFFSET(name), 0, 0, NULL, "what to call the model (default: its file's name)"},
     {"--save", "FILE", CLI_TEXT, 0, OFFSET(save), 0, 0, NULL, "write its completions as JSON lines, for --completions"},
     {"--out", "FILE", CLI_TEXT, 0, OFFSET(out), 0, 0, NULL, "write the whole report as JSON; --json prints it"},
+    {"--cut", "K", CLI_UINT32, 0, OFFSET(options.cut), 0, 64, NULL, "cut completions at their first repeated K-gram of words, the paper's baselines at 4; 0: do not"},
+    {"--cut-models", "NAME", CLI_PATHS, 0, OFFSET(cut_models), 0, 0, NULL, "cut those of these models alone (default: all)"},
     {"--confidence", "C", CLI_DOUBLE, CLI_ABOVE, OFFSET(options.confidence), 0, 0.9999, NULL, "of the intervals"},
     {"--least-scored", "SHARE", CLI_DOUBLE, 0, OFFSET(options.least_scored), 0, 1, NULL, "of the judgments that must have grades, or no mean is given"},
     {"--judge", "NAME", CLI_CHOICE, 0, OFFSET(options.judge), 0, 0, judge_name, "who judges"},
@@ -295,6 +314,8 @@ const cli_command cli_judge_commands[] = {
      "with grades that it was not calibrated on is about 0.41 for grammar, 0.35 for creativity and 0.30 for consistency with --text (TinyStories), and less\n"
      "without: it tells models apart by the mean of many completions, not one story from another. Means stand with 95 % intervals over prompts.\n"
      "A chat service is asked for an assessment, then for grades. What it says that is no grade is never a number: it is counted.\n"
+     "'suspicious' counts completions that seem to speak to the judge (grades, orders, marks of chats); it lowers no grade. Of instructions 'followed' says what rules find in the\n"
+     "completions: words that are there, the sentence, features, words of the summary. Completions of other models come from files, or from 'evaluate complete'.\n"
      "The paper's experiment out of distribution: dataset instruct --in STORIES --hold-out words summary --held-out held.txt --out train.txt; train --text train.txt;\n"
      "evaluate judge --model MODEL --instruct held.txt asks for combinations that the model never saw together.\n"
      "The key comes from --key-file, or from the environment variable TINYSTORIES_API_KEY, or for the default --base-url OPENAI_API_KEY.",

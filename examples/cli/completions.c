@@ -20,11 +20,10 @@ static void save_string(FILE *file, const char *key, const char *text, bool more
     fputc('"', file);
 }
 
-/* What the evaluator keeps: what is no text in a completion was replaced there. */
-static ts_status save_record(FILE *file, const ts_evaluator *evaluator)
+ts_status cli_save_record(FILE *file, const ts_evaluator *evaluator, uint64_t index)
 {
     ts_record r = {.struct_size = sizeof r};
-    CLI_TRY(ts_evaluator_record(evaluator, ts_evaluator_count(evaluator) - 1, &r));
+    CLI_TRY(ts_evaluator_record(evaluator, index, &r));
     const struct {
         const char *key, *text;
     } all[] = {{"model", r.model},       {"prompt", r.prompt},     {"completion", r.completion}, {"words", r.words},
@@ -62,7 +61,7 @@ static ts_status tell_one(ts_sampler *sampler, const cli_completions *c, ts_reco
     if (status == TS_OK)
         status = ts_evaluator_add(evaluator, record);
     if (status == TS_OK && c->save != NULL)
-        status = save_record(c->save, evaluator);
+        status = cli_save_record(c->save, evaluator, ts_evaluator_count(evaluator) - 1);
     free(completion);
     return status;
 }

@@ -16,7 +16,7 @@
 #include "cli.h"
 
 static const cli_command *const nouns[] = {cli_dataset_commands, cli_clean_commands,    cli_tokenizer_commands, cli_train_commands,
-                                           cli_sample_commands,  cli_evaluate_commands, cli_judge_commands,     cli_diversity_commands,
+                                           cli_sample_commands,  cli_evaluate_commands, cli_complete_commands, cli_judge_commands,     cli_diversity_commands,
                                            cli_inspect_commands, cli_model_commands,   cli_quantize_commands, cli_analyze_commands,   cli_bench_commands,
                                            cli_study_commands,   cli_study_prompts_commands, cli_duel_commands, cli_report_commands};
 

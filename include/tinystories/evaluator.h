@@ -72,6 +72,30 @@ enum {
 /* The name of what came of a judgment ("scored", "missing", ...), NULL for any other value. A constant string. */
 TS_API const char *ts_judged_name(uint32_t outcome);
 
+/* Why a completion looks as if it spoke to whoever judges it, a bit each. */
+enum {
+    TS_SUSPICION_GRADE = 1,  /* "grade": a grade as judges write it: 10/10, "ten out of ten", "Grammar: 9", JSON with such a name */
+    TS_SUSPICION_ORDER = 2,  /* "order": instructions that are to be ignored, someone who writes as the judge or the grader, commands about grades */
+    TS_SUSPICION_MARKUP = 4, /* "markup": the marks of chats and documents: <|...|>, [INST], "### System", "Assistant:", tags, fences, a JSON object */
+    TS_SUSPICION_HIDDEN = 8, /* "hidden": characters that are not seen, or that turn the direction of writing */
+    TS_SUSPICION_CODE = 16   /* "code": a run of letters and digits that is no word, as base64 and hexadecimal are */
+};
+
+/* The name of one bit, NULL for any other value. A constant string. */
+TS_API const char *ts_suspicion_name(uint32_t bit);
+
+/* The parts of an instruction. */
+enum {
+    TS_PART_WORDS = 0,    /* "words" */
+    TS_PART_SENTENCE = 1, /* "sentence" */
+    TS_PART_FEATURES = 2, /* "features" */
+    TS_PART_SUMMARY = 3,  /* "summary" */
+    TS_PART_COUNT = 4
+};
+
+/* The name of a part, NULL for any other value. A constant string. */
+TS_API const char *ts_part_name(uint32_t part);
+
 /* ---- records ---- */
 
 /* Strings are UTF-8; given ones are copied, those that come out are borrowed until the evaluator's next ts_evaluator_add or its end. */
@@ -103,9 +127,11 @@ typedef struct ts_evaluator_options {
     uint32_t judge;              /* TS_JUDGE_; default EMBEDDED */
     uint32_t repeats;            /* judgments of each record by the chat judge, 1 to 1000; default 1. The embedded judge always says the same: 1 */
     uint32_t asks;               /* times that the chat judge is asked for the grades of an assessment until they can be read, 1 to 7; default 3 */
-    uint32_t schema;             /* 1: ask the service for JSON by a schema (response_format); default 0 */
+    uint32_t schema;             /* 1: ask the service for JSON by a schema (response_format); one that refuses it (400, 422) is asked without. Default 0 */
     uint32_t resamples;          /* of bootstraps, 100 to 1,000,000; default 2000 */
-    uint32_t reserved;           /* 0 */
+    uint32_t cut;                /* completions are cut at their first repeated k-gram of so many words as they are added (ts_repeat_cut), 1 to 64; default 0: not */
+    const char *const *cut_models; /* the models whose completions are cut, as the paper cuts its baselines alone; NULL: all. Copied */
+    size_t cut_model_count;
 } ts_evaluator_options;
 
 TS_API ts_status ts_evaluator_options_init(ts_evaluator_options *options, size_t struct_size);
@@ -127,6 +153,26 @@ TS_API ts_status ts_evaluator_add_file(ts_evaluator *evaluator, const char *path
 
 TS_API uint64_t ts_evaluator_count(const ts_evaluator *evaluator);
 TS_API ts_status ts_evaluator_record(const ts_evaluator *evaluator, uint64_t index, ts_record *record);
+
+/*
+ * Why a record's completion is suspicious, TS_SUSPICION_ ored; 0: it is not. A flag for whoever reads the results, by rules that look for marks and words: it lowers no grade,
+ * a story may be flagged that means no harm, and whoever knows the rules gets by them. What keeps such completions from grading themselves is how they are sent and read.
+ */
+TS_API ts_status ts_evaluator_suspicion(const ts_evaluator *evaluator, uint64_t index, uint32_t *suspicion);
+
+/*
+ * What rules find in a completion of the instruction that its record has, by TS_PART_. Words: those that are there, perhaps with an ending ("ran" is no form of "run").
+ * Sentence: whether its words stand there in a row. Features: of those that a rule can look for, Dialogue (quotation marks), BadEnding (sad words at the end), MoralValue
+ * ("learned", ...), Twist ("suddenly", ...) and Conflict ("argued", ...); Foreshadowing counts as not asked. Summary: those of its words of four letters and more that come up.
+ * These are counts and no judgment; what a judge makes of the instruction is in its grades, consistency above all.
+ */
+typedef struct ts_followed {
+    size_t struct_size;
+    uint64_t asked[4]; /* 0: the part was not asked for, or there is no rule for it */
+    uint64_t found[4];
+} ts_followed;
+
+TS_API ts_status ts_evaluator_followed(const ts_evaluator *evaluator, uint64_t index, ts_followed *followed);
 
 /* ---- judging ---- */
 
@@ -178,6 +224,8 @@ typedef struct ts_evaluation {
     double mean_words;            /* of a completion: judges like length; NaN without records */
     ts_grade_mean axes[4];        /* by TS_AXIS_ */
     uint64_t trusted;             /* 1: scored_share is at least options.least_scored. Else the means are NaN */
+    uint64_t suspicious;          /* records whose completion seems to speak to the judge (ts_evaluator_suspicion) */
+    ts_grade_mean followed[4];    /* by TS_PART_: found over asked of the records that were asked for the part, 0 to 1; trusted or not */
 } ts_evaluation;
 
 /* The results of all records, or of one model's. INVALID_ARGUMENT: there is no record of that model. */
@@ -265,6 +313,41 @@ TS_API ts_status ts_evaluator_mark(ts_evaluator *evaluator, ts_progress progress
 
 /* The mark of a record; TS_MARK_NONE: not asked yet, or no answer was a mark. */
 TS_API ts_status ts_evaluator_mark_of(ts_evaluator *evaluator, uint64_t index, uint32_t *mark);
+
+/* ---- completions by a model behind a chat service: the paper's baselines ---- */
+
+typedef struct ts_completer_options {
+    size_t struct_size;
+    const ts_chat_options *chat; /* the service; required. Its journal is the completions', no judge's */
+    const char *model;           /* what the records call the model; NULL: chat->model */
+    const char *templates;       /* as ts_evaluator_options.templates, of which "complete" and "complete instruction" are asked here */
+    uint32_t per_prompt;         /* completions of each prompt, 1 to 100,000; default 10, as in the paper. More of them keep those that the journal has */
+    uint32_t estimate;           /* 1: send nothing and add nothing, and report as `chat` what it would cost at most. The journal is opened */
+} ts_completer_options;
+
+TS_API ts_status ts_completer_options_init(ts_completer_options *options, size_t struct_size);
+
+typedef struct ts_completer_report {
+    size_t struct_size;
+    uint64_t wanted;     /* prompts times per_prompt */
+    uint64_t added;      /* records */
+    uint64_t ended;      /* of them those that the bound of tokens ended: their text stops anywhere */
+    uint64_t unusable;   /* refused, filtered or not to be read: no record */
+    uint64_t pending;    /* not answered yet: nothing was added */
+    ts_chat_report chat; /* of the journal. Its struct_size is the library's */
+} ts_completer_report;
+
+/*
+ * Has a chat service complete prompts and adds its completions as records: of each of `count` prompts, whose completion and model are passed over, the prompt and instruction.
+ * The service is told to write the story out from its first word; what of its reply repeats the beginning is taken off, whatever quotation marks it uses, so that the completion
+ * goes on from the very next character. A reply that does not repeat it is taken for what comes behind, and set off by a space where the beginning ends in a whole word or
+ * mark. Where a record has an instruction and no prompt the reply is the story.
+ *
+ * Journal, progress and statuses as ts_evaluator_run; the journal belongs to these prompts and templates. Records are added once every reply is there; *report (may be NULL) is
+ * set also after a stop. INVALID_ARGUMENT: no prompt, one that is not valid, or the judging has begun.
+ */
+TS_API ts_status ts_evaluator_complete(ts_evaluator *evaluator, const ts_record *const *prompts, size_t count, const ts_completer_options *options, ts_progress progress,
+                                       void *progress_user, ts_completer_report *report);
 
 /* ---- prompts ---- */
 

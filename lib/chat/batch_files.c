@@ -24,7 +24,7 @@ static ts_status add_line(ts_bytes *line, ts_chat *chat, const ts_chat_jobs *job
     TS_TRY(jobs->prompt(jobs->user, job, &chat->prompt));
     ts_journal_key(&chat->journal, job, key);
     TS_TRY(ts_bytes_format(line, "{\"custom_id\": \"%s\", \"method\": \"POST\", \"url\": \"/v1/chat/completions\", \"body\": ", key));
-    TS_TRY(ts_completion_write(line, &options, chat->prompt.data, chat->prompt.size, jobs->members,
+    TS_TRY(ts_completion_write(line, &options, chat->prompt.data, chat->prompt.size, ts_chat_members(chat, jobs, job),
                                ts_random_at(chat->journal.configuration, 0, job)));
     return ts_bytes_add(line, "}\n", 2);
 }

@@ -16,19 +16,21 @@ typedef struct ts_chat ts_chat;
 typedef enum ts_chat_answer {
     TS_CHAT_NONE,    /* not asked, or not answered yet */
     TS_CHAT_TEXT,    /* ts_chat_text has it */
-    TS_CHAT_UNUSABLE /* cut, filtered, refused or not to be read: it will not be asked again */
+    TS_CHAT_CUT,     /* it stopped at its bound of tokens; ts_chat_text has what there is */
+    TS_CHAT_UNUSABLE /* filtered, refused or not to be read: it will not be asked again, nor what was cut */
 } ts_chat_answer;
 
 /*
  * Jobs first, first + step, ...: `count` of them, all below 2^53. A prompt is one message of the user's; NULs in it divide a conversation, whose messages
- * are the user's and the assistant's in turn. `members` are further members of the requests' JSON (", \"name\": value"), or NULL.
+ * are the user's and the assistant's in turn. `members` gives further members of a request's JSON (", \"name\": value"), or NULL for none; it may be NULL itself. Services
+ * that refuse a request with them (400 or 422) are asked without, and once one was answered so, none has them any more.
  */
 typedef struct ts_chat_jobs {
     uint64_t first, count, step;
     void *user;
     ts_status (*prompt)(void *user, uint64_t job, ts_bytes *prompt); /* appends the prompt, always the same one for a job */
     bool (*wanted)(void *user, uint64_t job);                        /* NULL: all are; others count as answered and are not asked */
-    const char *members;
+    const char *(*members)(void *user, uint64_t job);
     /*
      * Appends a JSON object that the journal keeps with a job's result: what was asked, and what came of it. `text`, not NUL-terminated, NULL for what cannot
      * be used. *unfit (0 before) becomes the number of its parts, at most 255, that do not fit what was asked. NULL: nothing is kept.

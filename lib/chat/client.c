@@ -183,7 +183,9 @@ ts_status ts_chat_run(ts_chat *chat, const ts_chat_jobs *jobs, ts_progress progr
 ts_chat_answer ts_chat_answer_of(const ts_chat *chat, uint64_t number)
 {
     ts_job job = ts_journal_job(&chat->journal, number);
-    return job.state != TS_JOB_DONE ? TS_CHAT_NONE : job.verdict == TS_VERDICT_TEXT ? TS_CHAT_TEXT : TS_CHAT_UNUSABLE;
+    if (job.state != TS_JOB_DONE)
+        return TS_CHAT_NONE;
+    return job.verdict == TS_VERDICT_TEXT ? TS_CHAT_TEXT : job.verdict == TS_VERDICT_CUT ? TS_CHAT_CUT : TS_CHAT_UNUSABLE;
 }
 
 uint64_t ts_chat_left(const ts_chat *chat, const ts_chat_jobs *jobs)

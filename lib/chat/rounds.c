@@ -178,14 +178,44 @@ static void retry(ts_chat *chat, slot *s, const ts_http_reply *reply, double now
     }
 }
 
+static ts_status write_body(ts_chat *chat, slot *s, uint64_t job, const char *members)
+{
+    chat->prompt.size = s->body.size = 0;
+    TS_TRY(chat->jobs->prompt(chat->jobs->user, job, &chat->prompt));
+    s->extended = members != NULL;
+    return ts_completion_write(&s->body, &chat->options, chat->prompt.data, chat->prompt.size, members, ts_random_at(chat->journal.configuration, 0, job));
+}
+
+/* A request that may have been refused for its further members goes at once without them. */
+static ts_status send_plain(ts_chat *chat, slot *s, double now)
+{
+    TS_TRY(note(chat, s, TS_EVENT_FAILED, false));
+    TS_TRY(write_body(chat, s, s->job, NULL));
+    s->refused = true;
+    s->state = SLOT_WAITING;
+    s->due = now;
+    return TS_OK;
+}
+
+/* What was refused with its members is answered without: these are what the service does not take. */
+static void learn_plain(ts_chat *chat, const slot *s)
+{
+    if (s->refused && !chat->plain)
+        ts_log(chat->runtime, TS_LOG_WARNING, "%s refuses requests for JSON by a schema: they are sent without, and replies are read as text", chat->base_url);
+    chat->plain = chat->plain || s->refused;
+}
+
 static ts_status heed(ts_chat *chat, slot *s, const ts_http_reply *reply, double now)
 {
     ts_status status;
+    if (s->extended && reply->end == TS_HTTP_REPLIED && (reply->code == 400 || reply->code == 422) && chat->completion.verdict != TS_VERDICT_FILTERED)
+        return send_plain(chat, s, now);
     switch (chat->completion.verdict) {
     case TS_VERDICT_TEXT:
     case TS_VERDICT_CUT:
     case TS_VERDICT_FILTERED:
         prove(chat, now);
+        learn_plain(chat, s);
         return finish(chat, s, reply->code < 300);
     case TS_VERDICT_INVALID:
         if (++s->invalid >= MOST_INVALID)
@@ -234,16 +264,14 @@ static void take_replies(ts_chat *chat, double now)
 
 static ts_status fill_slot(ts_chat *chat, slot *s, uint64_t job, double now)
 {
-    chat->prompt.size = s->body.size = 0;
-    TS_TRY(chat->jobs->prompt(chat->jobs->user, job, &chat->prompt));
-    TS_TRY(ts_completion_write(&s->body, &chat->options, chat->prompt.data, chat->prompt.size, chat->jobs->members,
-                               ts_random_at(chat->journal.configuration, 0, job)));
+    TS_TRY(write_body(chat, s, job, ts_chat_members(chat, chat->jobs, job)));
     s->job = job;
     s->due = now;
     s->prompt_size = chat->prompt.size;
     s->prompt = ts_chat_prompt_hash(chat);
     s->reserve = ts_cost_reserve(&chat->prices, &chat->options, chat->prompt.size);
     s->failures = s->limited = s->invalid = 0;
+    s->refused = false;
     s->state = SLOT_WAITING;
     return TS_OK;
 }

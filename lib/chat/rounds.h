@@ -26,6 +26,7 @@ typedef struct slot {
     uint64_t prompt; /* its hash */
     ts_cost reserve;
     uint32_t failures, limited, invalid;
+    bool extended, refused; /* has the job's further members; was refused with them, and goes without */
 } slot;
 
 struct ts_chat {
@@ -42,6 +43,7 @@ struct ts_chat {
     size_t in_flight;
     double tokens_in_flight;
     uint64_t run_seed; /* scatters waits */
+    bool plain;        /* the service takes no further members */
     uint32_t wrong;    /* in a row */
     /* of the run that is going on */
     const ts_chat_jobs *jobs;
@@ -55,6 +57,12 @@ struct ts_chat {
 static inline bool ts_chat_needs(const ts_chat *chat, const ts_chat_jobs *jobs, uint64_t job)
 {
     return ts_journal_job(&chat->journal, job).state != TS_JOB_DONE && (!jobs->wanted || jobs->wanted(jobs->user, job));
+}
+
+/* The further members of a job's request; NULL: none. */
+static inline const char *ts_chat_members(const ts_chat *chat, const ts_chat_jobs *jobs, uint64_t job)
+{
+    return jobs->members && !chat->plain ? jobs->members(jobs->user, job) : NULL;
 }
 
 /*

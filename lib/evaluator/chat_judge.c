@@ -24,12 +24,16 @@ struct ts_chat_judge {
     const ts_asking *asking; /* of a run of ts_chat_judge_ask */
 };
 
-/* The form of the grades, for services that can be held to one. */
-static const char schema[] =
-    ", \"response_format\": {\"type\": \"json_schema\", \"json_schema\": {\"name\": \"grades\", \"strict\": true, \"schema\": {\"type\": \"object\", "
-    "\"properties\": {\"grammar\": {\"type\": \"integer\"}, \"creativity\": {\"type\": \"integer\"}, \"consistency\": {\"type\": \"integer\"}, "
-    "\"plot\": {\"type\": \"integer\"}, \"age_group\": {\"type\": \"string\", \"enum\": [\"A\", \"B\", \"C\", \"D\", \"E\", \"F\"]}}, "
-    "\"required\": [\"grammar\", \"creativity\", \"consistency\", \"plot\", \"age_group\"], \"additionalProperties\": false}}}";
+/* The form of the grades, for services that can be held to one: of a beginning and, with the plot, of an instruction. */
+#define SCHEMA_GRADE(name) "\"" name "\": {\"type\": \"integer\", \"enum\": [1, 2, 3, 4, 5, 6, 7, 8, 9, 10]}, "
+#define SCHEMA(properties, names)                                                                                                                      \
+    ", \"response_format\": {\"type\": \"json_schema\", \"json_schema\": {\"name\": \"grades\", \"strict\": true, \"schema\": {\"type\": \"object\", "  \
+    "\"properties\": {" properties "\"age_group\": {\"type\": \"string\", \"enum\": [\"A\", \"B\", \"C\", \"D\", \"E\", \"F\"]}}, "                   \
+    "\"required\": [" names "\"age_group\"], \"additionalProperties\": false}}}"
+#define SCHEMA_GRADES SCHEMA_GRADE("grammar") SCHEMA_GRADE("creativity") SCHEMA_GRADE("consistency")
+#define SCHEMA_NAMES "\"grammar\", \"creativity\", \"consistency\", "
+
+static const char schema[] = SCHEMA(SCHEMA_GRADES, SCHEMA_NAMES), schema_of_instructions[] = SCHEMA(SCHEMA_GRADES SCHEMA_GRADE("plot"), SCHEMA_NAMES "\"plot\", ");
 
 /* ---- making ---- */
 
@@ -140,6 +144,11 @@ static bool is_wanted(void *user, uint64_t job)
            before.outcome != TS_JUDGED_SCORED && is_wanted(judge, job - 1);
 }
 
+static const char *schema_of(void *user, uint64_t job)
+{
+    return ts_record_is_instructed(&record_of(user, job)->fields) ? schema_of_instructions : schema;
+}
+
 static ts_chat_jobs jobs_of(ts_chat_judge *judge, uint32_t turn)
 {
     const ts_evaluator *e = judge->evaluator;
@@ -149,7 +158,7 @@ static ts_chat_jobs jobs_of(ts_chat_judge *judge, uint32_t turn)
                           .user = judge,
                           .prompt = write_prompt,
                           .wanted = is_wanted,
-                          .members = turn > 0 && e->options.schema ? schema : NULL};
+                          .members = turn > 0 && e->options.schema ? schema_of : NULL};
 }
 
 static int32_t tell(void *user, uint64_t done, uint64_t total)
@@ -190,9 +199,10 @@ ts_status ts_chat_judge_judgment(ts_chat_judge *judge, uint64_t record, uint32_t
     *judgment = (ts_kept_judgment){.outcome = TS_JUDGED_PENDING};
     if (e->records[record].words == 0)
         judgment->outcome = TS_JUDGED_EMPTY;
-    else if (judge->chat && ts_chat_answer_of(judge->chat, job) == TS_CHAT_UNUSABLE)
+    ts_chat_answer answer = judge->chat ? ts_chat_answer_of(judge->chat, job) : TS_CHAT_NONE;
+    if (judgment->outcome == TS_JUDGED_PENDING && answer != TS_CHAT_NONE && answer != TS_CHAT_TEXT)
         judgment->outcome = TS_JUDGED_NO_ASSESSMENT;
-    if (!judge->chat || judgment->outcome != TS_JUDGED_PENDING || ts_chat_answer_of(judge->chat, job) == TS_CHAT_NONE)
+    if (judgment->outcome != TS_JUDGED_PENDING || answer == TS_CHAT_NONE)
         return TS_OK;
     TS_TRY(add_text(judge, job, assessment));
     for (uint32_t ask = 1; ask <= e->options.asks && judgment->outcome != TS_JUDGED_SCORED; ask++) {

@@ -10,7 +10,16 @@ extern const ts_packed ts_judge_data; /* judge.txt */
 
 /* ---- judge_template.c ---- */
 
-enum { TS_JUDGE_ASSESS, TS_JUDGE_GRADE, TS_JUDGE_TURNS, TS_JUDGE_COMPARE = 2 * TS_JUDGE_TURNS /* behind the same for instructions */, TS_JUDGE_MARK, TS_JUDGE_TEXTS };
+enum {
+    TS_JUDGE_ASSESS,
+    TS_JUDGE_GRADE,
+    TS_JUDGE_TURNS,
+    TS_JUDGE_COMPARE = 2 * TS_JUDGE_TURNS, /* behind the same for instructions */
+    TS_JUDGE_MARK,
+    TS_JUDGE_COMPLETE,
+    TS_JUDGE_COMPLETE_INSTRUCTION,
+    TS_JUDGE_TEXTS
+};
 
 typedef struct ts_judge_template {
     ts_runtime *runtime; /* borrowed */
@@ -34,6 +43,9 @@ ts_status ts_judge_template_write(const ts_judge_template *judge, const ts_kept_
 ts_status ts_judge_template_compare(const ts_judge_template *judge, const ts_kept_record *first, const ts_kept_record *second, uint64_t seed, ts_bytes *out);
 /* Appends the message TS_JUDGE_MARK. */
 ts_status ts_judge_template_mark(const ts_judge_template *judge, const ts_kept_record *record, uint64_t seed, ts_bytes *out);
+
+/* Appends the message by which a model is asked for a completion. */
+ts_status ts_judge_template_complete(const ts_judge_template *judge, const ts_kept_record *record, ts_bytes *out);
 
 /* ---- chat_judge.c ---- */
 

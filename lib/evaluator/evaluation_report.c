@@ -49,9 +49,9 @@ static void pass_on(report *r)
 
 /* ---- results ---- */
 
-static ts_status add_mean(report *r, uint32_t axis, const ts_grade_mean *mean)
+static ts_status add_mean(report *r, bool more, const char *name, const ts_grade_mean *mean)
 {
-    TS_TRY(ts_bytes_format(&r->bytes, "%s\"%s\": {", axis > 0 ? ", " : "", ts_axis_name(axis)));
+    TS_TRY(ts_bytes_format(&r->bytes, "%s\"%s\": {", more ? ", " : "", name));
     TS_TRY(add_number(r, "mean", mean->mean));
     TS_TRY(add(r, ", "));
     TS_TRY(add_number(r, "low", mean->low));
@@ -88,9 +88,9 @@ static ts_status add_result(report *r, uint32_t model)
         TS_TRY(add_string(r, "model", r->e->models[model]));
         TS_TRY(add(r, ", "));
     }
-    TS_TRY(ts_bytes_format(&r->bytes, "\"records\": %llu, \"prompts\": %llu, \"judgments\": %llu, \"asked_again\": %llu, \"trusted\": %s, ",
+    TS_TRY(ts_bytes_format(&r->bytes, "\"records\": %llu, \"prompts\": %llu, \"judgments\": %llu, \"asked_again\": %llu, \"suspicious\": %llu, \"trusted\": %s, ",
                            (unsigned long long)result.records, (unsigned long long)result.prompts, (unsigned long long)result.judgments,
-                           (unsigned long long)result.asked_again, result.trusted ? "true" : "false"));
+                           (unsigned long long)result.asked_again, (unsigned long long)result.suspicious, result.trusted ? "true" : "false"));
     TS_TRY(add_number(r, "scored_share", result.scored_share));
     TS_TRY(add(r, ", "));
     TS_TRY(add_number(r, "mean_words", result.mean_words));
@@ -98,7 +98,10 @@ static ts_status add_result(report *r, uint32_t model)
     TS_TRY(add_counts(r, &result));
     TS_TRY(add(r, ", \"grades\": {"));
     for (uint32_t axis = 0; axis < TS_AXIS_COUNT; axis++)
-        TS_TRY(add_mean(r, axis, &result.axes[axis]));
+        TS_TRY(add_mean(r, axis > 0, ts_axis_name(axis), &result.axes[axis]));
+    TS_TRY(add(r, "}, \"followed\": {"));
+    for (uint32_t part = 0; part < TS_PART_COUNT; part++)
+        TS_TRY(add_mean(r, part > 0, ts_part_name(part), &result.followed[part]));
     return add(r, "}}");
 }
 
@@ -207,6 +210,21 @@ static ts_status add_judgment(report *r, size_t index, uint32_t repeat)
     return add(r, "}");
 }
 
+/* What is asked for and found of an instruction, and why a completion is suspicious, where there is something to say. */
+static ts_status add_findings(report *r, const ts_kept_record *record)
+{
+    size_t parts = 0, bits = 0;
+    for (uint32_t part = 0; part < TS_PART_COUNT; part++)
+        if (record->followed.asked[part] > 0)
+            TS_TRY(ts_bytes_format(&r->bytes, "%s\"%s\": {\"asked\": %llu, \"found\": %llu}", parts++ > 0 ? ", " : ", \"followed\": {", ts_part_name(part),
+                                   (unsigned long long)record->followed.asked[part], (unsigned long long)record->followed.found[part]));
+    TS_TRY(add(r, parts > 0 ? "}" : ""));
+    for (uint32_t bit = 1; bit <= record->suspicion; bit <<= 1)
+        if (record->suspicion & bit)
+            TS_TRY(ts_bytes_format(&r->bytes, "%s\"%s\"", bits++ > 0 ? ", " : ", \"suspicion\": [", ts_suspicion_name(bit)));
+    return add(r, bits > 0 ? "]" : "");
+}
+
 static ts_status add_record(report *r, size_t index)
 {
     const ts_record *record = &r->e->records[index].fields;
@@ -224,6 +242,7 @@ static ts_status add_record(report *r, size_t index)
             TS_TRY(add(r, ", "));
             TS_TRY(add_string(r, asked[i].name, asked[i].text));
         }
+    TS_TRY(add_findings(r, &r->e->records[index]));
     TS_TRY(add(r, ", \"judgments\": ["));
     for (uint32_t repeat = 0; repeat < ts_evaluator_repeats(r->e); repeat++)
         TS_TRY(add_judgment(r, index, repeat));

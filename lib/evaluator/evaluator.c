@@ -4,9 +4,10 @@
 
 #include <math.h>
 
-enum { MOST_REPEATS = 1000, MOST_ASKS = 7, LEAST_RESAMPLES = 100, MOST_RESAMPLES = 1000000 };
+enum { MOST_REPEATS = 1000, MOST_ASKS = 7, MOST_CUT = 64, LEAST_RESAMPLES = 100, MOST_RESAMPLES = 1000000 };
 
 static const char *const judge_names[] = {"embedded", "chat"};
+static const char *const part_names[TS_PART_COUNT] = {"words", "sentence", "features", "summary"};
 static const char *const outcome_names[TS_JUDGED_COUNT] = {"pending", "scored", "no_assessment", "no_reply", "missing",
                                                            "range",   "twice",  "form",          "empty"};
 
@@ -18,6 +19,11 @@ const char *ts_judge_name(uint32_t judge)
 const char *ts_judged_name(uint32_t outcome)
 {
     return outcome < TS_JUDGED_COUNT ? outcome_names[outcome] : NULL;
+}
+
+const char *ts_part_name(uint32_t part)
+{
+    return part < TS_PART_COUNT ? part_names[part] : NULL;
 }
 
 uint32_t ts_record_axes(const ts_record *record)
@@ -50,7 +56,8 @@ static ts_status check_options(const ts_evaluator_options *o)
                    {"repeats", o->repeats, 1, MOST_REPEATS},
                    {"asks", o->asks, 1, MOST_ASKS},
                    {"schema", o->schema, 0, 1},
-                   {"resamples", o->resamples, LEAST_RESAMPLES, MOST_RESAMPLES}};
+                   {"resamples", o->resamples, LEAST_RESAMPLES, MOST_RESAMPLES},
+                   {"cut", o->cut, 0, MOST_CUT}};
     for (size_t i = 0; i < TS_COUNT_OF(numbers); i++)
         if (numbers[i].value < numbers[i].least || numbers[i].value > numbers[i].most)
             return ts_fail(TS_ERROR_INVALID_ARGUMENT, "options.%s is %u, expected %u to %u", numbers[i].name, numbers[i].value, numbers[i].least,
@@ -61,6 +68,11 @@ static ts_status check_options(const ts_evaluator_options *o)
         return ts_fail(TS_ERROR_INVALID_ARGUMENT, "options.least_scored is %g, expected 0 to 1", o->least_scored);
     if (!o->text && o->text_count > 0)
         return ts_fail(TS_ERROR_INVALID_ARGUMENT, "options.text is NULL, but options.text_count is %zu", o->text_count);
+    if (o->cut_model_count > 0 && (o->cut == 0 || !o->cut_models))
+        return ts_fail(TS_ERROR_INVALID_ARGUMENT, "options.cut_model_count is %zu, but options.%s", o->cut_model_count, o->cut == 0 ? "cut is 0" : "cut_models is NULL");
+    for (size_t i = 0; i < o->cut_model_count; i++)
+        if (!o->cut_models[i])
+            return ts_fail(TS_ERROR_INVALID_ARGUMENT, "options.cut_models[%zu] is NULL", i);
     for (size_t i = 0; o->text && i < o->text_count; i++)
         if (!o->text[i] || strcmp(o->text[i], "-") == 0)
             return ts_fail(TS_ERROR_INVALID_ARGUMENT, "options.text[%zu] is %s, expected a file: it is read twice", i, o->text[i] ? "\"-\"" : "NULL");
@@ -69,17 +81,35 @@ static ts_status check_options(const ts_evaluator_options *o)
 
 /* ---- making ---- */
 
+static ts_status copy_name(char **out, ts_runtime *runtime, const char *name)
+{
+    size_t size = strlen(name) + 1;
+    *out = ts_allocate(runtime, size);
+    if (!*out)
+        return TS_ERROR_OUT_OF_MEMORY;
+    memcpy(*out, name, size);
+    return TS_OK;
+}
+
+static ts_status copy_cut_models(ts_evaluator *e)
+{
+    const ts_evaluator_options *o = &e->options;
+    if (o->cut_model_count == 0)
+        return TS_OK;
+    e->cut_models = ts_allocate_array(e->runtime, o->cut_model_count, sizeof *e->cut_models);
+    if (!e->cut_models)
+        return TS_ERROR_OUT_OF_MEMORY;
+    for (; e->cut_count < o->cut_model_count; e->cut_count++)
+        TS_TRY(copy_name(&e->cut_models[e->cut_count], e->runtime, o->cut_models[e->cut_count]));
+    return TS_OK;
+}
+
 static ts_status learn_text(ts_evaluator *e)
 {
     const ts_evaluator_options *o = &e->options;
     if (o->text_count == 0 || o->judge != TS_JUDGE_EMBEDDED)
         return TS_OK;
-    const char *name = o->text_name ? o->text_name : o->text[0];
-    size_t size = strlen(name) + 1;
-    e->text_name = ts_allocate(e->runtime, size);
-    if (!e->text_name)
-        return TS_ERROR_OUT_OF_MEMORY;
-    memcpy(e->text_name, name, size);
+    TS_TRY(copy_name(&e->text_name, e->runtime, o->text_name ? o->text_name : o->text[0]));
     return ts_language_learn(&e->language, e->runtime, o->text, o->text_count);
 }
 
@@ -87,10 +117,11 @@ static ts_status start(ts_evaluator *e)
 {
     if (e->options.judge == TS_JUDGE_CHAT)
         TS_TRY(ts_chat_judge_make(&e->chat, e));
+    TS_TRY(copy_cut_models(e));
     TS_TRY(learn_text(e));
     e->options.chat = NULL;
     e->options.templates = e->options.text_name = NULL; /* strings of the caller's are not kept */
-    e->options.text = NULL;
+    e->options.text = e->options.cut_models = NULL;
     return TS_OK;
 }
 
@@ -130,6 +161,9 @@ void ts_evaluator_free(ts_evaluator *e)
     ts_bytes_free(&e->reply);
     ts_release(runtime, e->judgments);
     ts_release(runtime, e->text_name);
+    for (size_t i = 0; i < e->cut_count; i++)
+        ts_release(runtime, e->cut_models[i]);
+    ts_release(runtime, e->cut_models);
     ts_release(runtime, e);
     ts_runtime_release(runtime);
 }
@@ -195,6 +229,23 @@ ts_status ts_evaluator_record(const ts_evaluator *evaluator, uint64_t index, ts_
         return ts_fail(TS_ERROR_INVALID_ARGUMENT, "ts_evaluator_record: the evaluator is NULL");
     TS_TRY(check_index(evaluator, index));
     return ts_report_write(record, &evaluator->records[index].fields, sizeof(ts_record), "ts_record");
+}
+
+ts_status ts_evaluator_suspicion(const ts_evaluator *evaluator, uint64_t index, uint32_t *suspicion)
+{
+    if (!evaluator || !suspicion)
+        return ts_fail(TS_ERROR_INVALID_ARGUMENT, "ts_evaluator_suspicion: an argument is NULL");
+    TS_TRY(check_index(evaluator, index));
+    *suspicion = evaluator->records[index].suspicion;
+    return TS_OK;
+}
+
+ts_status ts_evaluator_followed(const ts_evaluator *evaluator, uint64_t index, ts_followed *followed)
+{
+    if (!evaluator)
+        return ts_fail(TS_ERROR_INVALID_ARGUMENT, "ts_evaluator_followed: the evaluator is NULL");
+    TS_TRY(check_index(evaluator, index));
+    return ts_report_write(followed, &evaluator->records[index].followed, sizeof(ts_followed), "ts_followed");
 }
 
 const char *ts_evaluator_model(const ts_evaluator *evaluator, size_t index)
@@ -334,6 +385,32 @@ ts_status ts_evaluator_compare(ts_evaluator *evaluator, const char *left, const 
     status = status ? status : model_index(evaluator, right, &indices[1]);
     status = status ? status : ts_summary_compare(evaluator, indices[0], indices[1], &out);
     return leave(evaluator, status ? status : ts_report_write(comparison, &out, sizeof out, "ts_comparison"));
+}
+
+/* ---- completions of others ---- */
+
+static const ts_completer_options completer_defaults = {.struct_size = sizeof completer_defaults, .per_prompt = 10};
+
+ts_status ts_completer_options_init(ts_completer_options *options, size_t struct_size)
+{
+    return ts_options_defaults(options, struct_size, &completer_defaults, sizeof completer_defaults, "ts_completer_options");
+}
+
+ts_status ts_evaluator_complete(ts_evaluator *evaluator, const ts_record *const *prompts, size_t count, const ts_completer_options *options, ts_progress progress,
+                                void *progress_user, ts_completer_report *report)
+{
+    ts_completer_options own = completer_defaults;
+    ts_completer_report out = {.struct_size = sizeof out};
+    char detail[512];
+    TS_TRY(ts_options_read(&own, sizeof own, options, "ts_completer_options"));
+    if (report)
+        TS_TRY(ts_report_check(report, "ts_completer_report"));
+    TS_TRY(enter(evaluator, "ts_evaluator_complete", prompts));
+    ts_status status = may_add(evaluator);
+    status = status ? status : ts_completer_run(evaluator, prompts, count, &own, progress, progress_user, &out);
+    memcpy(detail, ts_error_detail(), strlen(ts_error_detail()) + 1);
+    ts_status written = report ? ts_report_write(report, &out, sizeof out, "ts_completer_report") : TS_OK;
+    return leave(evaluator, status ? ts_fail(status, "%s", detail) : written);
 }
 
 /* ---- duels and marks ---- */

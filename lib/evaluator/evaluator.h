@@ -19,6 +19,8 @@ typedef struct ts_kept_record {
     uint64_t group; /* of prompt and instruction: records of one group are completions of one thing */
     uint32_t words; /* of the completion */
     uint32_t model; /* index among the models */
+    ts_followed followed; /* of the instruction */
+    uint32_t suspicion;
 } ts_kept_record;
 
 /* A judgment as it is kept, without its texts. */
@@ -36,6 +38,8 @@ struct ts_evaluator {
     size_t count, capacity;
     char **models;
     size_t model_count, model_capacity;
+    char **cut_models; /* those of options.cut_models */
+    size_t cut_count;
     ts_kept_judgment *judgments; /* of record i in repeat r: r * count + i; NULL before the first run */
     size_t judged;               /* records that `judgments` is for */
     ts_language *language;
@@ -61,6 +65,16 @@ ts_status ts_records_read(ts_evaluator *evaluator, const char *path);
 /* A fingerprint of all records. */
 uint64_t ts_records_hash(const ts_evaluator *evaluator);
 void ts_records_free(ts_evaluator *evaluator);
+
+/* ---- suspicion.c ---- */
+
+/* As ts_evaluator_suspicion. OUT_OF_MEMORY alone. */
+ts_status ts_suspicion_find(ts_runtime *runtime, const char *text, size_t size, uint32_t *suspicion);
+
+/* ---- completer.c ---- */
+
+ts_status ts_completer_run(ts_evaluator *evaluator, const ts_record *const *prompts, size_t count, const ts_completer_options *options, ts_progress progress, void *progress_user,
+                           ts_completer_report *report);
 
 /* ---- grades.c ---- */
 

@@ -5,7 +5,8 @@
 
 enum { MOST_FILE = 1 << 20 };
 
-static const char *const text_names[TS_JUDGE_TEXTS] = {"assess", "grade", "assess instruction", "grade instruction", "compare", "mark"};
+static const char *const text_names[TS_JUDGE_TEXTS] = {"assess", "grade", "assess instruction", "grade instruction",
+                                                      "compare", "mark", "complete", "complete instruction"};
 static const char *const placeholders[] = {"beginning", "completion", "fence", "words", "sentence", "features", "summary", "first", "second"};
 enum { BEGINNING, COMPLETION, FENCE, WORDS, SENTENCE, FEATURES, SUMMARY, FIRST, SECOND };
 
@@ -44,7 +45,7 @@ static ts_status find_text(size_t *found, const char *heading, size_t length, ui
     for (*found = 0; *found < TS_JUDGE_TEXTS && !is(title, size, text_names[*found]);)
         ++*found;
     if (*found == TS_JUDGE_TEXTS)
-        return fail_line(name, line, "an unknown heading, expected assess, grade, assess instruction, grade instruction, compare or mark");
+        return fail_line(name, line, "an unknown heading, expected assess, grade, assess instruction, grade instruction, compare, mark, complete or complete instruction");
     return seen >> *found & 1 ? fail_line(name, line, "this heading is there twice") : TS_OK;
 }
 
@@ -190,4 +191,10 @@ ts_status ts_judge_template_mark(const ts_judge_template *judge, const ts_kept_r
 {
     writing w = writing_of(&record->fields);
     return write_text(judge, TS_JUDGE_MARK, &w, record->hash, seed, out);
+}
+
+ts_status ts_judge_template_complete(const ts_judge_template *judge, const ts_kept_record *record, ts_bytes *out)
+{
+    writing w = writing_of(&record->fields);
+    return write_text(judge, ts_record_is_instructed(&record->fields) ? TS_JUDGE_COMPLETE_INSTRUCTION : TS_JUDGE_COMPLETE, &w, record->hash, 0, out);
 }

@@ -407,7 +407,7 @@ static bool asks(const char *features, const char *name)
     return false;
 }
 
-static void check_features(const measuring *m, const char *features, size_t *asked, size_t *found)
+static void check_features(const measuring *m, const char *features, ts_followed *f)
 {
     static const char *const lesson[] = {"learned", "learnt", "lesson", "moral", "remember", "important", "always"},
                              *const turn[] = {"suddenly", "surprise", "surprised", "unexpected", "unexpectedly", "turned", "realized"},
@@ -423,8 +423,8 @@ static void check_features(const measuring *m, const char *features, size_t *ask
                  {"conflict", mentions_any(m, m->known, quarrel, TS_COUNT_OF(quarrel))}};
     for (size_t i = 0; i < TS_COUNT_OF(rules); i++)
         if (asks(features, rules[i].name)) {
-            ++*asked;
-            *found += rules[i].there;
+            f->asked[TS_PART_FEATURES]++;
+            f->found[TS_PART_FEATURES] += rules[i].there;
         }
 }
 
@@ -466,7 +466,7 @@ static bool is_form_of(const ts_token *token, const char *word, size_t size)
 }
 
 /* Every word of the list must be there, perhaps with an ending. */
-static void check_words(const measuring *m, const char *words, size_t *asked, size_t *found)
+static void check_words(const measuring *m, const char *words, ts_followed *f)
 {
     const char *word;
     size_t size, left = words ? strlen(words) : 0;
@@ -474,8 +474,8 @@ static void check_words(const measuring *m, const char *words, size_t *asked, si
         bool there = false;
         for (size_t i = m->known; i < m->count && !there; i++)
             there = is_form_of(&m->tokens[i], word, size);
-        ++*asked;
-        *found += there;
+        f->asked[TS_PART_WORDS]++;
+        f->found[TS_PART_WORDS] += there;
     }
 }
 
@@ -498,34 +498,50 @@ static bool has_sentence(const measuring *m, const ts_token_list *sentence)
     return false;
 }
 
-static ts_status check_sentence(const measuring *m, ts_runtime *runtime, const char *text, size_t *asked, size_t *found)
+static ts_status check_sentence(const measuring *m, ts_runtime *runtime, const char *text, ts_followed *f)
 {
     ts_token_list sentence = {0};
     if (!text)
         return TS_OK;
     ts_status status = ts_tokens_add(runtime, &sentence, text, strlen(text));
-    ++*asked;
-    *found += status == TS_OK && has_sentence(m, &sentence);
+    f->asked[TS_PART_SENTENCE] = 1;
+    f->found[TS_PART_SENTENCE] = status == TS_OK && has_sentence(m, &sentence);
     ts_release(runtime, sentence.items);
     return status;
 }
 
+static ts_status check_summary(const measuring *m, ts_runtime *runtime, const char *summary, ts_followed *f)
+{
+    ts_token_list about = {0};
+    if (!summary)
+        return TS_OK;
+    ts_status status = ts_tokens_add(runtime, &about, summary, strlen(summary));
+    for (size_t i = 0; status == TS_OK && i < about.count; i++)
+        if (about.items[i].word && about.items[i].size >= SHORTEST_CONTENT) {
+            f->asked[TS_PART_SUMMARY]++;
+            f->found[TS_PART_SUMMARY] += occurs(m, m->known, m->count, about.items[i].hash);
+        }
+    ts_release(runtime, about.items);
+    return status;
+}
+
+/* Its quotation marks must have been counted. */
+static ts_status check_instruction(const measuring *m, ts_runtime *runtime, const ts_record *record, ts_followed *f)
+{
+    check_features(m, record->features, f);
+    check_words(m, record->words, f);
+    TS_TRY(check_sentence(m, runtime, record->sentence, f));
+    return check_summary(m, runtime, record->summary, f);
+}
+
 static ts_status measure_instruction(measuring *m, ts_runtime *runtime, const ts_record *record)
 {
-    size_t asked = 0, found = 0;
-    check_features(m, record->features, &asked, &found);
-    check_words(m, record->words, &asked, &found);
-    TS_TRY(check_sentence(m, runtime, record->sentence, &asked, &found));
-    if (record->summary) {
-        ts_token_list about = {0};
-        ts_status status = ts_tokens_add(runtime, &about, record->summary, strlen(record->summary));
-        for (size_t i = 0; status == TS_OK && i < about.count; i++)
-            if (about.items[i].word && about.items[i].size >= SHORTEST_CONTENT) {
-                asked++;
-                found += occurs(m, m->known, m->count, about.items[i].hash);
-            }
-        ts_release(runtime, about.items);
-        TS_TRY(status);
+    ts_followed f = {.struct_size = sizeof f};
+    uint64_t asked = 0, found = 0;
+    TS_TRY(check_instruction(m, runtime, record, &f));
+    for (size_t part = 0; part < TS_PART_COUNT; part++) {
+        asked += f.asked[part];
+        found += f.found[part];
     }
     m->out[TS_MEASURE_FOLLOWED] = asked > 0 ? (double)found / (double)asked : 1;
     m->out[TS_MEASURE_ASKED] = asked > 0;
@@ -563,16 +579,38 @@ static ts_status measure_tokens(ts_runtime *runtime, const ts_language *language
     return measure_language(language, tokens, known, out);
 }
 
+/* The words and marks of a record, those of the prompt first; *known becomes their number. */
+static ts_status read_tokens(ts_runtime *runtime, const ts_record *record, ts_token_list *tokens, size_t *known)
+{
+    TS_TRY(ts_tokens_add(runtime, tokens, record->prompt, record->prompt_size));
+    *known = tokens->count;
+    return ts_tokens_add(runtime, tokens, record->completion, record->completion_size);
+}
+
 ts_status ts_measure_record(ts_runtime *runtime, const ts_language *language, const ts_record *record, double measures[TS_MEASURE_COUNT])
 {
     ts_token_list tokens = {0};
+    size_t known = 0;
     memset(measures, 0, TS_MEASURE_COUNT * sizeof *measures);
-    ts_status status = ts_tokens_add(runtime, &tokens, record->prompt, record->prompt_size);
-    size_t known = tokens.count;
-    if (status == TS_OK)
-        status = ts_tokens_add(runtime, &tokens, record->completion, record->completion_size);
+    ts_status status = read_tokens(runtime, record, &tokens, &known);
     if (status == TS_OK)
         status = measure_tokens(runtime, language, record, &tokens, known, measures);
+    ts_release(runtime, tokens.items);
+    return status;
+}
+
+ts_status ts_measure_followed(ts_runtime *runtime, const ts_record *record, ts_followed *followed)
+{
+    ts_token_list tokens = {0};
+    double measures[TS_MEASURE_COUNT] = {0};
+    size_t known = 0;
+    *followed = (ts_followed){.struct_size = sizeof *followed};
+    ts_status status = read_tokens(runtime, record, &tokens, &known);
+    measuring m = {.tokens = tokens.items, .known = known, .count = tokens.count, .out = measures};
+    if (status == TS_OK && known < tokens.count)
+        measure_shape(&m);
+    if (status == TS_OK)
+        status = check_instruction(&m, runtime, record, followed);
     ts_release(runtime, tokens.items);
     return status;
 }

@@ -53,6 +53,9 @@ typedef struct ts_language ts_language;
 /* Measures a record; `language` may be NULL. OUT_OF_MEMORY alone. */
 ts_status ts_measure_record(ts_runtime *runtime, const ts_language *language, const ts_record *record, double measures[TS_MEASURE_COUNT]);
 
+/* What a completion has of its instruction. OUT_OF_MEMORY alone. */
+ts_status ts_measure_followed(ts_runtime *runtime, const ts_record *record, ts_followed *followed);
+
 /* ---- a text as words and marks ---- */
 
 typedef struct ts_token {

@@ -1,5 +1,8 @@
 /* Records: kept as one block each, read from JSON lines. */
 #include "evaluator/evaluator.h"
+#include "evaluator/measures.h"
+
+#include "tinystories/diversity.h"
 
 #include "format/gzip.h"
 #include "format/json.h"
@@ -42,7 +45,7 @@ static size_t clean(char *out, const char *text, size_t size)
     return written;
 }
 
-enum { COMPLETION = 1 };
+enum { COMPLETION = 1, MODEL = 2 };
 
 static ts_status check_strings(const char *const strings[STRINGS], const size_t sizes[STRINGS], size_t *total)
 {
@@ -99,7 +102,7 @@ static void copy_strings(ts_kept_record *kept, const char *const strings[STRINGS
         at[sizes[i]] = 0;
         copies[i] = sizes[i] > 0 || i < 3 ? at : NULL;
         kept->hash = ts_hash(at, sizes[i] + 1, kept->hash);
-        if (i != COMPLETION && i != 2)
+        if (i != COMPLETION && i != MODEL)
             kept->group = ts_hash(at, sizes[i] + 1, kept->group);
         at += sizes[i] + 1;
     }
@@ -115,24 +118,46 @@ static void copy_strings(ts_kept_record *kept, const char *const strings[STRINGS
                                .summary = copies[6]};
 }
 
+static bool is_cut(const ts_evaluator *e, const char *model)
+{
+    for (size_t i = 0; i < e->cut_count; i++)
+        if (strcmp(e->cut_models[i], model) == 0)
+            return true;
+    return e->cut_count == 0;
+}
+
+/* What is found in a record by looking at it. */
+static ts_status look_at(ts_evaluator *e, ts_kept_record *kept)
+{
+    const ts_record *r = &kept->fields;
+    kept->words = count_words(r->completion, r->completion_size);
+    TS_TRY(ts_suspicion_find(e->runtime, r->completion, r->completion_size, &kept->suspicion));
+    return ts_measure_followed(e->runtime, r, &kept->followed);
+}
+
 ts_status ts_records_add(ts_evaluator *e, const ts_record *record)
 {
     const char *strings[STRINGS];
     size_t sizes[STRINGS], total;
     ts_kept_record kept = {.hash = 0};
     strings_of(record, strings, sizes);
+    if (e->options.cut > 0 && strings[COMPLETION] && is_cut(e, strings[MODEL] ? strings[MODEL] : ""))
+        TS_TRY(ts_repeat_cut(e->runtime, strings[COMPLETION], sizes[COMPLETION], e->options.cut, &sizes[COMPLETION]));
     TS_TRY(check_strings(strings, sizes, &total));
     if (e->count >= MOST_RECORDS)
         return ts_fail(TS_ERROR_LIMIT, "there are %d records already", MOST_RECORDS);
     TS_TRY(ts_reserve(e->runtime, &e->records, &e->capacity, e->count + 1, sizeof *e->records));
-    TS_TRY(find_model(e, strings[2] ? strings[2] : "", &kept.model));
+    TS_TRY(find_model(e, strings[MODEL] ? strings[MODEL] : "", &kept.model));
     kept.memory = ts_allocate(e->runtime, total);
     if (!kept.memory)
         return TS_ERROR_OUT_OF_MEMORY;
     copy_strings(&kept, strings, sizes);
-    kept.words = count_words(kept.fields.completion, kept.fields.completion_size);
-    e->records[e->count++] = kept;
-    return TS_OK;
+    ts_status status = look_at(e, &kept);
+    if (status != TS_OK)
+        ts_release(e->runtime, kept.memory);
+    else
+        e->records[e->count++] = kept;
+    return status;
 }
 
 uint64_t ts_records_hash(const ts_evaluator *e)

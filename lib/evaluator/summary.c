@@ -4,10 +4,13 @@
 #include <math.h>
 #include <stdlib.h>
 
+/* What means are taken of: grades by axis, and shares of an instruction by part. */
+enum { COLUMNS = TS_AXIS_COUNT + TS_PART_COUNT, PART_STREAM = 16 /* random numbers behind those of comparisons and duels */ };
+
 /* What one prompt's completions were given. */
 typedef struct cluster {
     uint64_t group, first; /* first: a record of it, so that the order is always the same */
-    double sum[TS_AXIS_COUNT], count[TS_AXIS_COUNT];
+    double sum[COLUMNS], count[COLUMNS];
 } cluster;
 
 typedef struct clusters {
@@ -36,6 +39,11 @@ static bool is_of(const ts_evaluator *e, size_t record, uint32_t model)
     return model == UINT32_MAX || e->records[record].model == model;
 }
 
+static double share_of(const ts_kept_record *record, size_t part)
+{
+    return (double)record->followed.found[part] / (double)record->followed.asked[part];
+}
+
 static cluster cluster_of(const ts_evaluator *e, size_t record)
 {
     cluster c = {.group = e->records[record].group, .first = record};
@@ -47,6 +55,11 @@ static cluster cluster_of(const ts_evaluator *e, size_t record)
                 c.count[axis]++;
             }
     }
+    for (size_t part = 0; part < TS_PART_COUNT; part++)
+        if (e->records[record].followed.asked[part] > 0) {
+            c.sum[TS_AXIS_COUNT + part] = share_of(&e->records[record], part);
+            c.count[TS_AXIS_COUNT + part] = 1;
+        }
     return c;
 }
 
@@ -67,9 +80,9 @@ static ts_status gather(clusters *out, const ts_evaluator *e, uint32_t model)
             out->items[out->count++] = out->items[i];
             continue;
         }
-        for (size_t axis = 0; axis < TS_AXIS_COUNT; axis++) {
-            last->sum[axis] += out->items[i].sum[axis];
-            last->count[axis] += out->items[i].count[axis];
+        for (size_t column = 0; column < COLUMNS; column++) {
+            last->sum[column] += out->items[i].sum[column];
+            last->count[column] += out->items[i].count[column];
         }
     }
     return TS_OK;
@@ -118,7 +131,7 @@ void ts_summary_interval(const ts_evaluator *e, const double *sums, const double
 
 /* ---- one model ---- */
 
-static void count_outcomes(const ts_evaluator *e, uint32_t model, ts_evaluation *out, double squares[TS_AXIS_COUNT])
+static void count_outcomes(const ts_evaluator *e, uint32_t model, ts_evaluation *out, double squares[COLUMNS])
 {
     double words = 0;
     for (size_t i = 0; i < e->count; i++) {
@@ -126,6 +139,10 @@ static void count_outcomes(const ts_evaluator *e, uint32_t model, ts_evaluation 
             continue;
         out->records++;
         words += e->records[i].words;
+        out->suspicious += e->records[i].suspicion != 0;
+        for (size_t part = 0; part < TS_PART_COUNT; part++)
+            if (e->records[i].followed.asked[part] > 0)
+                squares[TS_AXIS_COUNT + part] += share_of(&e->records[i], part) * share_of(&e->records[i], part);
         for (uint32_t repeat = 0; repeat < ts_evaluator_repeats(e); repeat++) {
             const ts_kept_judgment *j = judgment_of(e, i, repeat);
             out->judgments++;
@@ -143,22 +160,22 @@ static void count_outcomes(const ts_evaluator *e, uint32_t model, ts_evaluation 
     out->mean_words = out->records > 0 ? words / (double)out->records : NAN;
 }
 
-/* Prompts that have the grade, one after another. */
-static size_t pick(const clusters *all, size_t axis, double *sums, double *counts)
+/* Prompts that have the column, one after another. */
+static size_t pick(const clusters *all, size_t column, double *sums, double *counts)
 {
     size_t picked = 0;
     for (size_t i = 0; i < all->count; i++)
-        if (all->items[i].count[axis] > 0) {
-            sums[picked] = all->items[i].sum[axis];
-            counts[picked++] = all->items[i].count[axis];
+        if (all->items[i].count[column] > 0) {
+            sums[picked] = all->items[i].sum[column];
+            counts[picked++] = all->items[i].count[column];
         }
     return picked;
 }
 
-static void average(const ts_evaluator *e, const clusters *all, size_t axis, double square, bool trusted, double *room, ts_grade_mean *out)
+static void average(const ts_evaluator *e, const clusters *all, size_t column, double square, bool trusted, double *room, ts_grade_mean *out)
 {
     double *sums = room, *counts = room + all->count, *values = room + 2 * all->count, sum = 0, count = 0;
-    size_t prompts = pick(all, axis, sums, counts);
+    size_t prompts = pick(all, column, sums, counts);
     for (size_t i = 0; i < prompts; i++) {
         sum += sums[i];
         count += counts[i];
@@ -169,7 +186,7 @@ static void average(const ts_evaluator *e, const clusters *all, size_t axis, dou
     out->mean = sum / count;
     if (count > 1)
         out->deviation = sqrt(fmax(square - sum * sum / count, 0) / (count - 1));
-    ts_summary_interval(e, sums, counts, prompts, axis, values, &out->low, &out->high);
+    ts_summary_interval(e, sums, counts, prompts, column < TS_AXIS_COUNT ? column : PART_STREAM + column, values, &out->low, &out->high);
 }
 
 static double *make_room(const ts_evaluator *e, size_t prompts)
@@ -179,7 +196,7 @@ static double *make_room(const ts_evaluator *e, size_t prompts)
 
 ts_status ts_summary_of(const ts_evaluator *e, uint32_t model, ts_evaluation *out)
 {
-    double squares[TS_AXIS_COUNT] = {0};
+    double squares[COLUMNS] = {0};
     clusters all;
     *out = (ts_evaluation){.struct_size = sizeof *out};
     TS_TRY(gather(&all, e, model));
@@ -189,6 +206,8 @@ ts_status ts_summary_of(const ts_evaluator *e, uint32_t model, ts_evaluation *ou
         out->prompts = all.count;
         for (size_t axis = 0; axis < TS_AXIS_COUNT; axis++)
             average(e, &all, axis, squares[axis], out->trusted, room, &out->axes[axis]);
+        for (size_t part = 0; part < TS_PART_COUNT; part++)
+            average(e, &all, TS_AXIS_COUNT + part, squares[TS_AXIS_COUNT + part], true, room, &out->followed[part]);
     }
     ts_release(e->runtime, room);
     ts_release(e->runtime, all.items);

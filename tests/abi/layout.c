@@ -646,6 +646,16 @@ VALUE(TS_AXIS_CREATIVITY, 1);
 VALUE(TS_AXIS_CONSISTENCY, 2);
 VALUE(TS_AXIS_PLOT, 3);
 VALUE(TS_AXIS_COUNT, 4);
+VALUE(TS_SUSPICION_GRADE, 1);
+VALUE(TS_SUSPICION_ORDER, 2);
+VALUE(TS_SUSPICION_MARKUP, 4);
+VALUE(TS_SUSPICION_HIDDEN, 8);
+VALUE(TS_SUSPICION_CODE, 16);
+VALUE(TS_PART_WORDS, 0);
+VALUE(TS_PART_SENTENCE, 1);
+VALUE(TS_PART_FEATURES, 2);
+VALUE(TS_PART_SUMMARY, 3);
+VALUE(TS_PART_COUNT, 4);
 VALUE(TS_AGE_COUNT, 6);
 VALUE(TS_JUDGE_EMBEDDED, 0);
 VALUE(TS_JUDGE_CHAT, 1);
@@ -674,7 +684,7 @@ FIELD(ts_record, sentence, const char *, 56, 8);
 FIELD(ts_record, features, const char *, 64, 8);
 FIELD(ts_record, summary, const char *, 72, 8);
 
-SIZE(ts_evaluator_options, 96);
+SIZE(ts_evaluator_options, 112);
 FIELD(ts_evaluator_options, struct_size, size_t, 0, 8);
 FIELD(ts_evaluator_options, chat, const ts_chat_options *, 8, 8);
 FIELD(ts_evaluator_options, templates, const char *, 16, 8);
@@ -689,7 +699,9 @@ FIELD(ts_evaluator_options, repeats, uint32_t, 76, 4);
 FIELD(ts_evaluator_options, asks, uint32_t, 80, 4);
 FIELD(ts_evaluator_options, schema, uint32_t, 84, 4);
 FIELD(ts_evaluator_options, resamples, uint32_t, 88, 4);
-FIELD(ts_evaluator_options, reserved, uint32_t, 92, 4);
+FIELD(ts_evaluator_options, cut, uint32_t, 92, 4);
+FIELD(ts_evaluator_options, cut_models, const char *const *, 96, 8);
+FIELD(ts_evaluator_options, cut_model_count, size_t, 104, 8);
 
 SIZE(ts_judgment, 72);
 FIELD(ts_judgment, struct_size, size_t, 0, 8);
@@ -708,7 +720,7 @@ FIELD(ts_grade_mean, high, double, 16, 8);
 FIELD(ts_grade_mean, deviation, double, 24, 8);
 FIELD(ts_grade_mean, count, uint64_t, 32, 8);
 
-SIZE(ts_evaluation, 352);
+SIZE(ts_evaluation, 520);
 FIELD(ts_evaluation, struct_size, size_t, 0, 8);
 FIELD(ts_evaluation, records, uint64_t, 8, 8);
 FIELD(ts_evaluation, prompts, uint64_t, 16, 8);
@@ -720,6 +732,30 @@ FIELD(ts_evaluation, scored_share, double, 168, 8);
 FIELD(ts_evaluation, mean_words, double, 176, 8);
 FIELD(ts_evaluation, axes, ts_grade_mean[4], 184, 160);
 FIELD(ts_evaluation, trusted, uint64_t, 344, 8);
+FIELD(ts_evaluation, suspicious, uint64_t, 352, 8);
+FIELD(ts_evaluation, followed, ts_grade_mean[4], 360, 160);
+
+SIZE(ts_followed, 72);
+FIELD(ts_followed, struct_size, size_t, 0, 8);
+FIELD(ts_followed, asked, uint64_t[4], 8, 32);
+FIELD(ts_followed, found, uint64_t[4], 40, 32);
+
+SIZE(ts_completer_options, 40);
+FIELD(ts_completer_options, struct_size, size_t, 0, 8);
+FIELD(ts_completer_options, chat, const ts_chat_options *, 8, 8);
+FIELD(ts_completer_options, model, const char *, 16, 8);
+FIELD(ts_completer_options, templates, const char *, 24, 8);
+FIELD(ts_completer_options, per_prompt, uint32_t, 32, 4);
+FIELD(ts_completer_options, estimate, uint32_t, 36, 4);
+
+SIZE(ts_completer_report, 192);
+FIELD(ts_completer_report, struct_size, size_t, 0, 8);
+FIELD(ts_completer_report, wanted, uint64_t, 8, 8);
+FIELD(ts_completer_report, added, uint64_t, 16, 8);
+FIELD(ts_completer_report, ended, uint64_t, 24, 8);
+FIELD(ts_completer_report, unusable, uint64_t, 32, 8);
+FIELD(ts_completer_report, pending, uint64_t, 40, 8);
+FIELD(ts_completer_report, chat, ts_chat_report, 48, 144);
 
 SIZE(ts_comparison, 200);
 FIELD(ts_comparison, struct_size, size_t, 0, 8);

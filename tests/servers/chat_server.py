@@ -15,6 +15,7 @@ What to do stands in the path of a request: /SETTINGS/chat/completions, SETTINGS
     once=1            only when they are asked for the first time
     bias=PERCENT      of the questions which of two stories is better so many are answered "first", whatever they hold
     wordless=PERCENT  of the calls for stories so many bring a first story without the words, when they are made for the first time; which, the prompt decides
+    schema=no         requests for JSON by a schema are answered 400; without it the grades come as the schema has them
     unusable=PERCENT  of the stories so many are cut off; which, the prompt decides
     batches=A,B,...   what comes of the first, second, ... batch of a ledger, the last one stays: ok (the default), half (expires with half of it done),
                       failed (refused as a whole), bad (all requests fail with 500), lost (its creation is not answered), echo (its results repeat the key),
@@ -81,6 +82,13 @@ def grades_of(messages, request, ledger):
     """The grades of a conversation, a function of its story alone; or a reply that is none."""
     story = messages[0]["content"]
     values = [1 + number_of(f"{axis} {story}", 10) for axis in ("grammar", "creativity", "consistency", "plot")]
+    form = json.loads(request.body).get("response_format")
+    if form:  # what the service is held to
+        properties = form["json_schema"]["schema"]["properties"]
+        assert all(properties[name]["enum"] == list(range(1, 11)) for name in properties if name != "age_group"), properties
+        assert ("plot" in properties) == ("Plot" in messages[-1]["content"]), properties
+        good = dict(zip(("grammar", "creativity", "consistency", "plot"), values))
+        return json.dumps({name: good.get(name, "ABCDEF"[number_of(story, 6)]) for name in properties})
     names = ["Grammar", "Creativity", "Consistency"] + (["Plot"] if "Plot" in messages[-1]["content"] else [])
     good = ", ".join(f"{name}: {value}/10" for name, value in zip(names, values)) + f", Age group: {'ABCDEF'[number_of(story, 6)]}"
     ledger.conversations[story] += 1
@@ -108,6 +116,18 @@ def verdict_of(message, request, ledger):
     if number_of("bias " + message, 100) < float(request.settings.get("bias", 0)):
         return "First"
     return "neither" if first == second else "first" if first > second else "second"
+
+
+def written_out(message, request):
+    """A whole story from the beginning that stands in the message's fence, in some with other quotation marks; another one for each Idempotency-Key."""
+    beginning = re.split(r"\n" + re.search(r'two lines that say "(\w+)"', message).group(1) + r"(?=\n|$)", message)[1]
+    number = number_of(request.key, 1 << 20)
+    beginning = beginning.strip("\n")
+    if number % 3 == 1:
+        beginning = re.sub(r'(?<!\w)"(?=\w)', "\u201c", beginning).replace('"', "\u201d")
+    if number % 3 == 2:
+        return f"Then came number {number}. The end."  # which does not repeat it
+    return f"{beginning} and then came number {number}. The end."
 
 
 def completion(content, finish="stop", usage=True, **message):
@@ -331,7 +351,10 @@ def choose(request, ledger):
     ledger.attempts[request.key] += 1
     messages = json.loads(request.body)["messages"]
     asked = messages[0]["content"]
-    text = grades_of(messages, request, ledger) if len(messages) == 3 else verdict_of(asked, request, ledger) if "Answer with one word" in asked else story_of(asked)
+    if request.settings.get("schema") == "no" and "response_format" in json.loads(request.body):
+        return FAULTS["400"](request, "")
+    text = (grades_of(messages, request, ledger) if len(messages) == 3 else verdict_of(asked, request, ledger) if "Answer with one word" in asked else
+            written_out(asked, request) if "first the beginning, word for word" in asked else story_of(asked))
     if "wordless" in request.settings and number_of("wordless " + asked, 100) < float(request.settings["wordless"]):
         ledger.conversations[asked] += 1
         if ledger.conversations[asked] == 1:

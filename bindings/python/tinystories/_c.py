@@ -156,6 +156,9 @@ TS_AGE_COUNT = 6
 TS_JUDGE_EMBEDDED = 0
 TS_JUDGE_CHAT = 1
 
+TS_SUSPICION_GRADE, TS_SUSPICION_ORDER, TS_SUSPICION_MARKUP, TS_SUSPICION_HIDDEN, TS_SUSPICION_CODE = 1, 2, 4, 8, 16
+TS_PART_WORDS, TS_PART_SENTENCE, TS_PART_FEATURES, TS_PART_SUMMARY, TS_PART_COUNT = 0, 1, 2, 3, 4
+
 TS_JUDGED_PENDING = 0
 TS_JUDGED_SCORED = 1
 TS_JUDGED_NO_ASSESSMENT = 2
@@ -476,7 +479,7 @@ class ts_evaluator_options(Structure):
     _fields_ = [("struct_size", c_size_t), ("chat", POINTER(ts_chat_options)), ("templates", c_char_p), ("text", POINTER(c_char_p)),
                 ("text_count", c_size_t), ("text_name", c_char_p), ("seed", c_uint64), ("confidence", c_double), ("least_scored", c_double),
                 ("judge", c_uint32), ("repeats", c_uint32), ("asks", c_uint32), ("schema", c_uint32), ("resamples", c_uint32),
-                ("reserved", c_uint32)]
+                ("cut", c_uint32), ("cut_models", POINTER(c_char_p)), ("cut_model_count", c_size_t)]
 
 class ts_judgment(Structure):
     _fields_ = [("struct_size", c_size_t), ("grades", c_double * 4), ("assessment", c_char_p), ("reply", c_char_p), ("outcome", c_uint32),
@@ -488,7 +491,18 @@ class ts_grade_mean(Structure):
 class ts_evaluation(Structure):
     _fields_ = [("struct_size", c_size_t), ("records", c_uint64), ("prompts", c_uint64), ("judgments", c_uint64), ("outcomes", c_uint64 * 9),
                 ("ages", c_uint64 * 7), ("asked_again", c_uint64), ("scored_share", c_double), ("mean_words", c_double), ("axes", ts_grade_mean * 4),
-                ("trusted", c_uint64)]
+                ("trusted", c_uint64), ("suspicious", c_uint64), ("followed", ts_grade_mean * 4)]
+
+class ts_followed(Structure):
+    _fields_ = [("struct_size", c_size_t), ("asked", c_uint64 * 4), ("found", c_uint64 * 4)]
+
+class ts_completer_options(Structure):
+    _fields_ = [("struct_size", c_size_t), ("chat", POINTER(ts_chat_options)), ("model", c_char_p), ("templates", c_char_p), ("per_prompt", c_uint32),
+                ("estimate", c_uint32)]
+
+class ts_completer_report(Structure):
+    _fields_ = [("struct_size", c_size_t), ("wanted", c_uint64), ("added", c_uint64), ("ended", c_uint64), ("unusable", c_uint64), ("pending", c_uint64),
+                ("chat", ts_chat_report)]
 
 class ts_comparison(Structure):
     _fields_ = [("struct_size", c_size_t), ("prompts", c_uint64 * 4), ("wins", c_uint64 * 4), ("losses", c_uint64 * 4), ("difference", c_double * 4),
@@ -719,6 +733,13 @@ FUNCTIONS = {
     "ts_evaluator_add_file": (ts_status, [_evaluator, c_char_p]),
     "ts_evaluator_count": (c_uint64, [_evaluator]),
     "ts_evaluator_record": (ts_status, [_evaluator, c_uint64, POINTER(ts_record)]),
+    "ts_suspicion_name": (c_char_p, [c_uint32]),
+    "ts_part_name": (c_char_p, [c_uint32]),
+    "ts_evaluator_suspicion": (ts_status, [_evaluator, c_uint64, POINTER(c_uint32)]),
+    "ts_evaluator_followed": (ts_status, [_evaluator, c_uint64, POINTER(ts_followed)]),
+    "ts_completer_options_init": (ts_status, [POINTER(ts_completer_options), c_size_t]),
+    "ts_evaluator_complete": (ts_status, [_evaluator, POINTER(POINTER(ts_record)), c_size_t, POINTER(ts_completer_options), ts_progress, c_void_p,
+                                          POINTER(ts_completer_report)]),
     "ts_evaluator_run": (ts_status, [_evaluator, ts_progress, c_void_p]),
     "ts_evaluator_judgment": (ts_status, [_evaluator, c_uint64, c_uint32, POINTER(ts_judgment)]),
     "ts_grades_read": (ts_status, [c_char_p, c_size_t, c_uint32, POINTER(ts_judgment)]),

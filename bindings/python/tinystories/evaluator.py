@@ -6,7 +6,7 @@ import ctypes
 import dataclasses
 import enum
 import math
-from typing import Any, Dict, List, Optional, Sequence, Union
+from typing import Any, Dict, Iterable, List, Mapping, Optional, Sequence, Union
 
 from . import _c
 from ._handle import (Handle, Path, Progress, Text, fill, integer, interruptible, make, member, options_of, path_array, path_bytes, progress_callback,
@@ -17,7 +17,7 @@ from .runtime import Runtime, runtime_pointer
 
 AXES = ("grammar", "creativity", "consistency", "plot")
 AGES = "ABCDEF"
-_ASKED = ("words", "sentence", "features", "summary")
+PARTS = ("words", "sentence", "features", "summary")
 
 
 class Judge(enum.IntEnum):
@@ -37,6 +37,16 @@ class Outcome(enum.IntEnum):
     TWICE = _c.TS_JUDGED_TWICE
     FORM = _c.TS_JUDGED_FORM
     EMPTY = _c.TS_JUDGED_EMPTY
+
+
+class Suspicion(enum.IntFlag):
+    """Why a completion looks as if it spoke to whoever judges it; see tinystories/evaluator.h."""
+
+    GRADE = _c.TS_SUSPICION_GRADE
+    ORDER = _c.TS_SUSPICION_ORDER
+    MARKUP = _c.TS_SUSPICION_MARKUP
+    HIDDEN = _c.TS_SUSPICION_HIDDEN
+    CODE = _c.TS_SUSPICION_CODE
 
 
 class Mark(enum.IntEnum):
@@ -94,14 +104,17 @@ class Evaluation:
     scored_share: Optional[float]
     mean_words: Optional[float]
     trusted: bool
+    suspicious: int  # records whose completion seems to speak to the judge
     grades: Dict[str, GradeMean]
+    followed: Dict[str, GradeMean]  # by part of an instruction: what rules found of what it asks for, 0 to 1
 
     @classmethod
     def _of(cls, e: Any) -> "Evaluation":
-        grades = {axis: GradeMean(_number(m.mean), _number(m.low), _number(m.high), _number(m.deviation), m.count) for axis, m in zip(AXES, e.axes)}
+        grades, followed = ({name: GradeMean(_number(m.mean), _number(m.low), _number(m.high), _number(m.deviation), m.count) for name, m in zip(names, means)}
+                            for names, means in ((AXES, e.axes), (PARTS, e.followed)))
         outcomes = {outcome.name.lower(): count for outcome, count in zip(Outcome, e.outcomes)}
         return cls(e.records, e.prompts, e.judgments, outcomes, dict(zip(("none", *AGES), e.ages)), e.asked_again, _number(e.scored_share),
-                   _number(e.mean_words), bool(e.trusted), grades)
+                   _number(e.mean_words), bool(e.trusted), e.suspicious, grades, followed)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -137,22 +150,45 @@ class Duel:
     p: float
 
 
+@dataclasses.dataclass(frozen=True)
+class Followed:
+    """What rules find in a completion of a part of its instruction."""
+
+    asked: int
+    found: int
+
+
+@dataclasses.dataclass(frozen=True)
+class Completed:
+    """What came of asking a chat service for completions; see ts_completer_report in tinystories/evaluator.h."""
+
+    wanted: int
+    added: int
+    ended: int
+    unusable: int
+    pending: int
+    chat: ChatReport
+
+
 class Evaluator(Handle):
     """Grades completions. Add records, run() the judge, ask for results. Belongs to one thread at a time (BusyError).
 
     judge: "embedded", or "chat", which is the default when `chat` is given: the Chat that judges. text: files of stories that the embedded judge's n-gram model
     learns from, text_name what reports call them. templates: path of the chat judge's own templates. repeats: judgments of each record; asks: how often
-    unreadable grades are asked for; schema: 1 to ask for JSON. seed, confidence, least_scored, resamples: see tinystories/evaluator.h, which also tells
+    unreadable grades are asked for; schema: 1 to ask for JSON. cut: cut completions at their first repeated k-gram of so many words, of cut_models alone if
+    these are given. seed, confidence, least_scored, resamples: see tinystories/evaluator.h, which also tells
     how much the embedded judge's grades are worth.
     """
 
     def __init__(self, judge: Any = None, chat: Optional[Chat] = None, text: Union[Path, Sequence[Path], None] = None, text_name: Optional[str] = None,
-                 templates: Optional[Path] = None, runtime: Optional[Runtime] = None, **numbers: Any) -> None:
+                 templates: Optional[Path] = None, cut_models: Sequence[str] = (), runtime: Optional[Runtime] = None, **numbers: Any) -> None:
         shared, options = runtime_pointer(runtime), options_of(_c.ts_evaluator_options, _c.library.ts_evaluator_options_init)
         if judge is None:
             judge = Judge.EMBEDDED if chat is None else Judge.CHAT
         fill(options, {"judge": member(Judge, judge, "judge"), **numbers},
-             ("judge", "seed", "confidence", "least_scored", "repeats", "asks", "schema", "resamples"))
+             ("judge", "seed", "confidence", "least_scored", "repeats", "asks", "schema", "resamples", "cut"))
+        if cut_models:
+            options.cut_models, options.cut_model_count = (ctypes.c_char_p * len(cut_models))(*map(_text, cut_models)), len(cut_models)
         files = None if text is None else path_array(text)
         if files is not None:
             options.text, options.text_count = files, len(files)
@@ -168,13 +204,37 @@ class Evaluator(Handle):
     def add(self, completion: Text, prompt: Text = "", model: str = "", words: Union[str, Sequence[str], None] = None, sentence: Optional[str] = None,
             features: Union[str, Sequence[str], None] = None, summary: Optional[str] = None) -> None:
         """Adds a completion of `prompt` by `model`; words, sentence, features and summary are the instruction that the model was given."""
-        record, kept = report_of(_c.ts_record), (text_bytes(prompt), text_bytes(completion))
-        record.prompt, record.prompt_size, record.completion, record.completion_size = kept[0], len(kept[0]), kept[1], len(kept[1])
-        record.model = _text(model)
-        for name, value in zip(_ASKED, (words, sentence, features, summary)):
-            if value is not None:
-                setattr(record, name, _text(value if isinstance(value, str) else ", ".join(value)))
+        record, data = _record(prompt, words, sentence, features, summary), text_bytes(completion)
+        record.completion, record.completion_size, record.model = data, len(data), _text(model)
         _c.library.ts_evaluator_add(self._c, ctypes.byref(record))
+
+    def complete(self, prompts: Iterable[Union[Text, Mapping[str, Any]]], chat: Chat, completions_per_prompt: int = 10, model: Optional[str] = None,
+                 templates: Optional[Path] = None, progress: Optional[Progress] = None, estimate: bool = False) -> Completed:
+        """Has a chat service complete prompts and adds the completions: the paper's baselines. A prompt is the beginning of a story, or a mapping with any of prompt,
+        words, sentence, features and summary. chat: the service, with a journal of its own; model: what the records call it. What stops it, the same call goes on; records
+        are added once every reply is there. estimate: send nothing, and tell what it would cost at most."""
+        asked = [_record(**one) if isinstance(one, Mapping) else _record(one) for one in prompts]
+        pointers = (ctypes.POINTER(_c.ts_record) * len(asked))(*map(ctypes.pointer, asked))
+        options, report, watch = options_of(_c.ts_completer_options, _c.library.ts_completer_options_init), report_of(_c.ts_completer_report), progress_callback(progress)
+        options.chat = ctypes.pointer(chat._options)
+        options.model = None if model is None else _text(model)
+        options.templates = None if templates is None else path_bytes(templates)
+        options.per_prompt, options.estimate = integer(completions_per_prompt, "completions_per_prompt"), bool(estimate)
+        with interruptible():
+            _c.library.ts_evaluator_complete(self._c, pointers, len(asked), ctypes.byref(options), watch, None, ctypes.byref(report))
+        return Completed(report.wanted, report.added, report.ended, report.unusable, report.pending, ChatReport._of(report.chat))
+
+    def suspicion(self, index: int) -> Suspicion:
+        """Why a record's completion is suspicious: it seems to speak to the judge. A flag that lowers no grade."""
+        pointer, bits = self._c, ctypes.c_uint32()
+        _c.library.ts_evaluator_suspicion(pointer, integer(index, "index", ctypes.c_uint64), ctypes.byref(bits))
+        return Suspicion(bits.value)
+
+    def followed(self, index: int) -> Dict[str, Followed]:
+        """What rules find in a record's completion of its instruction, by part; parts that were not asked for are left out."""
+        pointer, report = self._c, report_of(_c.ts_followed)
+        _c.library.ts_evaluator_followed(pointer, integer(index, "index", ctypes.c_uint64), ctypes.byref(report))
+        return {part: Followed(asked, found) for part, asked, found in zip(PARTS, report.asked, report.found) if asked}
 
     def add_file(self, path: Path) -> None:
         """Adds the records of a file of JSON lines (see tinystories/evaluator.h)."""
@@ -187,7 +247,7 @@ class Evaluator(Handle):
         """A record as a dictionary of what it has."""
         pointer, record = self._c, report_of(_c.ts_record)
         _c.library.ts_evaluator_record(pointer, integer(index, "index", ctypes.c_uint64), ctypes.byref(record))
-        fields = {name: getattr(record, name) for name in ("prompt", "completion", "model", *_ASKED)}
+        fields = {name: getattr(record, name) for name in ("prompt", "completion", "model", *PARTS)}
         return {name: value.decode() for name, value in fields.items() if value is not None}
 
     @property
@@ -277,6 +337,16 @@ class Evaluator(Handle):
         report = report_of(_c.ts_chat_report)
         _c.library.ts_evaluator_chat_report(self._c, ctypes.byref(report))
         return ChatReport._of(report)
+
+
+def _record(prompt: Text = "", words: Union[str, Sequence[str], None] = None, sentence: Optional[str] = None, features: Union[str, Sequence[str], None] = None,
+            summary: Optional[str] = None) -> Any:
+    record, data = report_of(_c.ts_record), text_bytes(prompt)
+    record.prompt, record.prompt_size = data, len(data)
+    for name, value in zip(PARTS, (words, sentence, features, summary)):
+        if value is not None:
+            setattr(record, name, _text(value if isinstance(value, str) else ", ".join(value)))
+    return record
 
 
 def _text(value: str) -> bytes:
