@@ -47,7 +47,7 @@ static bool has_code(const char *text, size_t size)
     for (size_t i = 0; i <= size; i++) {
         char c = i < size ? text[i] : 0, lower = ts_ascii_lower(c);
         bool digit = c >= '0' && c <= '9', letter = lower >= 'a' && lower <= 'z';
-        if (run >= SHORTEST_CODE && letters > 0 && (c == '=' || (!digit && !letter && digits > 0)))
+        if (run + (c == '=') >= SHORTEST_CODE && letters > 0 && (c == '=' || (!digit && !letter && digits > 0)))
             return true;
         run = digit || letter || (run > 0 && (c == '+' || c == '/')) ? run + 1 : 0;
         digits = run > 0 ? digits + digit : 0;
@@ -114,8 +114,8 @@ typedef struct looking {
 
 static bool is(const looking *l, size_t at, const char *word)
 {
-    size_t size = strlen(word);
-    return at < l->count && l->tokens[at].size == size && l->tokens[at].hash == ts_plain_word_hash(word, size);
+    const ts_token *t = &l->tokens[at];
+    return at < l->count && stands(t->text, t->size, word) && strlen(word) == t->size;
 }
 
 #define IS_ANY(l, at, words) is_any(l, at, words, TS_COUNT_OF(words))

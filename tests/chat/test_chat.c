@@ -354,7 +354,7 @@ static void stories_that_cannot_be_used(void **state)
             assert_int_equal(report.answered, 9);
             assert_int_equal(report.estimated_tokens, cases[i].estimated);
             assert_int_equal(report.unknown + report.reserved_tokens, 0);
-            assert_int_equal(ts_chat_answer_of(chat, 3), TS_CHAT_UNUSABLE);
+            assert_int_equal(ts_chat_answer_of(chat, 3), i == 0 ? TS_CHAT_CUT : TS_CHAT_UNUSABLE);
             assert_int_equal(paid->attempts[3], cases[i].attempts);
             if (pass == 1) { /* as much is read from the file */
                 ts_chat_close(chat);

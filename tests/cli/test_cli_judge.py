@@ -127,6 +127,45 @@ class JudgeCommandTest(unittest.TestCase):
         self.assertEqual(server.ledger("cli")["requests"], 2 * len(RECORDS))
 
     @unittest.skipUnless(chat_built(), "skipped: the tool was built without chat services")
+    def test_completions_of_a_service(self):
+        """A baseline of two prompts, stopped and gone on with, cut, judged beside another model, and set against it."""
+        server = Server()
+        self.addCleanup(server.close)
+        ask = ("evaluate", "complete", "--prompts", "prompts.txt", "--model", "gpt-x", "--base-url", server.url(ledger="ask"), "--completions-per-prompt", "3")
+        plan = json.loads(self.must(*ask, "--dry-run", "--json"))
+        self.assertEqual((plan["wanted"], plan["requests"]), (6, 6))
+        self.assertEqual(server.ledger("ask")["requests"], 0)
+        result = self.run_tool(*ask, "--out", "base.jsonl", "--journal", "a", "--max-requests", "2")
+        self.assertEqual(result.returncode, 1)
+        self.assertIn("the same command goes on", result.stderr)
+        self.assertFalse((self.folder / "base.jsonl").exists())
+        report = json.loads(self.must(*ask, "--out", "base.jsonl", "--journal", "a", "--name", "baseline", "--json"))
+        self.assertEqual((report["completions"], report["unusable"], report["journal"]["answered"]), (6, 0, 6))
+        self.assertEqual(server.ledger("ask")["requests"], 6)
+        lines = [json.loads(line) for line in (self.folder / "base.jsonl").read_text(encoding="utf-8").splitlines()]
+        self.assertEqual([(line["model"], line["prompt"]) for line in lines], 3 * [("baseline", "Tom had")] + 3 * [("baseline", "He liked")])
+        self.assertEqual([json.loads(line) for line in self.must(*ask, "--out", "-", "--journal", "a", "--name", "baseline").splitlines()], lines)
+        (self.folder / "long.jsonl").write_text("".join(json.dumps({"prompt": "Tom had", "completion": " one two three four one two three four.", "model": name}) + "\n"
+                                                        for name in ("gpt2", "ours")), encoding="utf-8")
+        for more, cut in (([], 0), (["--cut", "4"], 2), (["--cut", "4", "--cut-models", "gpt2"], 1)):
+            told = json.loads(self.must("evaluate", "judge", "--completions", "long.jsonl", *more, "--json"))
+            self.assertEqual(sum(one["completion"] == " one two three four" for one in told["completions"]), cut)
+        self.refused(2, "--cut-models", "--completions", "long.jsonl", "--cut-models", "gpt2")
+        duel = json.loads(self.must("evaluate", "duel", "--completions", "long.jsonl", "base.jsonl", "--left", "baseline", "--cut", "4", "--judge-model", "m", "--base-url",
+                                    server.url(ledger="b"), "--journal", "b", "--right", "gpt2", "--json"))
+        self.assertEqual((duel["left"], duel["judged"]), ("baseline", 1))
+        (self.folder / "held2.txt").write_text("Words: cats, box\nStory: \n\nTom had cats in a box.\n", encoding="utf-8")
+        self.must("evaluate", "complete", "--instruct", "held2.txt", "--model", "m", "--base-url", server.url(ledger="c"), "--journal", "c", "--completions-per-prompt", "2", "--out", "told.jsonl")
+        told = json.loads((self.folder / "told.jsonl").read_text(encoding="utf-8").splitlines()[1])
+        self.assertEqual((told["prompt"], told["words"], told["model"]), ("", "cats, box", "m"))
+        self.assertIn("words followed", self.must("evaluate", "judge", "--completions", "told.jsonl"))
+        for status, names, more in ((2, "--instruct", ("--model", "m", "--journal", "x", "--out", "y")), (2, "--out", (*ask[2:6], "--journal", "x")),
+                                    (2, "--journal", (*ask[2:6], "--out", "y")), (1, "none.txt", ("--prompts", "none.txt", "--model", "m", "--journal", "x", "--out", "y"))):
+            result = self.run_tool("evaluate", "complete", *more)
+            self.assertEqual((result.returncode, result.stderr.count("\n")), (status, 1), result.stderr)
+            self.assertIn(names, result.stderr)
+
+    @unittest.skipUnless(chat_built(), "skipped: the tool was built without chat services")
     def test_duel(self):
         server = Server()
         self.addCleanup(server.close)

@@ -127,7 +127,7 @@ def written_out(message, request):
         beginning = re.sub(r'(?<!\w)"(?=\w)', "\u201c", beginning).replace('"', "\u201d")
     if number % 3 == 2:
         return f"Then came number {number}. The end."  # which does not repeat it
-    return f"{beginning} and then came number {number}. The end."
+    return f"{beginning}{'derstorm' if beginning.endswith('thun') else ''} and then came number {number}. The end."
 
 
 def completion(content, finish="stop", usage=True, **message):
