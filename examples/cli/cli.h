@@ -196,8 +196,9 @@ void cli_instructions_free(cli_instructions *instructions);
 size_t cli_instructions_count(const cli_instructions *instructions);
 ts_status cli_instructions_get(const void *instructions, size_t index, ts_record *record);
 
-/* Writes a record as a line of JSON, as the evaluator keeps it: what is no text in a completion was replaced there. */
-ts_status cli_save_record(FILE *file, const ts_evaluator *evaluator, uint64_t index);
+/* Writes a record as a line of JSON, as the evaluator keeps it: what is no text in a completion was replaced there. With how the story truly ends,
+ * if that is not NULL. */
+ts_status cli_save_record(FILE *file, const ts_evaluator *evaluator, uint64_t index, const char *ending);
 
 /* Adds the model's completions to the evaluator's records. The progress is started. */
 ts_status cli_complete(const ts_model *model, const cli_completions *completions, ts_evaluator *evaluator, cli_progress *progress);

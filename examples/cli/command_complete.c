@@ -91,7 +91,7 @@ static ts_status write_lines(const complete_values *v, const ts_evaluator *evalu
         return cli_fail("%s cannot be written: %s", v->out, strerror(errno));
     ts_status status = TS_OK;
     for (uint64_t i = 0; i < ts_evaluator_count(evaluator) && status == TS_OK; i++)
-        status = cli_save_record(file, evaluator, i);
+        status = cli_save_record(file, evaluator, i, NULL);
     if (stream)
         return status;
     bool good = ferror(file) == 0;

@@ -20,14 +20,14 @@ static void save_string(FILE *file, const char *key, const char *text, bool more
     fputc('"', file);
 }
 
-ts_status cli_save_record(FILE *file, const ts_evaluator *evaluator, uint64_t index)
+ts_status cli_save_record(FILE *file, const ts_evaluator *evaluator, uint64_t index, const char *ending)
 {
     ts_record r = {.struct_size = sizeof r};
     CLI_TRY(ts_evaluator_record(evaluator, index, &r));
     const struct {
         const char *key, *text;
     } all[] = {{"model", r.model},       {"prompt", r.prompt},     {"completion", r.completion}, {"words", r.words},
-               {"sentence", r.sentence}, {"features", r.features}, {"summary", r.summary}};
+               {"sentence", r.sentence}, {"features", r.features}, {"summary", r.summary}, {"ending", ending}};
     fputc('{', file);
     for (size_t i = 0; i < CLI_COUNT_OF(all); i++)
         if (all[i].text != NULL)
@@ -61,7 +61,7 @@ static ts_status tell_one(ts_sampler *sampler, const cli_completions *c, ts_reco
     if (status == TS_OK)
         status = ts_evaluator_add(evaluator, record);
     if (status == TS_OK && c->save != NULL)
-        status = cli_save_record(c->save, evaluator, ts_evaluator_count(evaluator) - 1);
+        status = cli_save_record(c->save, evaluator, ts_evaluator_count(evaluator) - 1, NULL);
     free(completion);
     return status;
 }

@@ -115,6 +115,41 @@ typedef struct ts_novelty_match {
 /* Finds the nearest training story and the longest copied run, both exactly. FORMAT: the index is damaged; BUSY; OUT_OF_MEMORY. */
 TS_API ts_status ts_novelty_find(ts_novelty *novelty, const char *text, size_t size, ts_novelty_match *match);
 
+/* ---- beginnings of training stories ---- */
+
+/* Stories of the training text to be told anew: their beginnings are the prompts, and how they truly go on is what completions are compared with (s). */
+typedef struct ts_beginnings ts_beginnings;
+
+typedef struct ts_beginnings_options {
+    size_t struct_size;
+    uint64_t count; /* stories that are drawn; default 100, as in the paper. A text that has fewer gives all */
+    double share;   /* of a story's words that its beginning has, above 0 and below 1; default 0.4 */
+    uint64_t seed;  /* of the draw; default 0 */
+} ts_beginnings_options;
+
+TS_API ts_status ts_beginnings_options_init(ts_beginnings_options *options, size_t struct_size);
+
+/*
+ * Draws stories of files (as ts_tokenizer_train_files reads them) at random, in one pass and memory for those that are drawn, and cuts each behind the word that the share comes
+ * nearest to, so that a beginning and an ending of at least a word are left; stories of fewer than ten words, and what is no UTF-8 or holds a NUL, are passed over. They come in the order of the files.
+ * INVALID_ARGUMENT: an option out of range, a token shard, or no story of ten words; IO, FORMAT, LIMIT name file and line.
+ */
+TS_API ts_status ts_beginnings_open(ts_beginnings **out, ts_runtime *runtime, const char *const *paths, size_t path_count, const ts_beginnings_options *options);
+TS_API void ts_beginnings_free(ts_beginnings *beginnings);
+TS_API size_t ts_beginnings_count(const ts_beginnings *beginnings);
+
+/* Strings are NUL-terminated and borrowed from the beginnings; beginning and ending are the whole story. */
+typedef struct ts_beginning {
+    size_t struct_size;
+    const char *beginning;
+    size_t beginning_size; /* bytes */
+    const char *ending;
+    size_t ending_size;
+    uint64_t story;        /* its number among all of the files, from 0 */
+} ts_beginning;
+
+TS_API ts_status ts_beginnings_get(const ts_beginnings *beginnings, size_t index, ts_beginning *beginning);
+
 /* ---- a set of completions ---- */
 
 /* One thread at a time, BUSY for a second one. */

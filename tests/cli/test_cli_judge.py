@@ -154,7 +154,7 @@ class JudgeCommandTest(unittest.TestCase):
         duel = json.loads(self.must("evaluate", "duel", "--completions", "long.jsonl", "base.jsonl", "--left", "baseline", "--cut", "4", "--judge-model", "m", "--base-url",
                                     server.url(ledger="b"), "--journal", "b", "--right", "gpt2", "--json"))
         self.assertEqual((duel["left"], duel["judged"]), ("baseline", 1))
-        (self.folder / "held2.txt").write_text("Words: cats, box\nStory: \n\nTom had cats in a box.\n", encoding="utf-8")
+        (self.folder / "held2.txt").write_text("Words: cats, box\nStory: \n\nTom had cats in a box.\n<|endoftext|>\n", encoding="utf-8")
         self.must("evaluate", "complete", "--instruct", "held2.txt", "--model", "m", "--base-url", server.url(ledger="c"), "--journal", "c", "--completions-per-prompt", "2", "--out", "told.jsonl")
         told = json.loads((self.folder / "told.jsonl").read_text(encoding="utf-8").splitlines()[1])
         self.assertEqual((told["prompt"], told["words"], told["model"]), ("", "cats, box", "m"))

@@ -228,6 +228,7 @@ ts_generator = _handle("ts_generator")
 ts_novelty = _handle("ts_novelty")
 ts_diversity = _handle("ts_diversity")
 ts_evaluator = _handle("ts_evaluator")
+ts_beginnings = _handle("ts_beginnings")
 ts_prompts = _handle("ts_prompts")
 ts_questions = _handle("ts_questions")
 ts_heads = _handle("ts_heads")
@@ -412,6 +413,14 @@ class ts_novelty_match(Structure):
                 ("source_story", c_uint64), ("source_begin", c_uint64), ("source_size", c_uint64)]
 
 
+class ts_beginnings_options(Structure):
+    _fields_ = [("struct_size", c_size_t), ("count", c_uint64), ("share", c_double), ("seed", c_uint64)]
+
+
+class ts_beginning(Structure):
+    _fields_ = [("struct_size", c_size_t), ("beginning", c_char_p), ("beginning_size", c_size_t), ("ending", c_char_p), ("ending_size", c_size_t), ("story", c_uint64)]
+
+
 class ts_diversity_item(Structure):
     _fields_ = [("struct_size", c_size_t), ("words", c_uint64), ("ending_precision", c_double), ("nearest_f", c_double), ("nearest", c_uint64),
                 ("match", ts_novelty_match)]
@@ -566,7 +575,7 @@ _runtime, _tokenizer, _model = POINTER(ts_runtime), POINTER(ts_tokenizer), POINT
 _trainer, _sampler, _generator = POINTER(ts_trainer), POINTER(ts_sampler), POINTER(ts_generator)
 _batch = POINTER(ts_batch)
 _novelty, _diversity = POINTER(ts_novelty), POINTER(ts_diversity)
-_evaluator, _prompts, _questions = POINTER(ts_evaluator), POINTER(ts_prompts), POINTER(ts_questions)
+_evaluator, _prompts, _questions, _beginnings = POINTER(ts_evaluator), POINTER(ts_prompts), POINTER(ts_questions), POINTER(ts_beginnings)
 _heads, _neurons = POINTER(ts_heads), POINTER(ts_neurons)
 _strings, _ids, _size = POINTER(c_char_p), POINTER(c_uint32), POINTER(c_size_t)
 
@@ -716,6 +725,11 @@ FUNCTIONS = {
     "ts_novelty_story": (ts_status, [_novelty, c_uint64, POINTER(POINTER(c_char)), _size]),
     "ts_novelty_count": (ts_status, [_novelty, c_char_p, c_size_t, POINTER(c_uint64)]),
     "ts_novelty_find": (ts_status, [_novelty, c_char_p, c_size_t, POINTER(ts_novelty_match)]),
+    "ts_beginnings_options_init": (ts_status, [POINTER(ts_beginnings_options), c_size_t]),
+    "ts_beginnings_open": (ts_status, [POINTER(_beginnings), _runtime, POINTER(c_char_p), c_size_t, POINTER(ts_beginnings_options)]),
+    "ts_beginnings_free": (None, [_beginnings]),
+    "ts_beginnings_count": (c_size_t, [_beginnings]),
+    "ts_beginnings_get": (ts_status, [_beginnings, c_size_t, POINTER(ts_beginning)]),
     "ts_diversity_new": (ts_status, [POINTER(_diversity), _runtime, _novelty]),
     "ts_diversity_free": (None, [_diversity]),
     "ts_diversity_add": (ts_status, [_diversity, c_char_p, c_size_t, c_char_p, c_size_t]),
