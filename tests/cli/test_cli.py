@@ -79,7 +79,7 @@ class CommandLineTest(unittest.TestCase):
 
 COMMANDS = (["dataset", "generate"], ["dataset", "stats"], ["dataset", "clean"], ["dataset", "instruct"], ["tokenizer", "train"], ["tokenizer", "prune"],
             ["tokenizer", "encode"], ["tokenizer", "decode"], ["tokenizer", "convert"], ["model", "inspect"], ["model", "convert"], ["train"], ["sample"],
-            ["evaluate", "loss"], ["evaluate", "index"], ["evaluate", "diversity"], ["analyze", "heads"], ["analyze", "neurons"], ["bench"], ["report"])
+            ["evaluate", "loss"], ["evaluate", "judge"], ["evaluate", "complete"], ["evaluate", "duel"], ["evaluate", "index"], ["evaluate", "diversity"], ["analyze", "heads"], ["analyze", "neurons"], ["bench"], ["report"])
 
 
 class HelpTest(CommandLineTest):

@@ -97,6 +97,28 @@ class JudgeCommandTest(unittest.TestCase):
         self.refused(1, "entry 1", "--model", "model.gguf", "--instruct", "prompts.txt")
         self.refused(2, "expected one of them", "--model", "model.gguf", "--instruct", "held.txt", "--prompts", "prompts.txt")
 
+    def test_diversity_of_a_model(self):
+        """Beginnings of stories told anew, against a plain reading of what was saved."""
+        self.must("train", "--text", "stories.txt", "--preset", "laptop-0.3m", "--context", "64", "--size", "300", "--steps", "5", "--seed", "1", "--out", "small.gguf")
+        (self.folder / "long.txt").write_text("\n<|endoftext|>\n".join(f"Tom had {n} cats. He liked them all a lot. Then he went home." for n in range(30)), encoding="utf-8")
+        told = ("evaluate", "diversity", "--model", "small.gguf", "--from", "long.txt", "--stories", "7", "--share", "0.5", "--seed", "3", "--tokens", "12")
+        report = json.loads(self.must(*told, "--text", "long.txt", "--completions-per-story", "2", "--save", "anew.jsonl", "--json"))
+        self.assertEqual((report["completions"], report["share"], len(report["items"])), (14, 0.5, 14))
+        self.assertGreater(report["mean_nearest_f_of_endings"], 0.99)  # the endings are all the same
+        self.assertGreater(report["items"][0]["ending_nearest_f"], 0.99)
+        lines = [json.loads(line) for line in (self.folder / "anew.jsonl").read_text(encoding="utf-8").splitlines()]
+        self.assertEqual([line["prompt"] for line in lines[::2]], [line["prompt"] for line in lines[1::2]])
+        self.assertTrue(all(line["prompt"].endswith("liked them") and line["ending"] == " all a lot. Then he went home." for line in lines))
+        again = json.loads(self.must("evaluate", "diversity", "--completions", "anew.jsonl", "--json"))
+        self.assertEqual([one["ending_precision"] for one in again["items"]], [one["ending_precision"] for one in report["items"]])
+        one = self.must("sample", "--model", "small.gguf", "--prompt", lines[0]["prompt"], "--tokens", "12", "--seed", "3", "--temperature", "1")
+        self.assertEqual(one, lines[0]["prompt"] + lines[0]["completion"] + "\n")
+        for names, more in (("--from", ("--model", "small.gguf")), ("--from", ("--completions", "x", "--from", "long.txt")), ("--share", ("--completions", "x", "--share", "0.5")),
+                            ("--save", ("--completions", "x", "--save", "y")), ("expected one", (*told[2:], "--text", "a", "--index", "b")), ("--completions", ())):
+            result = self.run_tool("evaluate", "diversity", *more)
+            self.assertEqual((result.returncode, result.stderr.count("\n")), (2, 1), result.stderr)
+            self.assertIn(names, result.stderr)
+
     def test_wrong_calls(self):
         self.refused(2, "--completions")
         self.refused(2, "belong together", "--model", "m.gguf")

@@ -195,6 +195,40 @@ class DiversityTest(unittest.TestCase):
         self.assertEqual(ts.cut_at_repeat("a a a a a a"), "a")
         self.assertEqual(ts.cut_at_repeat(b"one two three "), b"one two three ")
 
+    def test_beginnings(self):
+        """Drawn evenly, in the order of the text, cut behind the word that is nearest to the share; the same for a seed."""
+        stories = [f"Story {n} \u201cbegins\u201d, and " + " ".join(f"word{i}" for i in range(n % 30)) + "!" for n in range(300)]
+        path = os.path.join(self.folder, "from.txt")
+        with open(path, "w", encoding="utf-8") as file:
+            file.write("\n<|endoftext|>\n".join(stories) + "\n<|endoftext|>\nToo short.")
+        long = [n for n in range(300) if len(words_of(stories[n])) >= 10]
+        times = collections.Counter()
+        for seed in range(200):
+            drawn = ts.read_beginnings(path, count=24, seed=seed)
+            self.assertEqual(drawn, ts.read_beginnings([path], count=24, share=0.4, seed=seed))
+            numbers = [one.story for one in drawn]
+            self.assertEqual(numbers, sorted(set(numbers)))
+            self.assertEqual(len(numbers), 24)
+            times.update(numbers)
+            for one in drawn:
+                self.assertEqual(one.beginning + one.ending, stories[one.story])
+                words = len(words_of(stories[one.story]))
+                self.assertEqual(len(words_of(one.beginning)), round(0.4 * words))
+                self.assertFalse(one.beginning[-1].isspace() or one.beginning[-1] in ",!\u201d")  # it ends with a word
+        self.assertEqual(set(times), set(long))  # 20 times each is what they have to expect
+        self.assertLess(sum((times[n] - 4800 / len(long)) ** 2 / (4800 / len(long)) for n in long) / len(long), 1.3)
+        self.assertEqual(len(ts.read_beginnings(path, count=1000)), len(long))
+        for share, words in ((0.001, 1), (0.999, -1)):
+            for one in ts.read_beginnings(path, share=share):
+                self.assertEqual(len(words_of(one.beginning)), words % len(words_of(stories[one.story])))
+        for wrong in ({"count": 0}, {"share": 0}, {"share": 1}, {"share": math.nan}):
+            with self.assertRaisesRegex(ts.InvalidArgumentError, next(iter(wrong))):
+                ts.read_beginnings(path, **wrong)
+        with open(path, "wb") as file:
+            file.write(b"one two three four five six seven eight nine \xff ten\n<|endoftext|>\n")
+        with self.assertRaisesRegex(ts.InvalidArgumentError, "no story of 10 words"):
+            ts.read_beginnings(path)
+
     def test_files_and_nothing(self):
         path = os.path.join(self.folder, "c.jsonl")
         with open(path, "w", encoding="utf-8") as file:
