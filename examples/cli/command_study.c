@@ -18,6 +18,8 @@ typedef struct grid_values {
     double minutes, confidence;
     ts_trainer_options options;
     ts_sampler_options sampling;
+    ts_evaluator_options judging;
+    cli_chat chat;
 } grid_values;
 
 /* The study while it is made. */
@@ -28,7 +30,9 @@ typedef struct grid {
     uint32_t widths[MOST_SHAPES], depths[MOST_SHAPES], heads[MOST_SHAPES];
     study_model *models;
     size_t count, left_out;
-    ts_evaluator *evaluator; /* NULL: no grades */
+    ts_evaluator *evaluator; /* of the grading that is going on */
+    uint64_t judge_requests, judge_tokens;
+    double judge_money;
     ts_power_law by_size, by_inner, by_compute; /* count 0: there is none */
     cli_progress progress;
 } grid;
@@ -37,6 +41,11 @@ static const char *schedule_name(size_t index)
 {
     static const char *const names[] = {"cosine", "linear", "constant", "wsd"};
     return index < CLI_COUNT_OF(names) ? names[index] : NULL;
+}
+
+static const char *judge_name(size_t index)
+{
+    return ts_judge_name((uint32_t)index);
 }
 
 static void grid_defaults(void *values)
@@ -49,6 +58,8 @@ static void grid_defaults(void *values)
     v->sampling.max_tokens = 200;
     v->per_prompt = 3;
     v->confidence = 0.95;
+    ts_evaluator_options_init(&v->judging, sizeof v->judging);
+    cli_chat_defaults(&v->chat);
 }
 
 /* ---- the grid ---- */
@@ -143,11 +154,15 @@ static ts_status check_settings(const grid *g)
 {
     const grid_values *v = g->v;
     const ts_trainer_options *o = &v->options;
-    char text[1024];
+    char text[1024], texts[64], valid[64];
+    CLI_TRY(study_fingerprint(texts, sizeof texts, &v->text));
+    CLI_TRY(study_fingerprint(valid, sizeof valid, &v->valid));
     snprintf(text, sizeof text,
-             "preset %s\ncontext %u\nminutes %.15g\nsteps %llu\ntokens %llu\nseed %llu\nlearning rate %.15g\nschedule %s\nbatch tokens %u\nvocabulary %u\n",
+             "preset %s\ncontext %u\nminutes %.15g\nsteps %llu\ntokens %llu\nseed %llu\nlearning rate %.15g\nschedule %s\nbatch tokens %u\nvocabulary %u\n"
+             "text %s\nvalid %s\n",
              ts_architecture_preset_name(v->preset), v->context, v->minutes, (unsigned long long)o->max_steps, (unsigned long long)o->max_tokens,
-             (unsigned long long)o->seed, o->learning_rate, schedule_name(o->schedule), o->batch_tokens, ts_tokenizer_size(g->tokenizer));
+             (unsigned long long)o->seed, o->learning_rate, schedule_name(o->schedule), o->batch_tokens, ts_tokenizer_size(g->tokenizer),
+             texts, valid);
     return study_check_settings(v->run, text);
 }
 
@@ -187,35 +202,74 @@ static ts_status grade_model(grid *g, const study_model *m, const ts_prompts *pr
     return status;
 }
 
-/* All models' completions are graded by one judge, which so has read the same text for all. */
-static ts_status grade_all(grid *g)
+/* The embedded judge reads its text once, and grades the completions of all models together. */
+static ts_status grade_embedded(grid *g, const ts_prompts *prompts, ts_evaluator_options *options)
 {
     const grid_values *v = g->v;
     char path[4096];
-    ts_prompts *prompts = NULL;
-    ts_evaluator_options options;
-    if (v->prompts == NULL)
-        return TS_OK;
-    CLI_TRY(ts_evaluator_options_init(&options, sizeof options));
-    options.text = v->judge_text.count > 0 ? v->judge_text.items : v->text.items;
-    options.text_count = v->judge_text.count > 0 ? v->judge_text.count : v->text.count;
-    options.seed = v->options.seed;
-    options.confidence = v->confidence;
-    ts_status status = ts_evaluator_new(&g->evaluator, v->common.runtime, &options);
-    if (status == TS_OK)
-        status = ts_prompts_open(&prompts, v->common.runtime, v->prompts);
-    for (size_t i = 0; i < g->count && status == TS_OK; i++)
-        status = grade_model(g, &g->models[i], prompts);
-    ts_prompts_free(prompts);
-    CLI_TRY(status);
+    options->text = v->judge_text.count > 0 ? v->judge_text.items : v->text.items;
+    options->text_count = v->judge_text.count > 0 ? v->judge_text.count : v->text.count;
+    CLI_TRY(ts_evaluator_new(&g->evaluator, v->common.runtime, options));
+    for (size_t i = 0; i < g->count; i++)
+        CLI_TRY(grade_model(g, &g->models[i], prompts));
     CLI_TRY(ts_evaluator_run(g->evaluator, cli_progress_tell, &g->progress));
     cli_progress_end(&g->progress);
-    for (size_t i = 0; i < g->count; i++) {
-        g->models[i].grades.struct_size = sizeof g->models[i].grades;
+    for (size_t i = 0; i < g->count; i++)
         CLI_TRY(ts_evaluator_evaluate(g->evaluator, g->models[i].name, &g->models[i].grades));
-    }
     CLI_TRY(study_path(path, sizeof path, v->run, "grades.json"));
     return ts_evaluator_write(g->evaluator, path);
+}
+
+/* What was paid for is in a journal of the model's own, so that further models leave it as it is. */
+static ts_status grade_by_chat(grid *g, study_model *m, const ts_prompts *prompts, ts_evaluator_options *options)
+{
+    const grid_values *v = g->v;
+    char path[4096], detail[512];
+    ts_chat_options chat = v->chat.options;
+    ts_chat_report report = {.struct_size = sizeof report};
+    CLI_TRY(study_path(path, sizeof path, m->folder, "judge.journal"));
+    chat.journal = path;
+    options->chat = &chat;
+    CLI_TRY(ts_evaluator_new(&g->evaluator, v->common.runtime, options));
+    CLI_TRY(grade_model(g, m, prompts));
+    cli_chat_progress_start(&g->progress, &v->common, "judging", "replies");
+    ts_status status = ts_evaluator_run(g->evaluator, cli_progress_tell, &g->progress);
+    snprintf(detail, sizeof detail, "%s", ts_error_detail());
+    cli_progress_end(&g->progress);
+    if (ts_evaluator_chat_report(g->evaluator, &report) == TS_OK) {
+        g->judge_requests += report.requests;
+        g->judge_tokens += report.prompt_tokens + report.completion_tokens;
+        g->judge_money += report.money;
+    }
+    if (status != TS_OK)
+        return cli_fail("%s: %s; %s has %llu replies: the same command goes on", m->name, status == TS_ERROR_CANCELLED ? "interrupted" : detail, path,
+                        (unsigned long long)(report.answered + report.cut + report.filtered + report.invalid));
+    CLI_TRY(ts_evaluator_evaluate(g->evaluator, m->name, &m->grades));
+    CLI_TRY(study_path(path, sizeof path, m->folder, "grades.json"));
+    CLI_TRY(ts_evaluator_write(g->evaluator, path));
+    ts_evaluator_free(g->evaluator);
+    g->evaluator = NULL;
+    return TS_OK;
+}
+
+static ts_status grade_all(grid *g)
+{
+    const grid_values *v = g->v;
+    ts_prompts *prompts = NULL;
+    ts_evaluator_options options = v->judging;
+    if (v->prompts == NULL)
+        return TS_OK;
+    options.seed = v->options.seed;
+    options.confidence = v->confidence;
+    for (size_t i = 0; i < g->count; i++)
+        g->models[i].grades.struct_size = sizeof g->models[i].grades;
+    ts_status status = ts_prompts_open(&prompts, v->common.runtime, v->prompts);
+    if (status == TS_OK && options.judge == TS_JUDGE_EMBEDDED)
+        status = grade_embedded(g, prompts, &options);
+    for (size_t i = 0; i < g->count && status == TS_OK && options.judge == TS_JUDGE_CHAT; i++)
+        status = grade_by_chat(g, &g->models[i], prompts, &options);
+    ts_prompts_free(prompts);
+    return status;
 }
 
 /* ---- laws ---- */
@@ -310,6 +364,16 @@ static void print_law(cli_output *o, const char *name, const char *x, const ts_p
     cli_close(o, '}');
 }
 
+static void print_grade(cli_output *o, const char *axis, const ts_grade_mean *grade)
+{
+    char low[32], high[32];
+    snprintf(low, sizeof low, "%s_low", axis);
+    snprintf(high, sizeof high, "%s_high", axis);
+    cli_number(o, axis, grade->mean, 2);
+    cli_number(o, low, grade->low, 2);
+    cli_number(o, high, grade->high, 2);
+}
+
 static void print_model(cli_output *o, const study_model *m)
 {
     cli_open(o, NULL, '{');
@@ -326,7 +390,7 @@ static void print_model(cli_output *o, const study_model *m)
     cli_number(o, "nats_per_token", m->valid_nats_per_token, 4);
     cli_number(o, "bits_per_byte", m->bits_per_byte, 4);
     for (uint32_t axis = 0; axis < TS_AXIS_PLOT && m->grades.records > 0; axis++)
-        cli_number(o, ts_axis_name(axis), m->grades.axes[axis].mean, 2);
+        print_grade(o, ts_axis_name(axis), &m->grades.axes[axis]);
     cli_open(o, "points", '[');
     for (size_t i = 0; i < m->point_count; i++) {
         cli_open(o, NULL, '{');
@@ -345,8 +409,14 @@ static void print_study(const grid *g, cli_output *o)
     cli_text(o, "study", "grid");
     cli_text(o, "text", g->v->text.items[0]);
     cli_text(o, "valid", g->v->valid.count > 0 ? g->v->valid.items[0] : "held out");
-    if (g->evaluator != NULL) {
-        cli_text(o, "judge", "embedded");
+    if (g->v->prompts != NULL)
+        cli_text(o, "judge", ts_judge_name(g->v->judging.judge));
+    if (g->v->prompts != NULL && g->v->judging.judge == TS_JUDGE_CHAT) {
+        cli_text(o, "judge_model", g->v->chat.options.model);
+        cli_integer(o, "judge_requests", g->judge_requests);
+        cli_integer(o, "judge_tokens", g->judge_tokens);
+        cli_number(o, "judge_money", g->judge_money, 6);
+    } else if (g->v->prompts != NULL) {
         cli_text(o, "judge_text", g->v->judge_text.count > 0 ? g->v->judge_text.items[0] : g->v->text.items[0]);
     }
     cli_number(o, "confidence", g->v->confidence, 2);
@@ -377,28 +447,60 @@ static ts_status write_study(const grid *g)
     return good && rename(beside, path) == 0 ? TS_OK : cli_fail("%s cannot be written: %s", path, strerror(errno));
 }
 
+static void print_cell(const ts_grade_mean *grade)
+{
+    char cell[48] = "none";
+    if (!isnan(grade->low))
+        snprintf(cell, sizeof cell, "%.2f (%.2f to %.2f)", grade->mean, grade->low, grade->high);
+    else if (!isnan(grade->mean))
+        snprintf(cell, sizeof cell, "%.2f", grade->mean);
+    printf(" %19s", cell);
+}
+
 /* For people: a line a model. */
 static void print_table(const grid *g)
 {
-    bool graded = g->evaluator != NULL;
+    bool graded = g->v->prompts != NULL, chat = g->v->judging.judge == TS_JUDGE_CHAT;
     cli_output o = cli_output_start(&g->v->common);
-    printf("%6s %6s %6s %12s %12s %12s %9s%s\n", "width", "depth", "heads", "parameters", "inner", "tokens", "bits/byte", graded ? "  grammar creativity consistency" : "");
+    printf("%6s %6s %6s %12s %12s %12s %9s%s\n", "width", "depth", "heads", "parameters", "inner", "tokens", "bits/byte", 
+           graded ? "            grammar          creativity         consistency" : "");
     for (size_t i = 0; i < g->count; i++) {
         const study_model *m = &g->models[i];
         printf("%6u %6u %6u %12llu %12llu %12llu %9.4f", m->shape.width, m->shape.layers, m->shape.heads, (unsigned long long)m->parameters,
                (unsigned long long)m->inner, (unsigned long long)m->tokens, m->bits_per_byte);
-        if (graded)
-            printf(" %8.2f %10.2f %11.2f", m->grades.axes[0].mean, m->grades.axes[1].mean, m->grades.axes[2].mean);
+        for (uint32_t axis = 0; axis < TS_AXIS_PLOT && graded; axis++)
+            print_cell(&m->grades.axes[axis]);
         putchar('\n');
     }
     if (graded)
-        puts("Grades are the embedded judge's; see 'tinystories evaluate judge --help'.");
+        printf("Grades are %s%s; their intervals are by resampling prompts.\n", chat ? "those of " : "the embedded judge's", chat ? g->v->chat.options.model : "");
     print_law(&o, "bits_per_byte_by_parameters", NULL, &g->by_size);
     print_law(&o, "by_inner_parameters", NULL, &g->by_inner);
     print_law(&o, "by_compute_at_best", NULL, &g->by_compute);
 }
 
 /* ---- the command ---- */
+
+static ts_status check_judge(grid_values *v)
+{
+    static const char *const graded[] = {"--judge-text", "--completions-per-prompt", "--judge"};
+    for (size_t i = 0; v->prompts == NULL && i < CLI_COUNT_OF(graded); i++)
+        if (cli_given(&v->common, graded[i]))
+            return cli_usage("%s needs --prompts FILE: nothing is graded without", graded[i]);
+    if (v->judging.judge == TS_JUDGE_EMBEDDED) {
+        CLI_TRY(cli_chat_refuse(&v->common, &v->chat, "--judge embedded"));
+        bool asked = v->judging.templates != NULL || v->judging.schema || cli_given(&v->common, "--repeats") || cli_given(&v->common, "--asks");
+        return asked ? cli_usage("--templates, --schema, --repeats and --asks are for a chat service, but this is --judge embedded") : TS_OK;
+    }
+    if (v->judge_text.count > 0)
+        return cli_usage("--judge-text is for the embedded judge, but this is --judge chat");
+    if (v->chat.options.model == NULL)
+        return cli_usage("--judge-model is missing: what the service calls the model that judges");
+    if (v->chat.options.journal != NULL)
+        return cli_usage("--journal cannot be chosen: every model's folder gets one of its own, judge.journal");
+    v->chat.options.journal = v->run; /* in place of those */
+    return cli_chat_begin(&v->common, &v->chat, false);
+}
 
 static ts_status check_call(grid_values *v, grid *g)
 {
@@ -409,8 +511,7 @@ static ts_status check_call(grid_values *v, grid *g)
         return cli_usage("expected --minutes, --tokens or --steps: what each model may have");
     if (v->tokenizer != NULL && v->size > 0)
         return cli_usage("--size is of a tokenizer that is trained here and cannot stand beside --tokenizer");
-    if (v->prompts == NULL && (v->judge_text.count > 0 || cli_given(&v->common, "--completions-per-prompt")))
-        return cli_usage("--judge-text and --completions-per-prompt need --prompts FILE: nothing is graded without");
+    CLI_TRY(check_judge(v));
     for (size_t i = 0; i < v->text.count + v->valid.count; i++)
         if (strcmp(i < v->text.count ? v->text.items[i] : v->valid.items[i - v->text.count], "-") == 0)
             return cli_usage("a text is '-', expected a file: each model reads it");
@@ -457,6 +558,7 @@ static ts_status study_grid(void *values)
         free(g.models[i].points);
     free(g.models);
     ts_evaluator_free(g.evaluator);
+    cli_chat_end(&v->chat);
     ts_tokenizer_free(g.tokenizer);
     return status;
 }
@@ -482,12 +584,18 @@ static const cli_argument grid_arguments[] = {
     {"--schedule", "NAME", CLI_CHOICE, 0, OFFSET(options.schedule), 0, 0, schedule_name, "of the learning rate; constant as in the paper"},
     {"--batch-tokens", "N", CLI_UINT32, 0, OFFSET(options.batch_tokens), 0, 0, NULL, "tokens a step; 0: 8 sequences"},
     {"--valid-interval", "N", CLI_UINT32, 0, OFFSET(options.valid_interval), 0, 0, NULL, "steps between validations, points for the law of compute; 0: at the end alone"},
-    {"--prompts", "FILE", CLI_TEXT, 0, OFFSET(prompts), 0, 0, NULL, "beginnings to complete, for grades of the embedded judge (as evaluate judge)"},
+    {"--prompts", "FILE", CLI_TEXT, 0, OFFSET(prompts), 0, 0, NULL, "beginnings to complete, for grades (as evaluate judge)"},
     {"--completions-per-prompt", "N", CLI_UINT32, 0, OFFSET(per_prompt), 1, 100000, NULL, "of each beginning"},
     {"--completion-tokens", "N", CLI_UINT32, 0, OFFSET(sampling.max_tokens), 0, 0, NULL, "most tokens of a completion; 0: until the story or the context ends"},
     {"--temperature", "T", CLI_FLOAT, 0, OFFSET(sampling.temperature), 0, 100, NULL, "of completions"},
-    {"--judge-text", "TEXT", CLI_PATHS, 0, OFFSET(judge_text), 0, 0, NULL, "stories that the judge's n-gram model learns from (default: the text)"},
+    {"--judge-text", "TEXT", CLI_PATHS, 0, OFFSET(judge_text), 0, 0, NULL, "embedded: stories that its n-gram model learns from (default: the text)"},
     {"--confidence", "C", CLI_DOUBLE, CLI_ABOVE, OFFSET(confidence), 0, 0.9999, NULL, "of intervals"},
+    {"--judge", "NAME", CLI_CHOICE, 0, OFFSET(judging.judge), 0, 0, judge_name, "who grades"},
+    {"--repeats", "K", CLI_UINT32, 0, OFFSET(judging.repeats), 1, 1000, NULL, "chat, as all that follow: judgments of each completion"},
+    {"--asks", "N", CLI_UINT32, 0, OFFSET(judging.asks), 1, 7, NULL, "times that grades are asked for until they can be read"},
+    {"--schema", NULL, CLI_FLAG, 0, OFFSET(judging.schema), 0, 0, NULL, "ask for grades as JSON by a schema, where the service has that"},
+    {"--templates", "FILE", CLI_TEXT, 0, OFFSET(judging.templates), 0, 0, NULL, "what the service is asked; the form is told in judge.txt"},
+    CLI_CHAT_ARGUMENTS(grid_values, chat, "judge-"),
 };
 #undef OFFSET
 
@@ -496,7 +604,9 @@ const cli_command cli_study_commands[] = {
      "Every width with every depth and every number of heads is trained in a folder of its own; the same command goes on with what was stopped (Ctrl-C) or killed,\n"
      "and with further widths, depths and heads trains only these. Afterwards the losses on the valid text, grades if there are --prompts, and three power laws\n"
      "of the loss in bits per byte: by all parameters, by those without the token embedding, and by compute (6 x parameters x tokens) through the validations that no\n"
-     "other one beats with as little compute. Each exponent has an interval by the covariance of the least squares. 'tinystories report DIR' draws them.",
+     "other one beats with as little compute. Each exponent has an interval by the covariance of the least squares. 'tinystories report DIR' draws them.\n"
+     "A chat service (--judge chat) keeps its replies and bounds (--max-requests, ...) for each model in the model's folder, judge.journal and grades.json: further models leave\n"
+     "what was paid for as it is. The key comes from --key-file, or from the environment as of 'tinystories evaluate judge'.",
      grid_arguments, CLI_COUNT_OF(grid_arguments), sizeof(grid_values), grid_defaults, study_grid},
     {0},
 };

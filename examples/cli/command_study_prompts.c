@@ -197,7 +197,9 @@ static ts_status print_study(const asking *a, cli_output *o)
     ts_status status = TS_OK;
     cli_text(o, "study", "prompts");
     cli_text(o, "file", v->prompts);
-    cli_text(o, "judge", v->judge == BY_CHAT ? v->chat.options.model : "rule");
+    cli_text(o, "judge", judge_name(v->judge));
+    if (v->judge == BY_CHAT)
+        cli_text(o, "judge_model", v->chat.options.model);
     cli_number(o, "temperature", v->sampling.temperature, 2);
     print_models(a, o);
     cli_open(o, "prompts", '[');

@@ -25,6 +25,9 @@ typedef struct study_model {
 /* What a study was made with, in lines "name value"; another command line for the same folder must say the same. */
 ts_status study_check_settings(const char *folder, const char *settings);
 
+/* What tells texts apart: their bytes and a hash of the beginning and the end of each, "12345 bytes, 0123456789abcdef"; "held out" without any. */
+ts_status study_fingerprint(char *fingerprint, size_t capacity, const cli_paths *paths);
+
 /* Makes the folder and those above it. */
 ts_status study_make_folder(const char *folder);
 

@@ -1,4 +1,5 @@
 /* The models of a grid study: trained, stopped, gone on with, and read again. */
+#define _DEFAULT_SOURCE
 #include <errno.h>
 #include <math.h>
 #include <stdio.h>
@@ -8,6 +9,8 @@
 #include <unistd.h>
 
 #include "study.h"
+
+enum { PIECE = 65536 };
 
 static const char result_name[] = "result.txt", points_name[] = "points.txt", settings_name[] = "settings.txt";
 
@@ -71,6 +74,39 @@ ts_status study_check_settings(const char *folder, const char *settings)
     }
     fclose(file);
     return status;
+}
+
+/* FNV-1a, which Python computes as well (bindings/python/tinystories/study.py). */
+static uint64_t hash_bytes(const unsigned char *bytes, size_t size, uint64_t hash)
+{
+    for (size_t i = 0; i < size; i++)
+        hash = (hash ^ bytes[i]) * UINT64_C(1099511628211);
+    return hash;
+}
+
+ts_status study_fingerprint(char *fingerprint, size_t capacity, const cli_paths *paths)
+{
+    static unsigned char piece[PIECE];
+    uint64_t hash = UINT64_C(14695981039346656037);
+    unsigned long long bytes = 0;
+    for (size_t i = 0; i < paths->count; i++) {
+        struct stat about;
+        FILE *file = fopen(paths->items[i], "rb");
+        if (file == NULL || fstat(fileno(file), &about) != 0) {
+            if (file != NULL)
+                fclose(file);
+            return cli_fail("%s: cannot be read: %s", paths->items[i], strerror(errno));
+        }
+        hash = hash_bytes(piece, fread(piece, 1, PIECE, file), hash);
+        if (about.st_size > PIECE && fseeko(file, about.st_size - PIECE, SEEK_SET) == 0)
+            hash = hash_bytes(piece, fread(piece, 1, PIECE, file), hash);
+        bytes += (unsigned long long)about.st_size;
+        fclose(file);
+    }
+    snprintf(fingerprint, capacity, "%llu bytes, %016llx", bytes, (unsigned long long)hash);
+    if (paths->count == 0)
+        snprintf(fingerprint, capacity, "held out");
+    return TS_OK;
 }
 
 /* ---- what a folder says ---- */

@@ -63,7 +63,7 @@ class StudyCommandTest(unittest.TestCase):
             self.assertEqual(one["points"][-1]["bits_per_byte"], one["bits_per_byte"])
             self.assertEqual(one["compute"], 6 * one["parameters"] * one["tokens"])
             self.assertEqual(one["parameters"] - one["inner_parameters"], 300 * one["width"])
-            self.assertTrue(1 <= one["grammar"] <= 10)
+            self.assertTrue(1 <= one["grammar_low"] <= one["grammar"] <= one["grammar_high"] <= 10)
         grades = json.loads((self.folder / "a" / "grades.json").read_text(encoding="utf-8"))
         self.assertEqual((grades["judge"], grades["all"]["records"], len(grades["models"])), ("embedded", 8, 2))
         written = {path: path.stat().st_mtime_ns for path in self.folder.glob("a/width*/model.gguf")}
@@ -78,6 +78,14 @@ class StudyCommandTest(unittest.TestCase):
         self.assertAlmostEqual(laws["parameters"]["exponent"], slope, 9)
         self.assertLess(laws["parameters"]["exponent_low"], slope)
         self.refused(1, "'steps 3', but this command says 'steps 4'", *self.grid("a", "--steps", "4")[1:])
+        (self.folder / "other.txt").write_text((self.folder / "stories.txt").read_text(encoding="utf-8").replace("cats", "dogs"), encoding="utf-8")
+        other = [*self.grid("a")]
+        other[other.index("stories.txt")] = "other.txt"
+        self.refused(1, "expected the same", *other[1:])
+        self.refused(1, "'valid held out'", *self.grid("a", "--valid", "other.txt")[1:])
+        (self.folder / "renamed.txt").write_bytes((self.folder / "stories.txt").read_bytes())
+        other[other.index("other.txt")] = "renamed.txt"
+        self.must(*other)
 
     def test_a_stopped_grid_goes_on(self):
         whole = json.loads(self.must(*self.grid("whole", "--json", "--steps", "300", "--valid-interval", "50")))
@@ -147,8 +155,34 @@ class StudyCommandTest(unittest.TestCase):
         self.assertEqual(result.returncode, 1)
         self.assertIn("the same command goes on", result.stderr)
         study = json.loads(self.must(*command, "--json"))
-        self.assertEqual((study["judge"], study["models"][0]["all"]["partly"]), ("m", 2))
+        self.assertEqual((study["judge"], study["judge_model"], study["models"][0]["all"]["partly"]), ("chat", "m", 2))
         self.assertEqual(server.ledger("marks")["requests"], 2)
+
+    @unittest.skipUnless(chat_built(), "skipped: the tool was built without chat services")
+    def test_a_grid_graded_by_a_chat_service(self):
+        """A journal a model: stopped it goes on, and further models ask for their own completions alone."""
+        server = Server()
+        self.addCleanup(server.close)
+        grade = ("--prompts", "prompts.txt", "--completions-per-prompt", "2", "--completion-tokens", "10", "--judge", "chat", "--judge-model", "gpt-x", "--base-url",
+                 server.url(ledger="grid"))
+        result = self.run_tool(*self.grid("g", *grade, "--max-requests", "5"))
+        self.assertEqual(result.returncode, 1)
+        self.assertIn("the same command goes on", result.stderr)
+        study = json.loads(self.must(*self.grid("g", *grade, "--json")))
+        self.assertEqual((study["judge"], study["judge_model"], study["judge_requests"]), ("chat", "gpt-x", 16))
+        self.assertEqual(server.ledger("grid")["requests"], 16)
+        for one in study["models"]:
+            grades = json.loads((self.folder / "g" / one["name"] / "grades.json").read_text(encoding="utf-8"))
+            self.assertEqual((grades["judge_model"], grades["all"]["outcomes"]["scored"]), ("gpt-x", 4))
+            self.assertAlmostEqual(grades["all"]["grades"]["grammar"]["mean"], one["grammar"], 2)
+            self.assertTrue(one["grammar_low"] <= one["grammar"] <= one["grammar_high"])
+        lines = self.must(*self.grid("g", *grade, "--depths", "1", "2"))
+        self.assertIn("Grades are those of gpt-x", lines)
+        self.assertRegex(lines, r"\d \(\d+\.\d\d to \d+\.\d\d\)")
+        self.assertEqual(server.ledger("grid")["requests"], 32)
+        for names, more in (("--judge-model", (*grade[:8],)), ("--journal", (*grade, "--journal", "j")), ("--judge-text", (*grade, "--judge-text", "stories.txt")),
+                            ("--prompts", grade[6:]), ("--schema", (*grade[:6], "--schema")), ("--max-requests", (*grade[:6], "--max-requests", "3"))):
+            self.refused(2, names, *self.grid("g", *more)[1:])
 
     def test_wrong_calls(self):
         common = ("grid", "--text", "stories.txt", "--run", "b")

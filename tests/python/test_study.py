@@ -4,12 +4,21 @@ import json
 import os
 import pathlib
 import subprocess
+import sys
 import tempfile
 import unittest
 
-from fixture import new_model, ts, write_stories
+from fixture import ROOT, new_model, ts, write_stories
 from tinystories import study
 
+sys.path.insert(0, str(ROOT / "tests" / "servers"))
+from local_chat import Server  # noqa: E402
+
+CHAT_BUILT = True
+try:
+    ts.Chat()
+except ts.UnsupportedError:
+    CHAT_BUILT = False
 TOOL = os.environ.get("TINYSTORIES_CLI")
 GRID = {"widths": (16, 32), "depths": (1,), "steps": 3, "context": 32, "size": 300, "batch_tokens": 64, "valid_interval": 1}
 
@@ -51,6 +60,20 @@ class StudyTest(unittest.TestCase):
         self.assertEqual([one["bits_per_byte"] for one in again["models"]], [one["bits_per_byte"] for one in found["models"]])
         with self.assertRaisesRegex(ValueError, "'steps 3', but this call says 'steps 4'"):
             study.grid(self.text, self.folder / "run", **{**GRID, "steps": 4})
+        with self.assertRaisesRegex(ValueError, "'text [0-9]+ bytes, .*expected the same"):
+            study.grid(write_stories(self.folder, "more.txt", 2), self.folder / "run", **GRID)
+
+    @unittest.skipUnless(CHAT_BUILT, "built without chat services")
+    def test_a_grid_graded_by_a_chat_service(self):
+        server, prompts = Server(), self.folder / "prompts.txt"
+        self.addCleanup(server.close)
+        prompts.write_text("Once upon a time\nThe dog\n", encoding="utf-8")
+        graded = {**GRID, "prompts": prompts, "completions_per_prompt": 2, "completion_tokens": 10}
+        for times in range(2):
+            found = study.grid(self.text, self.folder / "run", **graded, chat=ts.Chat(model="gpt-x", base_url=server.url(ledger="grid")))
+            self.assertEqual((found["judge"], found["judge_model"], found["judge_requests"]), ("chat", "gpt-x", 16))
+            self.assertEqual(server.ledger("grid")["requests"], 16)
+            self.assertTrue(all(one["grammar_low"] <= one["grammar"] <= one["grammar_high"] for one in found["models"]))
 
     def test_a_stopped_grid_goes_on(self):
         whole = study.grid(self.text, self.folder / "whole", **GRID)

@@ -295,14 +295,16 @@ def study_compute(data: Dict[str, Any]) -> Optional[Markup]:
 
 
 def study_grades(data: Dict[str, Any]) -> Optional[Markup]:
-    """Grades by loss: a colour an axis."""
+    """Grades by loss with their intervals: a colour an axis."""
     with matplotlib.rc_context(STYLE):
         figure, axes = _figure()
         for index, axis in enumerate(("grammar", "creativity", "consistency")):
-            points = sorted((a, b) for one in data["models"] if isinstance(one, dict)
+            points = sorted((a, b, _positive(one.get(f"{axis}_low")) or b, _positive(one.get(f"{axis}_high")) or b) for one in data["models"] if isinstance(one, dict)
                             for a, b in [(_positive(one.get("bits_per_byte")), _positive(one.get(axis)))] if a is not None and b is not None)
             if len(points) > 1:
-                axes.plot([a for a, _ in points], [b for _, b in points], "o-", linewidth=0.6, markersize=4.5, color=COLOURS[index], label=axis)
+                ends = [[max(b - low, 0) for _, b, low, _ in points], [max(high - b, 0) for _, b, _, high in points]]
+                axes.errorbar([a for a, *_ in points], [b for _, b, *_ in points], ends, fmt="o-", linewidth=0.6, elinewidth=0.8, capsize=2, markersize=4.5,
+                              color=COLOURS[index], label=axis)
         if not axes.lines:
             return None
         axes.invert_xaxis()

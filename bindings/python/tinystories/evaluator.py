@@ -197,6 +197,7 @@ class Evaluator(Handle):
         if chat is not None:
             options.chat = ctypes.pointer(chat._options)
         self.judge = Judge(options.judge)
+        self.judge_model = (chat._options.model or b"").decode(errors="replace") if chat is not None else None  # the service's name for it
         self._repeats = options.repeats if self.judge is Judge.CHAT else 1
         self._pointer = make(_c.ts_evaluator, _c.library.ts_evaluator_free,
                              lambda out: _c.library.ts_evaluator_new(out, shared, ctypes.byref(options)), (shared, chat))

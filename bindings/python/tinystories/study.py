@@ -14,6 +14,7 @@ from __future__ import annotations
 import ctypes
 import dataclasses
 import enum
+import itertools
 import json
 import math
 import os
@@ -23,6 +24,7 @@ from typing import Any, Callable, Dict, List, Optional, Sequence, Tuple
 from . import _c
 from ._handle import Handle, Path, Text, integer, make, member, path_bytes, report_of, text_bytes
 from .errors import InvalidArgumentError
+from .generator import Chat
 from .evaluator import Evaluator, Mark, read_prompts
 from .model import Architecture, Model
 from .runtime import Runtime, runtime_pointer
@@ -118,11 +120,31 @@ def _shapes(run: pathlib.Path, base: Architecture, vocabulary: int, widths: Sequ
     return shapes
 
 
+def _paths(paths: Optional[Paths]) -> List[str]:
+    return [] if paths is None else [os.fsdecode(one) for one in ([paths] if isinstance(paths, (str, bytes, os.PathLike)) else paths)]
+
+
+def _fingerprint(paths: Optional[Paths]) -> str:
+    """What tells texts apart, as study_models.c has it: their bytes and FNV-1a of the beginning and the end of each."""
+    value, size, piece = 14695981039346656037, 0, 65536
+    for path in _paths(paths):
+        with open(path, "rb") as file:
+            length = os.fstat(file.fileno()).st_size
+            read = file.read(piece)
+            if length > piece:
+                file.seek(length - piece)
+                read += file.read(piece)
+        for byte in read:
+            value = (value ^ byte) * 1099511628211 & 2**64 - 1
+        size += length
+    return "held out" if paths is None else f"{size} bytes, {value:016x}"
+
+
 def _check_settings(run: pathlib.Path, settings: List[Tuple[str, str]]) -> None:
     lines, path = [f"{name} {value}" for name, value in settings], run / "settings.txt"
     if not path.exists():
         path.write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
-    for mine, theirs in zip(lines, path.read_text(encoding="utf-8").splitlines()):
+    for mine, theirs in itertools.zip_longest(lines, path.read_text(encoding="utf-8").splitlines(), fillvalue=""):
         if mine != theirs:
             raise ValueError(f"{run} has a study with '{theirs}', but this call says '{mine}': expected the same, or another folder")
 
@@ -186,23 +208,47 @@ def _replace(path: pathlib.Path, text: str) -> None:
     os.replace(beside, path)
 
 
-def _first_name(paths: Paths) -> str:
-    return os.fsdecode(paths if isinstance(paths, (str, bytes, os.PathLike)) else list(paths)[0])
+def _tell(evaluator: Evaluator, path: pathlib.Path, name: str, beginnings: List[str], per_prompt: int, tokens: int, temperature: float, seed: int) -> None:
+    with Model.open(path / name / "model.gguf") as model, Sampler(model, temperature=temperature, max_tokens=tokens) as sampler:
+        for index in range(len(beginnings) * per_prompt):
+            beginning = beginnings[index // per_prompt]
+            evaluator.add(sampler.tell(beginning, seed=seed + index), prompt=beginning, model=name)
 
 
-def _grade(run: pathlib.Path, models: List[Dict[str, Any]], prompts: Path, per_prompt: int, tokens: int, temperature: float, judge_text: Paths, seed: int) -> None:
-    beginnings = read_prompts(prompts)
-    with Evaluator(text=judge_text, seed=seed) as evaluator:
+def _note_grades(evaluator: Evaluator, one: Dict[str, Any]) -> None:
+    grades = evaluator.evaluate(one["name"]).grades
+    for axis in GRADED:
+        one.update({axis: grades[axis].mean, f"{axis}_low": grades[axis].low, f"{axis}_high": grades[axis].high})
+
+
+def _grade(run: pathlib.Path, models: List[Dict[str, Any]], judge_text: Paths, confidence: float, seed: int, told: Dict[str, Any]) -> Dict[str, Any]:
+    with Evaluator(text=judge_text, seed=seed, confidence=confidence) as evaluator:
         for one in models:
-            with Model.open(run / one["name"] / "model.gguf") as model, Sampler(model, temperature=temperature, max_tokens=tokens) as sampler:
-                for index in range(len(beginnings) * per_prompt):
-                    beginning = beginnings[index // per_prompt]
-                    evaluator.add(sampler.tell(beginning, seed=seed + index), prompt=beginning, model=one["name"])
+            _tell(evaluator, run, one["name"], seed=seed, **told)
         evaluator.run()
         for one in models:
-            grades = evaluator.evaluate(one["name"]).grades
-            one.update({axis: grades[axis].mean for axis in GRADED})
+            _note_grades(evaluator, one)
         evaluator.write(run / "grades.json")
+    return {"judge": "embedded", "judge_text": _paths(judge_text)[0]}
+
+
+def _grade_by_chat(run: pathlib.Path, models: List[Dict[str, Any]], chat: Chat, judging: Dict[str, Any], told: Dict[str, Any]) -> Dict[str, Any]:
+    """Each model with a journal of its own, so that further models leave what was paid for as it is."""
+    cost = {"judge_requests": 0, "judge_tokens": 0, "judge_money": 0.0}
+    name = ""
+    for one in models:
+        chat._set("journal", path_bytes(run / one["name"] / "judge.journal"))
+        with Evaluator(chat=chat, **judging) as evaluator:
+            name = evaluator.judge_model or ""
+            _tell(evaluator, run, one["name"], seed=judging["seed"], **told)
+            evaluator.run()
+            _note_grades(evaluator, one)
+            evaluator.write(run / one["name"] / "grades.json")
+            report = evaluator.chat_report()
+        cost["judge_requests"] += report.requests
+        cost["judge_tokens"] += report.prompt_tokens + report.completion_tokens
+        cost["judge_money"] += report.money
+    return {"judge": "chat", "judge_model": name, **cost}
 
 
 def _law(name: str, points: Sequence[Tuple[float, float]], confidence: float) -> List[Dict[str, Any]]:
@@ -224,11 +270,12 @@ def grid(text: Paths, run: Path, widths: Sequence[int] = (), depths: Sequence[in
          preset: str = "laptop-1m", tokenizer: Optional[Tokenizer] = None, size: int = 0, context: int = 0, minutes: float = 0, tokens: int = 0, steps: int = 0,
          seed: int = 0, learning_rate: float = 0, schedule: Any = "cosine", batch_tokens: int = 0, valid_interval: int = 0, prompts: Optional[Path] = None,
          completions_per_prompt: int = 3, completion_tokens: int = 200, temperature: float = 1, judge_text: Optional[Paths] = None, confidence: float = 0.95,
-         runtime: Optional[Runtime] = None, progress: Optional[Callable[[str, Report], Any]] = None) -> Dict[str, Any]:
+         chat: Optional[Chat] = None, repeats: int = 1, asks: int = 3, schema: int = 0, templates: Optional[Path] = None, runtime: Optional[Runtime] = None, progress: Optional[Callable[[str, Report], Any]] = None) -> Dict[str, Any]:
     """Trains every width with every depth and number of heads, for so many minutes, tokens or steps each, and gives the study: models, and laws of the loss.
 
     Options are those of `tinystories study grid`, whose help tells them. Every model has a folder of its own in `run`: what is finished there is not trained
-    again, what was stopped goes on. With prompts completions are graded by the embedded judge. progress(name, report) is called after every step; when it
+    again, what was stopped goes on. With prompts completions are graded, by the embedded judge or by `chat`, whose journals are in the models' folders (judge.journal,
+    whatever it says itself), and to which repeats, asks, schema and templates belong. progress(name, report) is called after every step; when it
     returns something true or raises, or at Ctrl-C, the study stops (CancelledError) and the same call goes on. Writes study.json, and grades.json.
     """
     if not (minutes or tokens or steps):
@@ -243,7 +290,7 @@ def grid(text: Paths, run: Path, widths: Sequence[int] = (), depths: Sequence[in
         tokenizer.save(saved)
     _check_settings(where, [("preset", preset), ("context", f"{context}"), ("minutes", f"{minutes:.15g}"), ("steps", f"{steps}"), ("tokens", f"{tokens}"),
                             ("seed", f"{seed}"), ("learning rate", f"{learning_rate:.15g}"), ("schedule", chosen.name.lower()), ("batch tokens", f"{batch_tokens}"),
-                            ("vocabulary", f"{len(tokenizer)}")])
+                            ("vocabulary", f"{len(tokenizer)}"), ("text", _fingerprint(text)), ("valid", _fingerprint(valid))])
     shapes = _shapes(where, base, len(tokenizer), widths, depths, heads, context)
     if not shapes:
         raise ValueError("no shape of the grid can be made: a width must be a multiple of its heads")
@@ -253,11 +300,14 @@ def grid(text: Paths, run: Path, widths: Sequence[int] = (), depths: Sequence[in
         if _read(shape) is None:
             _train(shape, tokenizer, text, valid, runtime, options, progress)
     models: List[Dict[str, Any]] = [found for found in map(_read, shapes) if found is not None]
+    judged: Dict[str, Any] = {}
     if prompts is not None:
-        _grade(where, models, prompts, completions_per_prompt, completion_tokens, temperature, judge_text if judge_text is not None else text, seed)
-    names = [os.fsdecode(one) for one in ([text] if isinstance(text, (str, bytes, os.PathLike)) else text)]
-    judged = {"judge": "embedded", "judge_text": names[0] if judge_text is None else _first_name(judge_text)} if prompts is not None else {}
-    study: Dict[str, Any] = {"study": "grid", "text": names[0], "valid": "held out" if valid is None else "given", **judged,
+        told = {"beginnings": read_prompts(prompts), "per_prompt": completions_per_prompt, "tokens": completion_tokens, "temperature": temperature}
+        if chat is None:
+            judged = _grade(where, models, judge_text if judge_text is not None else text, confidence, seed, told)
+        else:
+            judged = _grade_by_chat(where, models, chat, {"seed": seed, "confidence": confidence, "repeats": repeats, "asks": asks, "schema": schema, "templates": templates}, told)
+    study: Dict[str, Any] = {"study": "grid", "text": _paths(text)[0], "valid": "held out" if valid is None else _paths(valid)[0], **judged,
                              "confidence": confidence, "models": models, "laws": _laws(models, confidence)}
     _replace(where / "study.json", json.dumps(study))
     return study
@@ -331,4 +381,5 @@ def prompts(models: Dict[str, Model], questions: Questions, completions_per_prom
     listed = [{"kind": questions[index][0].name.lower(), "prompt": questions[index][1],
                "completions": [{"model": name, "text": text, "mark": mark.name.lower()} for name in models for text, mark in zip(told[name, index], marks[name, index])]}
               for index in range(len(questions))]
-    return {"study": "prompts", "judge": "rule" if evaluator is None else "chat", "temperature": temperature, "models": summaries, "prompts": listed}
+    judge = {"judge": "rule"} if evaluator is None else {"judge": "chat", "judge_model": evaluator.judge_model}
+    return {"study": "prompts", **judge, "temperature": temperature, "models": summaries, "prompts": listed}
