@@ -179,8 +179,8 @@ static void print_head_line(const ts_head *h)
             size_t used = strlen(names);
             snprintf(names + used, sizeof names - used, "%s%s", used > 0 ? ", " : "", kinds[i].name);
         }
-    printf("  %5u %4u %9.3f %9.3f %9.3f %7.3f %7.3f %9.3f %9.1f  %s\n", h->layer, h->head, h->previous, h->duplicate, h->induction, h->first, h->focus,
-           h->distance, h->mean_distance, names);
+    printf("  %5u %4u %9.3f %9.3f %9.3f %7.3f %7.3f %9.3f %9.3f %9.1f  %s\n", h->layer, h->head, h->previous, h->duplicate, h->induction, h->first, h->focus,
+           h->distance, h->content, h->mean_distance, names);
 }
 
 static void print_head(cli_output *o, const ts_head *h)
@@ -197,6 +197,7 @@ static void print_head(cli_output *o, const ts_head *h)
                    {"first", h->first},
                    {"focus", h->focus},
                    {"distance", h->distance},
+                   {"content", h->content},
                    {"mean_distance", h->mean_distance}};
     cli_open(o, NULL, '{');
     cli_integer(o, "layer", h->layer);
@@ -219,7 +220,7 @@ static ts_status print_heads(const analyze_values *v, const ts_model *model, con
     cli_number(&o, "threshold", (double)v->options.threshold, 2);
     cli_open(&o, "heads", '[');
     if (!o.json)
-        printf("  layer head  previous duplicate induction   first   focus  distance  mean of  called\n");
+        printf("  layer head  previous duplicate induction   first   focus  distance   content   mean of  called\n");
     for (size_t i = 0; i < ts_heads_count(heads); i++) {
         ts_head h = {.struct_size = sizeof h};
         CLI_TRY(ts_heads_get(heads, i, &h));
@@ -437,7 +438,8 @@ const cli_command cli_analyze_commands[] = {
     {"analyze", "heads", "tell heads that look at distances from heads that look at meanings",
      "previous: attention to the token before. duplicate, induction: on tokens said twice in a row, attention to where a token was said first, and to the one\n"
      "behind. first: attention to the first position, where heads rest. focus: the share of the other attention that would have to move to be even.\n"
-     "distance: the share of its unevenness that the distance alone explains; a focused head is called a distance head from a half on, else semantic.",
+     "distance: the share of its unevenness that the distance alone explains, content that what the keys' tokens are explains; a focused head\n"
+     "is called a distance head from a half of the one on, else semantic from a tenth of the other on.",
      heads_arguments, CLI_COUNT_OF(heads_arguments), sizeof(analyze_values), analyze_defaults, heads},
     {"analyze", "neurons", "show the tokens that activate neurons most, in their sentences",
      "A neuron is a coordinate of the MLP after its activation.", neurons_arguments, CLI_COUNT_OF(neurons_arguments), sizeof(analyze_values),

@@ -90,7 +90,7 @@ enum {
     TS_HEAD_DUPLICATE = 2, /* looks at earlier occurrences of the same token */
     TS_HEAD_INDUCTION = 4, /* looks at what followed earlier occurrences of the same token (Olsson et al. 2022) */
     TS_HEAD_DISTANCE = 8,  /* looks at fixed distances, whatever the tokens are: focused, and `distance` is at least a half */
-    TS_HEAD_SEMANTIC = 16, /* chooses by what the tokens are: focused, and `distance` is below a half */
+    TS_HEAD_SEMANTIC = 16, /* chooses by what the tokens are: focused, `distance` below a half, and `content` at least a tenth */
     TS_HEAD_RESTING = 32   /* looks at the first position, which is what heads do that have nothing to say: `first` is at least a half */
 };
 
@@ -106,7 +106,13 @@ enum {
  * a is the attention to the t keys j = 1 to t of query t, m its sum. `focus` is the mean of sum |a - m / t| / 2: the share of attention that would have to
  * move to be even. `distance` is the share of the departure from even attention, sum of (a - m / t)^2 over all queries and keys, that is
  * explained by attention m p(t - j), where p, a number for each distance, is fitted by least squares. It is 1 for a head that looks at prescribed distances
- * whatever the tokens are. A head is focused when `focus` reaches options->threshold. Weights that are random but large choose by content too.
+ * whatever the tokens are. A head is focused when `focus` reaches options->threshold.
+ *
+ * `content` is the share of the same departure that is explained by what the keys' tokens are: each token v has two numbers, the mean of a - m / t over the keys that are v where
+ * the query is v too, and where it is not. These are counted in every other window of the corpus, once among the even ones (e) and once among the odd (o), and content is the
+ * sum of n e o over all tokens and both cases, over the departure, n being the keys of both; below 0 it is 0. What one half of the texts does not confirm so counts for
+ * nothing: a token that came once explains nothing, however much it drew. It is the least that content can explain, since what a query looks for depends on more than whether
+ * the key is the same token. Weights that are random but large choose by content too. A head that is focused and neither looks for distances nor for tokens has no name of these two.
  */
 typedef struct ts_head {
     size_t struct_size;
@@ -124,6 +130,7 @@ typedef struct ts_head {
     double focus;
     double distance;
     double mean_distance;    /* tokens between query and key, weighted by attention, the first position left out */
+    double content;          /* share of the head's choosing that its keys' tokens explain, 0 to 1; 0 for a corpus of one window */
 } ts_head;
 
 typedef struct ts_heads ts_heads;

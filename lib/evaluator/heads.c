@@ -4,13 +4,20 @@
 #include "evaluator/corpus.h"
 
 #define TRIALS 16      /* repeated sequences */
+#define CONTENT 0.1     /* share of a head's choosing that its keys' tokens must explain */
 #define TRIAL_TOKENS 64 /* of which each holds so many at most, twice */
+
+/* Pairs of a query and a key with some token: a - m / t, summed up. */
+typedef struct cell {
+    double sum, count;
+} cell;
 
 /* Sums over queries. */
 typedef struct head_sums {
     double previous, previous_chance, duplicate, duplicate_chance, induction, induction_chance, first, focus, mass, distances;
     double squares, departure; /* of a, and of a - m / t */
     double *products, *masses; /* for each distance the sums of a m and of m m */
+    cell *cells;               /* (2, distinct, 2): of every other window, by the key's token, and whether it is the query's */
 } head_sums;
 
 struct ts_heads {
@@ -18,6 +25,9 @@ struct ts_heads {
     ts_tapped *tapped;
     head_sums *sums; /* (L, H) */
     double *tables;  /* what their products and masses point into */
+    cell *cells;     /* and their cells */
+    uint32_t *names; /* of the corpus's ids: which of its distinct tokens each is */
+    size_t distinct;
     uint64_t queries, trial_queries;
     ts_head *heads; /* (L, H), once all is read */
 };
@@ -37,8 +47,8 @@ static size_t first_key(const look *l, size_t query)
     return query + 1 > window ? query + 1 - window : 0;
 }
 
-/* One query of the corpus: `weights` to the keys up to it. */
-static void add_query(head_sums *s, const float *weights, size_t query, size_t from)
+/* One query of the corpus: `weights` to the keys up to it, whose tokens are names[0 .. query]; `half` of the cells takes it. */
+static void add_query(head_sums *s, const float *weights, size_t query, size_t from, const uint32_t *names, cell *half)
 {
     size_t begin = TS_MAX(from, (size_t)1), keys = query + 1 - begin;
     double mass = 0, even, moved = 0;
@@ -53,6 +63,9 @@ static void add_query(head_sums *s, const float *weights, size_t query, size_t f
         s->products[query - j] += a * mass;
         s->masses[query - j] += mass * mass;
         s->distances += a * (double)(query - j);
+        cell *c = &half[2 * names[j] + (names[j] == names[query])];
+        c->sum += off;
+        c->count++;
     }
     s->focus += moved;
     s->mass += mass;
@@ -84,8 +97,10 @@ static void look_at_heads(void *argument, size_t begin, size_t end, size_t worke
         const float *square = l->tap->data + head * l->tap->strides[0];
         if (l->trial > 0)
             add_trial(l, s, square, l->tap->strides[1]);
+        const ts_corpus *corpus = &l->heads->corpus;
+        cell *half = l->trial == 0 ? s->cells + 2 * l->heads->distinct * ((size_t)(l->window - corpus->windows) % 2) : NULL;
         for (size_t query = 2; l->trial == 0 && query < l->tap->shape[1]; query++)
-            add_query(s, square + query * l->tap->strides[1], query, first_key(l, query));
+            add_query(s, square + query * l->tap->strides[1], query, first_key(l, query), l->heads->names + l->window->begin, half);
     }
 }
 
@@ -150,6 +165,19 @@ static double explained_by_distance(const head_sums *s, size_t T)
     return share < 0 ? 0 : share;
 }
 
+/* Of what one half of the windows says of a token only that counts which the other half says too. */
+static double explained_by_content(const head_sums *s, size_t distinct)
+{
+    double explained = 0;
+    for (size_t i = 0; i < 2 * distinct; i++) {
+        const cell *a = &s->cells[i], *b = a + 2 * distinct;
+        if (a->count > 0 && b->count > 0)
+            explained += (a->count + b->count) * (a->sum / a->count) * (b->sum / b->count);
+    }
+    double share = s->departure > 1e-12 ? explained / s->departure : 0;
+    return share < 0 ? 0 : share > 1 ? 1 : share;
+}
+
 static void conclude(ts_heads *heads, size_t index)
 {
     const ts_shape *shape = &heads->corpus.model->shape;
@@ -166,11 +194,12 @@ static void conclude(ts_heads *heads, size_t index)
     h.first = s->first / n;
     h.focus = s->focus / n;
     h.distance = explained_by_distance(s, shape->T);
+    h.content = explained_by_content(s, heads->distinct);
     h.mean_distance = s->mass > 0 ? s->distances / s->mass : 0;
     h.kinds |= above_chance(h.previous, h.previous_chance, threshold) ? TS_HEAD_PREVIOUS : 0;
     h.kinds |= above_chance(h.duplicate, h.duplicate_chance, threshold) ? TS_HEAD_DUPLICATE : 0;
     h.kinds |= above_chance(h.induction, h.induction_chance, threshold) ? TS_HEAD_INDUCTION : 0;
-    h.kinds |= h.focus < threshold ? 0 : h.distance >= 0.5 ? TS_HEAD_DISTANCE : TS_HEAD_SEMANTIC;
+    h.kinds |= h.focus < threshold ? 0 : h.distance >= 0.5 ? TS_HEAD_DISTANCE : h.content >= CONTENT ? TS_HEAD_SEMANTIC : 0;
     h.kinds |= h.first >= 0.5 ? TS_HEAD_RESTING : 0;
     heads->heads[index] = h;
 }
@@ -194,6 +223,25 @@ static ts_status measure(ts_heads *heads)
 
 /* ---- the handle ---- */
 
+/* Numbers the corpus's tokens as they come up. */
+static ts_status name_tokens(ts_heads *heads)
+{
+    const ts_corpus *corpus = &heads->corpus;
+    ts_runtime *runtime = corpus->model->runtime;
+    size_t V = corpus->model->shape.V;
+    uint32_t *known = ts_allocate_array(runtime, V, sizeof *known); /* name + 1 */
+    heads->names = ts_allocate_array(runtime, corpus->count, sizeof *heads->names);
+    ts_status status = known != NULL && heads->names != NULL ? TS_OK : TS_ERROR_OUT_OF_MEMORY;
+    for (size_t i = 0; i < corpus->count && status == TS_OK; i++) {
+        uint32_t *name = &known[corpus->ids[i]];
+        if (*name == 0)
+            *name = (uint32_t)++heads->distinct;
+        heads->names[i] = *name - 1;
+    }
+    ts_release(runtime, known);
+    return status;
+}
+
 static ts_status allocate(ts_heads *heads)
 {
     const ts_model *model = heads->corpus.model;
@@ -203,11 +251,14 @@ static ts_status allocate(ts_heads *heads)
     heads->sums = ts_allocate_array(model->runtime, count, sizeof *heads->sums);
     heads->heads = ts_allocate_array(model->runtime, count, sizeof *heads->heads);
     heads->tables = ts_allocate_array(model->runtime, count, 2 * shape->T * sizeof *heads->tables);
-    if (heads->sums == NULL || heads->heads == NULL || heads->tables == NULL)
+    TS_TRY(name_tokens(heads));
+    heads->cells = ts_allocate_array(model->runtime, count, 4 * heads->distinct * sizeof *heads->cells);
+    if (heads->sums == NULL || heads->heads == NULL || heads->tables == NULL || heads->cells == NULL)
         return TS_ERROR_OUT_OF_MEMORY;
     for (size_t i = 0; i < count; i++) {
         heads->sums[i].products = heads->tables + 2 * i * shape->T;
         heads->sums[i].masses = heads->sums[i].products + shape->T;
+        heads->sums[i].cells = heads->cells + 4 * i * heads->distinct;
     }
     return ts_tapped_make(&heads->tapped, model, TS_MAX(heads->corpus.longest, trial));
 }
@@ -244,6 +295,8 @@ void ts_heads_free(ts_heads *heads)
     ts_release(model->runtime, heads->sums);
     ts_release(model->runtime, heads->heads);
     ts_release(model->runtime, heads->tables);
+    ts_release(model->runtime, heads->cells);
+    ts_release(model->runtime, heads->names);
     ts_corpus_free(&heads->corpus);
     ts_release(model->runtime, heads);
     ts_model_free(model);

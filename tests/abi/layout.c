@@ -865,7 +865,7 @@ FIELD(ts_analysis_options, seed, uint64_t, 32, 8);
 FIELD(ts_analysis_options, examples, uint32_t, 40, 4);
 FIELD(ts_analysis_options, threshold, float, 44, 4);
 
-SIZE(ts_head, 104);
+SIZE(ts_head, 112);
 FIELD(ts_head, struct_size, size_t, 0, 8);
 FIELD(ts_head, layer, uint32_t, 8, 4);
 FIELD(ts_head, head, uint32_t, 12, 4);
@@ -881,6 +881,7 @@ FIELD(ts_head, first, double, 72, 8);
 FIELD(ts_head, focus, double, 80, 8);
 FIELD(ts_head, distance, double, 88, 8);
 FIELD(ts_head, mean_distance, double, 96, 8);
+FIELD(ts_head, content, double, 104, 8);
 
 SIZE(ts_neuron, 48);
 FIELD(ts_neuron, struct_size, size_t, 0, 8);

@@ -150,6 +150,7 @@ static void known_heads(void **state)
         assert_int_equal(induction.kinds & NAMED, TS_HEAD_INDUCTION);
         assert_true(induction.induction > 0.9 && induction.duplicate < 0.1);
         assert_int_equal(word.kinds, TS_HEAD_SEMANTIC);
+        assert_true(word.content > 0.5 && same.content > 0.1 && previous.content < 0.1 && third.content < 0.1);
         assert_int_equal(first.kinds, TS_HEAD_RESTING);
         for (size_t none = 0; none < 3; none++) {
             ts_head even = none < 2 ? head_of(heads, 1, 1 + none) : head_of(heads, 2, 2);
@@ -199,7 +200,9 @@ static void random_weights(void **state)
 
 typedef struct slow {
     double previous, first, focus, squares, departure, products[16], masses[16];
-    size_t queries, layer, head, window;
+    double sums[2][300][2], counts[2][300][2]; /* by half, token and whether it is the query's */
+    size_t queries, layer, head, window, half;
+    const uint32_t *ids;
 } slow;
 
 static int32_t add_slowly(void *user, const ts_tap *tap)
@@ -219,6 +222,8 @@ static int32_t add_slowly(void *user, const ts_tap *tap)
             s->focus += fabs(a[key] - m / (double)keys) / 2;
             s->departure += pow(a[key] - m / (double)keys, 2);
             s->squares += pow(a[key], 2);
+            s->sums[s->half][s->ids[key]][s->ids[key] == s->ids[query]] += a[key] - m / (double)keys;
+            s->counts[s->half][s->ids[key]][s->ids[key] == s->ids[query]]++;
             s->products[query - key] += a[key] * m;
             s->masses[query - key] += m * m;
         }
@@ -244,11 +249,18 @@ static void by_definition(void **state)
                 uint32_t ids[300] = {ts_tokenizer_begin_of_text(model->tokenizer)};
                 size_t count;
                 assert_ok(ts_tokenizer_encode(model->tokenizer, fixture_stories[story], strlen(fixture_stories[story]), 0, ids + 1, 299, &count));
-                for (size_t at = 0; at < count + 1; at += 16)
+                for (size_t at = 0; at < count + 1; at += 16, s.half = 1 - s.half) {
+                    s.ids = ids + at;
                     assert_ok(ts_model_tap(model, ids + at, TS_MIN((size_t)16, count + 1 - at), add_slowly, &s, NULL, 0));
+                }
                 tokens += count;
             }
-            double left = s.squares, n = (double)s.queries;
+            double left = s.squares, n = (double)s.queries, explained = 0;
+            for (size_t cell = 0; cell < 600; cell++) {
+                double even = s.counts[0][cell / 2][cell % 2], odd = s.counts[1][cell / 2][cell % 2];
+                if (even > 0 && odd > 0)
+                    explained += (even + odd) * (s.sums[0][cell / 2][cell % 2] / even) * (s.sums[1][cell / 2][cell % 2] / odd);
+            }
             for (size_t d = 0; d < 16; d++)
                 left -= s.masses[d] > 0 ? s.products[d] * s.products[d] / s.masses[d] : 0;
             assert_ok(ts_heads_get(heads, index, &found));
@@ -256,6 +268,7 @@ static void by_definition(void **state)
             assert_true(fabs(found.first - s.first / n) < 1e-9);
             assert_true(fabs(found.focus - s.focus / n) < 1e-9);
             assert_true(fabs(found.distance - fmax(0, 1 - left / s.departure)) < 1e-9);
+            assert_true(fabs(found.content - fmin(1, fmax(0, explained / s.departure))) < 1e-9);
         }
         assert_int_equal(ts_heads_tokens(heads), tokens);
         ts_heads_free(heads);

@@ -547,7 +547,7 @@ class ts_head(Structure):
     _fields_ = [("struct_size", c_size_t), ("layer", c_uint32), ("head", c_uint32), ("kinds", c_uint32), ("reserved", c_uint32),
                 ("previous", c_double), ("previous_chance", c_double), ("duplicate", c_double), ("duplicate_chance", c_double),
                 ("induction", c_double), ("induction_chance", c_double), ("first", c_double), ("focus", c_double), ("distance", c_double),
-                ("mean_distance", c_double)]
+                ("mean_distance", c_double), ("content", c_double)]
 
 
 class ts_neuron(Structure):

@@ -347,6 +347,37 @@ def attention_map(tokens: Sequence[str], weights: Sequence[Sequence[Any]], label
     return Markup("".join(parts) + "</svg>")
 
 
+def attribution(data: Dict[str, Any]) -> Optional[Markup]:
+    """Who is for the next token: the sums that make its logit, and the heads and neurons that add or take most."""
+    from .report import visible
+
+    found = data.get("attribution")
+    if not isinstance(found, dict):
+        return None
+    sums = [(name, _number(found.get(f"from_{name}"))) for name in ("embedding", "heads", "neurons", "biases")]
+    parts = []
+    for what, names, colour in (("head", "heads", COLOURS[0]), ("neuron", "neurons", COLOURS[2])):
+        for one in found.get(names) or []:
+            if isinstance(one, dict) and _number(one.get("logit")) is not None:
+                parts.append((float(one["logit"]), f"layer {plain_k(one.get('layer'))}, {what} {plain_k(one.get(what))}", colour))
+    if not parts or any(value is None for _, value in sums):
+        return None
+    parts.sort(key=lambda part: part[0])
+    with matplotlib.rc_context(STYLE):
+        figure = Figure(figsize=(7.6, 1.6 + 0.19 * len(parts)))
+        whole, single = figure.subplots(2, 1, height_ratios=[5, max(len(parts), 5)])
+        bars = [*sums, ("logit", _number(found.get("logit")) or 0)]
+        whole.barh([name for name, _ in bars][::-1], [value for _, value in bars][::-1], color=[COLOURS[-1], *["#a0aec0"] * 4])
+        single.barh(range(len(parts)), [value for value, _, _ in parts], color=[colour for _, _, colour in parts])
+        single.set_yticks(range(len(parts)), [name for _, name, _ in parts], fontsize=8)
+        single.set_xlabel(f"added to the logit of “{_label(visible(found.get('token')))}”")
+        for axes in (whole, single):
+            axes.axvline(0, color="#888888", linewidth=0.8)
+            axes.grid(axis="y", visible=False)
+        figure.tight_layout()
+        return _image(figure, f"logit of {visible(found.get('token'))} {bars[-1][1]:.2f}: " + "; ".join(f"{name} {value:.2f}" for name, value in sums))
+
+
 def map_of(data: Dict[str, Any], layer: Any, head: Any) -> Optional[list]:
     """The weights of a head, if the maps have them."""
     try:
@@ -369,7 +400,7 @@ def telling_heads(data: Dict[str, Any]) -> List[tuple]:
     choose("looks most at the token before", lambda one: _number(one.get("previous")), [one for one in heads if "previous" in one.get("kinds", [])])
     choose("looks at what followed the same token", lambda one: _number(one.get("induction")), [one for one in heads if "induction" in one.get("kinds", [])])
     choose("goes by distance", lambda one: _number(one.get("distance")), [one for one in heads if "distance" in one.get("kinds", [])])
-    choose("goes by meaning", lambda one: -(_number(one.get("distance")) or 0), [one for one in heads if "semantic" in one.get("kinds", [])])
+    choose("goes by meaning", lambda one: _number(one.get("content")) or 0, [one for one in heads if "semantic" in one.get("kinds", [])])
     if not chosen:
         choose("no head has a name; of all it is the least even", lambda one: _number(one.get("focus")), heads)
     return chosen

@@ -169,6 +169,7 @@ class Head:
     focus: float
     distance: float
     mean_distance: float
+    content: float
 
     @property
     def names(self) -> List[str]:

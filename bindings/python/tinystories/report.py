@@ -158,7 +158,27 @@ def look_at_heads(model: Any, text: str, tokens: int) -> Dict[str, Any]:
     found = analysis.trace(model, ids, "blocks.*.attention.weights")
     weights = [[[row[:query + 1] for query, row in enumerate(head)] for head in layer.tolist()] for layer in found.values()]
     heads = [{**dataclasses.asdict(head), "kinds": head.names} for head in measured]
-    return {"tokens": tokens, "heads": heads, "maps": {"tokens": _pieces(model, ids), "weights": weights}}
+    return {"tokens": tokens, "heads": heads, "attribution": attribution_of(model, ids), "maps": {"tokens": _pieces(model, ids), "weights": weights}}
+
+
+def attribution_of(model: Any, ids: Sequence[int], shown: int = 10) -> Optional[Dict[str, Any]]:
+    """Who is for the likeliest next token, as `tinystories analyze heads --prompt` prints it."""
+    from . import UnsupportedError, analysis
+
+    last = model.logits(ids).tolist()[-1]
+    token = max(range(len(last)), key=last.__getitem__)
+    try:
+        found = analysis.attribute(model, ids, token)
+    except UnsupportedError:  # a quantized model
+        return None
+
+    def largest(values: Any, name: str) -> tuple:
+        every = [{"layer": layer, name: index, "logit": value} for layer, row in enumerate(values.tolist()) for index, value in enumerate(row)]
+        return sum(one["logit"] for one in every), sorted(every, key=lambda one: -abs(one["logit"]))[:shown]
+
+    (of_heads, heads), (of_neurons, neurons) = largest(found.heads, "head"), largest(found.neurons, "neuron")
+    return {"token": _pieces(model, [token])[0], "logit": found.logit, "from_embedding": found.embedding, "from_heads": of_heads, "from_neurons": of_neurons,
+            "from_biases": found.biases, "heads": heads, "neurons": neurons}
 
 
 def look_at_neurons(model: Any, text: str, tokens: int) -> Dict[str, Any]:
@@ -335,7 +355,7 @@ SECTIONS = (
     ("judge", "Grades", ""),
     ("diversity", "Diversity", ""),
     ("heads", "Heads", "Rows look, columns are looked at; the darker, the more. A square says its tokens and weight when pointed at. Layers and heads count from 0. "
-     "“focus” is the share of attention that would have to move to be even, “distance” the share of its unevenness that the distance alone explains."),
+     "“focus” is the share of attention that would have to move to be even, “distance” and “content” the shares of its unevenness that the distance, and what the tokens are, explain."),
     ("neurons", "Neurons", "The tokens that activate a neuron most, in their sentences; before each its activation."),
     ("data", "Data", ""),
     ("other", "Other results", ""),
