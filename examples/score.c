@@ -10,15 +10,14 @@
 enum { COMPLETIONS = 3, MOST_TEXT = 1 << 16 };
 
 /* Tells one completion into `text`; what does not fit is dropped. */
-static ts_status complete(ts_sampler *sampler, const char *prompt, size_t size, uint64_t seed, char *text)
+static ts_status complete(ts_sampler *sampler, ts_record *record, uint64_t seed, char *text)
 {
     const char *piece;
-    size_t count, length = 0;
-    ts_status status = ts_sampler_start_seeded(sampler, prompt, size, seed);
+    size_t count;
+    ts_status status = ts_sampler_start_seeded(sampler, record->prompt, record->prompt_size, seed);
     while (status == TS_OK && (status = ts_sampler_next(sampler, &piece, &count)) == TS_OK && piece != NULL)
-        for (size_t i = 0; i < count && length + 1 < MOST_TEXT; i++)
-            text[length++] = piece[i];
-    text[length] = 0;
+        for (size_t i = 0; i < count && record->completion_size < MOST_TEXT; i++)
+            text[record->completion_size++] = piece[i];
     return status;
 }
 
@@ -28,9 +27,7 @@ static ts_status add_completions(ts_evaluator *evaluator, ts_sampler *sampler, c
     for (size_t i = 0; i < ts_prompts_count(prompts) * COMPLETIONS; i++) {
         ts_record record = {.struct_size = sizeof record, .completion = text, .model = model};
         record.prompt = ts_prompts_get(prompts, i / COMPLETIONS, &record.prompt_size);
-        ts_status status = complete(sampler, record.prompt, record.prompt_size, i, text);
-        while (text[record.completion_size] != 0)
-            record.completion_size++;
+        ts_status status = complete(sampler, &record, i, text);
         if (status == TS_OK)
             status = ts_evaluator_add(evaluator, &record);
         if (status != TS_OK)

@@ -1,7 +1,9 @@
 """What the tests of the Python package share: the package itself, and a small trained model."""
 
 import functools
+import os
 import pathlib
+import subprocess
 import sys
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
@@ -31,6 +33,22 @@ def write_stories(folder, name="stories.txt", times=1) -> str:
     path = pathlib.Path(folder) / name
     path.write_text("\n<|endoftext|>\n".join(STORIES * times), encoding="utf-8")
     return str(path)
+
+
+def run_examples(test, name, folder, *arguments, **environment):
+    """Runs the example of that name in Python, and in C if it is built, in `folder`; gives what each printed. Both must succeed."""
+    commands = [[sys.executable, str(ROOT / "bindings" / "python" / "examples" / f"{name}.py")]]
+    in_c = pathlib.Path(os.environ.get("TINYSTORIES_CLI", "nothing")).absolute().with_name(f"example_{name}")
+    if in_c.is_file():
+        commands.append([str(in_c)])
+    own = {key: value for key, value in os.environ.items() if not key.endswith("_API_KEY")}
+    outputs = []
+    for command in commands:
+        run = subprocess.run(command + [str(one) for one in arguments], cwd=folder, capture_output=True, encoding="utf-8", timeout=120,
+                             env={**own, "PYTHONPATH": str(ROOT / "bindings" / "python"), **environment})
+        test.assertEqual(run.returncode, 0, run.stderr)
+        outputs.append(run.stdout)
+    return outputs
 
 
 def new_trainer(folder, **options) -> ts.Trainer:

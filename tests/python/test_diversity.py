@@ -8,7 +8,7 @@ import tempfile
 import unicodedata
 import unittest
 
-import tinystories as ts
+from fixture import new_model, run_examples, ts
 
 DATA = os.environ.get("TINYSTORIES_TEST_DATA")
 
@@ -228,6 +228,17 @@ class DiversityTest(unittest.TestCase):
             file.write(b"one two three four five six seven eight nine \xff ten\n<|endoftext|>\n")
         with self.assertRaisesRegex(ts.InvalidArgumentError, "no story of 10 words"):
             ts.read_beginnings(path)
+
+    def test_the_examples(self):
+        path = os.path.join(self.folder, "from.txt")
+        with open(path, "w", encoding="utf-8") as file:
+            file.write("\n<|endoftext|>\n".join(f"Once upon a time, dog {n} saw a cat and it ran to the red house." for n in range(20)))
+        new_model(context_length=64).save(os.path.join(self.folder, "m.gguf"))
+        outputs = run_examples(self, "diversity", self.folder, "m.gguf", path, 5)
+        for output in outputs:
+            self.assertIn("5 completions\n", output)
+            self.assertEqual(output.count("in a row that the text never has"), 5)
+        self.assertEqual(len(set(outputs)), 1)
 
     def test_files_and_nothing(self):
         path = os.path.join(self.folder, "c.jsonl")

@@ -11,7 +11,7 @@ import sys
 import tempfile
 import unittest
 
-from fixture import ROOT
+from fixture import ROOT, new_model, run_examples, write_stories
 import tinystories as ts
 
 sys.path.insert(0, str(ROOT / "tests" / "servers"))
@@ -110,6 +110,19 @@ class EmbeddedJudge(unittest.TestCase):
                 for story in read_stories(f"{DATA}/stories/tinystories-{name}.txt"):
                     evaluator.add(story)
             self.assertEqual((evaluator.evaluate().records, evaluator.evaluate().suspicious), (9232, 0))
+
+    def test_the_examples(self):
+        """In Python and in C, which agree; a text for the language model changes the grades."""
+        prompts, text = self.folder / "prompts.txt", write_stories(self.folder)
+        prompts.write_text("Once upon a time\n\nThe dog", encoding="utf-8")
+        new_model(context_length=64).save(self.folder / "m.gguf")
+        told = run_examples(self, "score", self.folder, "m.gguf", prompts)
+        learned = run_examples(self, "score", self.folder, "m.gguf", prompts, text)
+        for output in told + learned:
+            self.assertIn("6 of 6 completions graded by the embedded judge\ngrammar ", output)
+            self.assertEqual(len(output.splitlines()), 4)
+        self.assertEqual(len(set(told)), 1)
+        self.assertNotEqual(told[0], learned[0])
 
     def test_stopped_by_progress(self):
         with ts.Evaluator() as evaluator:
@@ -452,6 +465,15 @@ class ChatJudge(unittest.TestCase):
         evaluator = self.evaluator([{"prompt": "p", "completion": attack, "model": "a"}, {"prompt": "p", "completion": " good", "model": "b"}])
         found = evaluator.duel("a", "b")
         self.assertEqual((found.losses, found.wins), (1, 0))
+
+    def test_the_examples(self):
+        """With a key the service grades, whose replies are kept: the same call again asks for nothing."""
+        new_model(context_length=64).save(self.folder / "m.gguf")
+        (self.folder / "prompts.txt").write_text("Once upon a time\n\nThe dog", encoding="utf-8")
+        key = {"OPENAI_API_KEY": "key", "OPENAI_BASE_URL": self.server.url(ledger=self.name)}
+        for output in run_examples(self, "score", self.folder, "m.gguf", "prompts.txt", **key):
+            self.assertIn("6 of 6 completions graded by gpt-4\n", output)
+        self.assertEqual(self.server.ledger(self.name)["requests"], 12)  # the second one found them all
 
     # ---- completions ----
 

@@ -8,7 +8,7 @@ import sys
 import tempfile
 import unittest
 
-from fixture import ROOT, new_model, ts, write_stories
+from fixture import ROOT, new_model, run_examples, ts, write_stories
 from tinystories import study
 
 sys.path.insert(0, str(ROOT / "tests" / "servers"))
@@ -82,6 +82,17 @@ class StudyTest(unittest.TestCase):
         stopped = study.grid(self.text, self.folder / "stopped", **GRID)
         for one, other in zip(whole["models"], stopped["models"]):
             self.assertEqual({**one, "seconds": 0}, {**other, "seconds": 0})
+
+    def test_the_examples(self):
+        paths = []
+        for width in (16, 32, 48):
+            paths.append(f"{width}.gguf")
+            new_model(width=width, context_length=128).save(self.folder / paths[-1])
+        outputs = run_examples(self, "study", self.folder, self.text, ROOT / "examples" / "study_prompts.txt", *paths)
+        for output in outputs:
+            self.assertRegex(output.splitlines()[1], r"^32.gguf: \d+ parameters, \d+\.\d{4} bits per byte, \d+ right and \d+ partly of 30, against the first p = \d\.\d{3}$")
+            self.assertIn("bits per byte = ", output)
+        self.assertEqual(len(set(outputs)), 1)
 
     def test_prompts(self):
         path = self.folder / "questions.txt"
