@@ -125,19 +125,27 @@ def plain_k(k: Any) -> str:
     return str(k) if isinstance(k, int) else "?"
 
 
-def shares(values: Sequence[Any], label: str) -> Optional[Markup]:
-    """A histogram of numbers of 0 to 1, in twenty bars, with their mean."""
-    whole = [value for value in map(_number, values) if value is not None and 0 <= value <= 1]
-    if not whole:
-        return None
-    counts = [0] * 20
+def _twentieths(values: Sequence[Any]) -> tuple:
+    """(those that are numbers of 0 to 1, how many are in each twentieth)"""
+    whole, counts = [value for value in map(_number, values) if value is not None and 0 <= value <= 1], [0] * 20
     for value in whole:
         counts[min(int(value * 20), 19)] += 1
+    return whole, counts
+
+
+def shares(values: Sequence[Any], label: str, reference: Sequence[Any] = ()) -> Optional[Markup]:
+    """A histogram of numbers of 0 to 1, in twenty bars, with their mean; a line for those of the true endings, if there are any."""
+    (whole, counts), (endings, of_endings) = _twentieths(values), _twentieths(reference)
+    if not whole:
+        return None
     mean = sum(whole) / len(whole)
     with matplotlib.rc_context(STYLE):
         figure, axes = _figure(5.6, 2.6)
         axes.bar([index / 20 for index in range(20)], counts, 0.046, align="edge", color=COLOURS[0])
-        axes.axvline(mean, color=COLOURS[1], linestyle="--", linewidth=1.2)
+        axes.axvline(mean, color=COLOURS[1], linestyle="--", linewidth=1.2, label="mean")
+        if endings:
+            axes.stairs([count * len(whole) / len(endings) for count in of_endings], [index / 20 for index in range(21)], color="#1f2933", linewidth=1.2, label="true endings")
+            axes.legend(frameon=False)
         axes.set_xlim(0, 1)
         axes.set_xlabel(label)
         axes.set_ylabel("completions")
@@ -327,8 +335,8 @@ def attention_map(tokens: Sequence[str], weights: Sequence[Sequence[Any]], label
     """Rows are queries, columns keys; a square's title says both and the weight. With `labels` tokens stand at both axes."""
     from .report import visible
 
-    cell, margin = 12, 78 if labels else 1
     names = [visible(token) for token in tokens[:64]]
+    cell, margin = 12, 10 + 6 * max((min(len(name), 13) for name in names), default=0) if labels else 1
     size = margin + cell * len(names) + 1
     parts = [f'<svg class="map" viewBox="0 0 {size} {size}" role="img" aria-label="attention map"><rect x="{margin}" y="{margin}" width="{cell * len(names)}" '
              f'height="{cell * len(names)}" class="ground"/>']

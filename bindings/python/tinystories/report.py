@@ -296,12 +296,13 @@ def duration(seconds: Any) -> str:
 
 
 def spread(completions: Any, limit: int) -> List[Any]:
-    """At most `limit` completions, of every model as many."""
+    """At most `limit` completions, of every model as many, those that seem to speak to the judge before the others."""
     models: Dict[str, List[Any]] = {}
     for one in completions:
         models.setdefault(str(one.get("model") if isinstance(one, dict) else ""), []).append(one)
     share = max(limit // max(len(models), 1), 1)
-    return [one for those in models.values() for one in those[:share]][:limit]
+    first = [sorted(those, key=lambda one: not (isinstance(one, dict) and one.get("suspicion"))) for those in models.values()]
+    return [one for those in first for one in those[:share]][:limit]
 
 
 def grade(value: Any) -> str:
@@ -321,19 +322,22 @@ def most_copied(items: Any, limit: int = 10) -> List[tuple]:
 
 
 def graded_together(runs: List[Run]) -> Dict[str, List[Dict[str, Any]]]:
-    """The models of several results that one judge graded, by what that judge is: those can stand in one plot."""
+    """The models of several results that one judge graded for one task, by what these are: those can stand in one plot."""
     judges: Dict[str, List[tuple]] = {}
     for run in runs:
         for result in run.of("judge"):
             known = [str(result.data.get(key)) for key in ("judge", "judge_model", "language_text") if result.data.get(key)]
-            judges.setdefault(", ".join(known), []).append((run, result))
+            told = any(isinstance(one, dict) and any(one.get(part) for part in ("words", "sentence", "features", "summary")) for one in result.data["completions"])
+            judges.setdefault(", ".join(known + ["instructions"] * told), []).append((run, result))
     together = {}
     for judge, results in judges.items():
         models = []
         for run, result in results if len(results) > 1 else []:
             for one in result.data.get("models") or [result.data.get("all")]:
                 if isinstance(one, dict):
-                    models.append({**one, "model": f"{one.get('model') or 'a model without a name'} ({run.name})"})
+                    model, several = str(one.get("model") or "a model without a name"), len(run.of("judge")) > 1
+                    where = ", ".join([run.name] * (run.name != model) + [result.name] * several)
+                    models.append({**one, "model": f"{model} ({where})" if where else model})
         if models:
             together[judge] = models
     return together
