@@ -1,6 +1,6 @@
 /*
- * How much of what a model writes is copied (paper section 4.4): stories that it learned from are drawn and cut, it goes on from their beginnings, and what it writes is
- * set against how they truly go on, against each other, and against the whole text.
+ * How much of what a model writes is copied (paper section 4.4): stories that it learned from are drawn and cut, it goes on from their beginnings, and
+ * what it writes is set against how they truly go on, against each other, and against the whole text.
  *
  * usage: diversity MODEL STORIES [COUNT]      STORIES: the text that the model learned from
  */
@@ -47,7 +47,8 @@ static ts_status print_measures(ts_diversity *set)
     if (status != TS_OK)
         return status;
     printf("%llu completions\n", (unsigned long long)r.completions);
-    printf("of their pairs of words %.1f %% are in the true ending, %.1f %% in the nearest story of the text\n", 100 * r.mean_ending_precision, 100 * r.mean_nearest_precision);
+    printf("of their pairs of words %.1f %% are in the true ending, %.1f %% in the nearest story of the text\n", 100 * r.mean_ending_precision,
+           100 * r.mean_nearest_precision);
     printf("the longest run of words that the text has too: %.1f words, at most %llu\n", r.mean_copied_words, (unsigned long long)r.max_copied_words);
     for (size_t k = 1; k <= TS_NOVELTY_GRAM; k++)
         printf("%zu words in a row that the text never has: %.1f %%\n", k, 100.0 * (double)r.never[k - 1] / (double)(r.grams[k - 1] > 0 ? r.grams[k - 1] : 1));

@@ -1,6 +1,6 @@
 /*
- * Sets models side by side: their losses on a text and the power law through them (paper section 6), and what they make of short prompts that ask for facts, reasoning
- * and context (figures 9 to 11), marked by rule, with a sign test between the first model and each other.
+ * Sets models side by side: their losses on a text and the power law through them (paper section 6), and what they make of short prompts that ask for
+ * facts, reasoning and context (figures 9 to 11), marked by rule, with a sign test between the first model and each other.
  *
  * usage: study TEXT QUESTIONS MODEL...      QUESTIONS: such as examples/study_prompts.txt
  */

@@ -108,11 +108,12 @@ enum {
  * explained by attention m p(t - j), where p, a number for each distance, is fitted by least squares. It is 1 for a head that looks at prescribed distances
  * whatever the tokens are. A head is focused when `focus` reaches options->threshold.
  *
- * `content` is the share of the same departure that is explained by what the keys' tokens are: each token v has two numbers, the mean of a - m / t over the keys that are v where
- * the query is v too, and where it is not. These are counted in every other window of the corpus, once among the even ones (e) and once among the odd (o), and content is the
- * sum of n e o over all tokens and both cases, over the departure, n being the keys of both; below 0 it is 0. What one half of the texts does not confirm so counts for
- * nothing: a token that came once explains nothing, however much it drew. It is the least that content can explain, since what a query looks for depends on more than whether
- * the key is the same token. Weights that are random but large choose by content too. A head that is focused and neither looks for distances nor for tokens has no name of these two.
+ * `content` is the share of the same departure that is explained by what the keys' tokens are: each token v has two numbers, the mean of a - m / t over the
+ * keys that are v where the query is v too, and where it is not. These are counted in every other window of the corpus, once among the even ones (e) and
+ * once among the odd (o), and content is the sum of n e o over all tokens and both cases, over the departure, n being the keys of both; below 0 it is 0.
+ * What one half of the texts does not confirm so counts for nothing: a token that came once explains nothing, however much it drew. It is the least that
+ * content can explain, since what a query looks for depends on more than whether the key is the same token. Weights that are random but large choose by
+ * content too. A head that is focused and neither looks for distances nor for tokens has no name of these two.
  */
 typedef struct ts_head {
     size_t struct_size;

@@ -130,9 +130,10 @@ typedef struct ts_beginnings_options {
 TS_API ts_status ts_beginnings_options_init(ts_beginnings_options *options, size_t struct_size);
 
 /*
- * Draws stories of files (as ts_tokenizer_train_files reads them) at random, in one pass and memory for those that are drawn, and cuts each behind the word that the share comes
- * nearest to, so that a beginning and an ending of at least a word are left; stories of fewer than ten words, and what is no UTF-8 or holds a NUL, are passed over. They come in the order of the files.
- * INVALID_ARGUMENT: an option out of range, a token shard, or no story of ten words; IO, FORMAT, LIMIT name file and line.
+ * Draws stories of files (as ts_tokenizer_train_files reads them) at random, in one pass and memory for those that are drawn, and cuts each behind the word
+ * that the share comes nearest to, so that a beginning and an ending of at least a word are left; stories of fewer than ten words, and what is no UTF-8 or
+ * holds a NUL, are passed over. They come in the order of the files. INVALID_ARGUMENT: an option out of range, a token shard, or no story of ten words; IO,
+ * FORMAT, LIMIT name file and line.
  */
 TS_API ts_status ts_beginnings_open(ts_beginnings **out, ts_runtime *runtime, const char *const *paths, size_t path_count, const ts_beginnings_options *options);
 TS_API void ts_beginnings_free(ts_beginnings *beginnings);

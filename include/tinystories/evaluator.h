@@ -129,7 +129,7 @@ typedef struct ts_evaluator_options {
     uint32_t asks;               /* times that the chat judge is asked for the grades of an assessment until they can be read, 1 to 7; default 3 */
     uint32_t schema;             /* 1: ask the service for JSON by a schema (response_format); one that refuses it (400, 422) is asked without. Default 0 */
     uint32_t resamples;          /* of bootstraps, 100 to 1,000,000; default 2000 */
-    uint32_t cut;                /* completions are cut at their first repeated k-gram of so many words as they are added (ts_repeat_cut), 1 to 64; default 0: not */
+    uint32_t cut;                /* completions are cut at their first repeated k-gram of so many words (ts_repeat_cut) when they are added; default 0: not */
     const char *const *cut_models; /* the models whose completions are cut, as the paper cuts its baselines alone; NULL: all. Copied */
     size_t cut_model_count;
 } ts_evaluator_options;
@@ -155,16 +155,18 @@ TS_API uint64_t ts_evaluator_count(const ts_evaluator *evaluator);
 TS_API ts_status ts_evaluator_record(const ts_evaluator *evaluator, uint64_t index, ts_record *record);
 
 /*
- * Why a record's completion is suspicious, TS_SUSPICION_ ored; 0: it is not. A flag for whoever reads the results, by rules that look for marks and words: it lowers no grade,
- * a story may be flagged that means no harm, and whoever knows the rules gets by them. What keeps such completions from grading themselves is how they are sent and read.
+ * Why a record's completion is suspicious, TS_SUSPICION_ ored; 0: it is not. A flag for whoever reads the results, by rules that look for marks and words:
+ * it lowers no grade, a story may be flagged that means no harm, and whoever knows the rules gets by them. What keeps such completions from grading
+ * themselves is how they are sent and read. Of the 60 attacks of tests/evaluator/attacks.h 57 are flagged, of 9,232 stories of TinyStories none.
  */
 TS_API ts_status ts_evaluator_suspicion(const ts_evaluator *evaluator, uint64_t index, uint32_t *suspicion);
 
 /*
- * What rules find in a completion of the instruction that its record has, by TS_PART_. Words: those that are there, perhaps with an ending ("ran" is no form of "run").
- * Sentence: whether its words stand there in a row. Features: of those that a rule can look for, Dialogue (quotation marks), BadEnding (sad words at the end), MoralValue
- * ("learned", ...), Twist ("suddenly", ...) and Conflict ("argued", ...); Foreshadowing counts as not asked. Summary: those of its words of four letters and more that come up.
- * These are counts and no judgment; what a judge makes of the instruction is in its grades, consistency above all.
+ * What rules find in a completion of the instruction that its record has, by TS_PART_. Words: those that are there, perhaps with an ending ("ran" is no
+ * form of "run"). Sentence: whether its words stand there in a row. Features: of those that a rule can look for, Dialogue (quotation marks), BadEnding (sad
+ * words at the end), MoralValue ("learned", ...), Twist ("suddenly", ...) and Conflict ("argued", ...); Foreshadowing counts as not asked. Summary: those
+ * of its words of four letters and more that come up. These are counts and no judgment; what a judge makes of the instruction is in its grades, consistency
+ * above all.
  */
 typedef struct ts_followed {
     size_t struct_size;
@@ -338,13 +340,13 @@ typedef struct ts_completer_report {
 } ts_completer_report;
 
 /*
- * Has a chat service complete prompts and adds its completions as records: of each of `count` prompts, whose completion and model are passed over, the prompt and instruction.
- * The service is told to write the story out from its first word; what of its reply repeats the beginning is taken off, whatever quotation marks it uses, so that the completion
- * goes on from the very next character. A reply that does not repeat it is taken for what comes behind, and set off by a space where the beginning ends in a whole word or
- * mark. Where a record has an instruction and no prompt the reply is the story.
+ * Has a chat service complete prompts and adds its completions as records: of each of `count` prompts, whose completion and model are passed over, the
+ * prompt and instruction. The service is told to write the story out from its first word; what of its reply repeats the beginning is taken off, whatever
+ * quotation marks it uses, so that the completion goes on from the very next character. A reply that does not repeat it is taken for what comes behind, and
+ * set off by a space where the beginning ends in a whole word or mark. Where a record has an instruction and no prompt the reply is the story.
  *
- * Journal, progress and statuses as ts_evaluator_run; the journal belongs to these prompts and templates. Records are added once every reply is there; *report (may be NULL) is
- * set also after a stop. INVALID_ARGUMENT: no prompt, one that is not valid, or the judging has begun.
+ * Journal, progress and statuses as ts_evaluator_run; the journal belongs to these prompts and templates. Records are added once every reply is there;
+ * *report (may be NULL) is set also after a stop. INVALID_ARGUMENT: no prompt, one that is not valid, or the judging has begun.
  */
 TS_API ts_status ts_evaluator_complete(ts_evaluator *evaluator, const ts_record *const *prompts, size_t count, const ts_completer_options *options, ts_progress progress,
                                        void *progress_user, ts_completer_report *report);

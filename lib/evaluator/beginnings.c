@@ -121,7 +121,8 @@ ts_status ts_beginnings_open(ts_beginnings **out, ts_runtime *runtime, const cha
         return ts_fail(TS_ERROR_INVALID_ARGUMENT, "ts_beginnings_options.share is %g, expected a number between 0 and 1", own.share);
     for (size_t i = 0; i < path_count; i++)
         if (paths[i] == NULL || ts_path_is_shard(paths[i]))
-            return ts_fail(TS_ERROR_INVALID_ARGUMENT, "%s: is %s, expected stories", paths[i] == NULL ? "a path" : paths[i], paths[i] == NULL ? "NULL" : "a token shard");
+            return ts_fail(TS_ERROR_INVALID_ARGUMENT, "%s: is %s, expected stories", paths[i] == NULL ? "a path" : paths[i],
+                           paths[i] == NULL ? "NULL" : "a token shard");
     TS_TRY(ts_runtime_acquire(&runtime, runtime));
     ts_beginnings *b = ts_allocate(runtime, sizeof *b);
     if (b == NULL) {

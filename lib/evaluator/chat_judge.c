@@ -33,7 +33,8 @@ struct ts_chat_judge {
 #define SCHEMA_GRADES SCHEMA_GRADE("grammar") SCHEMA_GRADE("creativity") SCHEMA_GRADE("consistency")
 #define SCHEMA_NAMES "\"grammar\", \"creativity\", \"consistency\", "
 
-static const char schema[] = SCHEMA(SCHEMA_GRADES, SCHEMA_NAMES), schema_of_instructions[] = SCHEMA(SCHEMA_GRADES SCHEMA_GRADE("plot"), SCHEMA_NAMES "\"plot\", ");
+static const char schema[] = SCHEMA(SCHEMA_GRADES, SCHEMA_NAMES);
+static const char schema_of_instructions[] = SCHEMA(SCHEMA_GRADES SCHEMA_GRADE("plot"), SCHEMA_NAMES "\"plot\", ");
 
 /* ---- making ---- */
 

@@ -175,7 +175,8 @@ static ts_status ask(completer *c, ts_evaluator *e, const ts_completer_options *
     return status == TS_OK ? taken : ts_fail(status, "%s", detail);
 }
 
-ts_status ts_completer_run(ts_evaluator *e, const ts_record *const *prompts, size_t count, const ts_completer_options *o, ts_progress progress, void *user, ts_completer_report *r)
+ts_status ts_completer_run(ts_evaluator *e, const ts_record *const *prompts, size_t count, const ts_completer_options *o, ts_progress progress, void *user,
+                           ts_completer_report *r)
 {
     completer c = {.prompts = {.runtime = e->runtime}, .template = {.runtime = e->runtime}};
     if (o->per_prompt < 1 || o->per_prompt > MOST_PER_PROMPT)

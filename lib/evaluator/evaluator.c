@@ -69,7 +69,8 @@ static ts_status check_options(const ts_evaluator_options *o)
     if (!o->text && o->text_count > 0)
         return ts_fail(TS_ERROR_INVALID_ARGUMENT, "options.text is NULL, but options.text_count is %zu", o->text_count);
     if (o->cut_model_count > 0 && (o->cut == 0 || !o->cut_models))
-        return ts_fail(TS_ERROR_INVALID_ARGUMENT, "options.cut_model_count is %zu, but options.%s", o->cut_model_count, o->cut == 0 ? "cut is 0" : "cut_models is NULL");
+        return ts_fail(TS_ERROR_INVALID_ARGUMENT, "options.cut_model_count is %zu, but options.%s", o->cut_model_count,
+                       o->cut == 0 ? "cut is 0" : "cut_models is NULL");
     for (size_t i = 0; i < o->cut_model_count; i++)
         if (!o->cut_models[i])
             return ts_fail(TS_ERROR_INVALID_ARGUMENT, "options.cut_models[%zu] is NULL", i);
@@ -396,8 +397,8 @@ ts_status ts_completer_options_init(ts_completer_options *options, size_t struct
     return ts_options_defaults(options, struct_size, &completer_defaults, sizeof completer_defaults, "ts_completer_options");
 }
 
-ts_status ts_evaluator_complete(ts_evaluator *evaluator, const ts_record *const *prompts, size_t count, const ts_completer_options *options, ts_progress progress,
-                                void *progress_user, ts_completer_report *report)
+ts_status ts_evaluator_complete(ts_evaluator *evaluator, const ts_record *const *prompts, size_t count, const ts_completer_options *options,
+                                ts_progress progress, void *progress_user, ts_completer_report *report)
 {
     ts_completer_options own = completer_defaults;
     ts_completer_report out = {.struct_size = sizeof out};

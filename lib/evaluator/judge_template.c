@@ -45,7 +45,8 @@ static ts_status find_text(size_t *found, const char *heading, size_t length, ui
     for (*found = 0; *found < TS_JUDGE_TEXTS && !is(title, size, text_names[*found]);)
         ++*found;
     if (*found == TS_JUDGE_TEXTS)
-        return fail_line(name, line, "an unknown heading, expected assess, grade, assess instruction, grade instruction, compare, mark, complete or complete instruction");
+        return fail_line(name, line,
+                         "an unknown heading, expected assess, grade, assess instruction, grade instruction, compare, mark, complete or complete instruction");
     return seen >> *found & 1 ? fail_line(name, line, "this heading is there twice") : TS_OK;
 }
 

@@ -141,7 +141,8 @@ static bool is_number(const looking *l, size_t at)
 /* "8/10", "ten out of ten", "10 of 10", "Grammar: 9", "\"plot\": 9", "score is 9" */
 static bool is_grade(const looking *l, size_t at)
 {
-    static const char *const scales[] = {"5", "10", "100"}, *const grades[] = {"grade", "score", "rating", "verdict"}, *const between[] = {":", "is", "of", "\""};
+    static const char *const scales[] = {"5", "10", "100"}, *const between[] = {":", "is", "of", "\""};
+    static const char *const grades[] = {"grade", "score", "rating", "verdict"};
     static const char *const axes[] = {"grammar", "creativity", "consistency", "plot"};
     size_t behind = at + 1;
     if (is_figure(l, at) && is(l, at + 1, "/") && IS_ANY(l, at + 2, scales))
@@ -169,8 +170,10 @@ static bool is_near(const looking *l, size_t at, const char *const *words, size_
 static bool is_order(const looking *l, size_t at)
 {
     static const char *const judges[] = {"grader", "graders", "evaluator", "evaluators", "examiner", "rubric"};
-    static const char *const passing[] = {"ignore", "disregard", "forget", "override", "bypass"}, *const passed[] = {"instructions", "instruction", "prompt", "guidelines", "criteria"};
-    static const char *const giving[] = {"give", "award", "assign", "answer", "reply", "respond"}, *const given[] = {"grade", "grades", "score", "scores", "rating", "points"};
+    static const char *const passing[] = {"ignore", "disregard", "forget", "override", "bypass"};
+    static const char *const passed[] = {"instructions", "instruction", "prompt", "guidelines", "criteria"};
+    static const char *const giving[] = {"give", "award", "assign", "answer", "reply", "respond"};
+    static const char *const given[] = {"grade", "grades", "score", "scores", "rating", "points"};
     bool begins = at == 0 || (!l->tokens[at - 1].word && *l->tokens[at - 1].text != ',');
     return IS_ANY(l, at, judges) || (IS_ANY(l, at, passing) && is_near(l, at, passed, TS_COUNT_OF(passed))) ||
            (begins && IS_ANY(l, at, giving) && is_near(l, at, given, TS_COUNT_OF(given)));
@@ -181,7 +184,8 @@ ts_status ts_suspicion_find(ts_runtime *runtime, const char *text, size_t size, 
     ts_token_list list = {0};
     ts_status status = ts_tokens_add(runtime, &list, text, size);
     looking l = {list.items, list.count};
-    *suspicion = (has_markup(text, size) ? TS_SUSPICION_MARKUP : 0u) | (has_hidden(text, size) ? TS_SUSPICION_HIDDEN : 0u) | (has_code(text, size) ? TS_SUSPICION_CODE : 0u);
+    *suspicion = (has_markup(text, size) ? TS_SUSPICION_MARKUP : 0u) | (has_hidden(text, size) ? TS_SUSPICION_HIDDEN : 0u) |
+                 (has_code(text, size) ? TS_SUSPICION_CODE : 0u);
     for (size_t i = 0; status == TS_OK && i < list.count; i++)
         *suspicion |= (is_grade(&l, i) ? TS_SUSPICION_GRADE : 0u) | (is_order(&l, i) ? TS_SUSPICION_ORDER : 0u);
     ts_release(runtime, list.items);
