@@ -62,9 +62,12 @@ def head(layer, number, *kinds):
 RESULTS = {
     "judged": {"judge": "embedded", "confidence": 0.95, "language_text": EVIL, "all": {}, "cost": {"requests": 7, "prompt_tokens": EVIL},
         "comparisons": [{"left": EVIL, "right": "b", "grammar": {"prompts": 3, "wins": 2, "losses": 1, "difference": 0.5, "low": -0.1, "high": 1.1}}, EVIL], "models": [
-        {"model": name, "records": 3, "scored_share": 1.0, "mean_words": 85.6, "outcomes": {"scored": 2, "missing": 1}, "ages": {"B": 2, "none": 0}, "grades": {"grammar": {"mean": 6.5, "low": 6, "high": 7}, "plot": {"mean": None}}} for name in (EVIL, "b")],
-        "completions": [{"model": "b", "prompt": "A dog " + EVIL, "completion": "sat.", "judgments": [{"outcome": "scored", "grammar": 7.12, "age_group": "B", "assessment": "It is good. " + EVIL}, {"outcome": EVIL}]}]},
+        {"model": name, "records": 3, "scored_share": 1.0, "mean_words": 85.6, "outcomes": {"scored": 2, "missing": 1}, "ages": {"B": 2, "none": 0}, "suspicious": 4,
+         "followed": {"words": {"mean": 0.25, "low": 0.125, "high": 0.5, "count": 2}, "sentence": EVIL, "summary": {"mean": None, "count": 0}}, "grades": {"grammar": {"mean": 6.5, "low": 6, "high": 7}, "plot": {"mean": None}}} for name in (EVIL, "b")],
+        "completions": [{"model": "b", "prompt": "A dog " + EVIL, "completion": "sat.", "suspicion": ["order", EVIL], "words": EVIL, "followed": {"words": {"asked": 3, "found": 1}, "sentence": EVIL}, "judgments": [{"outcome": "scored", "grammar": 7.12, "age_group": "B", "assessment": "It is good. " + EVIL}, {"outcome": EVIL}]}]},
     "heads": {"tokens": 10, "heads": [head(0, 0, "previous", "distance"), head(0, 1, EVIL)],
+              "attribution": {"token": EVIL, "logit": 3, "from_embedding": 1, "from_heads": 1.5, "from_neurons": 0.25, "from_biases": 0.25,
+                              "heads": [{"layer": 0, "head": 1, "logit": 1.5}, EVIL], "neurons": [{"layer": EVIL, "neuron": 7, "logit": -0.5}]},
               "maps": {"tokens": [EVIL, " dog", "\n"], "weights": [[[[1], [0.5, 0.5], [0.1, 0.2, 0.7]], [[1], [1, 0], [None, "x", 1]]]]}},
     "neurons": {"tokens": 10, "layer": 0, "neurons": [{"layer": 0, "neuron": 3, "examples": [{"activation": 1.5, "at": 1, "tokens": ["the", EVIL, " ran"]}]}]},
     "told": {"prompt": "Once", "stories": [{"text": "Once " + EVIL}, {"text": 3}]},
@@ -223,6 +226,12 @@ class ReportTest(unittest.TestCase):
         (run / "model.gguf").write_bytes(b"GGUF")
         page, _ = self.page(run)
         self.assertIn("Not on this page", page.text)
+
+    @unittest.skipUnless(DRAWING, "skipped: no matplotlib and Jinja2")
+    def test_instructions_suspicion_and_attribution_are_shown(self):
+        page, _ = self.page(self.make_run("one", {"judged": RESULTS["judged"], "heads": RESULTS["heads"]}))
+        for text in ("What was followed of instructions", "25 %", "12–50", "words 1 of 3", "speaks to the judge? order", "which lowers no grade: 4", "Who is for the next token"):
+            self.assertIn(text, page.text)
 
     @unittest.skipUnless(DRAWING, "skipped: no matplotlib and Jinja2")
     def test_models_of_one_judge_stand_together(self):
