@@ -748,14 +748,14 @@ FIELD(ts_completer_options, templates, const char *, 24, 8);
 FIELD(ts_completer_options, per_prompt, uint32_t, 32, 4);
 FIELD(ts_completer_options, estimate, uint32_t, 36, 4);
 
-SIZE(ts_completer_report, 192);
+SIZE(ts_completer_report, 208);
 FIELD(ts_completer_report, struct_size, size_t, 0, 8);
 FIELD(ts_completer_report, wanted, uint64_t, 8, 8);
 FIELD(ts_completer_report, added, uint64_t, 16, 8);
 FIELD(ts_completer_report, ended, uint64_t, 24, 8);
 FIELD(ts_completer_report, unusable, uint64_t, 32, 8);
 FIELD(ts_completer_report, pending, uint64_t, 40, 8);
-FIELD(ts_completer_report, chat, ts_chat_report, 48, 144);
+FIELD(ts_completer_report, chat, ts_chat_report, 48, 160);
 
 SIZE(ts_comparison, 200);
 FIELD(ts_comparison, struct_size, size_t, 0, 8);
