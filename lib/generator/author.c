@@ -65,9 +65,10 @@ static const ts_phrase *plot_of(const ts_grammar *grammar, uint64_t seed, uint64
     return &grammar->phrases[grammar->plots[ts_random_below(&random, grammar->plot_count)]];
 }
 
-ts_status ts_author_write(ts_draft *draft, const ts_word_list *vocabulary, const ts_grammar *grammar, uint64_t seed, uint64_t index, uint32_t allowed)
+ts_status ts_author_write(ts_draft *draft, const ts_word_list *vocabulary, const ts_grammar *grammar, uint64_t seed, uint64_t index, uint32_t allowed,
+                          const ts_entry *const names[2])
 {
-    ts_telling start = {.vocabulary = vocabulary, .grammar = grammar, .random = {seed, index, 0}};
+    ts_telling start = {.vocabulary = vocabulary, .grammar = grammar, .random = {seed, index, 0}, .names = names};
     ts_drawn drawn;
     ts_draw(&drawn, vocabulary, seed, index, allowed);
     for (uint32_t kind = 0; kind < TS_DRAWN_COUNT; kind++)

@@ -80,6 +80,7 @@ typedef struct ts_telling {
     const ts_grammar *grammar;
     ts_random random;
     uint32_t features;
+    const ts_entry *const *names; /* of hero and friend; NULL: one is drawn */
     const ts_phrase *plot;
     /* the world */
     ts_actor actors[TS_ACTORS];
@@ -165,8 +166,9 @@ typedef struct ts_draft {
     uint32_t features;
 } ts_draft;
 
-/* Writes story `index` of `seed`; a function of these, the vocabulary, the plots and the features that may be drawn. */
+/* Writes story `index` of `seed`; a function of these, the vocabulary, the plots, the features that may be drawn and the names of hero and friend, NULL for drawn
+ * ones. */
 ts_status ts_author_write(ts_draft *draft, const ts_word_list *vocabulary, const ts_grammar *grammar, uint64_t seed, uint64_t index,
-                          uint32_t allowed);
+                          uint32_t allowed, const ts_entry *const names[2]);
 
 #endif

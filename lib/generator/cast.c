@@ -49,6 +49,16 @@ static const char *name_of(ts_telling *telling, uint32_t gender)
     return vocabulary->words[start + (size_t)(one * other / count)].base;
 }
 
+static uint32_t gender_of(const ts_entry *name)
+{
+    return name->class_ == ts_class_find(TS_KIND_NAME, "girl", 4) ? TS_SHE : TS_HE;
+}
+
+static const char *name_for(ts_telling *telling, uint32_t role)
+{
+    return telling->names[role] ? telling->names[role]->base : name_of(telling, telling->actors[role].gender);
+}
+
 /* What the plot asks of a part; without a wish any word of the usual class. */
 static ts_part asked_of(const ts_phrase *plot, uint32_t number)
 {
@@ -81,11 +91,17 @@ static void cast_actors(ts_telling *telling)
     const ts_entry *noun = telling->drawn[TS_DRAWN_NOUN];
     for (int i = 0; i < TS_ACTORS; i++)
         telling->actors[i] = (ts_actor){.gender = (uint32_t)ts_random_below(&telling->random, 2)};
+    if (telling->names[TS_ROLE_HERO])
+        hero->gender = gender_of(telling->names[TS_ROLE_HERO]);
     if (ts_random_below(&telling->random, 2)) /* most pairs are a boy and a girl: then he and she are clear */
         friend_->gender = hero->gender == TS_SHE ? TS_HE : TS_SHE;
-    hero->name = name_of(telling, hero->gender);
+    if (telling->names[TS_ROLE_FRIEND])
+        friend_->gender = gender_of(telling->names[TS_ROLE_FRIEND]);
     do
-        friend_->name = name_of(telling, friend_->gender);
+        hero->name = name_for(telling, TS_ROLE_HERO);
+    while (telling->names[TS_ROLE_FRIEND] && strcmp(hero->name, telling->names[TS_ROLE_FRIEND]->base) == 0);
+    do
+        friend_->name = name_for(telling, TS_ROLE_FRIEND);
     while (strcmp(friend_->name, hero->name) == 0);
     animals.none = (uint64_t)1 << ts_tag_find("sea", 3) | (uint64_t)1 << ts_tag_find("tiny", 4); /* they walk, and have arms or the like */
     bool drawn = ts_part_fits(&animals, noun) && !(telling->plot->asked >> TS_PART_ANIMAL & 1);

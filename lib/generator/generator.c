@@ -22,6 +22,7 @@ struct ts_generator {
     uint64_t seed, next;
     uint32_t features, shard, shards, group; /* group: stories a call of the chat author, else 1 */
     ts_word_list vocabulary;
+    const ts_entry *names[2]; /* of hero and friend; NULL: drawn */
     ts_grammar grammar;
     ts_draft *draft;
     ts_chat_author *chat; /* NULL: the embedded author writes */
@@ -79,6 +80,19 @@ static void advance(ts_generator *generator, uint64_t count)
     generator->next = ts_story_range_at(&range, count);
 }
 
+static ts_status find_name(const ts_entry **found, const ts_word_list *vocabulary, const char *name, const char *field)
+{
+    const size_t *starts = vocabulary->class_start[TS_KIND_NAME];
+    int girls = ts_class_find(TS_KIND_NAME, "girl", 4), boys = ts_class_find(TS_KIND_NAME, "boy", 3);
+    for (size_t i = vocabulary->kind_start[TS_KIND_NAME]; name && i < vocabulary->kind_start[TS_KIND_NAME + 1]; i++)
+        if (((i >= starts[girls] && i < starts[girls + 1]) || (i >= starts[boys] && i < starts[boys + 1])) &&
+            strcmp(vocabulary->words[i].base, name) == 0)
+            *found = &vocabulary->words[i];
+    if (name && !*found)
+        return ts_fail(TS_ERROR_INVALID_ARGUMENT, "options.%s is '%.40s', which is no girl's or boy's name of the vocabulary", field, name);
+    return TS_OK;
+}
+
 static ts_status start(ts_generator *generator, const ts_generator_options *options)
 {
     generator->seed = options->seed;
@@ -95,6 +109,8 @@ static ts_status start(ts_generator *generator, const ts_generator_options *opti
     if (!generator->draft)
         return TS_ERROR_OUT_OF_MEMORY;
     TS_TRY(read_vocabulary(generator, options->vocabulary));
+    TS_TRY(find_name(&generator->names[0], &generator->vocabulary, options->hero_name, "hero_name"));
+    TS_TRY(find_name(&generator->names[1], &generator->vocabulary, options->friend_name, "friend_name"));
     ts_status status = ts_grammar_open(&generator->grammar, generator->runtime, &generator->vocabulary);
     return status != TS_OK && options->vocabulary ? ts_fail_context(status, options->vocabulary) : status;
 }
@@ -119,6 +135,11 @@ ts_status ts_generator_new(ts_generator **out, ts_runtime *runtime, const ts_gen
     if (own.features & ~ALL_FEATURES)
         return ts_fail(TS_ERROR_INVALID_ARGUMENT, "options.features is %u, expected TS_FEATURE_ bits, at most %u", own.features, ALL_FEATURES);
     TS_TRY(check_reject(own.reject, "options.reject"));
+    if (own.author == TS_AUTHOR_CHAT && (own.hero_name || own.friend_name))
+        return ts_fail(TS_ERROR_INVALID_ARGUMENT, "options.%s is for the embedded author, a chat service names its own people",
+                       own.hero_name ? "hero_name" : "friend_name");
+    if (own.hero_name && own.friend_name && strcmp(own.hero_name, own.friend_name) == 0)
+        return ts_fail(TS_ERROR_INVALID_ARGUMENT, "options.friend_name is '%.40s', as options.hero_name is: expected another name", own.friend_name);
     ts_runtime *acquired;
     TS_TRY(ts_runtime_acquire(&acquired, runtime));
     ts_generator *generator = ts_allocate(acquired, sizeof *generator);
@@ -170,7 +191,8 @@ static ts_story record_of(const ts_generator *generator, const ts_draft *draft, 
 
 static ts_status next_embedded(ts_generator *generator, ts_story *record)
 {
-    TS_TRY(ts_author_write(generator->draft, &generator->vocabulary, &generator->grammar, generator->seed, generator->next, generator->features));
+    TS_TRY(ts_author_write(generator->draft, &generator->vocabulary, &generator->grammar, generator->seed, generator->next, generator->features,
+                           generator->names));
     *record = record_of(generator, generator->draft, generator->next);
     return TS_OK;
 }
@@ -318,7 +340,8 @@ static void write_stories(void *argument, size_t begin, size_t end, size_t worke
     for (size_t i = begin; i < end; i++) {
         b->lines[i].size = 0;
         uint64_t index = b->first + i * b->step;
-        b->statuses[i] = ts_author_write(draft, &generator->vocabulary, &generator->grammar, generator->seed, index, generator->features);
+        b->statuses[i] =
+            ts_author_write(draft, &generator->vocabulary, &generator->grammar, generator->seed, index, generator->features, generator->names);
         if (b->statuses[i] != TS_OK)
             continue;
         ts_story record = record_of(generator, draft, index);

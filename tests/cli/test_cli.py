@@ -274,6 +274,13 @@ class DatasetTest(CommandLineTest):
         self.must("dataset", "generate", "--count", "400", "--seed", "9", "--out", "again.txt")
         self.assertNotEqual(self.content("again.txt"), self.content("author.txt"))
 
+    def test_names_of_hero_and_friend(self):
+        self.must("dataset", "generate", "--count", "50", "--hero", "Lily", "--friend", "Tom", "--out", "pair.txt")
+        stories = self.content("pair.txt").split("<|endoftext|>")
+        self.assertEqual(sum("Lily" in story for story in stories if story.strip()), 50)
+        self.assertFalse([name for name in ("Sara", "Anna", "Max", "Ben") if name in self.content("pair.txt")])
+        self.refused("dataset", "generate", "--out", "x.txt", "--hero", "Beelzebub", names="'Beelzebub', which is no girl's or boy's name")
+
     def test_standard_output_gives_the_same_stories(self):
         self.assertEqual(self.must("dataset", "generate", "--count", "400", "--seed", "7", "--out", "-"), self.content("author.txt"))
 

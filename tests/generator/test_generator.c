@@ -191,7 +191,7 @@ static void plots_have_all_features(void **state)
     assert_true(grammar.plot_count >= 60 && grammar.plot_count <= 128);
     static uint32_t times[128], features[128];
     for (uint64_t i = 0; i < STORIES; i++) {
-        assert_int_equal(ts_author_write(draft, &list, &grammar, 23, i, 63), TS_OK);
+        assert_int_equal(ts_author_write(draft, &list, &grammar, 23, i, 63, (const ts_entry *[2]){NULL, NULL}), TS_OK);
         size_t number = 0;
         while (&grammar.phrases[grammar.plots[number]] != draft->plot)
             number++;
@@ -361,6 +361,71 @@ static void features_are_those_allowed(void **state)
     ts_generator_free(generator);
     assert_string_equal(ts_feature_name(TS_FEATURE_BAD_ENDING), "BadEnding");
     assert_null(ts_feature_name(3));
+}
+
+/* Of given names the stories are, whoever else they may draw, and a girl stays a girl. */
+static void names_are_those_given(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *hero, *friend_;
+    } cases[] = {{"Lily", "Tom"}, {"Tom", NULL}, {NULL, "Mia"}, {"Ben", "Max"}};
+    for (size_t c = 0; c < TS_COUNT_OF(cases); c++) {
+        ts_generator_options options;
+        ts_generator *generator;
+        assert_int_equal(ts_generator_options_init(&options, sizeof options), TS_OK);
+        options.hero_name = cases[c].hero;
+        options.friend_name = cases[c].friend_;
+        assert_int_equal(ts_generator_new(&generator, NULL, &options), TS_OK);
+        size_t with_hero = 0, with_friend = 0, other = 0;
+        for (int i = 0; i < 200; i++) {
+            ts_story story = next(generator);
+            with_hero += cases[c].hero && strstr(story.story, cases[c].hero);
+            with_friend += cases[c].friend_ && strstr(story.story, cases[c].friend_);
+            other += strstr(story.story, "Lily") || strstr(story.story, "Sara") || strstr(story.story, "Anna");
+            assert_null(strstr(story.story, "boy named Lily"));
+        }
+        assert_int_equal(with_hero, cases[c].hero ? 200 : 0);
+        if (cases[c].friend_)
+            assert_true(with_friend > 190); /* some plots speak of the hero alone */
+        if (c == 3)
+            assert_int_equal(other, 0);
+        if (c == 1 || c == 2)
+            assert_true(other > 0);
+        ts_generator_free(generator);
+    }
+}
+
+static void names_that_cannot_be_are_told(void **state)
+{
+    (void)state;
+    ts_chat_options chat;
+    assert_int_equal(ts_chat_options_init(&chat, sizeof chat), TS_OK);
+    const struct {
+        const char *hero, *friend_;
+        uint32_t author;
+        const char *detail;
+    } cases[] = {
+        {"Beelzebub", NULL, TS_AUTHOR_EMBEDDED, "hero_name is 'Beelzebub'"},
+        {NULL, "lily", TS_AUTHOR_EMBEDDED, "friend_name is 'lily'"},
+        {"Grandma", NULL, TS_AUTHOR_EMBEDDED, "hero_name is 'Grandma'"},
+        {"", NULL, TS_AUTHOR_EMBEDDED, "hero_name is ''"},
+        {"Lily", "Lily", TS_AUTHOR_EMBEDDED, "friend_name is 'Lily', as options.hero_name"},
+        {NULL, "Tom", TS_AUTHOR_CHAT, "friend_name is for the embedded author"},
+    };
+    for (size_t c = 0; c < TS_COUNT_OF(cases); c++) {
+        ts_generator_options options;
+        ts_generator *generator = NULL;
+        assert_int_equal(ts_generator_options_init(&options, sizeof options), TS_OK);
+        options.author = cases[c].author;
+        options.chat = &chat;
+        options.hero_name = cases[c].hero;
+        options.friend_name = cases[c].friend_;
+        assert_int_equal(ts_generator_new(&generator, NULL, &options), TS_ERROR_INVALID_ARGUMENT);
+        assert_null(generator);
+        if (strstr(ts_error_detail(), cases[c].detail) == NULL)
+            fail_msg("%s, expected %s", ts_error_detail(), cases[c].detail);
+    }
 }
 
 static int compare_hashes(const void *a, const void *b)
@@ -647,6 +712,8 @@ int main(int count, char **values)
         cmocka_unit_test(stories_do_not_repeat_themselves),
         cmocka_unit_test(names_give_way_to_pronouns),
         cmocka_unit_test(features_are_those_allowed),
+        cmocka_unit_test(names_are_those_given),
+        cmocka_unit_test(names_that_cannot_be_are_told),
         cmocka_unit_test(stories_differ),
         cmocka_unit_test(bad_vocabularies_are_told),
         cmocka_unit_test(json_lines),

@@ -27,7 +27,7 @@ static int open_author(void **state)
     assert_int_equal(ts_word_list_open(&list, runtime), TS_OK);
     assert_int_equal(ts_grammar_open(&grammar, runtime, &list), TS_OK);
     for (uint64_t i = 0; i < STORIES; i++)
-        assert_int_equal(ts_author_write(&drafts[i], &list, &grammar, 41, i, 63), TS_OK);
+        assert_int_equal(ts_author_write(&drafts[i], &list, &grammar, 41, i, 63, (const ts_entry *[2]){NULL, NULL}), TS_OK);
     return 0;
 }
 

@@ -200,12 +200,14 @@ class Generator(Handle):
     word). features: those that may be drawn; None: all. author: "embedded", or "chat", which is the default when `chat` is given: the Chat that writes.
     prompt: path of a template for the chat author. shard, shards: only stories whose index is `shard` modulo `shards`. varied: the chat author draws a theme,
     a topic, a style and more too. stories_a_call: that it asks for at a time. reject: Unfit, in what its stories must fit to be used; None: all. asks: how
-    often it asks at most for what cannot be used.
+    often it asks at most for what cannot be used. hero_name, friend_name: of the vocabulary's names, what the embedded author calls hero and friend in every
+    story; None: drawn for each.
     """
 
     def __init__(self, seed: int = 0, first: int = 0, vocabulary: Optional[Path] = None, features: Optional[int] = None, author: Any = None,
                  runtime: Optional[Runtime] = None, chat: Optional[Chat] = None, prompt: Optional[Path] = None, shard: int = 0,
-                 shards: int = 1, varied: bool = False, stories_a_call: int = 1, reject: Optional[int] = None, asks: int = 1) -> None:
+                 shards: int = 1, varied: bool = False, stories_a_call: int = 1, reject: Optional[int] = None, asks: int = 1,
+                 hero_name: Optional[str] = None, friend_name: Optional[str] = None) -> None:
         shared, options = runtime_pointer(runtime), options_of(_c.ts_generator_options, _c.library.ts_generator_options_init)
         if author is None:
             author = Author.EMBEDDED if chat is None else Author.CHAT
@@ -218,6 +220,7 @@ class Generator(Handle):
         fill(options, values, ("seed", "first", "author", "features", "shard", "shards", "varied", "stories_a_call", "reject", "asks"))
         options.vocabulary = None if vocabulary is None else path_bytes(vocabulary)
         options.prompt = None if prompt is None else path_bytes(prompt)
+        options.hero_name, options.friend_name = (None if name is None else text_bytes(name) for name in (hero_name, friend_name))
         if chat is not None:
             options.chat = ctypes.pointer(chat._options)
         self._pointer = make(_c.ts_generator, _c.library.ts_generator_free,
