@@ -392,6 +392,7 @@ static const cli_argument generate_arguments[] = {
     {"--vocabulary", "FILE", CLI_TEXT, 0, OFFSET(options.vocabulary), 0, 0, NULL, "words to use instead of the built-in ones"},
     {"--hero", "NAME", CLI_TEXT, 0, OFFSET(options.hero_name), 0, 0, NULL, "of the vocabulary's: the hero's name in every story (default: drawn for each)"},
     {"--friend", "NAME", CLI_TEXT, 0, OFFSET(options.friend_name), 0, 0, NULL, "the same of the hero's friend"},
+    {"--plots", "N", CLI_UINT64, 0, OFFSET(options.plots), 0, 0, NULL, "tell only the first N plots; 0: all"},
     {"--format", "NAME", CLI_CHOICE, 0, OFFSET(format), 0, 0, format_name, "of standard output"},
     {"--shard", "i/N", CLI_TEXT, 0, OFFSET(shard), 0, 0, NULL, "only the stories whose index is i modulo N; bounds and paces are divided by N"},
     {"--author", "NAME", CLI_CHOICE, 0, OFFSET(options.author), 0, 0, author_name, "who writes; what follows is for chat"},

@@ -77,13 +77,16 @@ typedef struct ts_generator_options {
     const char *hero_name;      /* what the embedded author calls the hero of every story, and by that a girl or a boy: one of the vocabulary's names; NULL (the
                                    default): drawn anew for each. A small model learns stories of the same few much sooner */
     const char *friend_name;    /* the same of the hero's friend, another name */
+    uint64_t plots;             /* the embedded author tells only so many of its plots, the first; 0 (the default), or more than there are: all. Few are learned sooner
+                                   than many, and make a dataset that is less varied */
 } ts_generator_options;
 
 TS_API ts_status ts_generator_options_init(ts_generator_options *options, size_t struct_size);
 
 /*
  * FORMAT: the vocabulary file or the template is wrong; the detail names file, line and word or placeholder, or all sections that lack words. LIMIT: a
- * vocabulary above 4 MiB. INVALID_ARGUMENT: a name that is not in the vocabulary, or is both, or is given to the chat author. For the chat author also what opening its
+ * vocabulary above 4 MiB. INVALID_ARGUMENT: a name that is not in the vocabulary, or is both; names or plots
+ * for the chat author. For the chat author also what opening its
  * journal may answer: BUSY (another run has it), MISMATCH (it was made with another seed, model, template, vocabulary, features or sampling), VERSION, FORMAT.
  */
 TS_API ts_status ts_generator_new(ts_generator **out, ts_runtime *runtime, const ts_generator_options *options);

@@ -112,6 +112,8 @@ static ts_status start(ts_generator *generator, const ts_generator_options *opti
     TS_TRY(find_name(&generator->names[0], &generator->vocabulary, options->hero_name, "hero_name"));
     TS_TRY(find_name(&generator->names[1], &generator->vocabulary, options->friend_name, "friend_name"));
     ts_status status = ts_grammar_open(&generator->grammar, generator->runtime, &generator->vocabulary);
+    if (options->plots > 0 && options->plots < generator->grammar.plot_count)
+        generator->grammar.plot_count = (size_t)options->plots;
     return status != TS_OK && options->vocabulary ? ts_fail_context(status, options->vocabulary) : status;
 }
 
@@ -135,9 +137,9 @@ ts_status ts_generator_new(ts_generator **out, ts_runtime *runtime, const ts_gen
     if (own.features & ~ALL_FEATURES)
         return ts_fail(TS_ERROR_INVALID_ARGUMENT, "options.features is %u, expected TS_FEATURE_ bits, at most %u", own.features, ALL_FEATURES);
     TS_TRY(check_reject(own.reject, "options.reject"));
-    if (own.author == TS_AUTHOR_CHAT && (own.hero_name || own.friend_name))
-        return ts_fail(TS_ERROR_INVALID_ARGUMENT, "options.%s is for the embedded author, a chat service names its own people",
-                       own.hero_name ? "hero_name" : "friend_name");
+    if (own.author == TS_AUTHOR_CHAT && (own.hero_name || own.friend_name || own.plots))
+        return ts_fail(TS_ERROR_INVALID_ARGUMENT, "options.%s is for the embedded author alone",
+                       own.hero_name ? "hero_name" : own.friend_name ? "friend_name" : "plots");
     if (own.hero_name && own.friend_name && strcmp(own.hero_name, own.friend_name) == 0)
         return ts_fail(TS_ERROR_INVALID_ARGUMENT, "options.friend_name is '%.40s', as options.hero_name is: expected another name", own.friend_name);
     ts_runtime *acquired;

@@ -431,7 +431,7 @@ VALUE(TS_UNFIT_WORDS, 1);
 VALUE(TS_UNFIT_LANGUAGE, 2);
 
 #if LP64
-SIZE(ts_generator_options, 96);
+SIZE(ts_generator_options, 104);
 FIELD(ts_generator_options, struct_size, size_t, 0, 8);
 FIELD(ts_generator_options, seed, uint64_t, 8, 8);
 FIELD(ts_generator_options, first, uint64_t, 16, 8);
@@ -448,6 +448,7 @@ FIELD(ts_generator_options, reject, uint32_t, 72, 4);
 FIELD(ts_generator_options, asks, uint32_t, 76, 4);
 FIELD(ts_generator_options, hero_name, const char *, 80, 8);
 FIELD(ts_generator_options, friend_name, const char *, 88, 8);
+FIELD(ts_generator_options, plots, uint64_t, 96, 8);
 
 SIZE(ts_story, 112);
 FIELD(ts_story, struct_size, size_t, 0, 8);

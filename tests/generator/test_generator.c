@@ -396,6 +396,29 @@ static void names_are_those_given(void **state)
     }
 }
 
+/* The first plot is of a thing in a tree, and the third of one that is not shared. */
+static void plots_are_the_first_ones(void **state)
+{
+    (void)state;
+    for (uint64_t plots = 1; plots <= 3; plots += 2) {
+        ts_generator_options options;
+        ts_generator *generator;
+        assert_int_equal(ts_generator_options_init(&options, sizeof options), TS_OK);
+        options.plots = plots;
+        assert_int_equal(ts_generator_new(&generator, NULL, &options), TS_OK);
+        size_t stuck = 0, shared = 0;
+        for (int i = 0; i < 300; i++) {
+            ts_story story = next(generator);
+            stuck += strstr(story.summary, "gets stuck in a tree") != NULL;
+            shared += strstr(story.summary, "does not want to share") != NULL;
+        }
+        if (plots == 1)
+            assert_int_equal(stuck, 300);
+        assert_true(plots == 1 ? shared == 0 : shared > 0 && stuck > 0);
+        ts_generator_free(generator);
+    }
+}
+
 static void names_that_cannot_be_are_told(void **state)
 {
     (void)state;
@@ -405,13 +428,15 @@ static void names_that_cannot_be_are_told(void **state)
         const char *hero, *friend_;
         uint32_t author;
         const char *detail;
+        uint64_t plots;
     } cases[] = {
-        {"Beelzebub", NULL, TS_AUTHOR_EMBEDDED, "hero_name is 'Beelzebub'"},
-        {NULL, "lily", TS_AUTHOR_EMBEDDED, "friend_name is 'lily'"},
-        {"Grandma", NULL, TS_AUTHOR_EMBEDDED, "hero_name is 'Grandma'"},
-        {"", NULL, TS_AUTHOR_EMBEDDED, "hero_name is ''"},
-        {"Lily", "Lily", TS_AUTHOR_EMBEDDED, "friend_name is 'Lily', as options.hero_name"},
-        {NULL, "Tom", TS_AUTHOR_CHAT, "friend_name is for the embedded author"},
+        {"Beelzebub", NULL, TS_AUTHOR_EMBEDDED, "hero_name is 'Beelzebub'", 0},
+        {NULL, "lily", TS_AUTHOR_EMBEDDED, "friend_name is 'lily'", 0},
+        {"Grandma", NULL, TS_AUTHOR_EMBEDDED, "hero_name is 'Grandma'", 0},
+        {"", NULL, TS_AUTHOR_EMBEDDED, "hero_name is ''", 0},
+        {"Lily", "Lily", TS_AUTHOR_EMBEDDED, "friend_name is 'Lily', as options.hero_name", 0},
+        {NULL, "Tom", TS_AUTHOR_CHAT, "friend_name is for the embedded author", 0},
+        {NULL, NULL, TS_AUTHOR_CHAT, "plots is for the embedded author", 3},
     };
     for (size_t c = 0; c < TS_COUNT_OF(cases); c++) {
         ts_generator_options options;
@@ -421,6 +446,7 @@ static void names_that_cannot_be_are_told(void **state)
         options.chat = &chat;
         options.hero_name = cases[c].hero;
         options.friend_name = cases[c].friend_;
+        options.plots = cases[c].plots;
         assert_int_equal(ts_generator_new(&generator, NULL, &options), TS_ERROR_INVALID_ARGUMENT);
         assert_null(generator);
         if (strstr(ts_error_detail(), cases[c].detail) == NULL)
@@ -713,6 +739,7 @@ int main(int count, char **values)
         cmocka_unit_test(names_give_way_to_pronouns),
         cmocka_unit_test(features_are_those_allowed),
         cmocka_unit_test(names_are_those_given),
+        cmocka_unit_test(plots_are_the_first_ones),
         cmocka_unit_test(names_that_cannot_be_are_told),
         cmocka_unit_test(stories_differ),
         cmocka_unit_test(bad_vocabularies_are_told),

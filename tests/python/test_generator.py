@@ -1,4 +1,5 @@
 """The generator through the bindings: stories, their records, files."""
+import itertools
 import json
 import os
 import tempfile
@@ -38,6 +39,15 @@ class GeneratorTest(unittest.TestCase):
             with self.assertRaises(KeyError):
                 generator.write(5000, os.path.join(folder, "stories.txt"), progress=stop)
             self.assertEqual(os.listdir(folder), [])
+
+    def test_names_and_plots(self):
+        with ts.Generator(hero_name="Lily", friend_name="Tom", plots=1) as generator:
+            for story in itertools.islice(generator, 50):
+                self.assertIn("Lily", story.story)
+                self.assertIn("gets stuck in a tree", story.summary)
+        for wrong, named in (({"hero_name": "Beelzebub"}, "hero_name is 'Beelzebub'"), ({"hero_name": "Lily", "friend_name": "Lily"}, "friend_name")):
+            with self.assertRaisesRegex(ts.InvalidArgumentError, named):
+                ts.Generator(**wrong)
 
     def test_wrong_vocabulary(self):
         with self.assertRaises(ts.InputOutputError):

@@ -472,7 +472,7 @@ class ts_generator_options(Structure):
     _fields_ = [("struct_size", c_size_t), ("seed", c_uint64), ("first", c_uint64), ("vocabulary", c_char_p), ("author", c_uint32),
                 ("features", c_uint32), ("chat", POINTER(ts_chat_options)), ("prompt", c_char_p), ("shard", c_uint32), ("shards", c_uint32),
                 ("varied", c_uint32), ("stories_a_call", c_uint32), ("reject", c_uint32), ("asks", c_uint32),
-                ("hero_name", c_char_p), ("friend_name", c_char_p)]
+                ("hero_name", c_char_p), ("friend_name", c_char_p), ("plots", c_uint64)]
 
 
 class ts_story(Structure):

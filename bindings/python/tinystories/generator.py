@@ -201,23 +201,23 @@ class Generator(Handle):
     prompt: path of a template for the chat author. shard, shards: only stories whose index is `shard` modulo `shards`. varied: the chat author draws a theme,
     a topic, a style and more too. stories_a_call: that it asks for at a time. reject: Unfit, in what its stories must fit to be used; None: all. asks: how
     often it asks at most for what cannot be used. hero_name, friend_name: of the vocabulary's names, what the embedded author calls hero and friend in every
-    story; None: drawn for each.
+    story; None: drawn for each. plots: it tells only its first so many plots; 0: all.
     """
 
     def __init__(self, seed: int = 0, first: int = 0, vocabulary: Optional[Path] = None, features: Optional[int] = None, author: Any = None,
                  runtime: Optional[Runtime] = None, chat: Optional[Chat] = None, prompt: Optional[Path] = None, shard: int = 0,
                  shards: int = 1, varied: bool = False, stories_a_call: int = 1, reject: Optional[int] = None, asks: int = 1,
-                 hero_name: Optional[str] = None, friend_name: Optional[str] = None) -> None:
+                 hero_name: Optional[str] = None, friend_name: Optional[str] = None, plots: int = 0) -> None:
         shared, options = runtime_pointer(runtime), options_of(_c.ts_generator_options, _c.library.ts_generator_options_init)
         if author is None:
             author = Author.EMBEDDED if chat is None else Author.CHAT
         values = {"seed": seed, "first": first, "author": member(Author, author, "author"), "shard": shard, "shards": shards,
-                  "varied": int(varied), "stories_a_call": stories_a_call, "asks": asks}
+                  "varied": int(varied), "stories_a_call": stories_a_call, "asks": asks, "plots": plots}
         if features is not None:
             values["features"] = features
         if reject is not None:
             values["reject"] = int(reject)
-        fill(options, values, ("seed", "first", "author", "features", "shard", "shards", "varied", "stories_a_call", "reject", "asks"))
+        fill(options, values, ("seed", "first", "author", "features", "shard", "shards", "varied", "stories_a_call", "reject", "asks", "plots"))
         options.vocabulary = None if vocabulary is None else path_bytes(vocabulary)
         options.prompt = None if prompt is None else path_bytes(prompt)
         options.hero_name, options.friend_name = (None if name is None else text_bytes(name) for name in (hero_name, friend_name))
