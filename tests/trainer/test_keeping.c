@@ -373,6 +373,7 @@ static ts_status run_on(small_disk *d, int64_t bytes, uint64_t room_at, const ch
     size_t files = files_in(folder);
     ts_runtime_set_io(runtime, &ts_io_system);
     ts_trainer_free(t);
+    ts_runtime_free(runtime);
     *told = l.heard;
     *left = TS_NO_STEP;
     if (ts_trainer_resume(&again, NULL, folder, &given) == TS_OK) {
