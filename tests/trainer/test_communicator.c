@@ -364,10 +364,11 @@ static void other_batch(rank *r, int number)
 
 static void other_text(rank *r, int number)
 {
-    static const char *shorter;
+    static const char *shorter; /* set before its rank begins */
+    if (number != 2)
+        return;
     shorter = in_work("shorter.txt");
-    if (number == 2)
-        r->options.text = &shorter;
+    r->options.text = &shorter;
 }
 
 static void other_level(rank *r, int number)
