@@ -82,7 +82,7 @@ if [ -n "$valid" ]; then
 fi
 
 echo "== three stories"
-"$tinystories" sample --model "$out/model.gguf" --prompt "Once upon a time" --seed 1 --count 3 --temperature 0.5
+"$tinystories" sample --model "$out/model.gguf" --prompt "Once upon a time" --seed 1 --count 3 --temperature 0.5 --min-p 0.1
 
 echo "== grades of the embedded judge, for 36 stories that go on with the beginnings in $prompts"
 "$tinystories" evaluate judge --model "$out/model.gguf" --prompts "$prompts" --completions-per-prompt 3 --tokens 300 --text "$text" --seed 1 \
