@@ -12,7 +12,7 @@ usage() {
     sed -n 's/^# \{0,1\}//; 2,/^set /{/^set /d; p}' "$0"
 }
 
-text="" valid="" minutes=6 out=$(pwd)/quickstart prompts=examples/prompts.txt
+text="" valid="" minutes=6 out=$(pwd)/quickstart prompts=examples/prompts.txt temperature=0.8
 while [ $# -gt 0 ]; do
     case $1 in -h | --help) usage; exit 0 ;; esac
     [ $# -ge 2 ] || { echo "quickstart: $1 needs a value" >&2; exit 2; }
@@ -61,7 +61,7 @@ done
 if [ -z "$text" ]; then
     # Of two children and a dozen plots: that is what so small a model learns to tell in so few minutes. Without these options there are all names and plots.
     echo "== writing 20,000 stories of Lily and Tom"
-    text=$out/stories.txt prompts=$out/beginnings.txt
+    text=$out/stories.txt prompts=$out/beginnings.txt temperature=0.5
     write() {
         "$tinystories" dataset generate --seed 1 --hero Lily --friend Tom --plots 12 --features Dialogue MoralValue --quiet "$@"
     }
@@ -82,7 +82,7 @@ if [ -n "$valid" ]; then
 fi
 
 echo "== three stories"
-"$tinystories" sample --model "$out/model.gguf" --prompt "Once upon a time" --seed 1 --count 3 --temperature 0.5 --min-p 0.1
+"$tinystories" sample --model "$out/model.gguf" --prompt "Once upon a time" --seed 1 --count 3 --temperature "$temperature" --min-p 0.1
 
 echo "== grades of the embedded judge, for 36 stories that go on with the beginnings in $prompts"
 "$tinystories" evaluate judge --model "$out/model.gguf" --prompts "$prompts" --completions-per-prompt 3 --tokens 300 --text "$text" --seed 1 \
