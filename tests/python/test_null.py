@@ -82,6 +82,7 @@ class Null(unittest.TestCase):
     def test_every_function(self):
         with tempfile.TemporaryDirectory() as folder:
             caller = Caller(folder)
+            self.addCleanup(os.chdir, os.getcwd())
             os.chdir(folder)
             bad = []
             for name in _c.FUNCTIONS:
