@@ -1,37 +1,9 @@
 /* Which checkpoints a run folder keeps, that the newest is a good one, and who may have the folder. */
-#include "support/support.h"
+#include "short_run.h"
 
 #include <errno.h>
 #include <math.h>
 #include <unistd.h>
-
-#include "trainer/trainer.h"
-
-static ts_tokenizer *tokenizer;
-static const char *text_path;
-
-static int make_all(void **state)
-{
-    static char kept[200];
-    ts_tokenizer_train_options options;
-    if (make_folder(state) != 0)
-        return 1;
-    snprintf(kept, sizeof kept, "%s", in_work("text.txt"));
-    text_path = kept;
-    FILE *file = fopen(text_path, "w");
-    for (int i = 0; i < 60; i++)
-        fprintf(file, "Tom saw %d cakes. Lily hid the %d balls.\n<|endoftext|>\n", i % 7, i % 5);
-    fclose(file);
-    ts_tokenizer_train_options_init(&options, sizeof options);
-    options.vocabulary_size = 270;
-    return ts_tokenizer_train_files(&tokenizer, NULL, &text_path, 1, &options) != TS_OK;
-}
-
-static int remove_all(void **state)
-{
-    ts_tokenizer_free(tokenizer);
-    return remove_folder(state);
-}
 
 static ts_trainer_options options_of(uint64_t steps, const char *folder)
 {

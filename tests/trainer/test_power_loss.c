@@ -4,38 +4,18 @@
  * later changes any of them, in any order. From each of these folders the run must go on: with the last checkpoint that was made, or the one that was
  * being made.
  */
-#include "support/support.h"
+#include "short_run.h"
 
 #include <dirent.h>
 #include <fcntl.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "trainer/trainer.h"
-
-static const char *text_path;
-static ts_tokenizer *tokenizer;
-
-static int make_all(void **state)
+static int make_two_stories(void **state)
 {
     static const char text[] =
         "Tom saw a cake. Lily ate an egg. The cat hid a ball.\n<|endoftext|>\nThe dog found a cake. Tom hid an egg. Lily saw a ball.\n";
-    static char kept[200];
-    ts_tokenizer_train_options options;
-    if (make_folder(state) != 0)
-        return 1;
-    snprintf(kept, sizeof kept, "%s", in_work("text.txt"));
-    text_path = kept;
-    write_file(text_path, text, sizeof text - 1);
-    ts_tokenizer_train_options_init(&options, sizeof options);
-    options.vocabulary_size = 257;
-    return ts_tokenizer_train_files(&tokenizer, NULL, &text_path, 1, &options) != TS_OK;
-}
-
-static int remove_all(void **state)
-{
-    ts_tokenizer_free(tokenizer);
-    return remove_folder(state);
+    return make_run_on(state, text, sizeof text - 1, 257);
 }
 
 /* ---- what a run asks of the disk ---- */
@@ -474,5 +454,5 @@ int main(void)
         cmocka_unit_test(test_any_moment_of_a_run),
         cmocka_unit_test(test_one_checkpoint_alone),
     };
-    return cmocka_run_group_tests_name("power_loss", tests, make_all, remove_all);
+    return cmocka_run_group_tests_name("power_loss", tests, make_two_stories, remove_all);
 }

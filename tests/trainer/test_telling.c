@@ -1,38 +1,8 @@
 /* What is told of a run: stories by the weights of the moment, the logs, validations, and the progress of making a trainer. */
-#include "support/support.h"
+#include "short_run.h"
 
 #include <math.h>
 #include <pthread.h>
-
-#include "trainer/trainer.h"
-
-static ts_tokenizer *tokenizer;
-static const char *text_path;
-
-enum { STORIES = 60 };
-
-static int make_all(void **state)
-{
-    static char kept[200];
-    ts_tokenizer_train_options options;
-    if (make_folder(state) != 0)
-        return 1;
-    snprintf(kept, sizeof kept, "%s", in_work("text.txt"));
-    text_path = kept;
-    FILE *file = fopen(text_path, "w");
-    for (int i = 0; i < STORIES; i++)
-        fprintf(file, "Tom saw %d cakes. Lily hid the %d balls.\n<|endoftext|>\n", i % 7, i % 5);
-    fclose(file);
-    ts_tokenizer_train_options_init(&options, sizeof options);
-    options.vocabulary_size = 270;
-    return ts_tokenizer_train_files(&tokenizer, NULL, &text_path, 1, &options) != TS_OK;
-}
-
-static int remove_all(void **state)
-{
-    ts_tokenizer_free(tokenizer);
-    return remove_folder(state);
-}
 
 static ts_trainer_options options_of(uint64_t steps, const char *folder)
 {
