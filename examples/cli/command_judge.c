@@ -84,14 +84,14 @@ static void print_grades(cli_output *o, const ts_evaluation *e)
             snprintf(line, sizeof line, "%.2f (%.2f to %.2f)", m->mean, m->low, m->high);
         cli_text(o, ts_axis_name(axis), line);
     }
-    for (uint32_t part = 0; part < TS_PART_COUNT; part++) {
+    for (uint32_t part = 0; part < TS_FOLLOWED_COUNT; part++) {
         const ts_grade_mean *m = &e->followed[part];
         char key[40], line[80], interval[40] = "";
         if (m->count == 0)
             continue;
         if (!isnan(m->low))
             snprintf(interval, sizeof interval, " (%.1f to %.1f)", 100 * m->low, 100 * m->high);
-        snprintf(key, sizeof key, "%s_followed", ts_part_name(part));
+        snprintf(key, sizeof key, "%s_followed", ts_followed_name(part));
         snprintf(line, sizeof line, "%.1f %%%s", 100 * m->mean, interval);
         cli_text(o, key, line);
     }

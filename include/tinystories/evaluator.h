@@ -86,15 +86,15 @@ TS_API const char *ts_suspicion_name(uint32_t bit);
 
 /* The parts of an instruction. */
 enum {
-    TS_PART_WORDS = 0,    /* "words" */
-    TS_PART_SENTENCE = 1, /* "sentence" */
-    TS_PART_FEATURES = 2, /* "features" */
-    TS_PART_SUMMARY = 3,  /* "summary" */
-    TS_PART_COUNT = 4
+    TS_FOLLOWED_WORDS = 0,    /* "words" */
+    TS_FOLLOWED_SENTENCE = 1, /* "sentence" */
+    TS_FOLLOWED_FEATURES = 2, /* "features" */
+    TS_FOLLOWED_SUMMARY = 3,  /* "summary" */
+    TS_FOLLOWED_COUNT = 4
 };
 
 /* The name of a part, NULL for any other value. A constant string. */
-TS_API const char *ts_part_name(uint32_t part);
+TS_API const char *ts_followed_name(uint32_t part);
 
 /* ---- records ---- */
 
@@ -162,7 +162,7 @@ TS_API ts_status ts_evaluator_record(const ts_evaluator *evaluator, uint64_t ind
 TS_API ts_status ts_evaluator_suspicion(const ts_evaluator *evaluator, uint64_t index, uint32_t *suspicion);
 
 /*
- * What rules find in a completion of the instruction that its record has, by TS_PART_. Words: those that are there, perhaps with an ending ("ran" is no
+ * What rules find in a completion of the instruction that its record has, by TS_FOLLOWED_. Words: those that are there, perhaps with an ending ("ran" is no
  * form of "run"). Sentence: whether its words stand there in a row. Features: of those that a rule can look for, Dialogue (quotation marks), BadEnding (sad
  * words at the end), MoralValue ("learned", ...), Twist ("suddenly", ...) and Conflict ("argued", ...); Foreshadowing counts as not asked. Summary: those
  * of its words of four letters and more that come up. These are counts and no judgment; what a judge makes of the instruction is in its grades, consistency
@@ -227,7 +227,7 @@ typedef struct ts_evaluation {
     ts_grade_mean axes[4];        /* by TS_AXIS_ */
     uint64_t trusted;             /* 1: scored_share is at least options.least_scored. Else the means are NaN */
     uint64_t suspicious;          /* records whose completion seems to speak to the judge (ts_evaluator_suspicion) */
-    ts_grade_mean followed[4];    /* by TS_PART_: found over asked of the records that were asked for the part, 0 to 1; trusted or not */
+    ts_grade_mean followed[4];    /* by TS_FOLLOWED_: found over asked of the records that were asked for the part, 0 to 1; trusted or not */
 } ts_evaluation;
 
 /* The results of all records, or of one model's. INVALID_ARGUMENT: there is no record of that model. */

@@ -27,15 +27,6 @@ ts_status ts_beginnings_options_init(ts_beginnings_options *options, size_t stru
 
 /* ---- one story ---- */
 
-static size_t count_words(const char *text, size_t size)
-{
-    const char *word;
-    size_t word_size, count = 0;
-    while (ts_plain_word(&text, &size, &word, &word_size))
-        count++;
-    return count;
-}
-
 /* The bytes of a text up to the end of its first `words` words. */
 static size_t size_of_words(const char *text, size_t size, size_t words)
 {
@@ -69,7 +60,7 @@ typedef struct drawing {
 
 static ts_status draw_story(ts_beginnings *b, drawing *d, const char *text, size_t size)
 {
-    size_t words = count_words(text, size), place = b->count;
+    size_t words = ts_plain_word_count(text, size), place = b->count;
     uint64_t story = d->story++;
     if (words < FEWEST_WORDS || !ts_utf8_valid(text, size) || memchr(text, 0, size) != NULL)
         return TS_OK;

@@ -125,7 +125,7 @@ static ts_status take_prompts(completer *c, const ts_record *const *prompts, siz
     return count > 0 ? TS_OK : ts_fail(TS_ERROR_INVALID_ARGUMENT, "there is no prompt to complete");
 }
 
-static ts_status open(completer *c, const ts_completer_options *o)
+static ts_status open_chat(completer *c, const ts_completer_options *o)
 {
     ts_chat_options chat;
     TS_TRY(ts_chat_options_init(&chat, sizeof chat)); /* UNSUPPORTED where there are no chat services */
@@ -162,17 +162,20 @@ static ts_status take_replies(completer *c, const ts_completer_options *o, ts_ev
 static ts_status ask(completer *c, ts_evaluator *e, const ts_completer_options *o, ts_progress progress, void *user, ts_completer_report *r)
 {
     ts_chat_jobs jobs = {.count = (uint64_t)c->prompts.count * o->per_prompt, .step = 1, .user = c, .prompt = write_prompt};
-    char detail[512];
+    ts_detail detail;
     r->wanted = jobs.count;
     if (o->estimate) {
         TS_TRY(take_replies(c, o, NULL, r));
         return ts_chat_estimate(c->chat, &jobs, &r->chat);
     }
     ts_status status = ts_chat_run(c->chat, &jobs, progress, user);
-    memcpy(detail, ts_error_detail(), strlen(ts_error_detail()) + 1);
+    ts_detail_keep(&detail);
     ts_status taken = take_replies(c, o, status == TS_OK ? e : NULL, r);
     ts_chat_totals(c->chat, &r->chat);
-    return status == TS_OK ? taken : ts_fail(status, "%s", detail);
+    if (status == TS_OK)
+        return taken;
+    ts_detail_put_back(&detail);
+    return status;
 }
 
 ts_status ts_completer_run(ts_evaluator *e, const ts_record *const *prompts, size_t count, const ts_completer_options *o, ts_progress progress, void *user,
@@ -185,7 +188,7 @@ ts_status ts_completer_run(ts_evaluator *e, const ts_record *const *prompts, siz
         return ts_fail(TS_ERROR_INVALID_ARGUMENT, "ts_completer_options.estimate is %u, expected 0 or 1", o->estimate);
     ts_status status = take_prompts(&c, prompts, count);
     if (status == TS_OK)
-        status = open(&c, o);
+        status = open_chat(&c, o);
     if (status == TS_OK)
         status = ask(&c, e, o, progress, user, r);
     ts_chat_close(c.chat);

@@ -168,7 +168,7 @@ ts_status ts_duel_run(ts_evaluator *e, uint32_t left, uint32_t right, ts_progres
 {
     duel d = {.e = e, .asking = {.words = better, .write = write_pair}};
     uint64_t first = DUEL_BASE + (((uint64_t)left << MODEL_BITS | right) << (REPEAT_SHIFT + REPEAT_BITS));
-    char detail[512];
+    ts_detail detail;
     ts_duel told = {.struct_size = sizeof told, .share = NAN, .low = NAN, .high = NAN, .p = 1};
     if (left == right)
         return ts_fail(TS_ERROR_INVALID_ARGUMENT, "the model '%.200s' cannot be set against itself", e->models[left]);
@@ -179,11 +179,14 @@ ts_status ts_duel_run(ts_evaluator *e, uint32_t left, uint32_t right, ts_progres
         d.asking.user = &d;
         d.asking.count = 2 * (uint64_t)d.count;
         status = ask_all(&d, first, progress, user);
-        memcpy(detail, ts_error_detail(), strlen(ts_error_detail()) + 1);
+        ts_detail_keep(&detail);
         counted = summarize(&d, first, &told);
         if (counted == TS_OK)
             *out = told;
-        status = status != TS_OK ? ts_fail(status, "%s", detail) : counted;
+        if (status != TS_OK)
+            ts_detail_put_back(&detail);
+        else
+            status = counted;
     }
     ts_release(e->runtime, d.pairs);
     return status;

@@ -100,8 +100,8 @@ static ts_status add_result(report *r, uint32_t model)
     for (uint32_t axis = 0; axis < TS_AXIS_COUNT; axis++)
         TS_TRY(add_mean(r, axis > 0, ts_axis_name(axis), &result.axes[axis]));
     TS_TRY(add(r, "}, \"followed\": {"));
-    for (uint32_t part = 0; part < TS_PART_COUNT; part++)
-        TS_TRY(add_mean(r, part > 0, ts_part_name(part), &result.followed[part]));
+    for (uint32_t part = 0; part < TS_FOLLOWED_COUNT; part++)
+        TS_TRY(add_mean(r, part > 0, ts_followed_name(part), &result.followed[part]));
     return add(r, "}}");
 }
 
@@ -214,9 +214,9 @@ static ts_status add_judgment(report *r, size_t index, uint32_t repeat)
 static ts_status add_findings(report *r, const ts_kept_record *record)
 {
     size_t parts = 0, bits = 0;
-    for (uint32_t part = 0; part < TS_PART_COUNT; part++)
+    for (uint32_t part = 0; part < TS_FOLLOWED_COUNT; part++)
         if (record->followed.asked[part] > 0)
-            TS_TRY(ts_bytes_format(&r->bytes, "%s\"%s\": {\"asked\": %llu, \"found\": %llu}", parts++ > 0 ? ", " : ", \"followed\": {", ts_part_name(part),
+            TS_TRY(ts_bytes_format(&r->bytes, "%s\"%s\": {\"asked\": %llu, \"found\": %llu}", parts++ > 0 ? ", " : ", \"followed\": {", ts_followed_name(part),
                                    (unsigned long long)record->followed.asked[part], (unsigned long long)record->followed.found[part]));
     TS_TRY(add(r, parts > 0 ? "}" : ""));
     for (uint32_t bit = 1; bit <= record->suspicion; bit <<= 1)

@@ -7,7 +7,7 @@
 enum { MOST_REPEATS = 1000, MOST_ASKS = 7, MOST_CUT = 64, LEAST_RESAMPLES = 100, MOST_RESAMPLES = 1000000 };
 
 static const char *const judge_names[] = {"embedded", "chat"};
-static const char *const part_names[TS_PART_COUNT] = {"words", "sentence", "features", "summary"};
+static const char *const part_names[TS_FOLLOWED_COUNT] = {"words", "sentence", "features", "summary"};
 static const char *const outcome_names[TS_JUDGED_COUNT] = {"pending", "scored", "no_assessment", "no_reply", "missing",
                                                            "range",   "twice",  "form",          "empty"};
 
@@ -21,9 +21,9 @@ const char *ts_judged_name(uint32_t outcome)
     return outcome < TS_JUDGED_COUNT ? outcome_names[outcome] : NULL;
 }
 
-const char *ts_part_name(uint32_t part)
+const char *ts_followed_name(uint32_t part)
 {
-    return part < TS_PART_COUNT ? part_names[part] : NULL;
+    return part < TS_FOLLOWED_COUNT ? part_names[part] : NULL;
 }
 
 uint32_t ts_record_axes(const ts_record *record)
@@ -301,11 +301,14 @@ static ts_status run(ts_evaluator *e, ts_progress progress, void *user)
     if (!e->chat)
         return note_judgments(e, progress, user);
     ts_status status = ts_chat_judge_run(e->chat, progress, user), noted = TS_OK;
-    char detail[512];
-    memcpy(detail, ts_error_detail(), strlen(ts_error_detail()) + 1);
+    ts_detail detail;
+    ts_detail_keep(&detail);
     if (ts_chat_judge_is_open(e->chat))
         noted = note_judgments(e, NULL, NULL);
-    return status == TS_OK ? noted : ts_fail(status, "%s", detail);
+    if (status == TS_OK)
+        return noted;
+    ts_detail_put_back(&detail);
+    return status;
 }
 
 ts_status ts_evaluator_run(ts_evaluator *evaluator, ts_progress progress, void *progress_user)
@@ -402,16 +405,18 @@ ts_status ts_evaluator_complete(ts_evaluator *evaluator, const ts_record *const 
 {
     ts_completer_options own = completer_defaults;
     ts_completer_report out = {.struct_size = sizeof out};
-    char detail[512];
+    ts_detail detail;
     TS_TRY(ts_options_read(&own, sizeof own, options, "ts_completer_options"));
     if (report)
         TS_TRY(ts_report_check(report, "ts_completer_report"));
     TS_TRY(enter(evaluator, "ts_evaluator_complete", prompts));
     ts_status status = may_add(evaluator);
     status = status ? status : ts_completer_run(evaluator, prompts, count, &own, progress, progress_user, &out);
-    memcpy(detail, ts_error_detail(), strlen(ts_error_detail()) + 1);
+    ts_detail_keep(&detail);
     ts_status written = report ? ts_report_write(report, &out, sizeof out, "ts_completer_report") : TS_OK;
-    return leave(evaluator, status ? ts_fail(status, "%s", detail) : written);
+    if (status != TS_OK)
+        ts_detail_put_back(&detail);
+    return leave(evaluator, status ? status : written);
 }
 
 /* ---- duels and marks ---- */
@@ -420,7 +425,7 @@ ts_status ts_evaluator_duel(ts_evaluator *evaluator, const char *left, const cha
 {
     uint32_t indices[2] = {0};
     ts_duel out = {.struct_size = 0};
-    char detail[512];
+    ts_detail detail;
     if (!left || !right)
         return ts_fail(TS_ERROR_INVALID_ARGUMENT, "ts_evaluator_duel: a model is NULL");
     TS_TRY(ts_report_check(duel, "ts_duel"));
@@ -429,11 +434,13 @@ ts_status ts_evaluator_duel(ts_evaluator *evaluator, const char *left, const cha
     status = status ? status : model_index(evaluator, left, &indices[0]);
     status = status ? status : model_index(evaluator, right, &indices[1]);
     status = status ? status : ts_duel_run(evaluator, indices[0], indices[1], progress, progress_user, &out);
-    memcpy(detail, ts_error_detail(), strlen(ts_error_detail()) + 1);
+    ts_detail_keep(&detail);
     if (out.struct_size == 0) /* there is nothing to tell */
         return leave(evaluator, status);
     ts_status written = ts_report_write(duel, &out, sizeof out, "ts_duel");
-    return leave(evaluator, status ? ts_fail(status, "%s", detail) : written);
+    if (status != TS_OK)
+        ts_detail_put_back(&detail);
+    return leave(evaluator, status ? status : written);
 }
 
 ts_status ts_evaluator_mark(ts_evaluator *evaluator, ts_progress progress, void *progress_user)

@@ -423,8 +423,8 @@ static void check_features(const measuring *m, const char *features, ts_followed
                  {"conflict", mentions_any(m, m->known, quarrel, TS_COUNT_OF(quarrel))}};
     for (size_t i = 0; i < TS_COUNT_OF(rules); i++)
         if (asks(features, rules[i].name)) {
-            f->asked[TS_PART_FEATURES]++;
-            f->found[TS_PART_FEATURES] += rules[i].there;
+            f->asked[TS_FOLLOWED_FEATURES]++;
+            f->found[TS_FOLLOWED_FEATURES] += rules[i].there;
         }
 }
 
@@ -474,8 +474,8 @@ static void check_words(const measuring *m, const char *words, ts_followed *f)
         bool there = false;
         for (size_t i = m->known; i < m->count && !there; i++)
             there = is_form_of(&m->tokens[i], word, size);
-        f->asked[TS_PART_WORDS]++;
-        f->found[TS_PART_WORDS] += there;
+        f->asked[TS_FOLLOWED_WORDS]++;
+        f->found[TS_FOLLOWED_WORDS] += there;
     }
 }
 
@@ -504,8 +504,8 @@ static ts_status check_sentence(const measuring *m, ts_runtime *runtime, const c
     if (!text)
         return TS_OK;
     ts_status status = ts_tokens_add(runtime, &sentence, text, strlen(text));
-    f->asked[TS_PART_SENTENCE] = 1;
-    f->found[TS_PART_SENTENCE] = status == TS_OK && has_sentence(m, &sentence);
+    f->asked[TS_FOLLOWED_SENTENCE] = 1;
+    f->found[TS_FOLLOWED_SENTENCE] = status == TS_OK && has_sentence(m, &sentence);
     ts_release(runtime, sentence.items);
     return status;
 }
@@ -518,8 +518,8 @@ static ts_status check_summary(const measuring *m, ts_runtime *runtime, const ch
     ts_status status = ts_tokens_add(runtime, &about, summary, strlen(summary));
     for (size_t i = 0; status == TS_OK && i < about.count; i++)
         if (about.items[i].word && about.items[i].size >= SHORTEST_CONTENT) {
-            f->asked[TS_PART_SUMMARY]++;
-            f->found[TS_PART_SUMMARY] += occurs(m, m->known, m->count, about.items[i].hash);
+            f->asked[TS_FOLLOWED_SUMMARY]++;
+            f->found[TS_FOLLOWED_SUMMARY] += occurs(m, m->known, m->count, about.items[i].hash);
         }
     ts_release(runtime, about.items);
     return status;
@@ -539,7 +539,7 @@ static ts_status measure_instruction(measuring *m, ts_runtime *runtime, const ts
     ts_followed f = {.struct_size = sizeof f};
     uint64_t asked = 0, found = 0;
     TS_TRY(check_instruction(m, runtime, record, &f));
-    for (size_t part = 0; part < TS_PART_COUNT; part++) {
+    for (size_t part = 0; part < TS_FOLLOWED_COUNT; part++) {
         asked += f.asked[part];
         found += f.found[part];
     }

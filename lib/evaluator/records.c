@@ -79,16 +79,6 @@ static ts_status find_model(ts_evaluator *e, const char *name, uint32_t *index)
     return TS_OK;
 }
 
-static uint32_t count_words(const char *text, size_t size)
-{
-    const char *word;
-    size_t word_size;
-    uint32_t count = 0;
-    while (ts_plain_word(&text, &size, &word, &word_size))
-        count++;
-    return count;
-}
-
 /* Copies the strings into one block; what was NULL stays NULL but for prompt, completion and model. */
 static void copy_strings(ts_kept_record *kept, const char *const strings[STRINGS], size_t sizes[STRINGS])
 {
@@ -130,7 +120,7 @@ static bool is_cut(const ts_evaluator *e, const char *model)
 static ts_status look_at(ts_evaluator *e, ts_kept_record *kept)
 {
     const ts_record *r = &kept->fields;
-    kept->words = count_words(r->completion, r->completion_size);
+    kept->words = (uint32_t)ts_plain_word_count(r->completion, r->completion_size);
     TS_TRY(ts_suspicion_find(e->runtime, r->completion, r->completion_size, &kept->suspicion));
     return ts_measure_followed(e->runtime, r, &kept->followed);
 }

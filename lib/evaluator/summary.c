@@ -5,7 +5,7 @@
 #include <stdlib.h>
 
 /* What means are taken of: grades by axis, and shares of an instruction by part. */
-enum { COLUMNS = TS_AXIS_COUNT + TS_PART_COUNT, PART_STREAM = 16 /* random numbers behind those of comparisons and duels */ };
+enum { COLUMNS = TS_AXIS_COUNT + TS_FOLLOWED_COUNT, PART_STREAM = 16 /* random numbers behind those of comparisons and duels */ };
 
 /* What one prompt's completions were given. */
 typedef struct cluster {
@@ -55,7 +55,7 @@ static cluster cluster_of(const ts_evaluator *e, size_t record)
                 c.count[axis]++;
             }
     }
-    for (size_t part = 0; part < TS_PART_COUNT; part++)
+    for (size_t part = 0; part < TS_FOLLOWED_COUNT; part++)
         if (e->records[record].followed.asked[part] > 0) {
             c.sum[TS_AXIS_COUNT + part] = share_of(&e->records[record], part);
             c.count[TS_AXIS_COUNT + part] = 1;
@@ -140,7 +140,7 @@ static void count_outcomes(const ts_evaluator *e, uint32_t model, ts_evaluation 
         out->records++;
         words += e->records[i].words;
         out->suspicious += e->records[i].suspicion != 0;
-        for (size_t part = 0; part < TS_PART_COUNT; part++)
+        for (size_t part = 0; part < TS_FOLLOWED_COUNT; part++)
             if (e->records[i].followed.asked[part] > 0)
                 squares[TS_AXIS_COUNT + part] += share_of(&e->records[i], part) * share_of(&e->records[i], part);
         for (uint32_t repeat = 0; repeat < ts_evaluator_repeats(e); repeat++) {
@@ -206,7 +206,7 @@ ts_status ts_summary_of(const ts_evaluator *e, uint32_t model, ts_evaluation *ou
         out->prompts = all.count;
         for (size_t axis = 0; axis < TS_AXIS_COUNT; axis++)
             average(e, &all, axis, squares[axis], out->trusted, room, &out->axes[axis]);
-        for (size_t part = 0; part < TS_PART_COUNT; part++)
+        for (size_t part = 0; part < TS_FOLLOWED_COUNT; part++)
             average(e, &all, TS_AXIS_COUNT + part, squares[TS_AXIS_COUNT + part], true, room, &out->followed[part]);
     }
     ts_release(e->runtime, room);

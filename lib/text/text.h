@@ -58,6 +58,8 @@ size_t ts_word(const char *text, size_t size);
 /* The next word as readers count them: letters and digits, with apostrophes (' or U+2019) between them. *text (of *size bytes) moves behind it. False when
  * there is none left. */
 bool ts_plain_word(const char **text, size_t *size, const char **word, size_t *word_size);
+/* How many of them a text has. */
+size_t ts_plain_word_count(const char *text, size_t size);
 /* The last such word of a text: the one that ts_plain_word gives last. False when there is none. */
 bool ts_plain_word_before(const char *text, size_t size, const char **word, size_t *word_size);
 /* Writes at most `capacity` bytes of such a word in the form in which words are compared (small ASCII letters, straight apostrophes) and gives how many;

@@ -107,6 +107,15 @@ bool ts_plain_word(const char **text, size_t *size, const char **word, size_t *w
     return *word_size > 0;
 }
 
+size_t ts_plain_word_count(const char *text, size_t size)
+{
+    const char *word;
+    size_t word_size, count = 0;
+    while (ts_plain_word(&text, &size, &word, &word_size))
+        count++;
+    return count;
+}
+
 /* The length of the character that ends at `end` and begins at `begin` or later, as decoding from the front would cut it; 0 at the beginning. */
 static size_t length_before(const char *begin, const char *end)
 {

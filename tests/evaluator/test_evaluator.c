@@ -373,14 +373,14 @@ static void parts_are_counted(void **state)
         assert_memory_equal(f.found, found[i], sizeof f.found);
     }
     assert_ok(ts_evaluator_evaluate(e, "m", &r)); /* before any judging */
-    assert_int_equal(r.followed[TS_PART_WORDS].count, 2);
-    assert_true(fabs(r.followed[TS_PART_WORDS].mean - (1.0 / 3 + 1) / 2) < 1e-12);
-    assert_true(r.followed[TS_PART_WORDS].low < r.followed[TS_PART_WORDS].mean && r.followed[TS_PART_WORDS].high > r.followed[TS_PART_WORDS].mean);
-    assert_true(r.followed[TS_PART_SENTENCE].mean == 1 && isnan(r.followed[TS_PART_SENTENCE].low));
-    assert_int_equal(r.followed[TS_PART_FEATURES].count, 1);
+    assert_int_equal(r.followed[TS_FOLLOWED_WORDS].count, 2);
+    assert_true(fabs(r.followed[TS_FOLLOWED_WORDS].mean - (1.0 / 3 + 1) / 2) < 1e-12);
+    assert_true(r.followed[TS_FOLLOWED_WORDS].low < r.followed[TS_FOLLOWED_WORDS].mean && r.followed[TS_FOLLOWED_WORDS].high > r.followed[TS_FOLLOWED_WORDS].mean);
+    assert_true(r.followed[TS_FOLLOWED_SENTENCE].mean == 1 && isnan(r.followed[TS_FOLLOWED_SENTENCE].low));
+    assert_int_equal(r.followed[TS_FOLLOWED_FEATURES].count, 1);
     assert_status(ts_evaluator_followed(e, 3, &f), TS_ERROR_INVALID_ARGUMENT);
-    assert_string_equal(ts_part_name(TS_PART_SUMMARY), "summary");
-    assert_null(ts_part_name(TS_PART_COUNT));
+    assert_string_equal(ts_followed_name(TS_FOLLOWED_SUMMARY), "summary");
+    assert_null(ts_followed_name(TS_FOLLOWED_COUNT));
     ts_evaluator_free(e);
 }
 
@@ -610,7 +610,7 @@ static void the_report_is_json(void **state)
         assert_string_equal(ts_json_text(ts_json_get(document, "judge")), "embedded");
         assert_int_equal(ts_json_count(ts_json_get(document, "models")), 2);
         assert_int_equal(ts_json_count(ts_json_get(document, "comparisons")), 1);
-        assert_int_equal(ts_json_count(ts_json_get(ts_json_get(document, "all"), "followed")), TS_PART_COUNT);
+        assert_int_equal(ts_json_count(ts_json_get(ts_json_get(document, "all"), "followed")), TS_FOLLOWED_COUNT);
         const ts_json *first = ts_json_first(ts_json_get(document, "completions"));
         assert_string_equal(ts_json_text(ts_json_get(first, "prompt")), "<script>\x1b[31m");
         assert_string_equal(ts_json_text(ts_json_first(ts_json_get(first, "suspicion"))), "hidden"); /* the mark that turns the text around */

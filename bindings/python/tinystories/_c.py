@@ -157,7 +157,7 @@ TS_JUDGE_EMBEDDED = 0
 TS_JUDGE_CHAT = 1
 
 TS_SUSPICION_GRADE, TS_SUSPICION_ORDER, TS_SUSPICION_MARKUP, TS_SUSPICION_HIDDEN, TS_SUSPICION_CODE = 1, 2, 4, 8, 16
-TS_PART_WORDS, TS_PART_SENTENCE, TS_PART_FEATURES, TS_PART_SUMMARY, TS_PART_COUNT = 0, 1, 2, 3, 4
+TS_FOLLOWED_WORDS, TS_FOLLOWED_SENTENCE, TS_FOLLOWED_FEATURES, TS_FOLLOWED_SUMMARY, TS_FOLLOWED_COUNT = 0, 1, 2, 3, 4
 
 TS_JUDGED_PENDING = 0
 TS_JUDGED_SCORED = 1
@@ -749,7 +749,7 @@ FUNCTIONS = {
     "ts_evaluator_count": (c_uint64, [_evaluator]),
     "ts_evaluator_record": (ts_status, [_evaluator, c_uint64, POINTER(ts_record)]),
     "ts_suspicion_name": (c_char_p, [c_uint32]),
-    "ts_part_name": (c_char_p, [c_uint32]),
+    "ts_followed_name": (c_char_p, [c_uint32]),
     "ts_evaluator_suspicion": (ts_status, [_evaluator, c_uint64, POINTER(c_uint32)]),
     "ts_evaluator_followed": (ts_status, [_evaluator, c_uint64, POINTER(ts_followed)]),
     "ts_completer_options_init": (ts_status, [POINTER(ts_completer_options), c_size_t]),
