@@ -152,7 +152,8 @@ echo "== inference build: libc and libm alone"
 one_check "inference build" build_in "$build/inference" -DCMAKE_BUILD_TYPE=Release -DTINYSTORIES_TRAINER=OFF -DTINYSTORIES_CHAT=OFF -DTINYSTORIES_TESTS=ON
 one_check "inference build exports what every build does" tests/checks/check_exports.sh "$root" "$build/inference"
 one_check "inference build needs libc and libm alone" sh -c "! ldd '$build/inference/libtinystories.so' | grep -vE 'libc\.so|libm\.so|ld-linux|linux-vdso'"
-run_tests "$build/inference" 'test_(sampler|constraints|required|session|beam|host|distribution|model|score|gguf|gguf_model|gguf_types|llama2c_model|sentencepiece|blocks|base|threads|text|generator|unpack)$'
+one_check "inference build has 300,000 bytes at most" sh -c "strip -o '$build/inference/stripped.so' '$build/inference/libtinystories.so' && [ \$(wc -c <'$build/inference/stripped.so') -le 300000 ]"
+run_tests "$build/inference" 'test_(sampler|constraints|required|session|beam|host|distribution|model|score|gguf|gguf_model|gguf_types|llama2c_model|sentencepiece|blocks|base|threads|text|unpack)$'
 
 echo "$passed passed, $failed failed, $skipped skipped"
 [ $failed -eq 0 ]
