@@ -81,6 +81,22 @@ static void shared_pieces(ts_network *network, piece pieces[SHARED_PIECES])
     memcpy(pieces, list, sizeof list);
 }
 
+/* What the products of layers and the head's gradient pack at most. */
+static void most_packed(const ts_training *t, bool bf16, size_t *a_size, size_t *b_size)
+{
+    const ts_shape *s = t->shape;
+    const size_t layers[][2] = {{s->qkv, s->C}, {s->C, s->C}, {s->up, s->C}, {s->C, s->F}}, rows = TS_MIN(t->N, TS_LOSS_ROWS); /* outputs, inputs */
+    *a_size = ts_gemm_packed_a_size(t->kernels, bf16, s->V, rows);
+    *b_size = ts_gemm_packed_size(t->kernels, bf16, s->C, rows);
+    for (size_t i = 0; i < TS_COUNT_OF(layers); i++) {
+        size_t out = layers[i][0], in = layers[i][1];
+        *a_size = TS_MAX(*a_size, ts_gemm_packed_a_size(t->kernels, bf16, out, t->N));
+        *b_size = TS_MAX(*b_size, ts_gemm_packed_size(t->kernels, bf16, out, in)); /* w turned, */
+        *b_size = TS_MAX(*b_size, ts_gemm_packed_size(t->kernels, bf16, in, out)); /* w, */
+        *b_size = TS_MAX(*b_size, ts_gemm_packed_size(t->kernels, bf16, in, t->N)); /* x */
+    }
+}
+
 static ts_status allocate(ts_network *network, bool bf16)
 {
     const ts_shape *s = &network->shape;
@@ -115,10 +131,9 @@ static ts_status allocate(ts_network *network, bool bf16)
     else
         ts_rotary_turns(t->turns, t->T, s->D, s->rotary_base);
 
-    /* The right-hand matrices of the products within layers, and the rows of the head's gradient: depth x columns (rounded up), forward and back. */
-    size_t outputs = TS_MAX(s->qkv, s->up), inputs = TS_MAX(s->C, s->F) + 64;
-    size_t forward = TS_MAX(s->C * (outputs + 64), s->F * (s->C + 64)), back = TS_MAX(outputs * (s->C + 64), TS_MAX(t->N, s->C) * inputs);
-    return ts_gemm_space_init(&t->gemm, t->runtime, t->kernels, TS_MAX(forward, back), bf16, false);
+    size_t a_size, b_size;
+    most_packed(t, bf16, &a_size, &b_size);
+    return ts_gemm_space_init(&t->gemm, t->runtime, t->kernels, a_size, b_size, bf16, false);
 }
 
 ts_status ts_network_make(ts_network **out, ts_runtime *runtime, const ts_shape *shape, size_t B, size_t T, bool bf16, bool recompute)

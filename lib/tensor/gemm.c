@@ -1,7 +1,8 @@
 /*
- * The matrix product of training. b is packed once into panels as wide as a tile, then blocks of rows of c are worked out by any thread: each brings
- * its rows of a into the tile's order and walks the panels. An element's sum goes over k in blocks of DEPTH, each added up by itself, whatever the
- * split: the same bits for any number of threads. In bf16 the elements k and k + 1 are packed as a pair, and k below counts pairs ("units").
+ * The matrix product of training. b is packed once into panels as wide as a tile, and so is an a whose columns lie together, into panels as high as
+ * one; then blocks of rows of c are worked out by any thread: each brings its lines of a into the tile's order and walks the panels. An element's sum
+ * goes over k in blocks of DEPTH, each added up by itself, whatever the split: the same bits for any number of threads. In bf16 the elements k and k
+ * + 1 are packed as a pair, and k below counts pairs ("units").
  */
 #include "tensor/gemm_blas.h"
 #include "tensor/tensor.h"
@@ -10,21 +11,25 @@
 #define LINE (DEPTH + 16) /* of a packed line: lines a power of two apart would share the few places of a cache that such addresses have */
 #define MOST_ROWS 96      /* of c that one piece of work covers; a multiple of every tile's rows */
 #define MOST_TILE (32 * 32)
+#define APART 32 /* elements between panels: what a row gives to many of them would share those few places too */
+#define UNITS_AT_ONCE 16
 #define SQUARE 16   /* what is turned at a time */
 #define CROWDED 512 /* floats: lines of a that are multiples of this apart share those places too */
 #define PACKED_A (MOST_ROWS * LINE)
 
-ts_status ts_gemm_space_init(ts_gemm_space *space, ts_runtime *runtime, const ts_kernels *kernels, size_t largest_b, bool bf16, bool alone)
+ts_status ts_gemm_space_init(ts_gemm_space *space, ts_runtime *runtime, const ts_kernels *kernels, size_t largest_a, size_t largest_b, bool bf16,
+                             bool alone)
 {
     size_t workers = alone ? 1 : ts_runtime_threads(runtime);
-    *space = (ts_gemm_space){.runtime = runtime, .kernels = kernels, .packed_b_size = largest_b, .bf16 = bf16, .alone = alone};
+    *space = (ts_gemm_space){.runtime = runtime, .kernels = kernels, .bf16 = bf16, .alone = alone};
     if (bf16 && kernels->tile_pairs == NULL)
         return ts_fail(TS_ERROR_UNSUPPORTED, "products in bf16 need a processor with AVX-512 BF16");
     if (kernels->tile_rows == 0)
         return TS_OK;
     space->packed_b = ts_allocate_array(runtime, largest_b, sizeof *space->packed_b);
-    space->packed_a = ts_allocate_array(runtime, workers * PACKED_A, sizeof *space->packed_a);
-    if (space->packed_b == NULL || space->packed_a == NULL) {
+    space->packed_a = ts_allocate_array(runtime, TS_MAX(largest_a, (size_t)1), sizeof *space->packed_a);
+    space->lines = ts_allocate_array(runtime, workers * PACKED_A, sizeof *space->lines);
+    if (space->packed_b == NULL || space->packed_a == NULL || space->lines == NULL) {
         ts_gemm_space_free(space);
         return TS_ERROR_OUT_OF_MEMORY;
     }
@@ -37,6 +42,7 @@ void ts_gemm_space_free(ts_gemm_space *space)
         return;
     ts_release(space->runtime, space->packed_b);
     ts_release(space->runtime, space->packed_a);
+    ts_release(space->runtime, space->lines);
     *space = (ts_gemm_space){0};
 }
 
@@ -46,8 +52,8 @@ typedef struct product {
     size_t c_row, m, n, k;
     size_t units;         /* of k: k, or pairs of it up to a whole step */
     size_t height, width; /* of a tile */
-    ts_matrix a, b;
-    uint32_t *packed_b;
+    ts_matrix a;
+    const uint32_t *packed_b;
     ts_start start;
     size_t piece_rows, piece_panels, groups; /* a piece: so many rows by so many panels; groups of panels side by side */
 } product;
@@ -61,24 +67,20 @@ typedef struct lines {
 
 /* ---- floats ---- */
 
-/* into[k * width + j] = from[j * across + k] for j < count, zeros from there to `width`. */
-static void turn_floats(const ts_kernels *kernels, uint32_t *into, size_t width, const float *from, size_t across, size_t count, size_t depth)
+void ts_turn(const ts_kernels *kernels, float *into, size_t width, const float *from, size_t across, size_t count, size_t depth)
 {
     size_t j = 0, whole = depth / SQUARE * SQUARE;
     for (; kernels->transpose_16 && j + SQUARE <= count; j += SQUARE) {
         for (size_t k = 0; k < whole; k += SQUARE)
-            kernels->transpose_16(into + k * width + j, width, (const uint32_t *)from + j * across + k, across);
+            kernels->transpose_16((uint32_t *)into + k * width + j, width, (const uint32_t *)from + j * across + k, across);
         for (size_t i = j; i < j + SQUARE; i++)
             for (size_t k = whole; k < depth; k++)
-                memcpy(into + k * width + i, from + i * across + k, sizeof(float));
+                into[k * width + i] = from[i * across + k];
     }
     for (size_t block = 0; block < depth; block += SQUARE) /* blocks keep the lines that are written in the first cache */
         for (size_t i = j; i < width; i++)
             for (size_t k = block; k < TS_MIN(block + SQUARE, depth); k++)
-                if (i < count)
-                    memcpy(into + k * width + i, from + i * across + k, sizeof(float));
-                else
-                    into[k * width + i] = 0;
+                into[k * width + i] = i < count ? from[i * across + k] : 0;
 }
 
 /* ---- pairs ---- */
@@ -138,57 +140,101 @@ static void pair_rows_to_lines(const ts_kernels *kernels, uint32_t *into, size_t
         }
 }
 
-/* ---- panels of b, rows of a ---- */
+/* ---- panels, and lines of a ---- */
 
-/* Packs panels [begin, end) of b: panel p holds columns [p * width, ...) as units of `width`. */
-static void pack_panels(void *argument, size_t begin, size_t end, size_t worker)
+/* A matrix of `depth` rows and `count` columns into panels: panel p holds columns [p * width, ...) as units of `width`. */
+typedef struct packing {
+    const ts_gemm_space *space;
+    uint32_t *into;
+    size_t width, apart, units;
+    ts_matrix from;
+    size_t count, depth;
+} packing;
+
+/* From panel to panel. */
+static size_t apart(size_t width, size_t units)
 {
-    const product *p = argument;
-    const ts_kernels *kernels = p->space->kernels;
-    size_t width = p->width, apart = width * p->units, first = begin * width, count = TS_MIN(end * width, p->n) - first;
-    uint32_t *into = p->packed_b + begin * apart;
-    const float *from = p->b.data + first * p->b.column;
-    (void)worker;
-    if (p->b.column == 1 && p->space->bf16)
-        pair_rows(kernels, into, width, apart, from, p->b.row, count, p->k, p->units);
-    else if (p->b.column == 1)
-        kernels->copy_rows((float *)into, width, apart, from, p->b.row, count, p->k);
-    else
-        for (size_t j = 0; j < count; j += width, into += apart, from += width * p->b.column)
-            if (p->space->bf16)
-                turn_pairs(kernels, into, width, from, p->b.column, TS_MIN(width, count - j), p->k, p->units);
-            else
-                turn_floats(kernels, into, width, from, p->b.column, TS_MIN(width, count - j), p->k);
+    return width * units + APART;
 }
 
-/* Rows [first, first + rows) of a, `depth` elements from k0 on, which are `units`: where they lie, or packed. */
-static lines take_rows(const product *p, uint32_t *into, size_t first, size_t rows, size_t k0, size_t depth, size_t units)
+static size_t panels_of(size_t count, size_t width)
+{
+    return (count + width - 1) / width;
+}
+
+/* Units [begin, end) of all panels: rows are read from end to end, which memory gives many times faster than pieces of them. */
+static void pack_units(void *argument, size_t begin, size_t end, size_t worker)
+{
+    const packing *p = argument;
+    const ts_kernels *kernels = p->space->kernels;
+    size_t k0 = begin * (p->space->bf16 ? 2 : 1), depth = TS_MIN(end * (p->space->bf16 ? 2 : 1), p->depth) - TS_MIN(k0, p->depth);
+    uint32_t *into = p->into + begin * p->width;
+    const float *from = p->from.data + k0 * p->from.row;
+    (void)worker;
+    if (p->space->bf16)
+        pair_rows(kernels, into, p->width, p->apart, from, p->from.row, p->count, depth, end - begin);
+    else
+        kernels->copy_rows((float *)into, p->width, p->apart, from, p->from.row, p->count, depth);
+}
+
+/* Panels [begin, end) of a matrix whose columns lie together. */
+static void pack_panels(void *argument, size_t begin, size_t end, size_t worker)
+{
+    const packing *p = argument;
+    (void)worker;
+    for (size_t panel = begin; panel < end; panel++) {
+        uint32_t *into = p->into + panel * p->apart;
+        const float *from = p->from.data + panel * p->width * p->from.column;
+        size_t count = TS_MIN(p->width, p->count - panel * p->width);
+        if (p->space->bf16)
+            turn_pairs(p->space->kernels, into, p->width, from, p->from.column, count, p->depth, p->units);
+        else
+            ts_turn(p->space->kernels, (float *)into, p->width, from, p->from.column, count, p->depth);
+    }
+}
+
+static void pack(const ts_gemm_space *space, uint32_t *into, size_t width, size_t units, ts_matrix from, size_t count, size_t depth)
+{
+    packing p = {space, into, width, apart(width, units), units, from, count, depth};
+    size_t panels = panels_of(count, width);
+    if (from.column == 1)
+        ts_parallel(space->runtime, units, UNITS_AT_ONCE, pack_units, &p);
+    else
+        ts_parallel(space->runtime, panels, panels >= 64 ? 8 : 1, pack_panels, &p);
+}
+
+/* Whether a's columns lie together and the tiles take them so. */
+static bool has_panels(const ts_gemm_space *space, ts_matrix a)
+{
+    return a.column != 1 && !(space->bf16 && space->kernels->pair_lines);
+}
+
+/* Rows [first, first + rows) of a, from unit u0 on `units` of them: where they lie, or brought to `into`. */
+static lines take_rows(const product *p, uint32_t *into, size_t first, size_t rows, size_t u0, size_t units)
 {
     const ts_kernels *kernels = p->space->kernels;
-    const float *from = p->a.data + first * p->a.row + k0 * p->a.column;
     size_t height = p->height, whole = (rows + height - 1) / height * height;
-    bool bf16 = p->space->bf16, along = p->a.column == 1;
-    if (!bf16 && along && whole == rows && p->a.row % CROWDED != 0)
+    if (has_panels(p->space, p->a)) {
+        size_t tile = apart(height, p->units);
+        return (lines){p->space->packed_a + first / height * tile + u0 * height, 1, height, tile};
+    }
+    bool bf16 = p->space->bf16;
+    size_t k0 = bf16 ? 2 * u0 : u0, depth = TS_MIN(bf16 ? 2 * units : units, p->k - k0);
+    const float *from = p->a.data + first * p->a.row + k0 * p->a.column;
+    if (p->a.column != 1)
+        for (size_t row = 0; row < rows; row += height)
+            pair_rows_to_lines(kernels, into + row * LINE, height, from + row, p->a.column, TS_MIN(height, rows - row), depth, units);
+    else if (!bf16 && whole == rows && p->a.row % CROWDED != 0)
         return (lines){(const uint32_t *)from, p->a.row, 1, height * p->a.row};
-    if (along) {
+    else {
         for (size_t i = 0; i < rows; i++)
             if (bf16)
                 pair_line(kernels, into + i * LINE, from + i * p->a.row, depth, units);
             else
                 memcpy(into + i * LINE, from + i * p->a.row, depth * sizeof(float));
         memset(into + rows * LINE, 0, (whole - rows) * LINE * sizeof *into);
-        return (lines){into, LINE, 1, height * LINE};
     }
-    if (bf16 && kernels->pair_lines) {
-        for (size_t row = 0; row < rows; row += height)
-            pair_rows_to_lines(kernels, into + row * LINE, height, from + row, p->a.column, TS_MIN(height, rows - row), depth, units);
-        return (lines){into, LINE, 1, height * LINE};
-    }
-    if (bf16)
-        pair_rows(kernels, into, height, height * units, from, p->a.column, rows, depth, units);
-    else
-        kernels->copy_rows((float *)into, height, height * units, from, p->a.column, rows, depth);
-    return (lines){into, 1, height, height * units};
+    return (lines){into, LINE, 1, height * LINE};
 }
 
 static void tile(const ts_gemm_space *space, float *c, size_t c_row, const lines *a, const uint32_t *at, const uint32_t *b, size_t units,
@@ -228,19 +274,19 @@ static void work_out(void *argument, size_t begin, size_t end, size_t worker)
 {
     const product *p = argument;
     const ts_kernels *kernels = p->space->kernels;
-    size_t width = p->width, height = p->height, panels = (p->n + width - 1) / width, in_unit = p->space->bf16 ? 2 : 1;
+    size_t width = p->width, height = p->height, panels = panels_of(p->n, width), panel_size = apart(width, p->units);
     bool begun = p->space->bf16 && kernels->begin_pairs != NULL;
-    uint32_t *packed = p->space->packed_a + (p->space->alone ? 0 : worker * PACKED_A);
+    uint32_t *into = p->space->lines + (p->space->alone ? 0 : worker * PACKED_A);
     if (begun)
         kernels->begin_pairs();
     for (size_t piece = begin; piece < end; piece++) {
         size_t first_row = piece / p->groups * p->piece_rows, rows = TS_MIN(p->piece_rows, p->m - first_row);
         size_t first_panel = piece % p->groups * p->piece_panels, last_panel = TS_MIN(first_panel + p->piece_panels, panels);
         for (size_t u0 = 0; u0 < p->units; u0 += DEPTH) {
-            size_t units = TS_MIN(DEPTH, p->units - u0), k0 = u0 * in_unit;
-            lines a = take_rows(p, packed, first_row, rows, k0, TS_MIN(units * in_unit, p->k - k0), units);
+            size_t units = TS_MIN(DEPTH, p->units - u0);
+            lines a = take_rows(p, into, first_row, rows, u0, units);
             for (size_t panel = first_panel; panel < last_panel; panel++) {
-                const uint32_t *b = p->packed_b + panel * width * p->units + u0 * width;
+                const uint32_t *b = p->packed_b + panel * panel_size + u0 * width;
                 for (size_t row = 0; row < rows; row += height)
                     one_tile(p, first_row + row, panel * width, &a, a.data + row / height * a.tile, b, units, u0 == 0);
             }
@@ -261,7 +307,7 @@ static void begin_rows(float *c, size_t c_row, size_t m, size_t n, const ts_star
 /* Rows of a are packed once for all panels of a piece: a piece has all of them where there are pieces enough for every thread. */
 static void divide(product *p)
 {
-    size_t panels = (p->n + p->width - 1) / p->width, wanted = 6 * (p->space->alone ? 1 : ts_runtime_threads(p->space->runtime));
+    size_t panels = panels_of(p->n, p->width), wanted = 6 * (p->space->alone ? 1 : ts_runtime_threads(p->space->runtime));
     size_t half = (MOST_ROWS / 2 + p->height - 1) / p->height * p->height;
     p->piece_rows = p->m >= wanted * MOST_ROWS ? MOST_ROWS : half;
     size_t pieces = (p->m + p->piece_rows - 1) / p->piece_rows;
@@ -270,9 +316,9 @@ static void divide(product *p)
 }
 
 /* Tiles and units of a product of depth k. */
-static product shaped(ts_gemm_space *space, const ts_kernels *kernels, bool bf16, ts_matrix b, size_t n, size_t k)
+static product shaped(ts_gemm_space *space, const ts_kernels *kernels, bool bf16, size_t n, size_t k)
 {
-    product p = {.space = space, .n = n, .k = k, .units = k, .height = kernels->tile_rows, .width = kernels->tile_columns, .b = b};
+    product p = {.space = space, .n = n, .k = k, .units = k, .height = kernels->tile_rows, .width = kernels->tile_columns};
     if (bf16) {
         p.height = kernels->pair_tile_rows, p.width = kernels->pair_tile_columns;
         p.units = ((k + 1) / 2 + kernels->pair_step - 1) / kernels->pair_step * kernels->pair_step;
@@ -280,23 +326,23 @@ static product shaped(ts_gemm_space *space, const ts_kernels *kernels, bool bf16
     return p;
 }
 
-static size_t panels_of(const product *p)
-{
-    return (p->n + p->width - 1) / p->width;
-}
-
 size_t ts_gemm_packed_size(const ts_kernels *kernels, bool bf16, size_t n, size_t k)
 {
-    product p = shaped(NULL, kernels, bf16, (ts_matrix){0}, n, k);
-    return kernels->tile_rows == 0 ? 0 : panels_of(&p) * p.width * p.units;
+    product p = shaped(NULL, kernels, bf16, n, k);
+    return kernels->tile_rows == 0 ? 0 : panels_of(n, p.width) * apart(p.width, p.units);
+}
+
+size_t ts_gemm_packed_a_size(const ts_kernels *kernels, bool bf16, size_t m, size_t k)
+{
+    product p = shaped(NULL, kernels, bf16, 0, k);
+    return kernels->tile_rows == 0 || (bf16 && kernels->pair_lines) ? 0 : panels_of(m, p.height) * apart(p.height, p.units);
 }
 
 void ts_gemm_pack(ts_gemm_space *space, uint32_t *packed, ts_matrix b, size_t n, size_t k)
 {
-    product p = shaped(space, space->kernels, space->bf16, b, n, k);
-    p.packed_b = packed;
+    product p = shaped(space, space->kernels, space->bf16, n, k);
     if (space->kernels->tile_rows != 0)
-        ts_parallel(space->runtime, panels_of(&p), panels_of(&p) >= 64 ? 8 : 1, pack_panels, &p);
+        pack(space, packed, p.width, p.units, b, n, k);
 }
 
 void ts_gemm_with(ts_gemm_space *space, float *c, size_t c_row, ts_matrix a, ts_matrix b, const uint32_t *packed, size_t m, size_t n, size_t k,
@@ -309,10 +355,12 @@ void ts_gemm_with(ts_gemm_space *space, float *c, size_t c_row, ts_matrix a, ts_
         ts_blas_product(c, c_row, a, b, m, n, k, start.base || start.bias);
         return;
     }
-    product p = shaped(space, space->kernels, space->bf16, b, n, k);
-    p.c = c, p.c_row = c_row, p.m = m, p.a = a, p.start = start, p.packed_b = (uint32_t *)(uintptr_t)packed; /* only read */
+    product p = shaped(space, space->kernels, space->bf16, n, k);
+    p.c = c, p.c_row = c_row, p.m = m, p.a = a, p.start = start, p.packed_b = packed;
+    if (has_panels(space, a))
+        pack(space, space->packed_a, p.height, p.units, (ts_matrix){a.data, a.column, a.row}, m, k);
     divide(&p);
-    ts_parallel(space->runtime, (m + p.piece_rows - 1) / p.piece_rows * p.groups, 1, work_out, &p);
+    ts_parallel(space->runtime, panels_of(m, p.piece_rows) * p.groups, 1, work_out, &p);
 }
 
 void ts_gemm(ts_gemm_space *space, float *c, size_t c_row, ts_matrix a, ts_matrix b, size_t m, size_t n, size_t k, ts_start start)

@@ -143,6 +143,9 @@ typedef struct ts_kernels {
 /* The table of a level that this machine has (ts_runtime_cpu_level). Constant. */
 const ts_kernels *ts_kernels_at(int32_t level);
 
+/* into[k * width + j] = from[j * across + k] for j < count and k < depth, zeros from count to `width`. */
+void ts_turn(const ts_kernels *kernels, float *into, size_t width, const float *from, size_t across, size_t count, size_t depth);
+
 /* A matrix in memory: element (i, j) is data[i * row + j * column]; one of the strides is 1. */
 typedef struct ts_matrix {
     const float *data;
@@ -153,16 +156,16 @@ typedef struct ts_matrix {
 typedef struct ts_gemm_space {
     ts_runtime *runtime;
     const ts_kernels *kernels;
-    uint32_t *packed_b;   /* all of b in panels: floats or pairs of bf16 */
-    uint32_t *packed_a;   /* a block of a for every thread that works on it */
-    size_t packed_b_size; /* of 4 bytes */
-    bool bf16;            /* the factors are rounded to bf16; sums stay f32 */
-    bool alone;           /* a thread's own, for products within a parallel loop */
+    uint32_t *packed_b; /* all of b in panels: floats or pairs of bf16 */
+    uint32_t *packed_a; /* the same of an a whose columns lie together */
+    uint32_t *lines;    /* of a, for every thread that works on them */
+    bool bf16;          /* the factors are rounded to bf16; sums stay f32 */
+    bool alone;         /* a thread's own, for products within a parallel loop */
 } ts_gemm_space;
 
-/* `largest_b`: the largest depth x columns of the products to come (with columns rounded up to 64); `alone`: products are made within a parallel
- * loop, the space is one thread's. UNSUPPORTED: bf16 at a level without it. */
-ts_status ts_gemm_space_init(ts_gemm_space *space, ts_runtime *runtime, const ts_kernels *kernels, size_t largest_b, bool bf16, bool alone);
+/* `largest_a` and `largest_b`: the largest ts_gemm_packed_a_size of the products to come whose a has its columns together (0: none), and
+ * ts_gemm_packed_size; `alone`: products are made within a parallel loop, the space is one thread's. UNSUPPORTED: bf16 at a level without it. */
+ts_status ts_gemm_space_init(ts_gemm_space *space, ts_runtime *runtime, const ts_kernels *kernels, size_t largest_a, size_t largest_b, bool bf16, bool alone);
 void ts_gemm_space_free(ts_gemm_space *space);
 
 /*
@@ -173,6 +176,7 @@ void ts_gemm(ts_gemm_space *space, float *c, size_t c_row, ts_matrix a, ts_matri
 
 /* For a b of several products: its panels, packed once into memory of ts_gemm_packed_size elements of 4 bytes (0: this level packs nothing, `packed` may be NULL). */
 size_t ts_gemm_packed_size(const ts_kernels *kernels, bool bf16, size_t n, size_t k);
+size_t ts_gemm_packed_a_size(const ts_kernels *kernels, bool bf16, size_t m, size_t k);
 void ts_gemm_pack(ts_gemm_space *space, uint32_t *packed, ts_matrix b, size_t n, size_t k);
 /* ts_gemm with a b that was packed like this. */
 void ts_gemm_with(ts_gemm_space *space, float *c, size_t c_row, ts_matrix a, ts_matrix b, const uint32_t *packed, size_t m, size_t n, size_t k, ts_start start);

@@ -64,7 +64,13 @@ static ts_status make_workspace(ts_muon *m, workspace *w, bool bf16)
     for (size_t i = 0; i < TS_COUNT_OF(arrays); i++)
         if ((*arrays[i].where = ts_allocate_array(m->runtime, arrays[i].count, sizeof(float))) == NULL)
             return TS_ERROR_OUT_OF_MEMORY;
-    return ts_gemm_space_init(&w->gemm, m->runtime, m->kernels, m->largest + (m->largest / m->longest + 64 + m->longest) * 64, bf16, true);
+    size_t packed = ts_gemm_packed_size(m->kernels, bf16, m->longest, m->longest);
+    for (size_t i = 0; i < m->count; i++) {
+        size_t rows = TS_MIN(m->items[i].rows, m->items[i].columns), columns = TS_MAX(m->items[i].rows, m->items[i].columns);
+        packed = TS_MAX(packed, ts_gemm_packed_size(m->kernels, bf16, rows, columns));
+        packed = TS_MAX(packed, ts_gemm_packed_size(m->kernels, bf16, columns, rows));
+    }
+    return ts_gemm_space_init(&w->gemm, m->runtime, m->kernels, 0, packed, bf16, true);
 }
 
 ts_status ts_muon_make(ts_muon **out, ts_runtime *runtime, const ts_kernels *kernels, const ts_shape *shape, const ts_parameter *table, size_t table_count, bool bf16)

@@ -304,7 +304,7 @@ static void test_gemm(void **state)
             bool bf16 = run & 1;
             ts_runtime *runtime = make_runtime(1u << run / 2, level);
             ts_gemm_space space;
-            ts_status status = ts_gemm_space_init(&space, runtime, ts_kernels_at(level), 513 * 192, bf16, false);
+            ts_status status = ts_gemm_space_init(&space, runtime, ts_kernels_at(level), 513 * 320, 513 * 320, bf16, false);
             if (bf16 && ts_kernels_at(level)->tile_pairs == NULL) {
                 assert_int_equal(status, TS_ERROR_UNSUPPORTED);
                 ts_runtime_free(runtime);
@@ -348,7 +348,7 @@ static void test_gemm_threads_same_bits(void **state)
             for (int i = 0; i < 3; i++) {
                 ts_runtime *runtime = make_runtime(1u << i, level);
                 ts_gemm_space space;
-                assert_int_equal(ts_gemm_space_init(&space, runtime, kernels, 513 * 192, bf16, false), TS_OK);
+                assert_int_equal(ts_gemm_space_init(&space, runtime, kernels, 0, 513 * 320, bf16, false), TS_OK);
                 ts_gemm(&space, c[i], 190, (ts_matrix){a, 513, 1}, (ts_matrix){b, 1, 513}, 300, 190, 513, (ts_start){0});
                 ts_gemm_space_free(&space);
                 ts_runtime_free(runtime);
