@@ -35,14 +35,6 @@ static void weigh(const ts_training *training, float *y, size_t stride, const fl
         kernels->small_product(y, stride, weights, T, 1, rows + from * shape->qkv, shape->qkv, count, shape->D, seen, false);
 }
 
-/* across (D, T): the columns of `rows` as rows. */
-static void lay_across(float *across, const float *rows, size_t stride, size_t T, size_t D)
-{
-    for (size_t t = 0; t < T; t++)
-        for (size_t i = 0; i < D; i++)
-            across[i * T + t] = rows[t * stride + i];
-}
-
 static void turn_rows(void *argument, size_t begin, size_t end, size_t worker)
 {
     const job *j = argument;
@@ -99,9 +91,9 @@ static void attend(void *argument, size_t begin, size_t end, size_t worker)
         size_t kv_head = item % shape->K, T = span->count;
         const float *rows = j->qkv + span->begin * shape->qkv, *keys = rows + shape->C + kv_head * D, *values = keys + shape->kv;
         float *values_across = keys_across + D * T;
-        lay_across(keys_across, keys, shape->qkv, T, D);
+        ts_turn(training->kernels, keys_across, T, keys, shape->qkv, T, D);
         if (D < NARROW)
-            lay_across(values_across, values, shape->qkv, T, D);
+            ts_turn(training->kernels, values_across, T, values, shape->qkv, T, D);
         for (size_t head = kv_head * group; head < (kv_head + 1) * group; head++)
             for (size_t first = 0; first < T; first += QUERIES) {
                 size_t count = TS_MIN(QUERIES, T - first), from = first_key(first, j->window);
@@ -177,8 +169,8 @@ static void attend_back_items(void *argument, size_t begin, size_t end, size_t w
         const ts_span *span = &training->spans[item / shape->K];
         size_t kv_head = item % shape->K, T = span->count;
         const float *keys = j->past_qkv + span->begin * shape->qkv + shape->C + kv_head * D;
-        lay_across(scratch, keys, shape->qkv, T, D);
-        lay_across(scratch + D * T, keys + shape->kv, shape->qkv, T, D);
+        ts_turn(training->kernels, scratch, T, keys, shape->qkv, T, D);
+        ts_turn(training->kernels, scratch + D * T, T, keys + shape->kv, shape->qkv, T, D);
         float *dkeys = j->dqkv + span->begin * shape->qkv + shape->C + kv_head * D, *dvalues = dkeys + shape->kv;
         memset(scratch + 2 * D * T, 0, 2 * D * T * sizeof(float));
         for (size_t t = 0; t < T && D >= NARROW; t++) {
