@@ -39,7 +39,7 @@ typedef struct ts_training {
     size_t span_count;
     uint32_t *positions; /* (N): of a row in its span */
     float *turns;    /* (T, D) */
-    float *partial;  /* sums of pieces of rows: (pieces, 2 C) */
+    float *partial;  /* sums of pieces of rows: (pieces, 2 C or a bias) */
     uint32_t *packed_head[2]; /* the head packed for logits and for their way back */
     float *heads;    /* a thread's scratch for attention: ts_attention_scratch floats each */
 } ts_training;

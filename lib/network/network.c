@@ -71,7 +71,7 @@ static void shared_pieces(ts_network *network, piece pieces[SHARED_PIECES])
         {(void **)&network->logits, rows, s->V * sizeof(float)},
         {(void **)&network->losses, rows, sizeof(double)},
         {(void **)&t->turns, s->switches->learned_positions ? 0 : t->T, s->D * sizeof(float)},
-        {(void **)&t->partial, (N + TS_PIECE_ROWS - 1) / TS_PIECE_ROWS, 2 * s->C * sizeof(float)},
+        {(void **)&t->partial, (N + TS_PIECE_ROWS - 1) / TS_PIECE_ROWS, TS_MAX(2 * s->C, TS_MAX(s->qkv, s->up)) * sizeof(float)},
         {(void **)&t->heads, workers, ts_attention_scratch(s, t->T) * sizeof(float)},
         {(void **)&t->packed_head[0], ts_gemm_packed_size(t->kernels, t->gemm.bf16, s->V, s->C), sizeof(uint32_t)},
         {(void **)&t->packed_head[1], ts_gemm_packed_size(t->kernels, t->gemm.bf16, s->C, s->V), sizeof(uint32_t)},
