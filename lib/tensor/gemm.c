@@ -304,15 +304,18 @@ static void begin_rows(float *c, size_t c_row, size_t m, size_t n, const ts_star
             c[i * c_row + j] = (start->base ? start->base[i * start->base_row + j] : 0) + (start->bias ? start->bias[j] : 0);
 }
 
-/* Rows of a are packed once for all panels of a piece: a piece has all of them where there are pieces enough for every thread. */
+/* Lines of a are brought once for all panels of a piece: a piece has all of them, and many rows, where that leaves pieces enough for every thread. */
 static void divide(product *p)
 {
-    size_t panels = panels_of(p->n, p->width), wanted = 6 * (p->space->alone ? 1 : ts_runtime_threads(p->space->runtime));
-    size_t half = (MOST_ROWS / 2 + p->height - 1) / p->height * p->height;
-    p->piece_rows = p->m >= wanted * MOST_ROWS ? MOST_ROWS : half;
-    size_t pieces = (p->m + p->piece_rows - 1) / p->piece_rows;
-    p->groups = TS_MIN((wanted + pieces - 1) / pieces, (panels + 3) / 4);
-    p->piece_panels = (panels + p->groups - 1) / p->groups;
+    size_t panels = panels_of(p->n, p->width), wanted = 6 * (p->space->alone ? 1 : ts_runtime_threads(p->space->runtime)), pieces, rows = MOST_ROWS;
+    for (;; rows /= 2) {
+        p->piece_rows = (rows + p->height - 1) / p->height * p->height;
+        pieces = panels_of(p->m, p->piece_rows);
+        p->groups = rows == MOST_ROWS ? 1 : TS_MIN(panels_of(wanted, pieces), panels_of(panels, 4));
+        if (pieces * p->groups >= wanted || p->piece_rows == p->height)
+            break;
+    }
+    p->piece_panels = panels_of(panels, p->groups);
 }
 
 /* Tiles and units of a product of depth k. */
