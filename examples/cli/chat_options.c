@@ -18,16 +18,21 @@ void cli_chat_defaults(cli_chat *chat)
     ts_chat_options_init(&chat->options, sizeof chat->options);
 }
 
-ts_status cli_chat_refuse(const cli_common *common, const cli_chat *chat, const char *author)
+ts_status cli_refuse_part(const cli_common *common, const void *part, size_t size, const char *author)
 {
     const cli_command *command = common->command;
-    size_t begin = (size_t)((const char *)chat - (const char *)common);
+    size_t begin = (size_t)((const char *)part - (const char *)common);
     for (size_t i = 0; i < command->argument_count; i++) {
         const cli_argument *argument = &command->arguments[i];
-        if (argument->offset >= begin && argument->offset < begin + sizeof *chat && cli_given(common, argument->name))
+        if (argument->offset >= begin && argument->offset < begin + size && cli_given(common, argument->name))
             return cli_usage("%s is for a chat service, but this is %s", argument->name, author);
     }
     return TS_OK;
+}
+
+ts_status cli_chat_refuse(const cli_common *common, const cli_chat *chat, const char *author)
+{
+    return cli_refuse_part(common, chat, sizeof *chat, author);
 }
 
 /* The library never reads the environment. A key for one service is not shown to another. */

@@ -271,12 +271,59 @@ typedef struct cli_chat {
     {"--extra", "JSON", CLI_TEXT, 0, offsetof(values, chat.options.extra), 0, 0, NULL, "object whose members go into every request"}
 /* clang-format on */
 
+/* ---- asking.c: what a command asks a chat service for before it writes ---- */
+
+enum { CLI_POLL = 60 }; /* seconds between two looks at batches */
+
+typedef struct cli_asking {
+    uint32_t dry, batch;
+    double poll;
+    const char *batch_write;
+    cli_paths batch_read, merge; /* merge: for a row of the command's own */
+} cli_asking;
+
+/* Rows of a command's table; `asking` is the cli_asking in the values struct `values`, `what` is asked for: "stories". */
+/* clang-format off */
+#define CLI_ASKING_ARGUMENTS(values, asking, what)                                                                                                                  \
+    {"--batch", NULL, CLI_FLAG, 0, offsetof(values, asking.batch), 0, 0, NULL, "by the service's batch endpoints: submit, wait, collect; may be stopped and run again"}, \
+    {"--poll", "SECONDS", CLI_DOUBLE, 0, offsetof(values, asking.poll), 0, 86400, NULL, "between two looks at the batches; 0: do not wait"},                        \
+    {"--batch-write", "FILE", CLI_TEXT, 0, offsetof(values, asking.batch_write), 0, 0, NULL, "write the requests as OpenAI batch files, and no " what},             \
+    {"--batch-read", "FILE", CLI_PATHS, 0, offsetof(values, asking.batch_read), 0, 0, NULL, "read results of such files; the " what " are written if none is missing"}, \
+    {"--dry-run", NULL, CLI_FLAG, 0, offsetof(values, asking.dry), 0, 0, NULL, "send nothing: show prompts, and what it would cost at most"}
+/* clang-format on */
+
+/* How that is done with the command's handle, `user`. */
+typedef struct cli_asked {
+    const cli_common *common;
+    const cli_asking *asking;
+    const cli_chat *chat;
+    void *user;
+    uint64_t prompts; /* how many there are */
+    ts_status (*prompt)(void *user, uint64_t place, char *text, size_t capacity, size_t *size);
+    ts_status (*estimate)(void *user, ts_chat_report *report);
+    ts_status (*bill)(void *user, ts_chat_report *report);
+    ts_status (*step)(void *user, ts_batch_report *report);
+    ts_status (*write)(void *user, const char *path, ts_batch_report *report);
+    ts_status (*read)(void *user, const char *path, ts_batch_report *report);
+    ts_status (*merge)(void *user, const char *journal);
+} cli_asked;
+
+/* Does what the options say; *complete: what is missing then, if anything, is to be asked for, and the file to be written. */
+ts_status cli_asking_run(const cli_asked *asked, bool *complete);
+
+/* Whether they are for batches, which standard output is not written by. */
+bool cli_asking_batches(const cli_asking *asking);
+
+/* "i/N"; NULL changes nothing. */
+ts_status cli_shard(const char *text, uint32_t *shard, uint32_t *shards);
+
 /* For the `notes` of a command: where the key comes from, and what a signal does. */
 extern const char cli_chat_notes[];
 
 void cli_chat_defaults(cli_chat *chat);
 
-/* Refuses options of the chat service that were given where `author` (an option and its value, "--author embedded") uses none. `chat` is in the values of the command. */
+/* Refuses options of the chat service that were given where `author` (an option and its value, "--author embedded") uses none: those of `part`, in the command's values. */
+ts_status cli_refuse_part(const cli_common *common, const void *part, size_t size, const char *author);
 ts_status cli_chat_refuse(const cli_common *common, const cli_chat *chat, const char *author);
 
 /* Completes and checks the options before use: the key of the environment; for a dry run without a journal a scratch one. cli_chat_end always follows. */

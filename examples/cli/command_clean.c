@@ -124,9 +124,10 @@ static const cli_argument clean_arguments[] = {
 typedef struct instruct_values {
     cli_common common;
     cli_paths in, fields, always, hold_out;
-    const char *out;
+    const char *out, *shard;
     uint32_t summaries;
     ts_instruct_options options;
+    cli_asking asking;
     ts_chat_report report;
     cli_chat chat;
 } instruct_values;
@@ -135,6 +136,7 @@ static void instruct_defaults(void *values)
 {
     instruct_values *v = values;
     ts_instruct_options_init(&v->options, sizeof v->options);
+    v->asking.poll = CLI_POLL;
     cli_chat_defaults(&v->chat);
 }
 
@@ -215,7 +217,6 @@ static ts_status make_entries(instruct_values *v)
     v->options.progress_user = &a.progress;
     if (v->summaries) {
         v->report.struct_size = sizeof v->report;
-        v->options.chat = &v->chat.options;
         v->options.chat_report = &v->report;
         v->options.asking = tell_asking;
         v->options.asking_user = &a;
@@ -233,21 +234,88 @@ static ts_status make_entries(instruct_values *v)
     return status;
 }
 
+/* ---- what is asked of a service: `user` are the summaries ---- */
+
+static ts_status show_prompt(void *user, uint64_t place, char *text, size_t capacity, size_t *size)
+{
+    return ts_summaries_prompt(user, place, text, capacity, size);
+}
+
+static ts_status estimate(void *user, ts_chat_report *report)
+{
+    return ts_summaries_estimate(user, report);
+}
+
+static ts_status bill(void *user, ts_chat_report *report)
+{
+    return ts_summaries_chat_report(user, report);
+}
+
+static ts_status step(void *user, ts_batch_report *report)
+{
+    return ts_summaries_batch_step(user, report);
+}
+
+static ts_status write_requests(void *user, const char *path, ts_batch_report *report)
+{
+    return ts_summaries_batch_write(user, path, report);
+}
+
+static ts_status read_results(void *user, const char *path, ts_batch_report *report)
+{
+    return ts_summaries_batch_read(user, path, report);
+}
+
+static ts_status merge(void *user, const char *journal)
+{
+    return ts_summaries_merge(user, journal, NULL);
+}
+
+/* The journal is let go of before the entries are made: that opens it anew. */
+static ts_status ask_before(instruct_values *v, bool *complete)
+{
+    ts_summaries *summaries = NULL;
+    CLI_TRY(ts_summaries_new(&summaries, v->common.runtime, v->in.items, v->in.count, &v->options));
+    const cli_asked asked = {&v->common, &v->asking, &v->chat, summaries, ts_summaries_count(summaries), show_prompt, estimate, bill, step,
+                             write_requests, read_results, merge};
+    ts_status status = cli_asking_run(&asked, complete);
+    ts_summaries_free(summaries);
+    return status;
+}
+
+static ts_status run_instruct(instruct_values *v)
+{
+    bool complete = true;
+    if (v->asking.dry || v->asking.merge.count > 0 || cli_asking_batches(&v->asking))
+        CLI_TRY(ask_before(v, &complete));
+    return complete ? make_entries(v) : TS_OK;
+}
+
+static ts_status choose_summaries(instruct_values *v)
+{
+    if (v->summaries) {
+        v->options.chat = &v->chat.options;
+        return cli_chat_begin(&v->common, &v->chat, v->asking.dry != 0);
+    }
+    CLI_TRY(cli_chat_refuse(&v->common, &v->chat, "--summaries story"));
+    CLI_TRY(cli_refuse_part(&v->common, &v->asking, sizeof v->asking, "--summaries story"));
+    return v->options.prompt == NULL ? TS_OK : cli_usage("--prompt is for a chat service, but this is --summaries story");
+}
+
 static ts_status instruct(void *values)
 {
     instruct_values *v = values;
-    CLI_TRY(cli_check_out(&v->common, v->out, true));
+    CLI_TRY(cli_check_out(&v->common, v->asking.dry ? NULL : v->out, true));
     CLI_TRY(cli_check_out(&v->common, v->options.held_out, false));
     CLI_TRY(choose_fields("--fields", &v->fields, &v->options.fields));
     CLI_TRY(choose_fields("--always", &v->always, &v->options.always));
     CLI_TRY(choose_fields("--hold-out", &v->hold_out, &v->options.hold_out));
     if (v->options.held_out != NULL && v->options.hold_out == 0)
         return cli_usage("--held-out is a file for what --hold-out names, which is missing");
-    if (v->summaries == 0)
-        CLI_TRY(cli_chat_refuse(&v->common, &v->chat, "--summaries story"));
-    ts_status status = v->summaries ? cli_chat_begin(&v->common, &v->chat, false) : TS_OK;
+    CLI_TRY(cli_shard(v->shard, &v->options.shard, &v->options.shards));
+    ts_status status = choose_summaries(v);
     if (status == TS_OK)
-        status = make_entries(v);
+        status = run_instruct(v);
     cli_chat_end(&v->chat);
     return status;
 }
@@ -262,7 +330,11 @@ static const cli_argument instruct_arguments[] = {
     {"--always", "NAME", CLI_PATHS, 0, OFFSET(always), 0, 0, field_name, "what every entry has whose story allows it"},
     {"--hold-out", "NAME", CLI_PATHS, 0, OFFSET(hold_out), 0, 0, field_name, "keep entries out that have all of these (the paper's split: words summary)"},
     {"--held-out", "FILE", CLI_TEXT, 0, OFFSET(options.held_out), 0, 0, NULL, "file for those entries"},
+    {"--shard", "i/N", CLI_TEXT, 0, OFFSET(shard), 0, 0, NULL, "only the stories whose number is i modulo N; bounds and paces are divided by N"},
     {"--summaries", "NAME", CLI_CHOICE, 0, OFFSET(summaries), 0, 0, summaries_name, "whose, of stories that have none: sentences of the story, or a chat service; what follows is for chat"},
+    {"--prompt", "FILE", CLI_TEXT, 0, OFFSET(options.prompt), 0, 0, NULL, "template of what the service is asked, with {story}, {words} and {features}; [...] is left out if one in it is empty"},
+    {"--merge", "JOURNAL", CLI_PATHS, 0, OFFSET(asking.merge), 0, 0, NULL, "take the replies of other shards' journals into this one; what none has is asked for"},
+    CLI_ASKING_ARGUMENTS(instruct_values, asking, "entries"),
     CLI_CHAT_ARGUMENTS(instruct_values, chat, ""),
 };
 #undef OFFSET

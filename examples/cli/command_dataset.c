@@ -3,11 +3,10 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 #include "cli.h"
 
-enum { PROMPTS_SHOWN = 3, MOST_PROMPT = 4 << 20, BLOCKS_AHEAD = 4 };
+enum { BLOCKS_AHEAD = 4 };
 
 /* ---- generate ---- */
 
@@ -16,12 +15,10 @@ typedef struct generate_values {
     uint64_t count;
     const char *out;
     cli_paths features;
-    uint32_t format, dry, offline;
+    uint32_t format, offline;
     const char *shard;
-    uint32_t batch;
-    const char *batch_write;
-    cli_paths batch_read, merge, keep_unfit;
-    double poll;
+    cli_paths keep_unfit;
+    cli_asking asking;
     ts_generator_options options;
     cli_chat chat;
 } generate_values;
@@ -42,7 +39,7 @@ static void generate_defaults(void *values)
 {
     generate_values *v = values;
     v->count = 1000;
-    v->poll = 60;
+    v->asking.poll = CLI_POLL;
     cli_chat_defaults(&v->chat);
     ts_generator_options_init(&v->options, sizeof v->options);
 }
@@ -182,37 +179,6 @@ static ts_status write_stories(ts_generator *generator, const generate_values *v
     return TS_OK;
 }
 
-/* What would be asked first, and what it all would cost at most. */
-static ts_status show_plan(ts_generator *generator, const generate_values *v)
-{
-    ts_chat_report report = {.struct_size = sizeof report};
-    uint64_t group = v->options.stories_a_call, calls = (v->count - 1) / group + 1;
-    uint64_t shown = calls < PROMPTS_SHOWN ? calls : PROMPTS_SHOWN;
-    char *text = malloc(MOST_PROMPT);
-    size_t size = 0;
-    cli_output o = cli_output_start(&v->common);
-    ts_status status = text != NULL ? ts_generator_estimate(generator, v->count, &report) : cli_fail("there is no memory");
-    cli_open(&o, "prompts", '[');
-    for (uint64_t i = 0; i < shown && status == TS_OK; i++) {
-        status = ts_generator_prompt(generator, story_of_call(v, i), text, MOST_PROMPT, &size);
-        if (status == TS_OK && o.json)
-            cli_text_sized(&o, NULL, text, size);
-        else if (status == TS_OK)
-            printf("%.*s\n\n", (int)size, text);
-    }
-    cli_close(&o, ']');
-    if (status == TS_OK) {
-        cli_integer(&o, "requests", report.requests);
-        cli_integer(&o, "prompt_tokens", report.prompt_tokens);
-        cli_integer(&o, "most_completion_tokens", report.completion_tokens);
-        if (v->chat.options.prices != NULL)
-            cli_number(&o, "most_money", report.money, 6);
-        cli_output_end(&o);
-    }
-    free(text);
-    return status;
-}
-
 /* What the journal has, and nothing else. */
 static ts_status write_offline(ts_generator *generator, const generate_values *v)
 {
@@ -229,92 +195,65 @@ static ts_status write_offline(ts_generator *generator, const generate_values *v
     return TS_OK;
 }
 
-/* ---- batches ---- */
+/* ---- what is asked of a service ---- */
 
-static void show_batches(const generate_values *v, const ts_batch_report *r)
+typedef struct asked_stories {
+    ts_generator *generator;
+    const generate_values *values;
+} asked_stories;
+
+static ts_status show_call(void *user, uint64_t place, char *text, size_t capacity, size_t *size)
 {
-    const struct {
-        const char *key;
-        uint64_t value;
-    } all[] = {{"left", r->left}, {"files", r->files}, {"requests", r->requests}, {"results", r->results}, {"known", r->known},
-               {"failed", r->failed}, {"foreign", r->foreign}, {"waiting", r->waiting}, {"done", r->done}, {"total", r->total}};
-    cli_output o = cli_output_start(&v->common);
-    for (size_t i = 0; i < CLI_COUNT_OF(all); i++)
-        cli_integer(&o, all[i].key, all[i].value);
-    cli_output_end(&o);
+    const asked_stories *a = user;
+    return ts_generator_prompt(a->generator, story_of_call(a->values, place), text, capacity, size);
 }
 
-/* Sleeps in short pieces, so that a signal is heeded. */
-static bool wait_for_poll(const generate_values *v, cli_progress *progress, const ts_batch_report *report)
+static ts_status estimate(void *user, ts_chat_report *report)
 {
-    double until = cli_clock() + v->poll;
-    while (cli_clock() < until && cli_interrupted() == 0) {
-        const struct timespec moment = {0, 100000000};
-        if (cli_progress_due(progress))
-            cli_progress_line(progress, "batches: %llu at work, %llu of %llu requests done", (unsigned long long)report->waiting,
-                              (unsigned long long)report->done, (unsigned long long)report->total);
-        nanosleep(&moment, NULL);
-    }
-    return cli_interrupted() == 0;
+    const asked_stories *a = user;
+    return ts_generator_estimate(a->generator, a->values->count, report);
 }
 
-/* By the service's endpoints until nothing is missing; with --poll 0 one step. */
-static ts_status run_batches(ts_generator *generator, const generate_values *v)
+static ts_status bill(void *user, ts_chat_report *report)
 {
-    ts_batch_report report = {.struct_size = sizeof report};
-    ts_chat_report bill = {.struct_size = sizeof bill};
-    cli_progress progress;
-    cli_progress_start(&progress, &v->common, "batches", "requests");
-    ts_status status;
-    do {
-        status = ts_generator_batch_step(generator, v->count, &report);
-    } while (status == TS_OK && report.left > 0 && v->poll > 0 && wait_for_poll(v, &progress, &report));
-    cli_progress_end(&progress);
-    if (status != TS_OK)
-        return status;
-    if (report.left == 0)
-        return write_stories(generator, v);
-    if (cli_interrupted() > 0 && ts_generator_chat_report(generator, &bill) == TS_OK)
-        return cli_chat_failed("interrupted; the service works on", &v->chat, &bill);
-    show_batches(v, &report);
-    return TS_OK;
+    return ts_generator_chat_report(((asked_stories *)user)->generator, report);
 }
 
-/* Results that were fetched by hand; then the stories, or the requests that are missing. */
-static ts_status run_batch_files(ts_generator *generator, const generate_values *v)
+static ts_status step(void *user, ts_batch_report *report)
 {
-    ts_batch_report sum = {.struct_size = sizeof sum}, one = sum;
-    for (size_t i = 0; i < v->batch_read.count; i++) {
-        CLI_TRY(ts_generator_batch_read(generator, v->count, v->batch_read.items[i], &one));
-        sum.results += one.results;
-        sum.known += one.known;
-        sum.failed += one.failed;
-        sum.foreign += one.foreign;
-        sum.left = one.left;
-    }
-    if (v->batch_write != NULL) {
-        CLI_TRY(ts_generator_batch_write(generator, v->count, v->batch_write, &one));
-        sum.files = one.files;
-        sum.requests = one.requests;
-        sum.left = one.left;
-    } else if (sum.left == 0) {
-        return write_stories(generator, v);
-    }
-    show_batches(v, &sum);
-    return TS_OK;
+    const asked_stories *a = user;
+    return ts_generator_batch_step(a->generator, a->values->count, report);
 }
 
-/* "i/N": the stories whose index is i modulo N. The library divides the bounds. */
+static ts_status write_requests(void *user, const char *path, ts_batch_report *report)
+{
+    const asked_stories *a = user;
+    return ts_generator_batch_write(a->generator, a->values->count, path, report);
+}
+
+static ts_status read_results(void *user, const char *path, ts_batch_report *report)
+{
+    const asked_stories *a = user;
+    return ts_generator_batch_read(a->generator, a->values->count, path, report);
+}
+
+static ts_status merge(void *user, const char *journal)
+{
+    return ts_generator_merge(((asked_stories *)user)->generator, journal, NULL);
+}
+
+static ts_status run_asking(ts_generator *generator, const generate_values *v, bool *complete)
+{
+    asked_stories user = {generator, v};
+    const cli_asked asked = {&v->common, &v->asking, &v->chat, &user, (v->count - 1) / v->options.stories_a_call + 1, show_call, estimate, bill, step,
+                             write_requests, read_results, merge};
+    return cli_asking_run(&asked, complete);
+}
+
+/* The library divides the bounds. */
 static ts_status choose_shard(generate_values *v)
 {
-    unsigned shard, shards;
-    char more;
-    if (v->shard == NULL)
-        return TS_OK;
-    if (sscanf(v->shard, "%9u/%9u%c", &shard, &shards, &more) != 2 || shards == 0 || shard >= shards)
-        return cli_fail("--shard is '%s', expected i/N with i from 0 to N - 1", v->shard);
-    v->options.shard = shard;
-    v->options.shards = shards;
+    CLI_TRY(cli_shard(v->shard, &v->options.shard, &v->options.shards));
     v->count = count_before(v, v->options.first + v->count) - count_before(v, v->options.first);
     return v->count > 0 ? TS_OK : cli_fail("--shard is '%s', but there are fewer stories than shards", v->shard);
 }
@@ -324,10 +263,11 @@ static ts_status choose_author(generate_values *v)
     CLI_TRY(choose_shard(v));
     if (v->options.author == TS_AUTHOR_CHAT) {
         v->options.chat = &v->chat.options;
-        return cli_chat_begin(&v->common, &v->chat, v->dry != 0);
+        return cli_chat_begin(&v->common, &v->chat, v->asking.dry != 0);
     }
     CLI_TRY(cli_chat_refuse(&v->common, &v->chat, "--author embedded"));
-    static const char *const others[] = {"--dry-run", "--prompt", "--varied", "--stories-a-call", "--keep-unfit", "--asks", "--batch", "--batch-write", "--batch-read", "--poll", "--merge", "--offline"};
+    CLI_TRY(cli_refuse_part(&v->common, &v->asking, sizeof v->asking, "--author embedded"));
+    static const char *const others[] = {"--prompt", "--varied", "--stories-a-call", "--keep-unfit", "--asks", "--offline"};
     for (size_t i = 0; i < CLI_COUNT_OF(others); i++)
         if (cli_given(&v->common, others[i]))
             return cli_usage("%s is for a chat service, but this is --author embedded", others[i]);
@@ -337,22 +277,11 @@ static ts_status choose_author(generate_values *v)
 static ts_status run_generate(generate_values *v)
 {
     ts_generator *generator = NULL;
-    bool stream = strcmp(v->out, "-") == 0;
+    bool stream = strcmp(v->out, "-") == 0, complete = true;
     CLI_TRY(ts_generator_new(&generator, v->common.runtime, &v->options));
-    ts_status merged = TS_OK;
-    for (size_t i = 0; i < v->merge.count && merged == TS_OK; i++)
-        merged = ts_generator_merge(generator, v->merge.items[i], NULL);
-    if (merged != TS_OK) {
-        ts_generator_free(generator);
-        return merged;
-    }
-    bool files = v->batch_write != NULL || v->batch_read.count > 0;
-    ts_status status = v->offline || v->merge.count > 0 ? write_offline(generator, v) :
-                       v->dry     ? show_plan(generator, v)
-                       : v->batch ? run_batches(generator, v)
-                       : files    ? run_batch_files(generator, v)
-                       : stream   ? print_stories(generator, v)
-                                  : write_stories(generator, v);
+    ts_status status = v->options.author == TS_AUTHOR_CHAT ? run_asking(generator, v, &complete) : TS_OK;
+    if (status == TS_OK && complete)
+        status = v->offline || v->asking.merge.count > 0 ? write_offline(generator, v) : (stream ? print_stories : write_stories)(generator, v);
     ts_generator_free(generator);
     return status;
 }
@@ -362,7 +291,7 @@ static ts_status generate(void *values)
     generate_values *v = values;
     if (cli_given(&v->common, "--format") && strcmp(v->out, "-") != 0)
         return cli_usage("--format is for --out -; a file's name tells its format");
-    if (v->offline || v->merge.count > 0) {
+    if (v->offline || v->asking.merge.count > 0) {
         static const char *const others[] = {"--count", "--first", "--shard", "--dry-run", "--batch", "--batch-write", "--batch-read"};
         for (size_t i = 0; i < CLI_COUNT_OF(others); i++)
             if (cli_given(&v->common, others[i]))
@@ -370,8 +299,7 @@ static ts_status generate(void *values)
         if (strcmp(v->out, "-") == 0)
             return cli_usage("--out is '-', expected a file for --merge and --offline");
     }
-    bool batches = v->batch || v->batch_write != NULL || v->batch_read.count > 0;
-    CLI_TRY(cli_check_out(&v->common, v->dry ? NULL : v->out, !batches));
+    CLI_TRY(cli_check_out(&v->common, v->asking.dry ? NULL : v->out, !cli_asking_batches(&v->asking)));
     CLI_TRY(choose_features(v));
     CLI_TRY(choose_reject(&v->keep_unfit, &v->options.reject));
     ts_status status = choose_author(v);
@@ -401,13 +329,9 @@ static const cli_argument generate_arguments[] = {
     {"--stories-a-call", "N", CLI_UINT32, 0, OFFSET(options.stories_a_call), 1, 64, NULL, "ask for several stories at a time"},
     {"--keep-unfit", "NAME", CLI_PATHS, 0, OFFSET(keep_unfit), 0, 0, unfit_name, "use stories too that lack a drawn word, or are not in English (default: neither)"},
     {"--asks", "N", CLI_UINT32, 0, OFFSET(options.asks), 1, 8, NULL, "ask so often at most for a story that cannot be used; each time is paid for"},
-    {"--merge", "JOURNAL", CLI_PATHS, 0, OFFSET(merge), 0, 0, NULL, "take the replies of other shards' journals into this one, then as --offline"},
+    {"--merge", "JOURNAL", CLI_PATHS, 0, OFFSET(asking.merge), 0, 0, NULL, "take the replies of other shards' journals into this one, then as --offline"},
     {"--offline", NULL, CLI_FLAG, 0, OFFSET(offline), 0, 0, NULL, "send nothing: write every story that the journal has, in the order of their indices"},
-    {"--batch", NULL, CLI_FLAG, 0, OFFSET(batch), 0, 0, NULL, "by the service's batch endpoints: submit, wait, collect; may be stopped and run again"},
-    {"--poll", "SECONDS", CLI_DOUBLE, 0, OFFSET(poll), 0, 86400, NULL, "between two looks at the batches; 0: do not wait"},
-    {"--batch-write", "FILE", CLI_TEXT, 0, OFFSET(batch_write), 0, 0, NULL, "write the requests as OpenAI batch files, and no stories"},
-    {"--batch-read", "FILE", CLI_PATHS, 0, OFFSET(batch_read), 0, 0, NULL, "read results of such files; the stories are written if none is missing"},
-    {"--dry-run", NULL, CLI_FLAG, 0, OFFSET(dry), 0, 0, NULL, "send nothing: show prompts, and what it would cost at most"},
+    CLI_ASKING_ARGUMENTS(generate_values, asking, "stories"),
     CLI_CHAT_ARGUMENTS(generate_values, chat, ""),
 };
 #undef OFFSET

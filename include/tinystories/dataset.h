@@ -277,13 +277,17 @@ typedef struct ts_instruct_options {
     ts_progress asking;      /* stories that need no summary of the service any more, of all; 1 waits for what is in flight, 2 gives it up; may be NULL */
     void *asking_user;
     ts_chat_report *chat_report; /* becomes what the journal holds, before each call of asking and however the call ends; struct_size set; may be NULL */
+    const char *prompt;      /* what chat is asked: path of a file that replaces the built-in prompt, at most 64 KiB, in which {story}, which must be there, {words} and
+                                {features} are those of the story, [...] is left out if a placeholder in it has nothing to say, and {{ }} [[ ]] are { } [ ] */
+    uint32_t shard;          /* only stories whose number is `shard` modulo `shards`; default 0. Each shard needs a journal of its own */
+    uint32_t shards;         /* default 1. Bounds and paces of `chat` are of all shards: each takes its part */
 } ts_instruct_options;
 
 TS_API ts_status ts_instruct_options_init(ts_instruct_options *options, size_t struct_size);
 
 typedef struct ts_instruct_report {
     size_t struct_size;
-    uint64_t stories;     /* that were read */
+    uint64_t stories;     /* that were read, of a shard its own */
     uint64_t entries;     /* that were written */
     uint64_t held_out;
     uint64_t without;     /* stories that none of the fields can be had of, which are left out */
@@ -306,12 +310,47 @@ typedef struct ts_instruct_report {
  * all are answered, as a function of files, options and journal. A journal belongs to these stories and options: MISMATCH if it was made for others. What it
  * has is never asked for again, so that the same call goes on after any end. A summary that is cut off, filtered or empty leaves its entry without one. The files
  * are read three times ("-" is refused); memory holds a bit a story besides. Statuses are those of ts_generator_new and ts_generator_write with a chat author.
+ * The journals of shards are of the same stories and options: ts_summaries_merge makes one of them.
  *
  * INVALID_ARGUMENT: no path, options out of range; CANCELLED: by the progress or the summarizer; IO, FORMAT and LIMIT name file and line; UNSUPPORTED: a build
  * without gzip or JSON. On failure no file is left behind. `report` may be NULL.
  */
 TS_API ts_status ts_dataset_instruct(ts_instruct_report *report, ts_runtime *runtime, const char *const *paths, size_t path_count, const char *out,
                                      const ts_instruct_options *options);
+
+/*
+ * The summaries that ts_dataset_instruct with the same files and options asks options.chat for: to be looked at before, or asked for in another way. What is in
+ * the journal then ts_dataset_instruct does not ask for; free the handle before, a journal is one's at a time. A handle is one thread's at a time (BUSY).
+ */
+typedef struct ts_summaries ts_summaries;
+
+/*
+ * Reads the files and opens the journal; nothing is sent. Of the options those count that ts_dataset_instruct draws and asks by: seed, fields, always, chat, prompt,
+ * shard and shards. INVALID_ARGUMENT: no chat, and what ts_dataset_instruct says of files and options; FORMAT: the prompt, with file and placeholder; and
+ * what opening a journal may answer (ts_generator_new).
+ */
+TS_API ts_status ts_summaries_new(ts_summaries **out, ts_runtime *runtime, const char *const *paths, size_t path_count, const ts_instruct_options *options);
+TS_API void ts_summaries_free(ts_summaries *summaries);
+
+/* How many there are, those that the journal has included; of a shard its own. 0 for NULL. */
+TS_API uint64_t ts_summaries_count(const ts_summaries *summaries);
+
+/* What number `place` of these, from 0 on, is asked by; NUL-terminated, capacity at least *size + 1, *size set also for BUFFER_TOO_SMALL. */
+TS_API ts_status ts_summaries_prompt(ts_summaries *summaries, uint64_t place, char *text, size_t capacity, size_t *size);
+
+/* What they would cost at most, those that the journal has left out: requests, tokens and money of the report. Nothing is sent. */
+TS_API ts_status ts_summaries_estimate(ts_summaries *summaries, ts_chat_report *report);
+
+/* What the journal holds and has cost. */
+TS_API ts_status ts_summaries_chat_report(ts_summaries *summaries, ts_chat_report *report);
+
+/* Takes the replies of another shard's journal: as ts_generator_merge. */
+TS_API ts_status ts_summaries_merge(ts_summaries *summaries, const char *journal, uint64_t *taken);
+
+/* By batches, as ts_generator_batch_step, _write and _read are for stories: report.left is 0 once ts_dataset_instruct would ask for nothing. */
+TS_API ts_status ts_summaries_batch_step(ts_summaries *summaries, ts_batch_report *report);
+TS_API ts_status ts_summaries_batch_write(ts_summaries *summaries, const char *path, ts_batch_report *report);
+TS_API ts_status ts_summaries_batch_read(ts_summaries *summaries, const char *path, ts_batch_report *report);
 
 #ifdef __cplusplus
 }

@@ -167,6 +167,8 @@ typedef struct ts_bytes {
 ts_status ts_bytes_add(ts_bytes *bytes, const void *data, size_t size);
 ts_status ts_bytes_format(ts_bytes *bytes, const char *format, ...) TS_PRINTF(2, 3);
 void ts_bytes_free(ts_bytes *bytes);
+/* Copies bytes and a NUL into a caller's buffer; *size becomes their number in any case. BUFFER_TOO_SMALL: "WHAT has N bytes and a NUL, the buffer M". */
+ts_status ts_bytes_give(const ts_bytes *bytes, const char *what, char *text, size_t capacity, size_t *size);
 
 /* ---- busy.h: one thread at a time ---- */
 

@@ -216,3 +216,14 @@ void ts_bytes_free(ts_bytes *bytes)
         ts_release(bytes->runtime, bytes->data);
     *bytes = (ts_bytes){.runtime = bytes->runtime};
 }
+
+ts_status ts_bytes_give(const ts_bytes *bytes, const char *what, char *text, size_t capacity, size_t *size)
+{
+    *size = bytes->size;
+    if (bytes->size >= capacity)
+        return ts_fail(TS_ERROR_BUFFER_TOO_SMALL, "%s has %zu bytes and a NUL, the buffer %zu", what, bytes->size, capacity);
+    if (bytes->size > 0)
+        memcpy(text, bytes->data, bytes->size);
+    text[bytes->size] = 0;
+    return TS_OK;
+}

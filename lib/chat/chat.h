@@ -38,6 +38,9 @@ typedef struct ts_chat_jobs {
     ts_status (*about)(void *user, uint64_t job, const char *text, size_t size, ts_bytes *object, uint32_t *unfit);
 } ts_chat_jobs;
 
+/* The options of one shard of several: it takes its part of the bounds and paces, which are of all of them. INVALID_ARGUMENT: a bound is below their number. */
+ts_status ts_chat_options_divide(ts_chat_options *own, const ts_chat_options *options, uint32_t shard, uint32_t shards);
+
 /*
  * Opens the journal and prepares the connections; nothing is sent. `configuration` is a fingerprint of everything that the prompts are made of:
  * MISMATCH if the journal was made for others. INVALID_ARGUMENT names the option.

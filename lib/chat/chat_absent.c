@@ -12,6 +12,12 @@ ts_status ts_chat_options_init(ts_chat_options *options, size_t struct_size)
     return absent();
 }
 
+ts_status ts_chat_options_divide(ts_chat_options *own, const ts_chat_options *options, uint32_t shard, uint32_t shards)
+{
+    (void)own, (void)options, (void)shard, (void)shards;
+    return absent();
+}
+
 ts_status ts_chat_open(ts_chat **out, ts_runtime *runtime, const ts_chat_options *options, uint64_t configuration)
 {
     (void)out, (void)runtime, (void)options, (void)configuration;

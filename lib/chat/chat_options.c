@@ -80,6 +80,28 @@ ts_status ts_chat_options_check(ts_chat_options *own, ts_runtime *runtime, const
     return ts_completion_check_extra(runtime, own);
 }
 
+/* A shard's part of a bound: what does not divide goes to the first ones. 0 stays 0, which is no bound. */
+static ts_status divide_bound(uint64_t *bound, const char *name, uint32_t shard, uint32_t shards)
+{
+    if (*bound > 0 && *bound < shards)
+        return ts_fail(TS_ERROR_INVALID_ARGUMENT, "options.chat.%s is %llu, expected at least one for each of %u shards", name, (unsigned long long)*bound,
+                       shards);
+    *bound = *bound / shards + (shard < *bound % shards);
+    return TS_OK;
+}
+
+ts_status ts_chat_options_divide(ts_chat_options *own, const ts_chat_options *options, uint32_t shard, uint32_t shards)
+{
+    *own = defaults;
+    TS_TRY(ts_options_read(own, sizeof *own, options, "ts_chat_options"));
+    TS_TRY(divide_bound(&own->max_requests, "max_requests", shard, shards));
+    TS_TRY(divide_bound(&own->max_tokens, "max_tokens", shard, shards));
+    own->max_money /= shards;
+    own->requests_per_minute /= shards;
+    own->tokens_per_minute /= shards;
+    return TS_OK;
+}
+
 uint64_t ts_chat_options_fingerprint(const ts_chat_options *options, uint64_t configuration)
 {
     const double numbers[] = {options->temperature < 0 ? -1 : options->temperature, options->top_p < 0 ? -1 : options->top_p, options->reply_tokens,

@@ -87,8 +87,6 @@ static ts_status check_texts(const ts_judge_template *judge, const char *name)
         size_t size = judge->texts[i].size;
         if (size == 0)
             return ts_fail(TS_ERROR_FORMAT, "%s: the text '%s' is empty", name, text_names[i]);
-        if (!ts_utf8_valid(text, size) || memchr(text, 0, size))
-            return ts_fail(TS_ERROR_FORMAT, "%s: the text '%s' is not UTF-8, or has a NUL in it", name, text_names[i]);
         names.what = text_names[i];
         TS_TRY(ts_template_check(text, size, name, &names));
     }

@@ -20,7 +20,7 @@ struct ts_chat_author {
     uint32_t features, template, group, reject, asks;
     ts_drawn drawn[TS_MOST_A_CALL];
     ts_asked asked[TS_MOST_A_CALL];
-    ts_bytes text; /* of a prompt, or what a call is about */
+    ts_bytes text; /* what a call is about */
     ts_reply reply;
     uint64_t job; /* whose reply it is, or NO_JOB */
 };
@@ -35,26 +35,6 @@ static uint64_t fingerprint_of(const ts_chat_author *author)
     for (size_t i = 0; i < author->vocabulary->kind_start[3]; i++)
         hash = ts_hash(author->vocabulary->words[i].base, strlen(author->vocabulary->words[i].base), hash);
     return hash;
-}
-
-/* A shard's part of a bound of all shards: what does not divide goes to the first ones. 0 stays 0, which is no bound. */
-static ts_status divide_bound(uint64_t *bound, const char *name, const ts_generator_options *options)
-{
-    if (*bound > 0 && *bound < options->shards)
-        return ts_fail(TS_ERROR_INVALID_ARGUMENT, "options.chat.%s is %llu, expected at least one for each of %u shards", name,
-                       (unsigned long long)*bound, options->shards);
-    *bound = *bound / options->shards + (options->shard < *bound % options->shards);
-    return TS_OK;
-}
-
-static ts_status divide_bounds(ts_chat_options *chat, const ts_generator_options *options)
-{
-    TS_TRY(divide_bound(&chat->max_requests, "max_requests", options));
-    TS_TRY(divide_bound(&chat->max_tokens, "max_tokens", options));
-    chat->max_money /= options->shards;
-    chat->requests_per_minute /= options->shards;
-    chat->tokens_per_minute /= options->shards;
-    return TS_OK;
 }
 
 static ts_status open_author(ts_chat_author *author, const ts_generator_options *options)
@@ -73,10 +53,8 @@ static ts_status open_author(ts_chat_author *author, const ts_generator_options 
     author->template = options->varied ? TS_TEMPLATE_VARIED : TS_TEMPLATE_PAPER;
     TS_TRY(ts_prompt_read(&author->prompt, author->runtime, options->prompt));
     ts_chat_options chat;
-    TS_TRY(ts_chat_options_init(&chat, sizeof chat));
-    TS_TRY(ts_options_read(&chat, sizeof chat, options->chat, "ts_chat_options"));
+    TS_TRY(ts_chat_options_divide(&chat, options->chat, options->shard, options->shards));
     chat.reply_tokens = chat.reply_tokens > UINT32_MAX / author->group ? UINT32_MAX : chat.reply_tokens * author->group; /* it is a story's */
-    TS_TRY(divide_bounds(&chat, options));
     return ts_chat_open(&author->chat, author->runtime, &chat, fingerprint_of(author));
 }
 
@@ -416,13 +394,9 @@ ts_status ts_chat_author_calls(const ts_chat_author *author, uint64_t **calls, s
     return TS_OK;
 }
 
-ts_status ts_chat_author_prompt(ts_chat_author *author, uint64_t index, const char **text, size_t *size)
+ts_status ts_chat_author_prompt(ts_chat_author *author, uint64_t index, ts_bytes *text)
 {
-    author->text.size = 0;
-    TS_TRY(write_prompt(author, index / author->group, &author->text));
-    *text = author->text.size ? author->text.data : "";
-    *size = author->text.size;
-    return TS_OK;
+    return write_prompt(author, index / author->group, text);
 }
 
 ts_status ts_chat_author_estimate(ts_chat_author *author, const ts_story_range *range, ts_chat_report *report)

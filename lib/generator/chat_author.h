@@ -40,8 +40,8 @@ ts_status ts_chat_author_story(ts_chat_author *author, uint64_t index, ts_story 
 /* The calls that the journal has a reply of, ascending: *calls is the caller's to release by the runtime, NULL for none. */
 ts_status ts_chat_author_calls(const ts_chat_author *author, uint64_t **calls, size_t *count);
 
-/* The prompt of the call that asks for a story, borrowed until the next call. */
-ts_status ts_chat_author_prompt(ts_chat_author *author, uint64_t index, const char **text, size_t *size);
+/* Appends the prompt of the call that asks for a story. */
+ts_status ts_chat_author_prompt(ts_chat_author *author, uint64_t index, ts_bytes *text);
 
 ts_status ts_chat_author_estimate(ts_chat_author *author, const ts_story_range *range, ts_chat_report *report);
 void ts_chat_author_report(const ts_chat_author *author, ts_chat_report *report);

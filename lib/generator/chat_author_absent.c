@@ -77,9 +77,9 @@ ts_status ts_chat_author_calls(const ts_chat_author *author, uint64_t **calls, s
     return absent();
 }
 
-ts_status ts_chat_author_prompt(ts_chat_author *author, uint64_t index, const char **text, size_t *size)
+ts_status ts_chat_author_prompt(ts_chat_author *author, uint64_t index, ts_bytes *text)
 {
-    (void)author, (void)index, (void)text, (void)size;
+    (void)author, (void)index, (void)text;
     return absent();
 }
 

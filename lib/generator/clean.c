@@ -381,15 +381,10 @@ ts_status ts_story_clean(const char *story, size_t size, const ts_clean_options 
     cleaning.text.runtime = cleaning.other.runtime = runtime;
     ts_trim(&story, &size);
     ts_status status = ts_clean_text(&cleaning, story, size, own.steps);
-    if (status == TS_OK) {
-        *mended_size = cleaning.text.size;
-        if (reason != NULL)
-            *reason = ts_rules_judge(&own, cleaning.text.data, cleaning.text.size);
-        if (cleaning.text.size < capacity)
-            memcpy(text, cleaning.text.data, cleaning.text.size + 1);
-        else
-            status = ts_fail(TS_ERROR_BUFFER_TOO_SMALL, "the story has %zu bytes and a NUL, the buffer %zu", cleaning.text.size, capacity);
-    }
+    if (status == TS_OK && reason != NULL)
+        *reason = ts_rules_judge(&own, cleaning.text.data, cleaning.text.size);
+    if (status == TS_OK)
+        status = ts_bytes_give(&cleaning.text, "the story", text, capacity, mended_size);
     ts_cleaning_free(&cleaning);
     ts_runtime_release(runtime);
     return status;

@@ -311,13 +311,8 @@ ts_status ts_story_json(const ts_story *story, char *text, size_t capacity, size
     TS_TRY(ts_runtime_acquire(&runtime, NULL));
     ts_bytes bytes = {.runtime = runtime};
     ts_status status = add_json(&bytes, &own);
-    if (status == TS_OK) {
-        *size = bytes.size;
-        if (bytes.size + 1 > capacity)
-            status = ts_fail(TS_ERROR_BUFFER_TOO_SMALL, "ts_story_json: the line has %zu bytes and a NUL, the buffer %zu", bytes.size, capacity);
-        else
-            memcpy(text, bytes.data, bytes.size + 1);
-    }
+    if (status == TS_OK)
+        status = ts_bytes_give(&bytes, "ts_story_json: the line", text, capacity, size);
     ts_bytes_free(&bytes);
     ts_runtime_release(runtime);
     return status;
@@ -519,21 +514,14 @@ static ts_status enter_chat(ts_generator *generator, const char *call)
 
 ts_status ts_generator_prompt(ts_generator *generator, uint64_t index, char *text, size_t capacity, size_t *size)
 {
-    const char *prompt;
-    size_t length;
     if (!size || (!text && capacity > 0))
         return ts_fail(TS_ERROR_INVALID_ARGUMENT, "ts_generator_prompt: text or size is NULL");
     TS_TRY(enter_chat(generator, "ts_generator_prompt"));
-    ts_status status = ts_chat_author_prompt(generator->chat, index, &prompt, &length);
-    if (status == TS_OK) {
-        *size = length;
-        if (length + 1 > capacity)
-            status = ts_fail(TS_ERROR_BUFFER_TOO_SMALL, "ts_generator_prompt: the prompt has %zu bytes and a NUL, the buffer %zu", length, capacity);
-        else {
-            memcpy(text, prompt, length);
-            text[length] = 0;
-        }
-    }
+    ts_bytes prompt = {.runtime = generator->runtime};
+    ts_status status = ts_chat_author_prompt(generator->chat, index, &prompt);
+    if (status == TS_OK)
+        status = ts_bytes_give(&prompt, "ts_generator_prompt: the prompt", text, capacity, size);
+    ts_bytes_free(&prompt);
     ts_busy_leave(&generator->busy);
     return status;
 }

@@ -45,13 +45,8 @@ ts_status ts_instruct_prompt(const ts_instruct *fields, char *text, size_t capac
     TS_TRY(ts_runtime_acquire(&runtime, NULL));
     ts_bytes bytes = {.runtime = runtime};
     ts_status status = write_prompt(&bytes, &own);
-    if (status == TS_OK) {
-        *size = bytes.size;
-        if (bytes.size < capacity)
-            memcpy(text, bytes.data, bytes.size + 1);
-        else
-            status = ts_fail(TS_ERROR_BUFFER_TOO_SMALL, "the prompt has %zu bytes and a NUL, the buffer %zu", bytes.size, capacity);
-    }
+    if (status == TS_OK)
+        status = ts_bytes_give(&bytes, "the prompt", text, capacity, size);
     ts_bytes_free(&bytes);
     ts_runtime_release(runtime);
     return status;

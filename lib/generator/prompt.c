@@ -175,8 +175,6 @@ static ts_status check_template(const ts_prompt *prompt, size_t number, const ch
     names.expected = number == TS_TEMPLATE_SEVERAL ? "count, divider or stories" : "verb, noun, adjective, features or a list of the file";
     if (template->size == 0)
         return ts_fail(TS_ERROR_FORMAT, "%s: there is no %s", name, what);
-    if (!ts_utf8_valid(template->text, template->size) || memchr(template->text, 0, template->size))
-        return ts_fail(TS_ERROR_FORMAT, "%s: the %s is not UTF-8, or has a NUL in it", name, what);
     return ts_template_check(template->text, template->size, name, &names);
 }
 

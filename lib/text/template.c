@@ -33,6 +33,8 @@ ts_status ts_template_check(const char *text, size_t size, const char *name, con
     const char *content;
     size_t depth = 0, length;
     part_kind kind;
+    if (!ts_utf8_valid(text, size) || memchr(text, 0, size))
+        return ts_fail(TS_ERROR_FORMAT, "%s: the %s is not UTF-8, or has a NUL in it", name, names->what);
     for (size_t at = 0; at < size;) {
         at += next_part(text, size, at, &kind, &content, &length);
         if (kind == PART_BAD || (kind == PART_OPEN && depth++ > 0) || (kind == PART_CLOSE && depth-- == 0))

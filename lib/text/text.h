@@ -91,7 +91,7 @@ typedef struct ts_template_names {
     const char *expected;                                                      /* and the known names */
 } ts_template_names;
 
-/* FORMAT, with `name` for the file: brackets that do not fit together, brackets within brackets, an unknown placeholder. */
+/* FORMAT, with `name` for the file: not UTF-8, a NUL, brackets that do not fit together, brackets within brackets, an unknown placeholder. */
 ts_status ts_template_check(const char *text, size_t size, const char *name, const ts_template_names *names);
 
 /* Appends a template that was checked, without white space at the end. */

@@ -614,7 +614,7 @@ FIELD(ts_instruct, story, const char *, 72, 8);
 FIELD(ts_instruct, story_size, size_t, 80, 8);
 FIELD(ts_instruct, order, uint32_t[4], 88, 16);
 
-SIZE(ts_instruct_options, 104);
+SIZE(ts_instruct_options, 120);
 FIELD(ts_instruct_options, struct_size, size_t, 0, 8);
 FIELD(ts_instruct_options, seed, uint64_t, 8, 8);
 FIELD(ts_instruct_options, fields, uint32_t, 16, 4);
@@ -630,6 +630,9 @@ FIELD(ts_instruct_options, chat, const ts_chat_options *, 72, 8);
 FIELD(ts_instruct_options, asking, ts_progress, 80, 8);
 FIELD(ts_instruct_options, asking_user, void *, 88, 8);
 FIELD(ts_instruct_options, chat_report, ts_chat_report *, 96, 8);
+FIELD(ts_instruct_options, prompt, const char *, 104, 8);
+FIELD(ts_instruct_options, shard, uint32_t, 112, 4);
+FIELD(ts_instruct_options, shards, uint32_t, 116, 4);
 
 SIZE(ts_instruct_report, 184);
 FIELD(ts_instruct_report, struct_size, size_t, 0, 8);

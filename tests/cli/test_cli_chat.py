@@ -120,6 +120,49 @@ class ChatCommandTest(unittest.TestCase):
         for wrong in (["--journal", "j"], ["--summaries", "chat", "--model", "m"]):
             self.assertEqual(run(*wrong, "--out", "b.jsonl").returncode, 2)
 
+    def instruct(self, *arguments, status=0, url=None):
+        result = subprocess.run([TOOL, "dataset", "instruct", "--in", "stories.txt", "--always", "summary", "--summaries", "chat", "--model", "m", "--base-url",
+                                 url or self.url(), *map(str, arguments)], cwd=self.folder, env=self.environment, capture_output=True, encoding="utf-8", timeout=60)
+        self.assertEqual(result.returncode, status, result.stderr)
+        return result.stdout if status == 0 else result.stderr
+
+    def test_summaries_before_and_by_others(self):
+        (self.folder / "stories.txt").write_text("\n<|endoftext|>\n".join(f"There was a dog {i}. It ran. It was happy." for i in range(12)))
+        (self.folder / "template").write_text("Of {words}: {story}")
+        told = json.loads(self.instruct("--out", "a.jsonl", "--dry-run", "--prompt", "template", "--reply-tokens", 40, "--json"))
+        self.assertEqual((len(told["prompts"]), told["requests"], told["most_completion_tokens"]), (3, 12, 480))
+        self.assertRegex(told["prompts"][2], r"^Of [a-z, ]+: There was a dog 2\.")
+        self.assertRegex(self.instruct("--out", "a.jsonl", "--dry-run", "--shard", "1/5"), r"requests +3\n")
+        self.assertEqual(sorted(path.name for path in self.folder.iterdir()), ["stories.txt", "template"])
+        (self.folder / "template").write_text("Of {nobody}: {story}")
+        self.assertIn("{nobody}", self.instruct("--out", "a.jsonl", "--journal", "j", "--prompt", "template", status=1))
+        self.assertEqual(self.billed()["requests"], 0)
+        for shard in range(3):
+            report = json.loads(self.instruct("--out", f"{shard}.jsonl", "--journal", f"j{shard}", "--shard", f"{shard}/3", "--json"))
+            self.assertEqual((report["stories"], report["summarized"]), (4, 4))
+        self.instruct("--out", "all.jsonl", "--journal", "all", "--merge", "j0", "j1", "j2")
+        self.assertEqual(self.billed()["requests"], 12)
+        parts = [(self.folder / f"{shard}.jsonl").read_text().splitlines() for shard in range(3)]
+        self.assertEqual((self.folder / "all.jsonl").read_text().splitlines(), [parts[i % 3][i // 3] for i in range(12)])
+        url = self.url(polls=1, batches="half,ok")
+        told = json.loads(self.instruct("--out", "b.jsonl", "--journal", "b", "--batch", "--poll", 0, "--json", url=url))
+        self.assertEqual((told["left"], told["requests"], told["waiting"]), (12, 12, 1))
+        self.assertFalse((self.folder / "b.jsonl").exists())
+        self.instruct("--out", "b.jsonl", "--journal", "b", "--batch", "--poll", 0.05, url=url)
+        self.assertEqual((self.folder / "b.jsonl").read_bytes(), (self.folder / "all.jsonl").read_bytes())
+        told = json.loads(self.instruct("--out", "c.jsonl", "--journal", "c", "--batch-write", "requests.jsonl", "--json"))
+        self.assertEqual((told["requests"], told["files"], (self.folder / "c.jsonl").exists()), (12, 1, False))
+        with open(self.folder / "requests.jsonl", encoding="utf-8") as requests, open(self.folder / "results.jsonl", "w", encoding="utf-8") as results:
+            for line in requests:
+                body = {"choices": [{"index": 0, "finish_reason": "stop", "message": {"content": "Off it went."}}]}
+                print(json.dumps({"custom_id": json.loads(line)["custom_id"], "response": {"status_code": 200, "body": body}}), file=results)
+        self.instruct("--out", "c.jsonl", "--journal", "c", "--batch-read", "results.jsonl")
+        self.assertEqual((self.folder / "c.jsonl").read_text().count("Off it went."), 24)  # in text and summary
+        for option, value in (("--prompt", ["template"]), ("--dry-run", []), ("--merge", ["j0"]), ("--batch", [])):
+            result = subprocess.run([TOOL, "dataset", "instruct", "--in", "stories.txt", "--out", "d.txt", option, *value], cwd=self.folder, capture_output=True,
+                                    encoding="utf-8", timeout=60)
+            self.assertEqual((result.returncode, option in result.stderr), (2, True), result.stderr)
+
     def test_standard_output_asks_ahead(self):
         told = self.must("--count", 30, "--seed", 3, "--journal", "j", "--out", "-", "--format", "jsonl", "--in-flight", 5, url=self.url(delay=0.02, unusable=20))
         self.assertEqual(len(told.splitlines()), 30)

@@ -222,15 +222,15 @@ static void test_features_of_records(void **state)
     }
 }
 
-typedef struct summaries {
+typedef struct summarizing {
     const char *text;
     int calls, answer;
     size_t claimed;
-} summaries;
+} summarizing;
 
 static int32_t summarize(void *user, const char *text, size_t text_size, char *into, size_t capacity, size_t *size)
 {
-    summaries *s = user;
+    summarizing *s = user;
     s->calls++;
     assert_int_equal(text_size, sizeof story - 1);
     assert_memory_equal(text, story, text_size);
@@ -246,7 +246,7 @@ static void test_summaries(void **state)
 {
     (void)state;
     ts_instruct_options options = usual();
-    summaries s = {.text = "A dog jumps."};
+    summarizing s = {.text = "A dog jumps."};
     const char *path = in_path;
     size_t size;
     put_copies(1);
@@ -307,6 +307,264 @@ static void test_failures(void **state)
     remove_file("out.txt");
 }
 
+/* ---- summaries by a chat service, none of which is needed: what it would be asked is in files, what it wrote too ---- */
+
+static bool has_chat(void)
+{
+    ts_chat_options chat;
+    return ts_chat_options_init(&chat, sizeof chat) == TS_OK;
+}
+
+static ts_instruct_options asking(ts_chat_options *chat, const char *journal)
+{
+    ts_instruct_options options = usual();
+    assert_ok(ts_chat_options_init(chat, sizeof *chat));
+    chat->model = "m";
+    chat->base_url = "http://127.0.0.1:1"; /* nobody is there */
+    chat->journal = journal;
+    options.chat = chat;
+    options.always = TS_INSTRUCT_SUMMARY;
+    return options;
+}
+
+static ts_summaries *open_summaries(const ts_instruct_options *options)
+{
+    const char *path = in_path;
+    ts_summaries *summaries = NULL;
+    assert_ok(ts_summaries_new(&summaries, NULL, &path, 1, options));
+    return summaries;
+}
+
+static ts_batch_report fresh_report(void)
+{
+    return (ts_batch_report){.struct_size = sizeof(ts_batch_report)};
+}
+
+/* Answers the requests of a batch file, each with its own number, into another. */
+static void answer_batch(const char *requests, const char *results, const char *text)
+{
+    size_t size;
+    char *lines = read_file(requests, &size);
+    FILE *file = fopen(results, "w");
+    assert_non_null(file);
+    for (char *at = lines; (at = strstr(at, "\"custom_id\": \"")) != NULL;) {
+        at += 14;
+        fprintf(file, "{\"custom_id\": \"%.*s\", \"response\": {\"status_code\": 200, \"body\": {\"choices\": [{\"finish_reason\": \"stop\", \"message\": {\"content\": "
+                      "\"%s %.*s.\"}}]}}}\n", (int)strcspn(at, "\""), at, text, (int)(strcspn(at, "\"") - strcspn(at, "-") - 1), at + strcspn(at, "-") + 1);
+    }
+    fclose(file);
+    free(lines);
+}
+
+static void test_prompts_of_summaries(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *template, *detail; /* detail NULL: it is `prompt` that comes of it */
+        const char *prompt;
+    } cases[] = {{"Sum up: {story}\n\n", NULL, "Sum up: %s"},
+                 {"{{{features}}} [[x]] {story}", NULL, "{Dialogue, MoralValue} [x] %s"},
+                 {"[With {words}: ]{story}", NULL, NULL},
+                 {"{story} {title}", "the prompt has the placeholder {title}, expected story, words or features", NULL},
+                 {"{story} {verb}", "{verb}", NULL},
+                 {"Sum it up.", "the prompt has no {story}", NULL},
+                 {"{{story}}", "the prompt has no {story}", NULL},
+                 {"{story", "do not fit together", NULL},
+                 {"[{story}", "is not closed", NULL},
+                 {"\xff{story}", "is not UTF-8", NULL},
+                 {"", "the prompt has no {story}", NULL}};
+    const char *path = in_path;
+    if (!has_chat())
+        skip();
+    put_copies(3);
+    for (size_t i = 0; i < TS_COUNT_OF(cases); i++) {
+        ts_chat_options chat;
+        char journal[512], template[512], text[1024] = "", expected[512];
+        size_t size = 0;
+        snprintf(journal, sizeof journal, "%s", in_work("journal"));
+        snprintf(template, sizeof template, "%s", put_file("template", cases[i].template, strlen(cases[i].template)));
+        ts_instruct_options options = asking(&chat, journal);
+        options.prompt = template;
+        ts_summaries *summaries = NULL;
+        ts_status status = ts_summaries_new(&summaries, NULL, &path, 1, &options);
+        if (cases[i].detail != NULL) {
+            assert_status(status, TS_ERROR_FORMAT);
+            assert_detail(cases[i].detail);
+            assert_detail(template);
+            assert_status(ts_dataset_instruct(NULL, NULL, &path, 1, out_path, &options), TS_ERROR_FORMAT);
+            continue;
+        }
+        assert_ok(status);
+        assert_int_equal(ts_summaries_count(summaries), 3);
+        assert_ok(ts_summaries_prompt(summaries, 2, text, sizeof text, &size));
+        if (cases[i].prompt != NULL) {
+            snprintf(expected, sizeof expected, cases[i].prompt, story);
+            assert_string_equal(text, expected);
+        } else {
+            assert_memory_equal(text, "With ", 5);
+        }
+        assert_int_equal(size, strlen(text));
+        assert_status(ts_summaries_prompt(summaries, 2, text, size, &size), TS_ERROR_BUFFER_TOO_SMALL);
+        assert_status(ts_summaries_prompt(summaries, 3, text, sizeof text, &size), TS_ERROR_INVALID_ARGUMENT);
+        assert_detail("place is 3, but there are 3 summaries");
+        ts_summaries_free(summaries);
+        remove_file("journal");
+    }
+    remove_file("template");
+    remove_file("in.txt");
+}
+
+/* Shards divide the stories and the bounds; their journals make one, whose entries are all of theirs. */
+static void test_shards_and_batch_files(void **state)
+{
+    (void)state;
+    enum { STORIES = 20, SHARDS = 3 };
+    const char *path = in_path;
+    char names[SHARDS + 1][512], requests[512], results[512];
+    ts_instruct_report made[SHARDS], whole = {.struct_size = sizeof whole};
+    ts_chat_options chat;
+    uint64_t taken = 0, entries = 0;
+    if (!has_chat())
+        skip();
+    put_copies(STORIES);
+    snprintf(requests, sizeof requests, "%s", in_work("requests.jsonl"));
+    snprintf(results, sizeof results, "%s", in_work("results.jsonl"));
+    for (uint32_t i = 0; i <= SHARDS; i++) {
+        char name[16];
+        snprintf(name, sizeof name, "journal%u", i);
+        snprintf(names[i], sizeof names[i], "%s", in_work(name));
+    }
+    for (uint32_t i = 0; i < SHARDS; i++) {
+        ts_chat_report estimate = {.struct_size = sizeof estimate};
+        ts_batch_report report = fresh_report();
+        ts_instruct_options options = asking(&chat, names[i]);
+        uint64_t own = (STORIES - i - 1) / SHARDS + 1;
+        options.shard = i;
+        options.shards = SHARDS;
+        chat.reply_tokens = 50;
+        ts_summaries *summaries = open_summaries(&options);
+        assert_int_equal(ts_summaries_count(summaries), own);
+        assert_ok(ts_summaries_estimate(summaries, &estimate));
+        assert_int_equal(estimate.requests, own);
+        assert_int_equal(estimate.completion_tokens, 50 * own);
+        assert_true(estimate.prompt_tokens >= own * (sizeof story / 4));
+        assert_ok(ts_summaries_batch_write(summaries, requests, &report));
+        assert_int_equal(report.requests, own);
+        assert_int_equal(report.left, own);
+        answer_batch(requests, results, "Summary: Of dog");
+        assert_ok(ts_summaries_batch_read(summaries, results, &report));
+        assert_int_equal(report.results, own);
+        assert_int_equal(report.left, 0);
+        assert_ok(ts_summaries_estimate(summaries, &estimate));
+        assert_int_equal(estimate.requests, 0);
+        ts_summaries_free(summaries);
+        made[i] = (ts_instruct_report){.struct_size = sizeof made[i]};
+        assert_ok(ts_dataset_instruct(&made[i], NULL, &path, 1, out_path, &options)); /* asks for nothing */
+        assert_int_equal(made[i].stories, own);
+        assert_int_equal(made[i].summarized, own);
+        entries += made[i].entries;
+        options.shard = (i + 1) % SHARDS; /* another shard's journal lacks its summaries: nobody answers */
+        chat.attempts = 1;
+        assert_status(ts_dataset_instruct(NULL, NULL, &path, 1, out_path, &options), TS_ERROR_NETWORK);
+    }
+    assert_int_equal(entries, STORIES);
+    ts_instruct_options options = asking(&chat, names[SHARDS]);
+    chat.reply_tokens = 50;
+    ts_summaries *summaries = open_summaries(&options);
+    for (uint32_t i = 0; i < SHARDS; i++) {
+        assert_ok(ts_summaries_merge(summaries, names[i], &taken));
+        assert_int_equal(taken, made[i].summarized);
+    }
+    assert_ok(ts_summaries_merge(summaries, names[0], &taken));
+    assert_int_equal(taken, 0);
+    ts_chat_report bill = {.struct_size = sizeof bill};
+    assert_ok(ts_summaries_chat_report(summaries, &bill));
+    assert_int_equal(bill.answered, STORIES);
+    assert_status(ts_dataset_instruct(NULL, NULL, &path, 1, out_path, &options), TS_ERROR_BUSY);
+    ts_summaries_free(summaries);
+    assert_ok(ts_dataset_instruct(&whole, NULL, &path, 1, out_path, &options));
+    assert_int_equal(whole.summarized, STORIES);
+    size_t size;
+    char *text = read_file(out_path, &size);
+    for (int i = 0; i < STORIES; i++) {
+        char line[64];
+        snprintf(line, sizeof line, "Summary: Of dog %d.\n", i);
+        assert_non_null(strstr(text, line));
+    }
+    free(text);
+    options.seed = 1; /* draws others */
+    assert_status(ts_summaries_new(&summaries, NULL, &path, 1, &options), TS_ERROR_MISMATCH);
+}
+
+static void test_what_summaries_refuse(void **state)
+{
+    (void)state;
+    ts_chat_options chat;
+    ts_summaries *summaries = NULL;
+    ts_batch_report report = fresh_report();
+    const char *path = in_path, *stream = "-";
+    char journal[512];
+    if (!has_chat())
+        skip();
+    put_copies(2);
+    snprintf(journal, sizeof journal, "%s", in_work("refusing"));
+    ts_instruct_options options = usual();
+    assert_status(ts_summaries_new(&summaries, NULL, &path, 1, &options), TS_ERROR_INVALID_ARGUMENT);
+    assert_detail("options.chat is NULL");
+    options.prompt = path;
+    assert_status(ts_dataset_instruct(NULL, NULL, &path, 1, out_path, &options), TS_ERROR_INVALID_ARGUMENT);
+    assert_detail("options.prompt");
+    options = asking(&chat, journal);
+    assert_status(ts_summaries_new(NULL, NULL, &path, 1, &options), TS_ERROR_INVALID_ARGUMENT);
+    assert_status(ts_summaries_new(&summaries, NULL, &stream, 1, &options), TS_ERROR_INVALID_ARGUMENT);
+    options.shards = 2;
+    options.shard = 2;
+    assert_status(ts_summaries_new(&summaries, NULL, &path, 1, &options), TS_ERROR_INVALID_ARGUMENT);
+    assert_detail("options.shard is 2 of 2 shards");
+    options.shard = 1;
+    chat.max_requests = 1;
+    assert_status(ts_summaries_new(&summaries, NULL, &path, 1, &options), TS_ERROR_INVALID_ARGUMENT);
+    assert_detail("max_requests is 1, expected at least one for each of 2 shards");
+    chat.max_requests = 0;
+    options.shards = 3; /* the third shard of two stories has none */
+    options.shard = 2;
+    summaries = open_summaries(&options);
+    assert_int_equal(ts_summaries_count(summaries), 0);
+    assert_ok(ts_summaries_batch_step(summaries, &report));
+    assert_int_equal(report.left, 0);
+    assert_status(ts_summaries_batch_write(summaries, "-", &report), TS_ERROR_INVALID_ARGUMENT);
+    assert_status(ts_summaries_batch_read(summaries, in_work("nothing"), &report), TS_ERROR_IO);
+    assert_status(ts_summaries_merge(summaries, in_work("nothing"), NULL), TS_ERROR_IO);
+    ts_summaries_free(summaries);
+}
+
+static ts_status attempt_summaries(ts_runtime *runtime, void *user)
+{
+    const char *path = in_path;
+    ts_summaries *summaries;
+    ts_chat_options chat;
+    char text[512];
+    size_t size;
+    ts_instruct_options options = asking(&chat, in_work("memory"));
+    options.prompt = user;
+    TS_TRY(ts_summaries_new(&summaries, runtime, &path, 1, &options));
+    ts_status status = ts_summaries_prompt(summaries, 1, text, sizeof text, &size);
+    ts_summaries_free(summaries);
+    remove(in_work("memory"));
+    return status;
+}
+
+static void test_memory_of_summaries(void **state)
+{
+    (void)state;
+    char template[512];
+    if (!has_chat())
+        skip();
+    put_copies(2);
+    snprintf(template, sizeof template, "%s", put_file("template", "{words} {story}", 15));
+    assert_true(sweep_memory_alone(attempt_summaries, template) > 10);
+}
+
 static ts_status attempt(ts_runtime *runtime, void *user)
 {
     const char *path = in_path;
@@ -327,7 +585,18 @@ static void test_memory(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(test_plain),     cmocka_unit_test(test_seed_and_split), cmocka_unit_test(test_records), cmocka_unit_test(test_features_of_records),
-                                       cmocka_unit_test(test_summaries), cmocka_unit_test(test_failures),       cmocka_unit_test(test_memory)};
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_plain),
+        cmocka_unit_test(test_seed_and_split),
+        cmocka_unit_test(test_records),
+        cmocka_unit_test(test_features_of_records),
+        cmocka_unit_test(test_summaries),
+        cmocka_unit_test(test_failures),
+        cmocka_unit_test(test_memory),
+        cmocka_unit_test(test_prompts_of_summaries),
+        cmocka_unit_test(test_shards_and_batch_files),
+        cmocka_unit_test(test_what_summaries_refuse),
+        cmocka_unit_test(test_memory_of_summaries),
+    };
     return cmocka_run_group_tests(tests, prepare, remove_folder);
 }

@@ -680,6 +680,96 @@ class ChatTest(unittest.TestCase):
             self.assertEqual((ledger["billed"], ledger["distinct"]), (40, 40))
         self.assertEqual((self.folder / "killed.txt").read_bytes(), (self.folder / "whole.txt").read_bytes())
 
+    def summaries(self, journal, **options):
+        own = {name: options.pop(name) for name in ("shard", "shards", "prompt", "always") if name in options}
+        return ts.Summaries(self.folder / "stories.txt", self.chat(journal, **options), seed=5, **{"always": ts.InstructField.SUMMARY, **own})
+
+    def test_summaries_are_looked_at_before(self):
+        self.make_stories()
+        template, prices = self.folder / "template", self.folder / "prices.json"
+        template.write_text("In one line, with a title: {story}[ (It is about {words}.)]")
+        prices.write_text('{"m": {"prompt": 10, "completion": 20}}')
+        with self.summaries("a.journal", prompt=template, prices=prices, reply_tokens=30) as summaries:
+            self.assertEqual(len(summaries), 40)
+            self.assertRegex(summaries.prompt(7), r"^In one line, with a title: One day there was a dog 7\. .* \(It is about [a-z, ]+\.\)$")
+            bill = summaries.estimate()
+            self.assertEqual((bill.requests, bill.completion_tokens), (40, 1200))
+            self.assertAlmostEqual(bill.money, (bill.prompt_tokens * 10 + 1200 * 20) / 1e6)
+            with self.assertRaises(ts.InvalidArgumentError):
+                summaries.prompt(40)
+            with self.assertRaises(ts.BusyError):
+                self.summaries("a.journal", prompt=template)
+        with self.summaries("b.journal", always=0) as summaries:
+            self.assertLess(len(summaries), 40)
+            self.assertIn("Summarize", summaries.prompt(0))
+        self.assertEqual(self.server.ledger(self.ledger)["requests"], 0)
+        for wrong, detail in (("{story} {nobody}", "{nobody}"), ("Sum up.", "no {story}")):
+            template.write_text(wrong)
+            with self.assertRaises(ts.FormatError) as caught:
+                self.instruct_by(template)
+            self.assertIn(detail, str(caught.exception))
+        template.write_text("Say: {story}")
+        self.assertEqual(self.instruct_by(template)["summarized"], 40)
+        with self.assertRaises(ts.MismatchError):  # a journal is one template's
+            self.instruct("x.jsonl", "own.journal")
+
+    def instruct_by(self, template):
+        return ts.dataset_instruct(self.folder / "stories.txt", self.folder / "own.jsonl", seed=5, always=ts.InstructField.SUMMARY, chat=self.chat("own.journal"),
+                                   prompt=template)
+
+    def test_shards_of_summaries(self):
+        self.make_stories()
+        whole = self.instruct("whole.jsonl", "whole.journal")
+        texts = [record["text"] for record in self.records("whole.jsonl")]
+        asked = self.server.ledger(self.ledger)["requests"]
+        for shard in range(3):
+            report = ts.dataset_instruct(self.folder / "stories.txt", self.folder / f"{shard}.jsonl", seed=5, always=ts.InstructField.SUMMARY,
+                                         chat=self.chat(f"{shard}.journal"), shard=shard, shards=3)
+            self.assertEqual((report["stories"], report["journal"].requests), (len(range(shard, 40, 3)),) * 2)
+            self.assertEqual([record["text"] for record in self.records(f"{shard}.jsonl")], texts[shard::3])
+        self.assertEqual(self.server.ledger(self.ledger)["requests"] - asked, 40)
+        with self.summaries("all.journal") as summaries:
+            self.assertEqual([summaries.merge(self.folder / f"{shard}.journal") for shard in (0, 1, 2, 0)], [14, 13, 13, 0])
+            self.assertEqual(summaries.estimate().requests, 0)
+        self.assertEqual(self.instruct("all.jsonl", "all.journal")["summarized"], whole["summarized"])
+        self.assertEqual((self.folder / "all.jsonl").read_bytes(), (self.folder / "whole.jsonl").read_bytes())
+        self.assertEqual(self.server.ledger(self.ledger)["requests"] - asked, 40)
+        ts.dataset_instruct(self.folder / "stories.txt", self.folder / "plain.txt", shard=1, shards=2)  # without a service too
+        self.assertEqual((self.folder / "plain.txt").read_text().count("<|endoftext|>"), 20)
+
+    def test_summaries_by_batches(self):
+        self.make_stories()
+        self.instruct("online.jsonl", "online.journal")
+        for number, (script, polls) in enumerate((("ok", 1), ("half,ok", 0), ("lost", 0))):
+            self.ledger = f"summaries{number}"
+            options = {"batches": script, "polls": polls}
+            with self.summaries(f"{number}.journal", **options) as summaries:
+                if script == "lost":
+                    with self.assertRaises(ts.NetworkError):
+                        summaries.batch_step()
+                for _ in range(10):
+                    report = summaries.batch_step()
+                    if report.left == 0:
+                        break
+                bill = summaries.chat_report()
+                self.assertEqual((report.left, bill.answered, bill.unknown), (0, 40, 0))
+            self.instruct("batches.jsonl", f"{number}.journal", **options)
+            self.assertEqual((self.folder / "batches.jsonl").read_bytes(), (self.folder / "online.jsonl").read_bytes())
+            self.assertEqual(self.server.ledger(self.ledger)["billed"], 40)
+        with self.summaries("files.journal") as summaries:
+            report = summaries.batch_write(self.folder / "requests.jsonl")
+            self.assertEqual((report.files, report.requests, report.left), (1, 40, 40))
+            lines = [json.loads(line) for line in (self.folder / "requests.jsonl").read_text().splitlines()]
+            self.assertEqual([line["body"]["messages"][0]["content"] for line in lines], [summaries.prompt(place) for place in range(40)])
+            (self.folder / "results.jsonl").write_text("".join(json.dumps({"custom_id": line["custom_id"], "response": {"status_code": 200, "body": {"choices": [
+                {"finish_reason": "stop", "message": {"content": f"Dog {i} ran."}}]}}}) + "\n" for i, line in enumerate(lines[:30])))
+            report = summaries.batch_read(self.folder / "results.jsonl")
+            self.assertEqual((report.results, report.left), (30, 10))
+            self.assertEqual(summaries.batch_read(self.folder / "results.jsonl").known, 30)
+        self.instruct("files.jsonl", "files.journal")  # asks for the ten
+        self.assertEqual(self.records("files.jsonl")[29]["summary"], "Dog 29 ran.")
+        self.assert_no_secret()
+
     def count_results(self, name):
         path = self.folder / name
         return path.read_bytes().count(b'{"event":"result"') if path.exists() else 0

@@ -23,6 +23,11 @@ def handles(folder):
     model = new_model()
     made = {_c.ts_tokenizer: tokenizer(), _c.ts_model: model, _c.ts_trainer: new_trainer(folder), _c.ts_sampler: ts.Sampler(model),
             _c.ts_generator: ts.Generator()}
+    try:
+        chat = ts.Chat(model="m", journal=f"{folder}/journal", base_url="http://127.0.0.1:1", attempts=1)
+        made[_c.ts_summaries] = ts.Summaries(write_stories(folder), chat)
+    except ts.UnsupportedError:
+        pass  # built without chat services
     return {kind: handle._pointer for kind, handle in made.items()}
 
 

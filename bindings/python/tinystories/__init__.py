@@ -16,7 +16,7 @@ Text is str (UTF-8) or bytes. Arrays are numpy's where numpy is installed, else 
 from .errors import *  # noqa: F401,F403
 from .errors import __all__ as _errors
 from . import analysis
-from .dataset import CleanStep, Instruct, InstructField, clean_story, dataset_clean, dataset_instruct, dataset_stats
+from .dataset import CleanStep, Instruct, InstructField, Summaries, clean_story, dataset_clean, dataset_instruct, dataset_stats
 from .diversity import Beginning, Diversity, DiversityItem, Match, Novelty, Overlap, cut_at_repeat, overlap, read_beginnings
 from .evaluator import Comparison, Completed, Duel, Evaluation, Evaluator, Followed, GradeMean, Judge, Judgment, Mark, Outcome, Suspicion, read_grades, read_prompts
 from .generator import Author, BatchReport, Chat, ChatReport, Feature, Generator, Story, Unfit, WordKind, journal_export
@@ -32,6 +32,6 @@ __all__ = [*_errors, "Alternatives", "Architecture", "ArchitectureKind", "Author
            "CleanStep", "Communicator", "Comparison", "Completed", "ContextFull", "CpuLevel", "Diversity", "DiversityItem", "Duel", "Evaluation",
            "Evaluator", "Feature", "Finish", "Followed", "Generator", "GradeMean", "Instruct", "InstructField", "Judge", "Judgment", "LogLevel", "Mark",
            "Match", "Model", "ModelFormat", "ModelType", "Novelty", "Optimizer", "Outcome", "Overlap", "Packing", "Precision", "Report", "Runtime",
-           "Sampler", "Schedule", "Score", "ShardReport", "Step", "Story", "Suspicion", "TensorTypes", "Tokenizer", "Trainer", "Unfit", "WordKind",
+           "Sampler", "Schedule", "Score", "ShardReport", "Step", "Story", "Summaries", "Suspicion", "TensorTypes", "Tokenizer", "Trainer", "Unfit", "WordKind",
            "analysis", "clean_story", "cut_at_repeat", "dataset_clean", "dataset_instruct", "dataset_stats", "journal_export", "overlap", "read_beginnings",
            "read_grades", "read_prompts", "study", "tell_stories", "version"]

@@ -225,6 +225,7 @@ ts_trainer = _handle("ts_trainer")
 ts_sampler = _handle("ts_sampler")
 ts_batch = _handle("ts_batch")
 ts_generator = _handle("ts_generator")
+ts_summaries = _handle("ts_summaries")
 ts_novelty = _handle("ts_novelty")
 ts_diversity = _handle("ts_diversity")
 ts_evaluator = _handle("ts_evaluator")
@@ -455,7 +456,7 @@ class ts_instruct_options(Structure):
     _fields_ = [("struct_size", c_size_t), ("seed", c_uint64), ("fields", c_uint32), ("always", c_uint32), ("hold_out", c_uint32),
                 ("reserved", c_uint32), ("held_out", c_char_p), ("summarize", ts_summarizer), ("summarize_user", c_void_p), ("progress", ts_progress),
                 ("progress_user", c_void_p), ("chat", POINTER(ts_chat_options)), ("asking", ts_progress), ("asking_user", c_void_p),
-                ("chat_report", POINTER(ts_chat_report))]
+                ("chat_report", POINTER(ts_chat_report)), ("prompt", c_char_p), ("shard", c_uint32), ("shards", c_uint32)]
 
 
 class ts_instruct_report(Structure):
@@ -574,6 +575,7 @@ ts_sampler_text = CFUNCTYPE(c_int32, c_void_p, POINTER(c_char), c_size_t)
 
 _runtime, _tokenizer, _model = POINTER(ts_runtime), POINTER(ts_tokenizer), POINTER(ts_model)
 _trainer, _sampler, _generator = POINTER(ts_trainer), POINTER(ts_sampler), POINTER(ts_generator)
+_summaries = POINTER(ts_summaries)
 _batch = POINTER(ts_batch)
 _novelty, _diversity = POINTER(ts_novelty), POINTER(ts_diversity)
 _evaluator, _prompts, _questions, _beginnings = POINTER(ts_evaluator), POINTER(ts_prompts), POINTER(ts_questions), POINTER(ts_beginnings)
@@ -790,6 +792,16 @@ FUNCTIONS = {
     "ts_instruct_prompt": (ts_status, [POINTER(ts_instruct), POINTER(c_char), c_size_t, _size]),
     "ts_instruct_parse": (ts_status, [POINTER(ts_instruct), c_char_p, c_size_t]),
     "ts_instruct_options_init": (ts_status, [POINTER(ts_instruct_options), c_size_t]),
+    "ts_summaries_new": (ts_status, [POINTER(_summaries), _runtime, _strings, c_size_t, POINTER(ts_instruct_options)]),
+    "ts_summaries_free": (None, [_summaries]),
+    "ts_summaries_count": (c_uint64, [_summaries]),
+    "ts_summaries_prompt": (ts_status, [_summaries, c_uint64, POINTER(c_char), c_size_t, _size]),
+    "ts_summaries_estimate": (ts_status, [_summaries, POINTER(ts_chat_report)]),
+    "ts_summaries_chat_report": (ts_status, [_summaries, POINTER(ts_chat_report)]),
+    "ts_summaries_merge": (ts_status, [_summaries, c_char_p, POINTER(c_uint64)]),
+    "ts_summaries_batch_step": (ts_status, [_summaries, POINTER(ts_batch_report)]),
+    "ts_summaries_batch_write": (ts_status, [_summaries, c_char_p, POINTER(ts_batch_report)]),
+    "ts_summaries_batch_read": (ts_status, [_summaries, c_char_p, POINTER(ts_batch_report)]),
     "ts_dataset_instruct": (ts_status, [POINTER(ts_instruct_report), _runtime, _strings, c_size_t, c_char_p, POINTER(ts_instruct_options)]),
 }
 

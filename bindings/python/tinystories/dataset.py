@@ -9,9 +9,9 @@ import math
 from typing import Any, Callable, Dict, Optional, Sequence, Tuple, Union
 
 from . import _c
-from ._handle import Path, Progress, Text, callback, fill, interruptible, options_of, path_array, path_bytes, progress_callback, report_of, text_bytes
+from ._handle import Handle, Path, Progress, Text, callback, fill, integer, interruptible, make, options_of, path_array, path_bytes, progress_callback, report_of, text_bytes
 from .errors import BufferTooSmallError
-from .generator import Chat, ChatReport
+from .generator import BatchReport, Chat, ChatReport, batch_report, chat_report, merge_journal, read_text
 from .runtime import Runtime, runtime_pointer
 
 _LENGTHS = ("min", "p5", "median", "p95", "max", "mean")
@@ -175,8 +175,7 @@ class Instruct:
 
     def prompt(self) -> str:
         """The headers and "Story:", then the story if there is one. What a model writes behind a prompt begins with a space and newlines."""
-        fields, size = report_of(_c.ts_instruct), ctypes.c_size_t()
-        kept = []
+        fields, kept = report_of(_c.ts_instruct), []
         for name in _FIELDS:
             value = getattr(self, name)
             if value is None:
@@ -188,14 +187,7 @@ class Instruct:
         if len(self.order) > _c.TS_INSTRUCT_COUNT:
             raise ValueError(f"order has {len(self.order)} fields, expected at most {_c.TS_INSTRUCT_COUNT}")
         fields.order = (ctypes.c_uint32 * 4)(*(int(one) for one in self.order))
-        capacity = sum(len(one) for one in kept) + 128
-        while True:
-            text = ctypes.create_string_buffer(capacity)
-            try:
-                _c.library.ts_instruct_prompt(ctypes.byref(fields), text, capacity, ctypes.byref(size))
-                return text.raw[: size.value].decode()
-            except BufferTooSmallError:
-                capacity = size.value + 1
+        return read_text(_c.library.ts_instruct_prompt, ctypes.byref(fields))
 
     __str__ = prompt
 
@@ -223,29 +215,39 @@ def _summarizer(summarize: Callable[[str], Optional[str]]) -> Any:
     return callback(_c.ts_summarizer, write)
 
 
+def _instruct_options(seed: int, fields: Optional[int], always: int, chat: Optional[Chat], prompt: Optional[Path], shard: int, shards: int, **more: int) -> Any:
+    options = options_of(_c.ts_instruct_options, _c.library.ts_instruct_options_init)
+    values = {"seed": seed, "always": int(always), "shard": shard, "shards": shards, **more}
+    if fields is not None:
+        values["fields"] = int(fields)
+    fill(options, values, ("seed", "fields", "always", "hold_out", "shard", "shards"))
+    options.prompt = None if prompt is None else path_bytes(prompt)
+    if chat is not None:
+        options.chat = ctypes.pointer(chat._options)
+    return options
+
+
 def dataset_instruct(paths: Union[Path, Sequence[Path]], out: Path, seed: int = 0, fields: Optional[int] = None, always: int = 0, hold_out: int = 0,
                      held_out: Optional[Path] = None, summarize: Optional[Callable[[str], Optional[str]]] = None, progress: Optional[Progress] = None,
-                     runtime: Optional[Runtime] = None, chat: Optional[Chat] = None, asking: Optional[Progress] = None) -> Dict[str, Any]:
+                     runtime: Optional[Runtime] = None, chat: Optional[Chat] = None, asking: Optional[Progress] = None, prompt: Optional[Path] = None,
+                     shard: int = 0, shards: int = 1) -> Dict[str, Any]:
     """Makes entries of TinyStories-Instruct out of files of stories: what `tinystories dataset instruct` does. Gives its report;
     report["combinations"] has a count for each InstructField combination that occurs.
 
     fields: InstructField that may be drawn; None: all. always: those that every entry has whose story allows it. hold_out: entries with all of these go to
     the file held_out or are left out. summarize(story): the summary of a story that has none; None: sentences of its own.
-    chat: a service that writes the summaries instead, whose journal keeps them; asking(answered, stories) is its progress, report["journal"] its ChatReport.
+    chat: a service that writes the summaries instead, whose journal keeps them; asking(answered, stories) is its progress, report["journal"] its ChatReport;
+    prompt, the path of a template with {story}, {words} and {features}, is what it is asked; None: the built-in one. Summaries looks ahead and does batches.
+    shard, shards: only stories whose number is `shard` modulo `shards`.
     """
     files, shared, report = path_array(paths), runtime_pointer(runtime), report_of(_c.ts_instruct_report)
-    options = options_of(_c.ts_instruct_options, _c.library.ts_instruct_options_init)
-    values = {"seed": seed, "always": int(always), "hold_out": int(hold_out)}
-    if fields is not None:
-        values["fields"] = int(fields)
-    fill(options, values, ("seed", "fields", "always", "hold_out"))
+    options = _instruct_options(seed, fields, always, chat, prompt, shard, shards, hold_out=int(hold_out))
     options.held_out = None if held_out is None else path_bytes(held_out)
     options.progress = progress_callback(progress)
     if summarize is not None:
         options.summarize = _summarizer(summarize)
     journal = report_of(_c.ts_chat_report)
     if chat is not None:
-        options.chat = ctypes.pointer(chat._options)
         options.chat_report = ctypes.pointer(journal)
         options.asking = progress_callback(asking)
     with interruptible():
@@ -255,3 +257,45 @@ def dataset_instruct(paths: Union[Path, Sequence[Path]], out: Path, seed: int = 
     if chat is not None:
         counts["journal"] = ChatReport._of(journal)
     return counts
+
+
+class Summaries(Handle):
+    """The summaries that dataset_instruct with the same arguments asks `chat` for: to be looked at before, or asked for in another way. What is in the journal then
+    dataset_instruct does not ask for; close() this before, a journal is one's at a time. len() is how many there are."""
+
+    def __init__(self, paths: Union[Path, Sequence[Path]], chat: Chat, seed: int = 0, fields: Optional[int] = None, always: int = 0, prompt: Optional[Path] = None,
+                 shard: int = 0, shards: int = 1, runtime: Optional[Runtime] = None) -> None:
+        files, shared, options = path_array(paths), runtime_pointer(runtime), _instruct_options(seed, fields, always, chat, prompt, shard, shards)
+        self._pointer = make(_c.ts_summaries, _c.library.ts_summaries_free,
+                             lambda out: _c.library.ts_summaries_new(out, shared, files, len(files), ctypes.byref(options)), (shared,))
+
+    def __len__(self) -> int:
+        return int(_c.library.ts_summaries_count(self._c))
+
+    def prompt(self, place: int) -> str:
+        """What number `place` of them, from 0 on, is asked by."""
+        return read_text(_c.library.ts_summaries_prompt, self._c, integer(place, "place", ctypes.c_uint64))
+
+    def estimate(self) -> ChatReport:
+        """What they would cost at most, those in the journal left out. Nothing is sent."""
+        return chat_report(_c.library.ts_summaries_estimate, self._c)
+
+    def chat_report(self) -> ChatReport:
+        """What the journal holds and has cost."""
+        return chat_report(_c.library.ts_summaries_chat_report, self._c)
+
+    def merge(self, journal: Path) -> int:
+        """Takes the replies of another shard's journal that this one lacks; gives their number."""
+        return merge_journal(_c.library.ts_summaries_merge, self._c, journal)
+
+    def batch_step(self) -> BatchReport:
+        """One step by the service's batch endpoints, to be called again until `left` is 0: as Generator.batch_step."""
+        return batch_report(_c.library.ts_summaries_batch_step, self._c)
+
+    def batch_write(self, path: Path) -> BatchReport:
+        """Writes what the journal lacks as OpenAI batch files: `path`, and on with .2, .3 before the ending."""
+        return batch_report(_c.library.ts_summaries_batch_write, self._c, path_bytes(path))
+
+    def batch_read(self, path: Path) -> BatchReport:
+        """Reads a file of results or errors; `left` tells what is missing then."""
+        return batch_report(_c.library.ts_summaries_batch_read, self._c, path_bytes(path))

@@ -146,6 +146,39 @@ class BatchReport:
     total: int
 
 
+def read_text(call: Any, *arguments: Any) -> str:
+    """The text that a function writes into a buffer, its last three arguments."""
+    size, capacity = ctypes.c_size_t(), 1024
+    while True:
+        text = ctypes.create_string_buffer(capacity)
+        try:
+            call(*arguments, text, capacity, ctypes.byref(size))
+            return text.raw[: size.value].decode()
+        except BufferTooSmallError:
+            capacity = size.value + 1
+
+
+def batch_report(call: Any, *arguments: Any) -> BatchReport:
+    """What a function reports of batches in its last argument."""
+    report = report_of(_c.ts_batch_report)
+    call(*arguments, ctypes.byref(report))
+    return BatchReport(**{field.name: getattr(report, field.name) for field in dataclasses.fields(BatchReport)})
+
+
+def chat_report(call: Any, *arguments: Any) -> ChatReport:
+    """The same of a journal."""
+    report = report_of(_c.ts_chat_report)
+    call(*arguments, ctypes.byref(report))
+    return ChatReport._of(report)
+
+
+def merge_journal(call: Any, pointer: Any, journal: Path) -> int:
+    """How many replies were taken over."""
+    taken = ctypes.c_uint64()
+    call(pointer, path_bytes(journal), ctypes.byref(taken))
+    return taken.value
+
+
 @dataclasses.dataclass(frozen=True)
 class Story:
     """A story and how it came about. `words` are the drawn verb, noun and adjective, as in the vocabulary; paragraphs are divided by an empty line. `drawn`
@@ -179,14 +212,7 @@ class Story:
         record.drawn = json.dumps(self.drawn).encode() if self.drawn else b""
         record.provenance = json.dumps(self.provenance).encode() if self.provenance else b""
         record.unfit = int(self.unfit)
-        size, capacity = ctypes.c_size_t(), 2 * len(text) + 512
-        while True:
-            line = ctypes.create_string_buffer(capacity)
-            try:
-                _c.library.ts_story_json(ctypes.byref(record), line, capacity, ctypes.byref(size))
-                return line.raw[: size.value].decode()
-            except BufferTooSmallError:
-                capacity = size.value + 1
+        return read_text(_c.library.ts_story_json, ctypes.byref(record))
 
     def __str__(self) -> str:
         return self.story
@@ -250,26 +276,15 @@ class Generator(Handle):
 
     def prompt(self, index: int) -> str:
         """What the chat service is asked for story `index`."""
-        pointer, number, size, capacity = self._c, integer(index, "index", ctypes.c_uint64), ctypes.c_size_t(), 1024
-        while True:
-            text = ctypes.create_string_buffer(capacity)
-            try:
-                _c.library.ts_generator_prompt(pointer, number, text, capacity, ctypes.byref(size))
-                return text.raw[: size.value].decode()
-            except BufferTooSmallError:
-                capacity = size.value + 1
+        return read_text(_c.library.ts_generator_prompt, self._c, integer(index, "index", ctypes.c_uint64))
 
     def estimate(self, count: int) -> ChatReport:
         """What the next `count` stories would cost at most of the chat service, those in the journal left out. Nothing is sent."""
-        report = report_of(_c.ts_chat_report)
-        _c.library.ts_generator_estimate(self._c, integer(count, "count", ctypes.c_uint64), ctypes.byref(report))
-        return ChatReport._of(report)
+        return chat_report(_c.library.ts_generator_estimate, self._c, integer(count, "count", ctypes.c_uint64))
 
     def chat_report(self) -> ChatReport:
         """What the chat service's journal holds and has cost."""
-        report = report_of(_c.ts_chat_report)
-        _c.library.ts_generator_chat_report(self._c, ctypes.byref(report))
-        return ChatReport._of(report)
+        return chat_report(_c.library.ts_generator_chat_report, self._c)
 
     def ask(self, count: int, progress: Optional[Progress] = None) -> None:
         """Has the next `count` stories in the journal, many asked for at a time; iterating then gives them without a request."""
@@ -286,27 +301,20 @@ class Generator(Handle):
 
     def merge(self, journal: Path) -> int:
         """Takes the replies of another shard's journal that this one lacks; gives their number."""
-        taken = ctypes.c_uint64()
-        _c.library.ts_generator_merge(self._c, path_bytes(journal), ctypes.byref(taken))
-        return taken.value
+        return merge_journal(_c.library.ts_generator_merge, self._c, journal)
 
     def batch_step(self, count: int) -> BatchReport:
         """One step of having the next `count` stories written by the service's batch endpoints: collects what is there, submits what is missing. To be
         called again, a minute later or on another day, until `left` is 0; then write() has all it needs."""
-        return self._batch(_c.library.ts_generator_batch_step, count)
+        return batch_report(_c.library.ts_generator_batch_step, self._c, integer(count, "count", ctypes.c_uint64))
 
     def batch_write(self, count: int, path: Path) -> BatchReport:
         """Writes what the next `count` stories lack as OpenAI batch files: `path`, and on with .2, .3 before the ending."""
-        return self._batch(_c.library.ts_generator_batch_write, count, path_bytes(path))
+        return batch_report(_c.library.ts_generator_batch_write, self._c, integer(count, "count", ctypes.c_uint64), path_bytes(path))
 
     def batch_read(self, count: int, path: Path) -> BatchReport:
         """Reads a file of results or errors; `left` tells what of the next `count` stories is missing then."""
-        return self._batch(_c.library.ts_generator_batch_read, count, path_bytes(path))
-
-    def _batch(self, call: Any, count: int, *path: bytes) -> BatchReport:
-        report = report_of(_c.ts_batch_report)
-        call(self._c, integer(count, "count", ctypes.c_uint64), *path, ctypes.byref(report))
-        return BatchReport(**{field.name: getattr(report, field.name) for field in dataclasses.fields(BatchReport)})
+        return batch_report(_c.library.ts_generator_batch_read, self._c, integer(count, "count", ctypes.c_uint64), path_bytes(path))
 
     def words(self, kind: Any = WordKind.ALL) -> List[str]:
         """The vocabulary: "verbs", "nouns", "adjectives", or "all" for every form of every word that a story may hold."""
