@@ -41,7 +41,7 @@ typedef struct ts_chat_options {
     const char *extra;      /* a JSON object whose members go into every request: "{\"top_k\": 40}" */
     double temperature;     /* negative (the default): not sent, the service decides */
     double top_p;           /* likewise */
-    double connect_seconds; /* until a connection stands; default 10 */
+    double connect_seconds; /* until a connection stands, finding the name's address included (before libcurl 7.87 that is waited for); default 10 */
     double silent_seconds;  /* a stream may keep silent for so long, default 120; without `stream` a reply may take all of total_seconds: it comes when it is done */
     double total_seconds;   /* for one request in all; default 600. What takes longer is asked for again, and may be paid twice */
     double max_money;       /* of the whole journal, with all that is reserved or doubtful; 0 (the default): no bound. Needs prices */

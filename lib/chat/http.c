@@ -237,6 +237,9 @@ static CURLcode set_up(slot *s)
     SET(CURLOPT_ERRORBUFFER, s->error);
     SET(CURLOPT_PRIVATE, s);
 #undef SET
+#if LIBCURL_VERSION_NUM >= 0x075700
+    curl_easy_setopt(easy, CURLOPT_QUICK_EXIT, 1L); /* a thread that looks up a name is left behind, not waited for, when its time is up; it ends by itself */
+#endif
     return code;
 }
 

@@ -513,6 +513,19 @@ static void delays(void **state)
 
 /* ---- bounds ---- */
 
+/* As slow, and whenever something is sent nothing could pass a bound, even if all that is in flight took as much as it may: 10 and 50 tokens. */
+static void slow_and_within(service *s, uint64_t job, uint32_t attempt, outcome *out)
+{
+    const ts_chat_options *options = s->user;
+    uint64_t flying = s->in_flight + 1, done = s->ledger->requests - s->in_flight;
+    (void)attempt;
+    out->delay = 0.5 + 0.1 * (double)(job % 7);
+    assert_true(options->max_requests == 0 || done + flying <= options->max_requests);
+    assert_true(options->max_tokens == 0 || 30 * done + 60 * flying <= options->max_tokens);
+    assert_true(options->max_money == 0 || 50e-6 * (double)done + 110e-6 * (double)flying <= options->max_money);
+    assert_true(options->max_seconds == 0 || s->clock - 1000 < options->max_seconds);
+}
+
 static void slow(service *s, uint64_t job, uint32_t attempt, outcome *out)
 {
     (void)s, (void)attempt;
@@ -526,7 +539,8 @@ static void bounds_are_never_passed(void **state)
     for (int which = 0; which < 4; which++) {
         service *s = fresh();
         ts_chat_options options = options_of();
-        s->script = slow;
+        s->script = slow_and_within;
+        s->user = &options;
         options.prices = put_file("prices.json", prices, sizeof prices - 1);
         options.reply_tokens = 50;
         options.max_requests = which == 0 ? 37 : 0;
@@ -541,6 +555,7 @@ static void bounds_are_never_passed(void **state)
         assert_int_equal(report.unknown + report.reserved_tokens, 0); /* what was in flight was waited for */
         assert_int_equal(service_billed(paid), report.answered);
         assert_int_equal(report.answered, paid->requests);
+        assert_int_equal(paid->most_in_flight, 8); /* all of them were allowed for */
         assert_true(fabs(report.money - 50e-6 * (double)report.answered) < 1e-12);
         if (which == 0)
             assert_int_equal(paid->requests, 37);
@@ -551,6 +566,7 @@ static void bounds_are_never_passed(void **state)
         if (which == 3)
             assert_true(s->clock - 1000 >= 5 && s->clock - 1000 < 6.2 && s->sent_at[paid->requests - 1] < 1005);
         ts_chat_close(chat);
+        s->script = slow;
         chat = open_chat(s, &options); /* the bound is the journal's, not the process's */
         ts_status status = run(chat, 0, 1000);
         assert_int_equal(status, TS_ERROR_LIMIT);
@@ -652,6 +668,10 @@ static void prices_are_checked(void **state)
     options.max_money = 1;
     assert_status(ts_chat_open_on(&chat, runtime, &options, 7, &transport), TS_ERROR_INVALID_ARGUMENT);
     assert_detail("price file");
+    options.prices = in_work("no prices.json");
+    assert_status(ts_chat_open_on(&chat, runtime, &options, 7, &transport), TS_ERROR_IO);
+    assert_detail("no prices.json");
+    assert_int_equal(paid->requests, 0);
 }
 
 /* ---- stopping ---- */
@@ -732,6 +752,7 @@ typedef struct full_disk {
     double until;    /* writes fail before */
     uint64_t begins; /* after so many requests */
     uint64_t sent;   /* requests when the first call failed */
+    int error;
     bool began, sync, failed;
 } full_disk;
 
@@ -749,6 +770,8 @@ static void note_failure(full_disk *disk)
     if (!disk->failed)
         disk->sent = disk->service->ledger->requests;
     disk->failed = true;
+    assert_int_equal(disk->service->ledger->requests, disk->sent); /* not one is sent meanwhile */
+    errno = disk->error;
 }
 
 static int64_t write_or_fail(void *user, int file, const void *buffer, size_t size)
@@ -759,7 +782,6 @@ static int64_t write_or_fail(void *user, int file, const void *buffer, size_t si
     note_failure(disk);
     if (size > 10 && disk->service->clock < disk->until - 1)
         return ts_io_system.write(NULL, file, buffer, 7); /* the last bytes that fit */
-    errno = ENOSPC;
     return -1;
 }
 
@@ -770,7 +792,6 @@ static int sync_or_fail(void *user, int file)
     if (!disk->sync || !is_full(disk))
         return 0;
     note_failure(disk);
-    errno = EIO;
     return -1;
 }
 
@@ -781,11 +802,12 @@ static void full_disks_stop_the_spending(void **state)
     static const struct {
         double lasts;
         bool sync;
-    } cases[] = {{10, false}, {1e9, false}, {1e9, true}};
+        int error;
+    } cases[] = {{10, false, ENOSPC}, {10, false, EIO}, {1e9, false, ENOSPC}, {1e9, false, EIO}, {1e9, true, ENOSPC}, {1e9, true, EIO}};
     for (size_t i = 0; i < TS_COUNT_OF(cases); i++) {
         service *s = fresh();
         ts_chat_options options = options_of();
-        full_disk disk = {.io = quick, .service = s, .until = cases[i].lasts, .begins = 30, .sync = cases[i].sync};
+        full_disk disk = {.io = quick, .service = s, .until = cases[i].lasts, .begins = 30, .sync = cases[i].sync, .error = cases[i].error};
         disk.io.user = &disk;
         disk.io.write = write_or_fail;
         disk.io.sync = sync_or_fail;
@@ -798,6 +820,7 @@ static void full_disks_stop_the_spending(void **state)
         } else {
             assert_status(status, TS_ERROR_IO);
             assert_detail("journal");
+            assert_detail(strerror(cases[i].error));
             assert_int_equal(paid->requests, disk.sent); /* not one after that */
             disk.until = 0;
             if (cases[i].sync)

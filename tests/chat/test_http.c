@@ -6,7 +6,9 @@
 
 #include <arpa/inet.h>
 #include <curl/curl.h>
+#include <dlfcn.h>
 #include <fcntl.h>
+#include <netdb.h>
 #include <signal.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
@@ -383,6 +385,55 @@ static void h13_nobody_there(void **state)
     assert_ok(ask(&options, 3, &report, NULL));
     assert_int_equal(report.answered, 3);
     count_cases(3);
+}
+
+/* A resolver that does not answer for a long time; in place of libc's, for one name. */
+#define SILENT_NAME "silent.invalid"
+#define SILENCE 6 /* seconds */
+
+__attribute__((visibility("default"))) int getaddrinfo(const char *node, const char *service, const struct addrinfo *hints, struct addrinfo **found)
+{
+    int (*others)(const char *, const char *, const struct addrinfo *, struct addrinfo **);
+    if (node && strcmp(node, SILENT_NAME) == 0) {
+        sleep(SILENCE);
+        return EAI_AGAIN;
+    }
+    *(void **)&others = dlsym(RTLD_NEXT, "getaddrinfo");
+    return others(node, service, hints, found);
+}
+
+static int32_t give_up(void *user, uint64_t done, uint64_t total)
+{
+    const double *until = user;
+    (void)done, (void)total;
+    return ts_clock() >= *until ? 2 : 0;
+}
+
+static void h13_a_resolver_that_does_not_answer(void **state)
+{
+    (void)state;
+    ts_chat_report report;
+    if (curl_version_info(CURLVERSION_NOW)->version_num < 0x075700)
+        skip(); /* it waits for its threads */
+    ts_chat_options options = options_of("http", 1, "x");
+    double began = ts_clock();
+    options.base_url = "https://" SILENT_NAME "/v1";
+    options.attempts = 1;
+    options.connect_seconds = 0.5;
+    assert_status(ask(&options, 2, &report, NULL), TS_ERROR_NETWORK);
+    assert_true(ts_clock() - began < SILENCE / 2.0); /* it ended by connect_seconds */
+    assert_int_equal(report.possibly_paid_twice + report.unknown, 0);
+    options.connect_seconds = 60;
+    ts_chat *chat;
+    unlink(options.journal);
+    assert_ok(ts_chat_open(&chat, runtime, &options, 1));
+    began = ts_clock();
+    double until = began + 0.5;
+    ts_chat_jobs jobs = {.first = 0, .count = 2, .step = 1, .prompt = write_prompt};
+    assert_status(ts_chat_run(chat, &jobs, give_up, &until), TS_ERROR_CANCELLED);
+    ts_chat_close(chat);
+    assert_true(ts_clock() - began < SILENCE / 2.0); /* nor is it waited for when the run is given up */
+    count_cases(2);
 }
 
 static void h15_the_environment_is_not_asked(void **state)
@@ -801,6 +852,7 @@ int main(void)
         cmocka_unit_test(h05_and_h12_nobody_reads),
         cmocka_unit_test(h15_proxies_never_see_the_key),
         cmocka_unit_test(h13_nobody_there),
+        cmocka_unit_test(h13_a_resolver_that_does_not_answer),
         cmocka_unit_test(h14_signals_stay_as_they_are),
         cmocka_unit_test(h15_the_environment_is_not_asked),
         cmocka_unit_test(h16_forks),
