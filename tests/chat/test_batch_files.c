@@ -157,6 +157,7 @@ static void results_may_be_anything(void **state)
         assert_int_equal(report.results + report.failed + report.known, 0);
         ts_chat_close(chat);
     }
+    count_cases(TS_COUNT_OF(lines));
 }
 
 /* A result is one however its document is made; what it says decides whether the story is used. */
@@ -196,6 +197,7 @@ static void what_results_say(void **state)
         assert_int_equal(totals.unknown, 9);
         ts_chat_close(chat);
     }
+    count_cases(TS_COUNT_OF(cases));
 }
 
 /* ---- endpoints ---- */
@@ -236,6 +238,7 @@ static void a_service_may_answer_anything(void **state)
         assert_int_equal(access(in_work("journal.batch.jsonl"), F_OK), -1);
         ts_chat_close(chat);
     }
+    count_cases(TS_COUNT_OF(cases));
 }
 
 static void refusals_take_the_intents_back(void **state)
@@ -253,6 +256,7 @@ static void refusals_take_the_intents_back(void **state)
         assert_int_equal(totals.requests, 0);
         ts_chat_close(chat);
     }
+    count_cases(TS_COUNT_OF(codes));
 }
 
 /* ---- memory ---- */
@@ -343,6 +347,7 @@ static void damaged_journals_are_merged_as_far_as_they_go(void **state)
         ts_status status = ts_chat_merge(chat, part, &taken);
         assert_true(status == TS_OK ? taken <= 1 : status == TS_ERROR_FORMAT && taken == 0);
         ts_chat_close(chat);
+        count_cases(1);
     }
     free(file);
 }

@@ -139,6 +139,153 @@ static void journals_without_records_are_exported(void **state)
     free(text);
 }
 
+/* ---- journals of earlier libraries ---- */
+
+/* What the first form of a line had not. */
+static const char *const later[] = {"prompt", "model", "system_fingerprint", "unfit", "about", "check"};
+
+/* Writes a line without what is later, and its checksum anew. */
+static void put_old_line(FILE *file, const char *line, size_t size)
+{
+    ts_json *document;
+    ts_bytes out = {.runtime = runtime};
+    assert_ok(ts_json_parse(&document, runtime, line, size, 0, "a line"));
+    for (const ts_json *member = ts_json_first(document); member; member = ts_json_next(member)) {
+        bool is_later = false;
+        for (size_t i = 0; i < TS_COUNT_OF(later); i++)
+            is_later = is_later || strcmp(ts_json_key(member), later[i]) == 0;
+        if (is_later)
+            continue;
+        assert_ok(ts_bytes_format(&out, "%s\"%s\":", out.size ? "," : "{", ts_json_key(member)));
+        assert_ok(ts_json_write(&out, member));
+    }
+    fprintf(file, "%s,\"check\":\"%016llx\"}\n", out.data, (unsigned long long)ts_hash(out.data, out.size, 0));
+    ts_bytes_free(&out);
+    ts_json_free(document);
+}
+
+static void make_old(const char *from, const char *to)
+{
+    size_t size;
+    char *journal = read_file(from, &size);
+    FILE *file = fopen(to, "w");
+    assert_non_null(file);
+    for (char *line = journal, *end; (end = strchr(line, '\n')) != NULL; line = end + 1)
+        put_old_line(file, line, (size_t)(end - line));
+    fclose(file);
+    free(journal);
+}
+
+static ts_generator_options older_options(ts_chat_options *chat, const char *journal)
+{
+    static char template[300];
+    ts_generator_options options;
+    assert_ok(ts_generator_options_init(&options, sizeof options));
+    snprintf(template, sizeof template, "%s", put_file("template", "{verb} {noun} {adjective}", 25));
+    *chat = options_of();
+    chat->base_url = "http://127.0.0.1:1"; /* nobody is there */
+    chat->attempts = 1;
+    chat->journal = journal;
+    options.author = TS_AUTHOR_CHAT;
+    options.chat = chat;
+    options.prompt = template;
+    options.seed = 3;
+    options.reject = TS_UNFIT_WORDS;
+    return options;
+}
+
+/* Has stories 0 to count - 1 in a journal, of which every third lacks its words, without a service: by batch files. */
+static void answer_by_file(const char *journal, uint64_t count)
+{
+    ts_generator *generator;
+    ts_chat_options chat;
+    ts_batch_report report = {.struct_size = sizeof report};
+    ts_generator_options options = older_options(&chat, journal);
+    char requests[300], results[300];
+    size_t size;
+    snprintf(requests, sizeof requests, "%s", in_work("requests.jsonl"));
+    snprintf(results, sizeof results, "%s", in_work("results.jsonl"));
+    assert_ok(ts_generator_new(&generator, runtime, &options));
+    assert_ok(ts_generator_batch_write(generator, count, requests, &report));
+    assert_int_equal(report.requests, count);
+    char *lines = read_file(requests, &size), *line = lines;
+    FILE *file = fopen(results, "w");
+    assert_non_null(file);
+    for (uint64_t i = 0; i < count; i++, line = strchr(line, '\n') + 1) {
+        char prompt[100];
+        assert_ok(ts_generator_prompt(generator, i, prompt, sizeof prompt, &size));
+        fprintf(file, "{%.*s, \"response\": {\"status_code\": 200, \"body\": {\"model\": \"m-1\", \"system_fingerprint\": \"fp\", \"choices\": [{\"finish_reason\": "
+                      "\"stop\", \"message\": {\"content\": \"Of %s.\"}}]}}}\n", (int)strcspn(line + 1, ","), line + 1, i % 3 == 2 ? "nothing" : prompt);
+    }
+    fclose(file);
+    free(lines);
+    assert_ok(ts_generator_batch_read(generator, count, results, &report));
+    assert_int_equal(report.results, count);
+    ts_generator_free(generator);
+}
+
+/* Stories that a journal yields, in order; each is as the newest library would have it, but for what nobody noted. */
+static void assert_yields(const char *journal, uint64_t count, bool old)
+{
+    ts_generator *generator;
+    ts_chat_options chat;
+    ts_generator_options options = older_options(&chat, journal);
+    ts_chat_report report = {.struct_size = sizeof report};
+    assert_ok(ts_generator_new(&generator, runtime, &options));
+    for (uint64_t index = 0; index < count; index++) {
+        ts_story story = {.struct_size = sizeof story};
+        char text[200];
+        if (index % 3 == 2)
+            continue; /* it lacks its words, which is found out anew */
+        assert_ok(ts_generator_next(generator, &story));
+        assert_int_equal(story.index, index);
+        snprintf(text, sizeof text, "Of %s %s %s.", story.words[0], story.words[1], story.words[2]);
+        assert_string_equal(story.story, text);
+        assert_string_equal(story.source, "m");
+        assert_int_equal(story.seed, 3);
+        assert_true((strstr(story.provenance, "fp") != NULL) == !old);
+    }
+    assert_ok(ts_generator_chat_report(generator, &report));
+    assert_int_equal(report.answered, count);
+    assert_int_equal(report.damaged_lines, 0);
+    ts_generator_free(generator);
+}
+
+static void journals_of_earlier_libraries(void **state)
+{
+    (void)state;
+    enum { STORIES = 12 };
+    char journal[300], old[300];
+    uint64_t written = 0;
+    fresh();
+    snprintf(journal, sizeof journal, "%s", in_work("journal"));
+    snprintf(old, sizeof old, "%s", in_work("old journal"));
+    answer_by_file(journal, STORIES);
+    assert_yields(journal, STORIES, false);
+    make_old(journal, old);
+    size_t size;
+    char *text = read_file(old, &size);
+    for (size_t i = 0; i + 1 < TS_COUNT_OF(later); i++) {
+        char member[40];
+        snprintf(member, sizeof member, "\"%s\":", later[i]);
+        assert_null(strstr(text, member));
+    }
+    free(text);
+    assert_yields(old, STORIES, true);
+    assert_ok(ts_journal_export(runtime, old, in_work("exported.jsonl"), TS_UNFIT_WORDS, &written, NULL));
+    assert_int_equal(written, STORIES); /* without the words nobody can say which lack them */
+    unlink(journal);
+    ts_chat_options chat;
+    ts_generator_options options = older_options(&chat, journal);
+    ts_generator *generator;
+    assert_ok(ts_generator_new(&generator, runtime, &options));
+    assert_ok(ts_generator_merge(generator, old, &written));
+    assert_int_equal(written, STORIES);
+    ts_generator_free(generator);
+    assert_yields(journal, STORIES, true);
+    unlink(old);
+}
+
 static void shards_share_nothing(void **state)
 {
     (void)state;
@@ -1127,6 +1274,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(stories_are_asked_for_once),
         cmocka_unit_test(journals_without_records_are_exported),
+        cmocka_unit_test(journals_of_earlier_libraries),
         cmocka_unit_test(shards_share_nothing),
         cmocka_unit_test(what_may_pass_is_tried_again),
         cmocka_unit_test(what_stays_wrong_stops_the_run),

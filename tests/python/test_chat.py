@@ -90,6 +90,8 @@ def jobs_of(path):
 
 @unittest.skipUnless(CHAT_BUILT, "built without chat services")
 class ChatTest(unittest.TestCase):
+    cases = 0  # kills, cuts and scripts of faults
+
     @classmethod
     def setUpClass(cls):
         cls.server, cls.forker = Server(), Forker()
@@ -98,6 +100,10 @@ class ChatTest(unittest.TestCase):
     def tearDownClass(cls):
         cls.server.close()
         cls.forker.close()
+        print(f"cases: {cls.cases}", file=sys.stderr)
+
+    def count(self, cases=1):
+        type(self).cases += cases
 
     def setUp(self):
         folder = tempfile.TemporaryDirectory()
@@ -303,6 +309,7 @@ class ChatTest(unittest.TestCase):
                 for record in self.records("torn.jsonl"):
                     self.assertIn(record, self.records(out))
                 self.assertEqual((self.folder / "torn").stat().st_size, size)
+                self.count()
         for wrong, error in (("missing", ts.InputOutputError), ("template", ts.FormatError)):
             with self.assertRaises(error):
                 ts.journal_export(self.folder / wrong, self.folder / "x.jsonl")
@@ -546,6 +553,7 @@ class ChatTest(unittest.TestCase):
             bill = total["bill"]
             self.assertEqual((total["results"], total["known"], total["foreign"]), (20, total["known"], 0))
             self.assertEqual((bill.answered, bill.unknown, bill.possibly_paid_twice, bill.reserved_tokens), (20, 0, 0, 0), script)
+            self.count()
             self.assertEqual(self.server.ledger(self.ledger)["billed"], 20)
             if script != "half":
                 self.assertEqual((total["files"], total["failed"]), (files, failed), script)
@@ -571,6 +579,7 @@ class ChatTest(unittest.TestCase):
                 self.assertIn("none of the 20 requests", str(caught.exception))
                 self.assertEqual((generator.chat_report().unknown, generator.chat_report().reserved_tokens), (0, 0))
             self.steps(script, batches=f"{script},ok")
+            self.count()
         with ts.Generator(seed=3, chat=self.chat("bound", max_requests=5)) as generator:
             self.assertEqual(generator.batch_step(20).requests, 5)
             with self.assertRaises(ts.LimitError):
@@ -611,6 +620,7 @@ class ChatTest(unittest.TestCase):
             for size in range(0, results.stat().st_size, 97):  # cut anywhere: what is whole is known, the rest is nothing
                 (self.folder / "cut").write_bytes(results.read_bytes()[:size])
                 self.assertEqual(generator.batch_read(20, self.folder / "cut").results, 0)
+                self.count()
             for path in (self.folder / "nothing", self.folder):
                 with self.assertRaises(ts.InputOutputError):
                     generator.batch_read(20, path)
@@ -674,6 +684,7 @@ class ChatTest(unittest.TestCase):
                 while self.count_results(name + ".journal") < results:
                     time.sleep(0.001)
                 self.assertEqual(self.forker.kill(), -signal.SIGKILL)
+                self.count()
             self.forker.start(**work)
             self.assertEqual(self.forker.wait(), 0)
             ledger = self.server.ledger(self.ledger + name)
@@ -828,6 +839,7 @@ class ChatTest(unittest.TestCase):
         self.forker.start(**work)
         self.assertEqual(self.forker.wait(), 0)
         self.assertGreater(killed, kills // 2)
+        self.count(killed)
         records = self.records()
         self.assertEqual([record["index"] for record in records], list(range(stories)))  # none lost, none twice
         self.assertEqual(len({record["story"] for record in records}), stories)
