@@ -257,7 +257,7 @@ TS_API ts_status ts_evaluator_write(ts_evaluator *evaluator, const char *path);
 
 /* ---- the embedded judge ---- */
 
-enum { TS_MEASURE_COUNT = 34 };
+enum { TS_MEASURE_COUNT = 37 };
 
 /* The name of a measure, NULL for any other value. A constant string. */
 TS_API const char *ts_measure_name(uint32_t measure);

@@ -15,6 +15,7 @@ enum {
     HELD_OUT = 20,
     FEWEST_STORIES = 40,
     BEGINNING = 12,
+    OPENING = 5,
     SURPRISES = (sizeof(ts_surprise) - sizeof(double)) / sizeof(double),
     COMMON = 200,
     COMMONEST = 1000
@@ -275,6 +276,28 @@ static double odd_pairs(const ts_language *language, const ts_token_list *tokens
     return tokens->count > known ? (double)odd / (double)(tokens->count - known) : 0;
 }
 
+static const double *most_of(const double *values, size_t count)
+{
+    const double *most = values;
+    for (size_t i = 1; i < count; i++)
+        if (values[i] > *most)
+            most = values + i;
+    return most;
+}
+
+/* The median over the tokens of what one costs where it stands beyond what its rarity alone would cost: a rare word is no fault, a common one out of
+ * place is. The room gets these costs. */
+static double misplaced_loss(const ts_language *language, const ts_token_list *tokens, size_t known, const double *losses, double *room)
+{
+    size_t count = tokens->count - known;
+    for (size_t i = 0; i < count; i++) {
+        double seen = find(&language->orders[0], key_of(&tokens->items[known + i].hash, 1))->seen;
+        room[i] = losses[i] - log((double)language->tokens / (seen + 0.5));
+    }
+    qsort(room, count, sizeof *room, by_size_down);
+    return count > 0 ? (room[(count - 1) / 2] + room[count / 2]) / 2 : 0;
+}
+
 /* `losses` has room for a loss of each token and for as many more. */
 static void add_up(const ts_language *language, const ts_token_list *tokens, size_t known, double *losses, ts_surprise *s)
 {
@@ -294,6 +317,8 @@ static void add_up(const ts_language *language, const ts_token_list *tokens, siz
     s->first = first_loss(tokens, known, losses);
     s->common = common_loss(language, tokens, known, losses, losses + count);
     s->odd = odd_pairs(language, tokens, known);
+    s->opening = *most_of(losses, TS_MIN(count, (size_t)OPENING));
+    s->misplaced = misplaced_loss(language, tokens, known, losses, losses + count);
     s->copied = copied_share(language, tokens, known);
     qsort(losses, count, sizeof *losses, by_size_down);
     s->worst = mean_of(losses, (count + 9) / 10);

@@ -38,12 +38,15 @@ static const char *const measure_names[] = {
     "first",        /* the mean loss of the first sentence; in the same units, as the next two */
     "common_worst", /* of the tenth of the text's common words that is the least likely where it stands */
     "odd_pairs",    /* share of common words side by side that its text never has so */
+    "opening",      /* the most nats of one of the first 5 tokens; in the same units, as the next */
+    "misplaced",    /* the median over the tokens of what one costs beyond its rarity */
     "copied",       /* share of tokens in runs of 16 and more that its text has */
     "returns",      /* share of a sentence's longer words that an earlier sentence or the prompt has; the mean of the sentences behind the first */
     "newcomers",    /* names that come up for the first time behind the first sentence, over those sentences */
     "little_words", /* share of the words that are among the hundred or so that hold any English together */
+    "present",      /* share of the verbs outside of speech that are in the present tense, which a told story has not */
 };
-_Static_assert(TS_COUNT_OF(measure_names) == TS_MEASURE_COUNT && TS_MEASURE_LITTLE_WORDS + 1 == TS_MEASURE_COUNT, "a name each");
+_Static_assert(TS_COUNT_OF(measure_names) == TS_MEASURE_COUNT && TS_MEASURE_PRESENT + 1 == TS_MEASURE_COUNT, "a name each");
 
 const char *ts_measure_name(uint32_t measure)
 {
@@ -228,6 +231,24 @@ static void measure_rules(measuring *m)
     double words = (double)TS_MAX(m->words, (size_t)1);
     m->out[TS_MEASURE_DOUBLED] = 100 * (double)doubled / words;
     m->out[TS_MEASURE_ARTICLES] = 100 * (double)articles / words;
+}
+
+static void measure_tense(measuring *m)
+{
+    static const char *const now[] = {"is",    "are", "am",   "has",   "have",   "do",   "does",  "go",  "goes", "say",  "says", "want",
+                                      "wants", "see", "sees", "think", "thinks", "make", "makes", "get", "gets", "come", "comes"},
+                             *const then[] = {"was", "were", "had", "said", "went", "saw"};
+    size_t present = 0, past = 0;
+    bool spoken = false;
+    for (size_t i = 0; i < m->count; i++) {
+        const ts_token *t = &m->tokens[i];
+        spoken = spoken != is_quote(t);
+        if (i < m->known || spoken || !t->word)
+            continue;
+        present += is_any(t, now, TS_COUNT_OF(now));
+        past += (t->size > 2 && (t->text[t->size - 2] | 0x20) == 'e' && (t->text[t->size - 1] | 0x20) == 'd') || is_any(t, then, TS_COUNT_OF(then));
+    }
+    m->out[TS_MEASURE_PRESENT] = (double)present / (double)(present + past + 1);
 }
 
 /* ---- variety ---- */
@@ -557,7 +578,8 @@ static ts_status measure_language(const ts_language *language, const ts_token_li
     if (!language)
         return TS_OK;
     TS_TRY(ts_language_surprise(language, tokens, known, &s));
-    const double values[] = {s.loss, s.beginning, s.worst, s.surprises, s.unknown, s.novelty, s.first, s.common, s.odd, s.copied};
+    const double values[] = {s.loss,  s.beginning, s.worst, s.surprises, s.unknown,   s.novelty,
+                             s.first, s.common,    s.odd,   s.opening,   s.misplaced, s.copied};
     memcpy(out + TS_MEASURE_LOSS, values, sizeof values);
     return TS_OK;
 }
@@ -570,6 +592,7 @@ static ts_status measure_tokens(ts_runtime *runtime, const ts_language *language
         return TS_OK;
     measure_shape(&m);
     measure_rules(&m);
+    measure_tense(&m);
     measure_cast(&m);
     measure_genders(&m);
     measure_return(&m);

@@ -42,10 +42,13 @@ typedef enum ts_measure {
     TS_MEASURE_FIRST,
     TS_MEASURE_COMMON_WORST,
     TS_MEASURE_ODD_PAIRS,
+    TS_MEASURE_OPENING,
+    TS_MEASURE_MISPLACED,
     TS_MEASURE_COPIED,
     TS_MEASURE_RETURNS,
     TS_MEASURE_NEWCOMERS,
-    TS_MEASURE_LITTLE_WORDS
+    TS_MEASURE_LITTLE_WORDS,
+    TS_MEASURE_PRESENT
 } ts_measure;
 
 typedef struct ts_language ts_language;
@@ -89,6 +92,8 @@ typedef struct ts_surprise {
     double first;     /* mean nats of the first sentence */
     double common;    /* mean of the tenth of the common words (more than one of 1,000 tokens of the text) that are the least likely */
     double odd;       /* share of pairs of neighbours, both of them common, that the text never has */
+    double opening;   /* the most of the first 5 tokens */
+    double misplaced; /* median nats of a token beyond those of its frequency alone */
     double copied;    /* share of tokens in runs of 16 and more that the text has as they are; no deviation, but the share itself */
 } ts_surprise;
 

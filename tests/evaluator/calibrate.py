@@ -32,11 +32,11 @@ import tinystories as ts  # noqa: E402
 AXES = ("grammar", "creativity", "consistency")
 ASKED = {"Dialogue": r"dialogue", "BadEnding": r"bad ending|sad ending|tragic", "Twist": r"twist|unexpected", "MoralValue": r"moral",
          "Conflict": r"conflict", "Foreshadowing": r"foreshadow|setup"}
-LANGUAGE = ("loss", "beginning", "worst", "surprises", "unknown", "novelty", "first", "common_worst", "odd_pairs", "copied")
+LANGUAGE = ("loss", "beginning", "worst", "surprises", "unknown", "novelty", "first", "common_worst", "odd_pairs", "opening", "misplaced", "copied")
 UNUSED = ("carried", "copied")  # the file has no prompts, and no copies
 # What can only be a fault, and what can only be a merit: a weight of the other sign is chance, and would praise what no graded story shows.
 FAULTS = ("doubled", "small_starts", "open_quote", "unfinished", "articles", "repetition", "genders", "missed_ending", "loss", "beginning", "worst", "surprises",
-          "unknown", "novelty", "first", "common_worst", "odd_pairs", "newcomers")
+          "unknown", "novelty", "first", "common_worst", "odd_pairs", "opening", "misplaced", "newcomers", "present")
 MERITS = ("variety", "close", "followed", "returns")
 PENALTIES = (30, 100, 300, 1000, 3000)
 

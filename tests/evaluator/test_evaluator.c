@@ -313,6 +313,14 @@ static void measures_measure(void **state)
     assert_true(other[TS_MEASURE_DOUBLED] > 0 && other[TS_MEASURE_ARTICLES] > 0 && other[TS_MEASURE_SMALL_STARTS] == 1);
     assert_true(other[TS_MEASURE_OPEN_QUOTE] == 1 && other[TS_MEASURE_UNFINISHED] == 1);
     assert_true(other[TS_MEASURE_LOSS] > m[TS_MEASURE_LOSS] && other[TS_MEASURE_NOVELTY] > m[TS_MEASURE_NOVELTY]);
+    measures_of(language, "", "Day one is big. \"We are here!\" said Tom. He has and goes.", other);
+    assert_true(m[TS_MEASURE_PRESENT] == 0 && other[TS_MEASURE_PRESENT] == 0.6); /* is, has and goes; said, and one for the road */
+    measures_of(language, "", "One zork Tom saw a big ball. Tom said, \"I like it!\" Then Tom went home and was happy.", other);
+    assert_true(other[TS_MEASURE_OPENING] > m[TS_MEASURE_OPENING]);
+    measures_of(language, "", "One day Tom saw a big ball. Tom said, \"I like it!\" Then zork went home and was happy.", other);
+    assert_true(other[TS_MEASURE_OPENING] == m[TS_MEASURE_OPENING]); /* what comes later is no opening */
+    measures_of(language, "", "happy was and home went Tom Then it like I said Tom ball big a saw Tom day One", other);
+    assert_true(other[TS_MEASURE_MISPLACED] > m[TS_MEASURE_MISPLACED]);
     measures_of(language, "Tom had a yellow boat.", " The boat was yellow. Anna wanted it. She ran to the sea, and Anna was happy. He saw Anna.", m);
     assert_true(m[TS_MEASURE_CARRIED] == 2.0 / 3 || m[TS_MEASURE_CARRIED] > 0.6);
     measures_of(language, "", "a b c d a b c d a b c d", m);

@@ -155,7 +155,7 @@ class EmbeddedJudge(unittest.TestCase):
             for number, axis in enumerate(AXES):
                 given = [float(row[3 + number]) for row in held]
                 guessed = [evaluator.judgment(i).grades[axis] for i in range(len(held))]
-                self.assertGreater(spearman(guessed, given), 0.28, axis)
+                self.assertGreater(spearman(guessed, given), {"grammar": 0.4, "creativity": 0.33, "consistency": 0.28}[axis], axis)
 
     @unittest.skipUnless(DATA, "skipped: TINYSTORIES_TEST_DATA is not set")
     def test_what_is_no_story_has_low_grades(self):
