@@ -22,7 +22,7 @@ static ts_status add_line(ts_bytes *line, ts_chat *chat, const ts_chat_jobs *job
     options.stream = 0;
     line->size = chat->prompt.size = 0;
     TS_TRY(jobs->prompt(jobs->user, job, &chat->prompt));
-    ts_journal_key(&chat->journal, job, key);
+    ts_journal_key(&chat->journal, job, false, key);
     TS_TRY(ts_bytes_format(line, "{\"custom_id\": \"%s\", \"method\": \"POST\", \"url\": \"/v1/chat/completions\", \"body\": ", key));
     TS_TRY(ts_completion_write(line, &options, chat->prompt.data, chat->prompt.size, ts_chat_members(chat, jobs, job),
                                ts_random_at(chat->journal.configuration, 0, job)));
@@ -122,7 +122,7 @@ static bool job_of(const ts_chat *chat, const char *id, uint64_t *job)
             return false;
         *job = *job * 10 + (uint64_t)(*at - '0');
     }
-    ts_journal_key(&chat->journal, *job, key);
+    ts_journal_key(&chat->journal, *job, false, key);
     return *job < TS_JOURNAL_MOST_JOB && strcmp(key, id) == 0;
 }
 

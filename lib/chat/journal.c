@@ -426,7 +426,7 @@ ts_status ts_journal_result(ts_journal *journal, uint64_t number, ts_json **docu
     return status;
 }
 
-void ts_journal_key(const ts_journal *journal, uint64_t number, char key[TS_JOURNAL_KEY_SIZE])
+void ts_journal_key(const ts_journal *journal, uint64_t number, bool bare, char key[TS_JOURNAL_KEY_SIZE])
 {
-    snprintf(key, TS_JOURNAL_KEY_SIZE, "%s-%llu", journal->run, (unsigned long long)number);
+    snprintf(key, TS_JOURNAL_KEY_SIZE, "%s-%llu%s", journal->run, (unsigned long long)number, bare ? "-bare" : "");
 }

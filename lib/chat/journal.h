@@ -101,7 +101,10 @@ ts_status ts_journal_result(ts_journal *journal, uint64_t number, ts_json **line
  */
 ts_status ts_journal_merge_from(ts_journal *journal, const char *path, uint64_t *taken);
 
-/* The key by which a service may know that a request was sent before; the same for every attempt. */
-void ts_journal_key(const ts_journal *journal, uint64_t number, char key[TS_JOURNAL_KEY_SIZE]);
+/*
+ * The key by which a service may know that a request was sent before: the same for every attempt with the same body. `bare` is of a request that goes
+ * without the members that its job could have: another body has another key, or the service answers with the refusal that it gave to the first.
+ */
+void ts_journal_key(const ts_journal *journal, uint64_t number, bool bare, char key[TS_JOURNAL_KEY_SIZE]);
 
 #endif

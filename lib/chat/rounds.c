@@ -355,7 +355,7 @@ static ts_status send_ready(ts_chat *chat)
         char key[TS_JOURNAL_KEY_SIZE];
         if (s->state != SLOT_READY)
             continue;
-        ts_journal_key(&chat->journal, s->job, key);
+        ts_journal_key(&chat->journal, s->job, chat->jobs->members && !s->extended, key);
         ts_status status = chat->transport.start(chat->transport.user, i, s->body.data, s->body.size, key);
         if (status != TS_OK)
             return status;

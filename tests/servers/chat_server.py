@@ -8,7 +8,7 @@ What to do stands in the path of a request: /SETTINGS/chat/completions, SETTINGS
 
     ledger=NAME       accounts of its own (default "main"); GET /ledger/NAME gives them as JSON
     faults=A,B,...    what to do to the first, second, ... attempt of each Idempotency-Key; the last one stays. Default "ok". See FAULTS and `Fault`
-    honour=0          bill each request that is done, whatever its key (default 1: a key is billed once, and gets the same reply again)
+    honour=0          bill each request that is done, whatever its key (default 1: a key is billed once, gets the same reply again, and 422 with another body)
     delay=SECONDS     before the reply
     limit=N           more than N requests in flight are answered 429
     bad=PERCENT       of the conversations that ask for grades so many get a reply that is none; which, the conversation and BAD_GRADES decide
@@ -41,7 +41,7 @@ class Ledger:
         self.attempts = collections.Counter()
         self.billed = collections.Counter()
         self.conversations, self.bad = collections.Counter(), {}
-        self.replies = {}
+        self.replies, self.bodies = {}, {}
         self.requests = self.in_flight = self.most_in_flight = self.connections = 0
         self.authorized = collections.Counter()
         self.files, self.batches = {}, []
@@ -349,6 +349,8 @@ def choose(request, ledger):
     script = request.settings.get("faults", "ok").split(",")
     attempt = ledger.attempts[request.key]
     ledger.attempts[request.key] += 1
+    if request.settings.get("honour", "1") != "0" and ledger.bodies.setdefault(request.key, request.body) != request.body:
+        return Fault(whole(422, error("Keys for idempotent requests can only be used with the same parameters they were first used with")))
     messages = json.loads(request.body)["messages"]
     asked = messages[0]["content"]
     if request.settings.get("schema") == "no" and "response_format" in json.loads(request.body):
