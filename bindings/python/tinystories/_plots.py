@@ -55,8 +55,9 @@ def _smooth(values: Sequence[float]) -> List[float]:
     return result
 
 
-def curves(runs: Sequence[Any], x: str, y: str, x_label: str, y_label: str, smooth: bool = False, scale: float = 1) -> Optional[Markup]:
-    """A line a run; None when no log has two such points: one is in the table."""
+def curves(runs: Sequence[Any], x: str, y: str, x_label: str, y_label: str, smooth: bool = False, scale: float = 1,
+           changes: bool = False) -> Optional[Markup]:
+    """A line a run; None when no log has two such points: one is in the table. `changes`: a log repeats its last measurement, which is one point, until the next."""
     with matplotlib.rc_context(STYLE):
         figure, axes = _figure()
         ends = []
@@ -64,6 +65,9 @@ def curves(runs: Sequence[Any], x: str, y: str, x_label: str, y_label: str, smoo
             xs, ys = _column(run.log, x, y)
             if not xs:
                 continue
+            if changes:
+                kept = [i for i, value in enumerate(ys) if i == 0 or value != ys[i - 1]]
+                xs, ys = [xs[i] for i in kept], [ys[i] for i in kept]
             colour, xs = COLOURS[index % len(COLOURS)], [value * scale for value in xs]
             if smooth and len(xs) > 30:
                 axes.plot(xs, ys, color=colour, alpha=0.25, linewidth=0.8)
@@ -176,7 +180,8 @@ def grades(models: Sequence[Dict[str, Any]]) -> Optional[Markup]:
         axes.set_ylim(0, 10.3)
         axes.set_ylabel("grade of 10")
         if len(named) > 1:
-            axes.legend(frameon=False, loc="upper center", bbox_to_anchor=(0.5, -0.1), ncols=min(len(named), 3))
+            longest = max(len(str(one.get("model") or "a model without a name")) for one in named)  # or the figure grows wide, and its text small
+            axes.legend(frameon=False, loc="upper center", bbox_to_anchor=(0.5, -0.1), ncols=max(1, min(len(named), 60 // longest)))
         return _image(figure, "grades by model with their intervals")
 
 

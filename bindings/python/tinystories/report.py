@@ -370,7 +370,7 @@ LOSSES = ("bits_per_byte", "nats_per_token", "perplexity", "tokens", "bytes", "s
 
 def _curves(runs: List[Run], plots: Any) -> List[Any]:
     return [plots.curves(runs, "step", "loss", "steps", "training loss, nats per token", True),
-            plots.curves(runs, "seconds", "valid_bits_per_byte", "minutes", "validation, bits per byte", False, 1 / 60),
+            plots.curves(runs, "seconds", "valid_bits_per_byte", "minutes", "validation, bits per byte", False, 1 / 60, True),
             plots.curves(runs, "step", "learning_rate", "steps", "learning rate"),
             plots.curves(runs, "step", "gradient_norm", "steps", "gradient norm", True)]
 
