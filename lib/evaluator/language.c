@@ -237,17 +237,11 @@ static double mean_of(const double *values, size_t count)
     return count > 0 ? sum / (double)count : 0;
 }
 
-/* Whether a token is the last one of a sentence. */
-static bool ends_sentence(const ts_token *token)
-{
-    return !token->word && token->size == 1 && strchr(".!?", *token->text) != NULL;
-}
-
 /* The mean loss of the first sentence. */
 static double first_loss(const ts_token_list *tokens, size_t known, const double *losses)
 {
     size_t end = known;
-    while (end < tokens->count && !ends_sentence(&tokens->items[end]))
+    while (end < tokens->count && !ts_token_ends_sentence(&tokens->items[end]))
         end++;
     return mean_of(losses, TS_MIN(end, tokens->count) - known + 1);
 }

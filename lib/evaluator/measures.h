@@ -59,7 +59,9 @@ ts_status ts_measure_record(ts_runtime *runtime, const ts_language *language, co
 /* What a completion has of its instruction. OUT_OF_MEMORY alone. */
 ts_status ts_measure_followed(ts_runtime *runtime, const ts_record *record, ts_followed *followed);
 
-/* ---- a text as words and marks ---- */
+/* ---- tokens.c: a text as words and marks ---- */
+
+enum { SHORTEST_CONTENT = 4 }; /* characters of a word that is likely to carry meaning */
 
 typedef struct ts_token {
     uint64_t hash;    /* the same for ASCII capitals and small letters */
@@ -76,6 +78,25 @@ typedef struct ts_token_list {
 
 /* Appends the words and marks of a text. */
 ts_status ts_tokens_add(ts_runtime *runtime, ts_token_list *list, const char *text, size_t size);
+bool ts_tokens_have(const ts_token *tokens, size_t from, size_t to, uint64_t hash);
+
+bool ts_token_is(const ts_token *token, const char *word);
+bool ts_token_is_any(const ts_token *token, const char *const *words, size_t count);
+bool ts_token_ends_sentence(const ts_token *token);
+bool ts_token_is_quote(const ts_token *token);
+
+/* ---- followed.c: instructions ---- */
+
+/* A completion behind its prompt: tokens[0 .. known) are the prompt. */
+typedef struct ts_passage {
+    const ts_token *tokens;
+    size_t known, count;
+} ts_passage;
+
+/* OUT_OF_MEMORY alone. */
+ts_status ts_passage_followed(const ts_passage *passage, ts_runtime *runtime, const ts_record *record, ts_followed *followed);
+/* A bad ending is asked for, and no sad word is in the last third. */
+bool ts_passage_misses_bad_ending(const ts_passage *passage, const ts_record *record);
 
 /* ---- language.c: an interpolated Kneser-Ney model of words and marks, three at a time ---- */
 
