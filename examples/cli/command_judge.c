@@ -311,7 +311,7 @@ static const cli_argument judge_arguments[] = {
 const cli_command cli_judge_commands[] = {
     {"evaluate", "judge", "grade what a model writes: with the embedded judge, which needs no network, or a chat service",
      "The embedded judge is a linear function of what can be counted in a text, calibrated on stories that a language model had graded. Its rank correlation\n"
-     "with grades that it was not calibrated on is about 0.41 for grammar, 0.35 for creativity and 0.30 for consistency with --text (TinyStories), and less\n"
+     "with grades that it was not calibrated on is about 0.42 for grammar, 0.35 for creativity and 0.30 for consistency with --text (TinyStories), and less\n"
      "without: it tells models apart by the mean of many completions, not one story from another. Means stand with 95 % intervals over prompts.\n"
      "A chat service is asked for an assessment, then for grades. What it says that is no grade is never a number: it is counted.\n"
      "'suspicious' counts completions that seem to speak to the judge (grades, orders, marks of chats); it lowers no grade. Of instructions 'followed' says what rules find in the\n"

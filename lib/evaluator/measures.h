@@ -59,7 +59,7 @@ ts_status ts_measure_record(ts_runtime *runtime, const ts_language *language, co
 /* What a completion has of its instruction. OUT_OF_MEMORY alone. */
 ts_status ts_measure_followed(ts_runtime *runtime, const ts_record *record, ts_followed *followed);
 
-/* ---- tokens.c: a text as words and marks ---- */
+/* ---- passage.c: a text as words and marks ---- */
 
 enum { SHORTEST_CONTENT = 4 }; /* characters of a word that is likely to carry meaning */
 
