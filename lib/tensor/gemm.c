@@ -329,16 +329,26 @@ static product shaped(ts_gemm_space *space, const ts_kernels *kernels, bool bf16
     return p;
 }
 
+/* Whether the level has tiles; where it has none, nothing is packed. */
+static bool has_tiles(const ts_kernels *kernels, bool bf16)
+{
+    return bf16 ? kernels->tile_pairs != NULL : kernels->tile_rows != 0;
+}
+
 size_t ts_gemm_packed_size(const ts_kernels *kernels, bool bf16, size_t n, size_t k)
 {
+    if (!has_tiles(kernels, bf16))
+        return 0;
     product p = shaped(NULL, kernels, bf16, n, k);
-    return kernels->tile_rows == 0 ? 0 : panels_of(n, p.width) * apart(p.width, p.units);
+    return panels_of(n, p.width) * apart(p.width, p.units);
 }
 
 size_t ts_gemm_packed_a_size(const ts_kernels *kernels, bool bf16, size_t m, size_t k)
 {
+    if (!has_tiles(kernels, bf16) || (bf16 && kernels->pair_lines))
+        return 0;
     product p = shaped(NULL, kernels, bf16, 0, k);
-    return kernels->tile_rows == 0 || (bf16 && kernels->pair_lines) ? 0 : panels_of(m, p.height) * apart(p.height, p.units);
+    return panels_of(m, p.height) * apart(p.height, p.units);
 }
 
 void ts_gemm_pack(ts_gemm_space *space, uint32_t *packed, ts_matrix b, size_t n, size_t k)

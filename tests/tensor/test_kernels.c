@@ -304,7 +304,12 @@ static void test_gemm(void **state)
             bool bf16 = run & 1;
             ts_runtime *runtime = make_runtime(1u << run / 2, level);
             ts_gemm_space space;
-            ts_status status = ts_gemm_space_init(&space, runtime, ts_kernels_at(level), 513 * 320, 513 * 320, bf16, false);
+            size_t a_size = 0, b_size = 0; /* no more than is promised to be enough */
+            for (size_t i = 0; i < TS_COUNT_OF(shapes); i++) {
+                a_size = TS_MAX(a_size, ts_gemm_packed_a_size(ts_kernels_at(level), bf16, shapes[i][0], shapes[i][2]));
+                b_size = TS_MAX(b_size, ts_gemm_packed_size(ts_kernels_at(level), bf16, shapes[i][1], shapes[i][2]));
+            }
+            ts_status status = ts_gemm_space_init(&space, runtime, ts_kernels_at(level), a_size, b_size, bf16, false);
             if (bf16 && ts_kernels_at(level)->tile_pairs == NULL) {
                 assert_int_equal(status, TS_ERROR_UNSUPPORTED);
                 ts_runtime_free(runtime);
@@ -348,7 +353,7 @@ static void test_gemm_threads_same_bits(void **state)
             for (int i = 0; i < 3; i++) {
                 ts_runtime *runtime = make_runtime(1u << i, level);
                 ts_gemm_space space;
-                assert_int_equal(ts_gemm_space_init(&space, runtime, kernels, 0, 513 * 320, bf16, false), TS_OK);
+                assert_int_equal(ts_gemm_space_init(&space, runtime, kernels, 0, ts_gemm_packed_size(kernels, bf16, 190, 513), bf16, false), TS_OK);
                 ts_gemm(&space, c[i], 190, (ts_matrix){a, 513, 1}, (ts_matrix){b, 1, 513}, 300, 190, 513, (ts_start){0});
                 ts_gemm_space_free(&space);
                 ts_runtime_free(runtime);

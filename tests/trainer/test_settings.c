@@ -236,12 +236,38 @@ static void test_configuration_is_compared(void **state)
     free(bytes);
 }
 
+/* A processor without bf16 is a refusal, whichever optimizer would multiply in it. */
+static void test_bf16_where_there_is_none(void **state)
+{
+    (void)state;
+    ts_architecture shape;
+    ts_architecture_init(&shape, sizeof shape);
+    shape.width = 8, shape.layers = 1, shape.heads = 2, shape.hidden = 16, shape.context_length = 8;
+    for (int32_t level = TS_CPU_LEVEL_REFERENCE; level < TS_CPU_LEVEL_AVX512_BF16 && level <= ts_cpu_level_best(); level++)
+        for (uint32_t optimizer = TS_OPTIMIZER_ADAMW; optimizer <= TS_OPTIMIZER_MUON; optimizer++) {
+            ts_runtime_options options;
+            ts_runtime *runtime;
+            ts_trainer *t = NULL;
+            ts_trainer_options o = options_of(4);
+            ts_runtime_options_init(&options, sizeof options);
+            options.cpu_level = level;
+            assert_ok(ts_runtime_new(&runtime, &options));
+            o.precision = TS_PRECISION_BF16;
+            o.optimizer = optimizer;
+            assert_status(ts_trainer_new(&t, runtime, tokenizer, &shape, &o), TS_ERROR_UNSUPPORTED);
+            assert_detail("bf16");
+            assert_null(t);
+            assert_int_equal(ts_runtime_memory(runtime), 0);
+            ts_runtime_free(runtime);
+        }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_other_settings_are_refused), cmocka_unit_test(test_same_settings_go_on),
         cmocka_unit_test(test_other_arithmetic_is_told),   cmocka_unit_test(test_configuration),
-        cmocka_unit_test(test_configuration_is_compared),
+        cmocka_unit_test(test_configuration_is_compared),  cmocka_unit_test(test_bf16_where_there_is_none),
     };
     return cmocka_run_group_tests_name("settings", tests, make_all, remove_all);
 }
