@@ -41,7 +41,7 @@ ts_status ts_instruct_check(const char *call, const char *const *paths, size_t c
         return ts_fail(TS_ERROR_INVALID_ARGUMENT, "options.fields is 0, expected TS_INSTRUCT_ bits");
     for (size_t i = 0; i < count; i++)
         if (o->chat != NULL && strcmp(paths[i], "-") == 0)
-            return ts_fail(TS_ERROR_INVALID_ARGUMENT, "%s: paths[%zu] is '-', expected files: with options.chat they are read twice", call, i);
+            return ts_fail(TS_ERROR_INVALID_ARGUMENT, "%s: paths[%zu] is '-', expected files: with options.chat they are read several times", call, i);
     if (o->chat != NULL && o->summarize != NULL)
         return ts_fail(TS_ERROR_INVALID_ARGUMENT, "%s: at most one of options.chat and options.summarize may be given", call);
     if (o->chat == NULL && o->prompt != NULL)

@@ -9,10 +9,9 @@ enum { MOST_PROMPT = 64 << 10 };
 struct ts_summaries {
     ts_runtime *runtime;
     ts_busy busy;
-    char **paths; /* copied, as are the two below */
+    char **paths; /* copied */
     size_t path_count;
-    ts_instruct_options options;
-    ts_chat_options shared; /* what options.chat points to; its strings are not kept */
+    ts_instruct_options options; /* what drawing goes by; nothing of the caller's memory */
     char *prompt;           /* a template of the user's, or NULL */
     size_t prompt_size;
     ts_maker maker;
@@ -134,6 +133,8 @@ static ts_chat_jobs jobs_of(ts_summaries *s)
 
 /* ---- the handle ---- */
 
+static const ts_chat_options some_chat; /* drawing asks no more than whether there is a service */
+
 static ts_status copy_paths(ts_summaries *s, const char *const *paths, size_t count)
 {
     size_t size = 0;
@@ -156,8 +157,8 @@ static ts_status start(ts_summaries *s, const char *const *paths, size_t path_co
     const uint64_t numbers[] = {options->seed, options->fields, options->always};
     ts_chat_options shared;
     TS_TRY(ts_chat_options_divide(&shared, options->chat, options->shard, options->shards));
-    s->options = *options;
-    s->options.chat = &s->shared;
+    s->options = (ts_instruct_options){.seed = options->seed, .fields = options->fields, .always = options->always, .chat = &some_chat,
+                                       .shard = options->shard, .shards = options->shards};
     TS_TRY(copy_paths(s, paths, path_count));
     TS_TRY(read_prompt(s, options->prompt));
     TS_TRY(ts_maker_start(&s->maker, s->runtime, &s->options));
