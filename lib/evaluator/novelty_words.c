@@ -1,6 +1,6 @@
 /*
- * Reads a training text into numbers, a batch at a time: while the words of one batch are looked up by all threads, one of them writes its text and reads
- * the next. Words that are new get their numbers between two batches, in the order of the text, so that nothing depends on who did what.
+ * Reads a training text into numbers, a batch at a time: while the words of one batch are looked up by all threads, one of them writes its text and
+ * reads the next. Words that are new get their numbers between two batches, in the order of the text, so that nothing depends on who did what.
  */
 #include "evaluator/novelty.h"
 
@@ -33,7 +33,7 @@ typedef struct piece {
 } piece;
 
 typedef struct batch {
-    ts_bytes text; /* stories, a NUL after each */
+    ts_bytes text;  /* stories, a NUL after each */
     uint64_t start; /* of the batch in the whole text */
 } batch;
 
@@ -49,6 +49,23 @@ typedef struct reading {
 } reading;
 
 /* ---- the table of words ---- */
+
+/* The hash of a folded word of up to 16 bytes, read as two numbers with zeros behind it. */
+static inline uint32_t short_hash(uint64_t first, uint64_t second, size_t size)
+{
+    uint64_t hash = (first ^ size) * 0x9e3779b97f4a7c15u;
+    hash = (hash ^ hash >> 32 ^ second) * 0xd6e8feb86659fd93u;
+    return (uint32_t)(hash >> 32);
+}
+
+static uint32_t hash_word(const char *folded, size_t size)
+{
+    uint64_t halves[2] = {0};
+    if (size > sizeof halves)
+        return (uint32_t)ts_hash(folded, size, 0);
+    memcpy(halves, folded, size);
+    return short_hash(halves[0], halves[1], size);
+}
 
 static bool is_word(const ts_novelty_words *w, size_t word, uint32_t hash, const char *folded, size_t size)
 {
@@ -132,19 +149,46 @@ static ts_status add_found(piece *p, uint32_t word, size_t start)
     return TS_OK;
 }
 
-static ts_status look_up(const ts_novelty_words *w, piece *p, const char *raw, size_t raw_size, size_t start)
+/* Eight bytes with their ASCII capitals as small letters; all are below 0x80. */
+static inline uint64_t small_letters(uint64_t bytes)
 {
-    char few[64];
-    const char *folded = few;
-    size_t size;
-    if (raw_size <= sizeof few) {
-        size = ts_plain_word_fold(&raw, &raw_size, few, sizeof few);
+    const uint64_t ones = 0x0101010101010101u;
+    uint64_t from_a = bytes + (0x80 - 'A') * ones, behind_z = bytes + (0x80 - 'Z' - 1) * ones;
+    return bytes | (from_a & ~behind_z & 0x80 * ones) >> 2;
+}
+
+/* Folds a short word of ASCII alone, which most are, eight bytes at a time. `raw` has 16 bytes that may be read. False: it is none. */
+static inline bool fold_short(const char *raw, size_t size, uint64_t folded[2])
+{
+    memcpy(folded, raw, 16);
+    if (size > 16)
+        return false;
+    const uint64_t all = UINT64_MAX;
+    uint64_t first = folded[0] & (size < 8 ? ~(all << 8 * size) : all),
+             second = size <= 8 ? 0 : folded[1] & (size < 16 ? ~(all << 8 * (size - 8)) : all);
+    folded[0] = small_letters(first);
+    folded[1] = small_letters(second);
+    return ((first | second) & 0x8080808080808080u) == 0;
+}
+
+static ts_status look_up(const ts_novelty_words *w, piece *p, const char *raw, size_t raw_size, size_t start, const char *end)
+{
+    uint64_t few[8];
+    const char *folded = (const char *)few;
+    size_t size = raw_size;
+    uint32_t hash;
+    if (end - raw >= 16 && fold_short(raw, raw_size, few)) {
+        hash = short_hash(few[0], few[1], size);
+    } else if (raw_size <= sizeof few) {
+        size = ts_plain_word_fold(&raw, &raw_size, (char *)few, sizeof few);
+        hash = hash_word(folded, size);
     } else {
         TS_TRY(fold_long(&p->folded, raw, raw_size));
         folded = p->folded.data;
         size = p->folded.size;
+        hash = hash_word(folded, size);
     }
-    uint32_t hash = (uint32_t)ts_hash(folded, size, 0), word = find_word(w, hash, folded, size);
+    uint32_t word = find_word(w, hash, folded, size);
     if (word == NO_WORD)
         TS_TRY(add_missing(p, hash, folded, size));
     return add_found(p, word, start);
@@ -162,7 +206,7 @@ static ts_status read_piece(const ts_novelty_words *w, const batch *b, piece *p)
             size_t start = (size_t)(word - b->text.data);
             p->longest_step = TS_MAX(p->longest_step, count > 0 ? start - before : 0);
             before = start;
-            TS_TRY(look_up(w, p, word, word_size, start));
+            TS_TRY(look_up(w, p, word, word_size, start, b->text.data + b->text.size));
         }
         TS_TRY(add_found(p, NO_WORD, 0));
         for (size_t k = 0; k < TS_NOVELTY_GRAM; k++)
@@ -349,8 +393,10 @@ static ts_status read_all(reading *r, const ts_novelty_options *o, uint64_t tota
             return ts_fail(r->status, "%s", r->detail);
         TS_TRY(name_missing(r));
         TS_TRY(keep_chunks(r));
-        if (o->progress != NULL && o->progress(o->progress_user, TS_MIN(ts_stories_position(r->stories), total > 0 ? total / 2 : UINT64_MAX), total) != 0)
-            return ts_fail(TS_ERROR_CANCELLED, "stopped by the progress callback after %llu bytes", (unsigned long long)ts_stories_position(r->stories));
+        if (o->progress != NULL &&
+            o->progress(o->progress_user, TS_MIN(ts_stories_position(r->stories), total > 0 ? total / 2 : UINT64_MAX), total) != 0)
+            return ts_fail(TS_ERROR_CANCELLED, "stopped by the progress callback after %llu bytes",
+                           (unsigned long long)ts_stories_position(r->stories));
     }
     return TS_OK;
 }
