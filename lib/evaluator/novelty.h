@@ -26,7 +26,6 @@ enum {
     TS_NOVELTY_FEW = 32,            /* places of a 2-gram that has no list: their stories are looked up */
     TS_NOVELTY_MAX_PARTS = 512,
     TS_NOVELTY_MAX_WORDS = 2000000, /* distinct ones; three of them and the end of a story fit in 63 bits */
-    TS_NOVELTY_WORD_BITS = 21,
     TS_NOVELTY_LIST = 4 /* numbers of an element of lists.N */
 };
 

@@ -1,23 +1,27 @@
 /*
  * Puts the places of all words in order, part by part so that memory is bounded.
  *
- * A cell is what is sorted on its own: the places of one word, or of a frequent word those whose second word lies in a range. The numbers of the text are
- * passed over once to count cells, then once a part to collect the places of its cells, each range of chunks at cursors of its own, so that places come in
- * the order of the text whoever collects them. Sorting by the second word keeps that order, which the lists of stories need, and then each 2-gram is sorted
- * by the other three.
+ * A cell is what is sorted on its own: the places of one word, or of a frequent word those whose second word lies in a range. The numbers of the text
+ * are passed over once to count cells, then once a part to collect the places of its cells, each range of chunks at cursors of its own, so that
+ * places come in the order of the text whoever collects them. Sorting by the second word keeps that order, which the lists of stories need, and then
+ * each 2-gram is sorted by the other three.
  */
 #include "evaluator/novelty.h"
 
 enum {
-    RANGES = 8,            /* of chunks, each passed over by one thread */
-    FREQUENT = 1 << 18,    /* places of a word that has many cells */
-    FINE_BITS = 12,        /* how many: 2 to this power */
-    CELL_GROUP = 1 << 16,  /* places that are sorted together by one thread, at least */
-    BLOCK_BITS = 8,        /* a table says which story each block of 256 bytes begins in */
-    SMALL = 24             /* records that are sorted by insertion */
+    RANGES = 8,           /* of chunks, each passed over by one thread */
+    CELL = 1 << 14,       /* places of a cell of a word that has several, on the average: few cells take in places at a time, and each fits a cache */
+    CELL_GROUP = 1 << 16, /* places that are sorted together by one thread, at least */
+    BLOCK_BITS = 8,       /* a table says which story each block of 256 bytes begins in */
+    SMALL = 24,           /* records that are sorted by insertion, */
+    SOME = 160,           /* by merging, */
+    MANY = 2048,          /* by digits of SOME_BITS, and of MANY_BITS */
+    SOME_BITS = 8,
+    MANY_BITS = 11,
+    HITS = 256, /* words that are collected together */
+    NEAR = 8,   /* codes that have five words nearly always */
+    AHEAD = 12  /* records by which tables are fetched before they are asked for */
 };
-
-#define MANY_CELLS (UINT32_C(1) << 31)
 
 /* A place and the words behind its first one. */
 typedef struct record {
@@ -28,6 +32,14 @@ typedef struct record {
 typedef struct word_key {
     uint32_t rank, length; /* rank: from 1 in the order of the words; length: bytes, folded */
 } word_key;
+
+/* A word's cells: the one of a second word is `first` + its rank >> `shift`. */
+typedef struct word_cells {
+    uint32_t first, shift;
+} word_cells;
+
+/* What a code of the text is: a rank above these. A long one goes on in two more codes. */
+enum { IS_WORD = 1, IS_WANTED = 2, IS_END = 4, IS_LONG = 8, RANK_SHIFT = 4 };
 
 /* What a thread makes of a group of cells. */
 typedef struct group {
@@ -40,20 +52,17 @@ typedef struct sorting {
     ts_novelty_words *words;
     ts_novelty_parts *parts;
     ts_writer *file;
-    word_key *keys;            /* by word */
-    uint32_t *counts;          /* by rank */
-    uint32_t *cell_of;         /* by rank, MANY_CELLS where there are many */
-    uint32_t shift;            /* of a second word's rank to its cell */
+    word_key *keys;    /* by word */
+    word_cells *cells; /* by rank; behind the last one the number of cells */
     size_t cell_count;
-    uint32_t *cursors[RANGES]; /* by cell: places, then where the next one goes */
+    uint32_t rank_bits;        /* of the largest rank */
+    uint32_t *cursors[RANGES]; /* by cell, and one behind: places, then where the next one goes */
     uint32_t *cell_starts;     /* of the part's records */
     uint32_t *block_stories;
-    size_t range_count;
-    bool counting;      /* words, before there are cells */
-    size_t begin, end;  /* cells of the part */
+    uint32_t *codes, *steps; /* by code: what it is in this pass, and how far it leads on in the text */
+    size_t begin, end;       /* cells of the part */
     record *records;
-    uint32_t *places;   /* of the part, in order */
-    size_t records_capacity, places_capacity;
+    uint32_t *places; /* of the part, in order */
     record **scratch; /* one a worker */
     size_t largest;   /* cell */
     group *groups;
@@ -65,65 +74,119 @@ typedef struct sorting {
 
 static inline uint32_t cell_at(const sorting *s, uint32_t first, uint32_t second)
 {
-    uint32_t cell = s->cell_of[first];
-    return cell & MANY_CELLS ? (cell & ~MANY_CELLS) + (second >> s->shift) : cell;
+    return s->cells[first].first + (second >> s->cells[first].shift);
 }
 
-/* Five words in a row; those behind the end of a story are 0. */
-static inline void take(const sorting *s, uint32_t *cursors, const uint32_t words[TS_NOVELTY_GRAM], uint32_t place)
+static inline uint32_t long_value(const uint16_t *at)
 {
-    if (s->counting) {
-        cursors[words[0]]++;
-        return;
-    }
-    uint32_t cell = cell_at(s, words[0], words[1]);
-    if (s->records == NULL) {
-        cursors[cell]++;
-    } else if (cell - s->begin < s->end - s->begin) {
-        uint64_t rest = (uint64_t)words[2] << 2 * TS_NOVELTY_WORD_BITS | (uint64_t)words[3] << TS_NOVELTY_WORD_BITS | words[4];
-        s->records[cursors[cell]++] = (record){rest, words[1], place};
-    }
+    return at[0] | (uint32_t)at[1] << 16;
 }
 
-static inline void push(uint32_t values[TS_NOVELTY_GRAM], uint32_t value)
+/* Whether any cell of a word is of the part. */
+static bool is_wanted(const sorting *s, uint32_t rank)
 {
-    for (int i = 0; i + 1 < TS_NOVELTY_GRAM; i++)
-        values[i] = values[i + 1];
-    values[TS_NOVELTY_GRAM - 1] = value;
+    return s->cells[rank].first < s->end && s->cells[rank + 1].first > s->begin;
 }
 
-static void pass_over(const sorting *s, const ts_novelty_chunk *chunk, uint32_t *cursors)
+/* Says of each code what it is in this pass. */
+static void describe_codes(sorting *s)
 {
-    uint32_t words[TS_NOVELTY_GRAM] = {0}, places[TS_NOVELTY_GRAM] = {0};
-    uint64_t place = chunk->start;
-    const uint16_t *at = chunk->codes, *end = at + chunk->count;
-    while (at < end) {
-        uint32_t code = *at++;
-        if (code >= CODE_WORD) {
-            uint32_t word = code - CODE_WORD;
-            if (code == CODE_LONG_WORD) {
-                word = at[0] | (uint32_t)at[1] << 16;
-                at += 2;
-            }
-            push(words, s->keys[word].rank);
-            push(places, (uint32_t)place);
-            place += (uint64_t)s->keys[word].length + 1;
-            if (words[0] != 0)
-                take(s, cursors, words, places[0]);
-        } else if (code == CODE_SKIP) {
-            place += at[0] | (uint32_t)at[1] << 16;
-            at += 2;
-        } else if (code != CODE_END) {
-            place += code;
+    for (uint32_t code = 0; code <= UINT16_MAX; code++) {
+        const word_key *key = code >= CODE_WORD && code - CODE_WORD < s->words->count ? &s->keys[code - CODE_WORD] : NULL;
+        if (key != NULL && code != CODE_LONG_WORD) {
+            s->codes[code] = key->rank << RANK_SHIFT | IS_WORD | (is_wanted(s, key->rank) ? IS_WANTED : 0);
+            s->steps[code] = key->length + 1;
         } else {
-            for (int i = 0; i < TS_NOVELTY_GRAM; i++) { /* after five pushes nothing of the story is left */
-                push(words, 0);
-                push(places, 0);
-                if (words[0] != 0)
-                    take(s, cursors, words, places[0]);
-            }
+            s->codes[code] = code == CODE_END ? IS_END : code < CODE_SKIP ? 0 : IS_LONG;
+            s->steps[code] = code < CODE_SKIP ? code : 0;
         }
     }
+}
+
+/* Counts what the cells have. Nearly no code is branched on: what is no word counts for a cell that is of no word. */
+static void count_over(const sorting *s, const ts_novelty_chunk *chunk, uint32_t *counts)
+{
+    const uint16_t *at = chunk->codes, *end = at + chunk->count;
+    uint32_t last = 0, nowhere = (uint32_t)s->cell_count;
+    while (at < end) {
+        uint32_t code = s->codes[*at];
+        if (code & IS_LONG) {
+            code = *at == CODE_SKIP ? 0 : s->keys[long_value(at + 1)].rank << RANK_SHIFT | IS_WORD;
+            at += 2;
+        }
+        at++;
+        bool moves = (code & (IS_WORD | IS_END)) != 0;
+        uint32_t cell = cell_at(s, last, code >> RANK_SHIFT);
+        counts[moves && last != 0 ? cell : nowhere]++;
+        last = moves ? code >> RANK_SHIFT : last;
+    }
+}
+
+/* ---- collecting ---- */
+
+/* A word whose place is wanted, as a code of its chunk. */
+typedef struct hit {
+    uint32_t code, place;
+} hit;
+
+/* The ranks of five words in a row; those behind the end of the story are 0. */
+static void read_words(const sorting *s, const uint16_t *at, uint32_t ranks[TS_NOVELTY_GRAM])
+{
+    memset(ranks, 0, TS_NOVELTY_GRAM * sizeof *ranks);
+    for (size_t i = 0; i < TS_NOVELTY_GRAM && *at != CODE_END; at++) {
+        if (*at >= CODE_WORD)
+            ranks[i++] = *at == CODE_LONG_WORD ? s->keys[long_value(at + 1)].rank : s->codes[*at] >> RANK_SHIFT;
+        at += *at == CODE_LONG_WORD || *at == CODE_SKIP ? 2 : 0;
+    }
+}
+
+/* Looks at NEAR codes without a branch on what they are, and again with branches where these were not enough. */
+static void collect(const sorting *s, uint32_t *cursors, const ts_novelty_chunk *chunk, const hit *hits, size_t hit_count)
+{
+    for (size_t i = 0; i < hit_count; i++) {
+        const uint16_t *at = chunk->codes + hits[i].code;
+        uint32_t words[NEAR], count = 0, all = IS_LONG;
+        if (chunk->count - hits[i].code >= NEAR) {
+            all = 0;
+            for (size_t j = 0; j < NEAR; j++) {
+                uint32_t code = s->codes[at[j]];
+                words[count] = code >> RANK_SHIFT;
+                count += code & IS_WORD;
+                all |= code;
+            }
+        }
+        if (count < TS_NOVELTY_GRAM || (all & (IS_LONG | IS_END)) != 0)
+            read_words(s, at, words);
+        uint32_t cell = cell_at(s, words[0], words[1]);
+        uint64_t rest = ((uint64_t)words[2] << s->rank_bits | words[3]) << s->rank_bits | words[4];
+        if (cell - s->begin < s->end - s->begin)
+            s->records[cursors[cell]++] = (record){rest, words[1], hits[i].place};
+    }
+}
+
+/* Collects the places of the part's cells. Each word is written down as a hit, and the next one upon it if it was none. */
+static void collect_over(const sorting *s, const ts_novelty_chunk *chunk, uint32_t *cursors)
+{
+    hit hits[HITS];
+    size_t hit_count = 0;
+    uint64_t place = chunk->start;
+    for (size_t i = 0; i < chunk->count; i++) {
+        uint32_t number = chunk->codes[i], code = s->codes[number];
+        if (hit_count + 1 == HITS) {
+            collect(s, cursors, chunk, hits, hit_count);
+            hit_count = 0;
+        }
+        hits[hit_count] = (hit){(uint32_t)i, (uint32_t)place};
+        hit_count += (code & IS_WANTED) / IS_WANTED;
+        place += s->steps[number];
+        if ((code & IS_LONG) == 0)
+            continue;
+        uint32_t value = long_value(chunk->codes + i + 1);
+        hit_count += number != CODE_SKIP && is_wanted(s, s->keys[value].rank);
+        place += number == CODE_SKIP ? value : (uint64_t)s->keys[value].length + 1;
+        i += 2;
+    }
+    collect(s, cursors, chunk, hits, hit_count);
 }
 
 /* ---- writing ---- */
@@ -182,12 +245,13 @@ static void do_ranges(void *argument, size_t begin, size_t end, size_t worker)
         }
         size_t chunks = s->words->chunk_count, from = chunks * (i - 1) / RANGES, to = chunks * i / RANGES;
         for (size_t c = from; c < to; c++)
-            pass_over(s, &s->words->chunks[c], s->cursors[i - 1]);
+            (s->records == NULL ? count_over : collect_over)(s, &s->words->chunks[c], s->cursors[i - 1]);
     }
 }
 
 static void pass(sorting *s)
 {
+    describe_codes(s);
     ts_parallel(s->words->runtime, RANGES + 1, 1, do_ranges, s);
 }
 
@@ -230,24 +294,24 @@ static void merge_sort(record *records, record *scratch, size_t count, bool by_s
         memcpy(records, from, count * sizeof *records);
 }
 
-/* By digits of 11 bits, lowest first, those left out that all keys share. */
-static void radix_sort(record *records, record *scratch, size_t count, bool by_second)
+/* By digits of so many bits, lowest first; what all keys share is left out. */
+static inline void radix_sort(record *records, record *scratch, size_t count, bool by_second, int bits)
 {
-    enum { BITS = 11, SIZE = 1 << BITS };
+    uint32_t starts[(1 << MANY_BITS) + 1], digits = UINT32_C(1) << bits;
     uint64_t differing = 0;
     record *from = records, *to = scratch;
     for (size_t i = 1; i < count; i++)
         differing |= key_of(&records[i], by_second) ^ key_of(&records[0], by_second);
-    for (int shift = 0; shift < 64; shift += BITS) {
-        uint32_t starts[SIZE + 1] = {0};
-        if ((differing >> shift & (SIZE - 1)) == 0)
+    for (int shift = 0; shift < 64; shift += bits) {
+        if ((differing >> shift & (digits - 1)) == 0)
             continue;
+        memset(starts, 0, (digits + 1) * sizeof *starts);
         for (size_t i = 0; i < count; i++)
-            starts[(key_of(&from[i], by_second) >> shift & (SIZE - 1)) + 1]++;
-        for (size_t i = 0; i < SIZE; i++)
+            starts[(key_of(&from[i], by_second) >> shift & (digits - 1)) + 1]++;
+        for (size_t i = 0; i < digits; i++)
             starts[i + 1] += starts[i];
         for (size_t i = 0; i < count; i++)
-            to[starts[key_of(&from[i], by_second) >> shift & (SIZE - 1)]++] = from[i];
+            to[starts[key_of(&from[i], by_second) >> shift & (digits - 1)]++] = from[i];
         record *swapped = from;
         from = to;
         to = swapped;
@@ -261,39 +325,52 @@ static inline void sort_records(record *records, record *scratch, size_t count, 
 {
     if (count <= SMALL)
         sort_few(records, count, by_second);
-    else if (count < 4096)
+    else if (count < SOME)
         merge_sort(records, scratch, count, by_second);
+    else if (count < MANY)
+        radix_sort(records, scratch, count, by_second, SOME_BITS);
     else
-        radix_sort(records, scratch, count, by_second);
+        radix_sort(records, scratch, count, by_second, MANY_BITS);
 }
 
-static ts_status add_number(ts_bytes *bytes, uint32_t value)
+static size_t put_number(unsigned char *code, uint32_t value)
 {
-    unsigned char code[5];
     size_t size = 0;
     for (; value >= 0x80; value >>= 7)
         code[size++] = (unsigned char)(value | 0x80);
     code[size++] = (unsigned char)value;
-    return ts_bytes_add(bytes, code, size);
+    return size;
 }
 
 /* Adds the stories of a 2-gram whose places are in the order of the text. */
 static ts_status add_list(const sorting *s, group *g, const record *records, size_t count)
 {
-    const uint32_t *starts = s->words->starts;
+    const uint32_t *starts = s->words->starts, *blocks = s->block_stories;
     uint64_t offset = g->stories.size;
-    uint32_t stories = 0, last = 0;
+    uint32_t stories = 0, last = 0, next = 0; /* next: where the story behind the last one begins */
+    unsigned char codes[512];
+    size_t size = 0;
     for (size_t i = 0; i < count; i++) {
         uint32_t place = records[i].place;
-        if (stories > 0 && place < starts[last + 1])
+        if (i + 2 * AHEAD < count) { /* both tables have millions of stories */
+            __builtin_prefetch(&blocks[records[i + 2 * AHEAD].place >> BLOCK_BITS]);
+            __builtin_prefetch(&starts[blocks[records[i + AHEAD].place >> BLOCK_BITS]]);
+        }
+        if (place < next)
             continue;
-        uint32_t story = TS_MAX(s->block_stories[place >> BLOCK_BITS], stories > 0 ? last + 1 : 0);
+        uint32_t story = blocks[place >> BLOCK_BITS];
         while (starts[story + 1] <= place)
             story++;
-        TS_TRY(add_number(&g->stories, story - last));
+        size += put_number(codes + size, story - last);
         last = story;
+        next = starts[story + 1];
         stories++;
+        if (size + 5 > sizeof codes) {
+            TS_TRY(ts_bytes_add(&g->stories, codes, size));
+            size = 0;
+        }
     }
+    TS_TRY(ts_bytes_add(&g->stories, codes, size));
     uint32_t list[TS_NOVELTY_LIST] = {(uint32_t)(records - s->records), stories, (uint32_t)offset, (uint32_t)(offset >> 32)};
     return ts_bytes_add(&g->lists, list, sizeof list);
 }
@@ -365,14 +442,15 @@ static ts_status rank_words(sorting *s)
     return made ? TS_OK : TS_ERROR_OUT_OF_MEMORY;
 }
 
-static ts_status make_cursors(sorting *s, size_t count)
+static ts_status count_cells(sorting *s)
 {
     for (size_t i = 0; i < RANGES; i++) {
         ts_release(s->words->runtime, s->cursors[i]);
-        s->cursors[i] = ts_allocate_array(s->words->runtime, count, sizeof *s->cursors[i]);
+        s->cursors[i] = ts_allocate_array(s->words->runtime, s->cell_count + 1, sizeof *s->cursors[i]);
         if (s->cursors[i] == NULL)
             return TS_ERROR_OUT_OF_MEMORY;
     }
+    pass(s);
     return TS_OK;
 }
 
@@ -390,25 +468,29 @@ static ts_status make_cells(sorting *s)
     ts_novelty_words *w = s->words;
     s->parts->first_places = ts_allocate_array(w->runtime, w->count + 1, sizeof(uint32_t));
     s->keys = ts_allocate_array(w->runtime, w->count, sizeof *s->keys);
-    s->cell_of = ts_allocate_array(w->runtime, w->count + 1, sizeof *s->cell_of);
-    if (s->parts->first_places == NULL || s->keys == NULL || s->cell_of == NULL)
+    s->cells = ts_allocate_array(w->runtime, w->count + 2, sizeof *s->cells);
+    s->codes = ts_allocate_array(w->runtime, UINT16_MAX + 1, sizeof *s->codes);
+    s->steps = ts_allocate_array(w->runtime, UINT16_MAX + 1, sizeof *s->steps);
+    if (s->parts->first_places == NULL || s->keys == NULL || s->cells == NULL || s->codes == NULL || s->steps == NULL)
         return TS_ERROR_OUT_OF_MEMORY;
     TS_TRY(rank_words(s));
-    TS_TRY(make_cursors(s, w->count + 1));
-    s->counting = true;
-    pass(s);
-    s->counting = false;
-    while (w->count >> s->shift >= 1 << FINE_BITS)
-        s->shift++;
+    while (w->count >> s->rank_bits != 0)
+        s->rank_bits++;
+    for (uint32_t rank = 0; rank <= w->count + 1; rank++) /* a cell a word, to count words */
+        s->cells[rank] = (word_cells){rank, 31};
+    s->cell_count = w->count + 2;
+    TS_TRY(count_cells(s));
+    s->cell_count = 0;
     for (size_t rank = 1; rank <= w->count; rank++) {
-        uint32_t places = sum_of(s, rank);
-        bool many = places >= FREQUENT;
-        s->cell_of[rank] = (uint32_t)s->cell_count | (many ? MANY_CELLS : 0);
-        s->cell_count += many ? (w->count >> s->shift) + 1 : 1;
+        uint32_t places = sum_of(s, rank), shift = 0;
+        while (w->count >> shift > places / CELL)
+            shift++;
+        s->cells[rank] = (word_cells){(uint32_t)s->cell_count, shift};
+        s->cell_count += (w->count >> shift) + 1;
         s->parts->first_places[rank] = s->parts->first_places[rank - 1] + places;
     }
-    TS_TRY(make_cursors(s, s->cell_count));
-    pass(s);
+    s->cells[w->count + 1].first = (uint32_t)s->cell_count;
+    TS_TRY(count_cells(s));
     for (size_t cell = 0; cell < s->cell_count; cell++)
         s->largest = TS_MAX(s->largest, (size_t)sum_of(s, cell));
     return TS_OK;
@@ -556,7 +638,9 @@ ts_status ts_novelty_sort(ts_novelty_words *words, ts_novelty_parts *parts, ts_w
     ts_release(runtime, s.places);
     ts_release(runtime, s.cell_starts);
     ts_release(runtime, s.block_stories);
-    ts_release(runtime, s.cell_of);
+    ts_release(runtime, s.cells);
+    ts_release(runtime, s.codes);
+    ts_release(runtime, s.steps);
     ts_release(runtime, s.keys);
     return status;
 }
