@@ -23,8 +23,9 @@ static ts_status add_line(ts_bytes *line, ts_chat *chat, const ts_chat_jobs *job
     line->size = chat->prompt.size = 0;
     TS_TRY(jobs->prompt(jobs->user, job, &chat->prompt));
     ts_journal_key(&chat->journal, job, false, key);
-    TS_TRY(ts_bytes_format(line, "{\"custom_id\": \"%s\", \"method\": \"POST\", \"url\": \"/v1/chat/completions\", \"body\": ", key));
-    TS_TRY(ts_completion_write(line, &options, chat->prompt.data, chat->prompt.size, ts_chat_members(chat, jobs, job),
+    TS_TRY(ts_bytes_format(line, "{\"custom_id\": \"%s\", \"method\": \"POST\", \"url\": \"/v1/%s\", \"body\": ", key,
+                           ts_completion_path(chat->journal.endpoint)));
+    TS_TRY(ts_completion_write(line, &options, chat->journal.endpoint, chat->prompt.data, chat->prompt.size, ts_chat_members(chat, jobs, job),
                                ts_random_at(chat->journal.configuration, 0, job)));
     return ts_bytes_add(line, "}\n", 2);
 }

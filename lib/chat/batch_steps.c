@@ -193,8 +193,8 @@ static ts_status create(const ts_batch_part *part, ts_chat *chat, const ts_chat_
     char body[512];
     ts_http_reply reply;
     snprintf(body, sizeof body,
-             "{\"input_file_id\": \"%s\", \"endpoint\": \"/v1/chat/completions\", \"completion_window\": \"24h\", \"metadata\": {\"tinystories\": \"%s\"}}",
-             file, chat->journal.run);
+             "{\"input_file_id\": \"%s\", \"endpoint\": \"/v1/%s\", \"completion_window\": \"24h\", \"metadata\": {\"tinystories\": \"%s\"}}", file,
+             ts_completion_path(chat->journal.endpoint), chat->journal.run);
     TS_TRY(set_url(url, chat, "/batches"));
     TS_TRY(ts_batch_part_note(part, chat, jobs, true));
     ts_http_request request = {.url = url->data, .body = body, .key = file};

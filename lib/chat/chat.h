@@ -13,6 +13,13 @@
 
 typedef struct ts_chat ts_chat;
 
+/* What a service is to do with a prompt. */
+typedef enum ts_chat_endpoint {
+    TS_CHAT_CONVERSATION, /* answer it: chat/completions */
+    TS_CHAT_CONTINUATION, /* go on with it from its last byte, as models that know no chat do: completions */
+    TS_CHAT_ENDPOINTS
+} ts_chat_endpoint;
+
 typedef enum ts_chat_answer {
     TS_CHAT_NONE,    /* not asked, or not answered yet */
     TS_CHAT_TEXT,    /* ts_chat_text has it */
@@ -22,8 +29,9 @@ typedef enum ts_chat_answer {
 
 /*
  * Jobs first, first + step, ...: `count` of them, all below 2^53. A prompt is one message of the user's; NULs in it divide a conversation, whose messages
- * are the user's and the assistant's in turn. `members` gives further members of a request's JSON (", \"name\": value"), or NULL for none; it may be NULL itself. Services
- * that refuse a request with them (400 or 422) are asked without, and once one was answered so, none has them any more.
+ * are the user's and the assistant's in turn; one to go on with has none and is sent as it is. `members` gives further members of a request's JSON
+ * (", \"name\": value"), or NULL for none; it may be NULL itself. Services that refuse a request with them (400 or 422) are asked without, and once one was
+ * answered so, none has them any more.
  */
 typedef struct ts_chat_jobs {
     uint64_t first, count, step;
@@ -43,9 +51,9 @@ ts_status ts_chat_options_divide(ts_chat_options *own, const ts_chat_options *op
 
 /*
  * Opens the journal and prepares the connections; nothing is sent. `configuration` is a fingerprint of everything that the prompts are made of:
- * MISMATCH if the journal was made for others. INVALID_ARGUMENT names the option.
+ * MISMATCH if the journal was made for others, or for the other endpoint. INVALID_ARGUMENT names the option.
  */
-ts_status ts_chat_open(ts_chat **out, ts_runtime *runtime, const ts_chat_options *options, uint64_t configuration);
+ts_status ts_chat_open(ts_chat **out, ts_runtime *runtime, const ts_chat_options *options, ts_chat_endpoint endpoint, uint64_t configuration);
 /* A chat that is read alone, whatever its journal was made for, also while a run is at work on it: for ts_chat_answered, _result, _text and _totals. */
 ts_status ts_chat_open_to_read(ts_chat **out, ts_runtime *runtime, const char *journal);
 void ts_chat_close(ts_chat *chat);
@@ -79,7 +87,7 @@ uint32_t ts_chat_unfit(const ts_chat *chat, uint64_t job);
 uint64_t ts_chat_left(const ts_chat *chat, const ts_chat_jobs *jobs);
 /* The journal's line of a job that is answered, which has members text, about, model, system_fingerprint, prompt and more. The caller's to free. */
 ts_status ts_chat_result(ts_chat *chat, uint64_t job, ts_json **line);
-/* Appends the text of a job that has one, without white space at its ends. */
+/* Appends the text of a job that has one: a continuation as it came, else without white space at its ends. */
 ts_status ts_chat_text(ts_chat *chat, uint64_t job, ts_bytes *text);
 
 /* The jobs that have a text, ascending: *jobs is the caller's to release by the runtime, NULL for none. */

@@ -18,9 +18,9 @@ ts_status ts_chat_options_divide(ts_chat_options *own, const ts_chat_options *op
     return absent();
 }
 
-ts_status ts_chat_open(ts_chat **out, ts_runtime *runtime, const ts_chat_options *options, uint64_t configuration)
+ts_status ts_chat_open(ts_chat **out, ts_runtime *runtime, const ts_chat_options *options, ts_chat_endpoint endpoint, uint64_t configuration)
 {
-    (void)out, (void)runtime, (void)options, (void)configuration;
+    (void)out, (void)runtime, (void)options, (void)endpoint, (void)configuration;
     return absent();
 }
 

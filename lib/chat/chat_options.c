@@ -102,13 +102,16 @@ ts_status ts_chat_options_divide(ts_chat_options *own, const ts_chat_options *op
     return TS_OK;
 }
 
-uint64_t ts_chat_options_fingerprint(const ts_chat_options *options, uint64_t configuration)
+/* That of a conversation knows of no endpoint: journals are older than the choice. */
+uint64_t ts_chat_options_fingerprint(const ts_chat_options *options, ts_chat_endpoint endpoint, uint64_t configuration)
 {
+    const char *path = ts_completion_path(endpoint);
     const double numbers[] = {options->temperature < 0 ? -1 : options->temperature, options->top_p < 0 ? -1 : options->top_p, options->reply_tokens,
                               options->send_seed};
     uint64_t hash = ts_hash(options->model, strlen(options->model), configuration);
     hash = ts_hash(options->extra, options->extra ? strlen(options->extra) : 0, hash);
-    return ts_hash(numbers, sizeof numbers, hash);
+    hash = ts_hash(numbers, sizeof numbers, hash);
+    return endpoint == TS_CHAT_CONVERSATION ? hash : ts_hash(path, strlen(path), hash);
 }
 
 /* A key that others on the machine may read is used all the same: it may be a machine of one's own. */

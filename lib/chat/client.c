@@ -24,7 +24,7 @@ static ts_status copy_string(char **out, ts_runtime *runtime, const char *text)
     return TS_OK;
 }
 
-static ts_status set_up(ts_chat *chat, uint64_t configuration)
+static ts_status set_up(ts_chat *chat, ts_chat_endpoint endpoint, uint64_t configuration)
 {
     ts_chat_options *o = &chat->options;
     TS_TRY(copy_string(&chat->model, chat->runtime, o->model));
@@ -37,8 +37,8 @@ static ts_status set_up(ts_chat *chat, uint64_t configuration)
         return TS_ERROR_OUT_OF_MEMORY;
     for (size_t i = 0; i < o->in_flight; i++)
         chat->slots[i].body.runtime = chat->runtime;
-    uint64_t fingerprint = ts_chat_options_fingerprint(o, configuration);
-    TS_TRY(ts_journal_open(&chat->journal, chat->runtime, o->journal, fingerprint));
+    uint64_t fingerprint = ts_chat_options_fingerprint(o, endpoint, configuration);
+    TS_TRY(ts_journal_open(&chat->journal, chat->runtime, o->journal, endpoint, fingerprint));
     chat->run_seed = ts_hash(chat->journal.run, strlen(chat->journal.run), fingerprint);
     ts_limits_init(&chat->limits, o->requests_per_minute, o->tokens_per_minute, o->in_flight, chat->transport.now(chat->transport.user));
     /* strings of the caller's are not kept */
@@ -48,7 +48,8 @@ static ts_status set_up(ts_chat *chat, uint64_t configuration)
     return TS_OK;
 }
 
-ts_status ts_chat_open_on(ts_chat **out, ts_runtime *runtime, const ts_chat_options *options, uint64_t configuration, const ts_transport *transport)
+ts_status ts_chat_open_on(ts_chat **out, ts_runtime *runtime, const ts_chat_options *options, ts_chat_endpoint endpoint, uint64_t configuration,
+                          const ts_transport *transport)
 {
     ts_chat *chat = ts_allocate(runtime, sizeof *chat);
     if (!chat) {
@@ -57,10 +58,11 @@ ts_status ts_chat_open_on(ts_chat **out, ts_runtime *runtime, const ts_chat_opti
     }
     chat->runtime = chat->prompt.runtime = chat->about.runtime = chat->completion.text.runtime = chat->journal.runtime = runtime;
     chat->journal.lock = chat->journal.file = -1;
+    chat->completion.endpoint = endpoint;
     chat->transport = *transport;
     ts_status status = ts_chat_options_check(&chat->options, runtime, options);
     if (status == TS_OK)
-        status = set_up(chat, configuration);
+        status = set_up(chat, endpoint, configuration);
     if (status != TS_OK)
         ts_chat_close(chat);
     else
@@ -82,7 +84,7 @@ ts_status ts_chat_open_to_read(ts_chat **out, ts_runtime *runtime, const char *j
     return status;
 }
 
-ts_status ts_chat_open(ts_chat **out, ts_runtime *runtime, const ts_chat_options *options, uint64_t configuration)
+ts_status ts_chat_open(ts_chat **out, ts_runtime *runtime, const ts_chat_options *options, ts_chat_endpoint endpoint, uint64_t configuration)
 {
     ts_chat_options own;
     ts_transport transport;
@@ -93,7 +95,7 @@ ts_status ts_chat_open(ts_chat **out, ts_runtime *runtime, const ts_chat_options
     size_t size = strlen(own.base_url);
     size -= size > 0 && own.base_url[size - 1] == '/';
     if (status == TS_OK)
-        status = ts_bytes_format(&url, "%.*s/chat/completions", (int)size, own.base_url);
+        status = ts_bytes_format(&url, "%.*s/%s", (int)size, own.base_url, ts_completion_path(endpoint));
     ts_http_options http = {.url = url.data,
                             .key = key[0] ? key : NULL,
                             .ca_file = own.ca_file,
@@ -106,7 +108,7 @@ ts_status ts_chat_open(ts_chat **out, ts_runtime *runtime, const ts_chat_options
         status = ts_http_open(&transport, runtime, &http);
     explicit_bzero(key, sizeof key);
     ts_bytes_free(&url);
-    return status == TS_OK ? ts_chat_open_on(out, runtime, options, configuration, &transport) : status;
+    return status == TS_OK ? ts_chat_open_on(out, runtime, options, endpoint, configuration, &transport) : status;
 }
 
 void ts_chat_close(ts_chat *chat)
@@ -237,7 +239,8 @@ ts_status ts_chat_text(ts_chat *chat, uint64_t job, ts_bytes *text)
     TS_TRY(ts_chat_result(chat, job, &line));
     const char *written = ts_json_text(ts_json_get(line, "text")), *trimmed = written ? written : "";
     size_t size = strlen(trimmed);
-    ts_trim(&trimmed, &size);
+    if (chat->journal.endpoint == TS_CHAT_CONVERSATION)
+        ts_trim(&trimmed, &size);
     ts_status status = ts_bytes_add(text, trimmed, size);
     ts_json_free(line);
     return status;

@@ -14,8 +14,8 @@ enum {
 
 /* ---- request ---- */
 
-/* What the library writes, and what would change how a reply must be read. */
-static const char *const own_members[] = {"model", "messages", "stream", "stream_options", "n"};
+/* What the library writes, and what would change how a reply must be read or pay for more than one. */
+static const char *const own_members[] = {"model", "messages", "prompt", "stream", "stream_options", "n", "best_of", "echo"};
 
 ts_status ts_completion_check_extra(ts_runtime *runtime, const ts_chat_options *options)
 {
@@ -30,7 +30,7 @@ ts_status ts_completion_check_extra(ts_runtime *runtime, const ts_chat_options *
         status = ts_fail(TS_ERROR_INVALID_ARGUMENT, "options.extra is no JSON object");
     for (size_t i = 0; status == TS_OK && i < TS_COUNT_OF(own_members); i++)
         if (ts_json_get(document, own_members[i]))
-            status = ts_fail(TS_ERROR_INVALID_ARGUMENT, "options.extra holds \"%s\", which the library writes itself", own_members[i]);
+            status = ts_fail(TS_ERROR_INVALID_ARGUMENT, "options.extra holds \"%s\", which is the library's alone to say", own_members[i]);
     ts_json_free(document);
     return status;
 }
@@ -72,17 +72,40 @@ static ts_status add_messages(ts_bytes *body, const char *prompt, size_t size)
     return ts_bytes_add(body, "]", 1);
 }
 
-ts_status ts_completion_write(ts_bytes *body, const ts_chat_options *options, const char *prompt, size_t size, const char *members, uint64_t seed)
+static ts_status add_beginning(ts_bytes *body, const char *prompt, size_t size)
+{
+    TS_TRY(ts_bytes_format(body, ", \"prompt\": "));
+    return ts_json_string(body, prompt, size);
+}
+
+/* How endpoints differ. A continuation counts to the byte: it may be empty, or white space alone, but none of its pieces may be missing. */
+static const struct {
+    const char *path, *bound[2]; /* bound: what a reply's bound of tokens is called; to older servers */
+    ts_status (*add_prompt)(ts_bytes *body, const char *prompt, size_t size);
+    const char *part[2], *text; /* part: the member of a choice that holds the text; the same in an event; NULL: the choice does so itself */
+    bool exact;
+} endpoints[TS_CHAT_ENDPOINTS] = {
+    [TS_CHAT_CONVERSATION] = {"chat/completions", {"max_completion_tokens", "max_tokens"}, add_messages, {"message", "delta"}, "content", false},
+    [TS_CHAT_CONTINUATION] = {"completions", {"max_tokens", "max_tokens"}, add_beginning, {NULL, NULL}, "text", true},
+};
+
+const char *ts_completion_path(ts_chat_endpoint endpoint)
+{
+    return endpoints[endpoint].path;
+}
+
+ts_status ts_completion_write(ts_bytes *body, const ts_chat_options *options, ts_chat_endpoint endpoint, const char *prompt, size_t size, const char *members,
+                              uint64_t seed)
 {
     TS_TRY(ts_bytes_add(body, "{\"model\": ", 10));
     TS_TRY(ts_json_string(body, options->model, strlen(options->model)));
-    TS_TRY(add_messages(body, prompt, size));
+    TS_TRY(endpoints[endpoint].add_prompt(body, prompt, size));
     if (options->temperature >= 0)
         TS_TRY(add_number(body, "temperature", options->temperature));
     if (options->top_p >= 0)
         TS_TRY(add_number(body, "top_p", options->top_p));
     if (options->reply_tokens > 0)
-        TS_TRY(ts_bytes_format(body, ", \"%s\": %u", options->old_names ? "max_tokens" : "max_completion_tokens", options->reply_tokens));
+        TS_TRY(ts_bytes_format(body, ", \"%s\": %u", endpoints[endpoint].bound[options->old_names], options->reply_tokens));
     if (options->send_seed)
         TS_TRY(ts_bytes_format(body, ", \"seed\": %llu", (unsigned long long)(seed >> 33))); /* 31 bits: what every server takes */
     if (options->stream)
@@ -241,12 +264,22 @@ static const ts_json *choice_of(const ts_json *document)
     return NULL;
 }
 
-/* Adds a choice's text (`part` is "message" or "delta") and takes its finish_reason; a refusal counts as a filter. */
-static ts_status add_choice(ts_completion *out, const ts_json *choice, const char *part)
+/* What holds a choice's text. */
+static const ts_json *part_of(const ts_completion *out, const ts_json *choice, bool streamed)
 {
-    const ts_json *message = ts_json_get(choice, part);
-    const char *text = ts_json_text(ts_json_get(message, "content")), *refusal = ts_json_text(ts_json_get(message, "refusal"));
+    const char *part = endpoints[out->endpoint].part[streamed];
+    return part ? ts_json_get(choice, part) : choice;
+}
+
+/* Adds a choice's text and takes its finish_reason; a refusal counts as a filter. */
+static ts_status add_choice(ts_completion *out, const ts_json *choice, bool streamed)
+{
+    const ts_json *part = part_of(out, choice, streamed), *member = ts_json_get(part, endpoints[out->endpoint].text);
+    const char *text = ts_json_text(member), *refusal = ts_json_text(ts_json_get(part, "refusal"));
     const char *finish = ts_json_text(ts_json_get(choice, "finish_reason"));
+    if (!text && endpoints[out->endpoint].exact && ts_json_kind_of(member) != TS_JSON_NULL)
+        return set_invalid(out, "a choice whose text is no string");
+    out->has_text = out->has_text || text;
     if (finish)
         snprintf(out->finish, sizeof out->finish, "%s", finish);
     if (refusal && refusal[0])
@@ -262,7 +295,11 @@ static ts_status judge_text(ts_completion *out)
     static const char *const cut[] = {"length", "max_tokens"}, *const tools[] = {"tool_calls", "function_call", "error"};
     const char *text = out->text.size ? out->text.data : "";
     size_t size = out->text.size;
-    ts_trim(&text, &size);
+    bool exact = endpoints[out->endpoint].exact, is_cut = is_one_of(out->finish, cut, TS_COUNT_OF(cut));
+    if (out->verdict == TS_VERDICT_INVALID)
+        return TS_OK;
+    if (!exact)
+        ts_trim(&text, &size);
     if (size > MOST_TEXT) {
         out->verdict = TS_VERDICT_CUT;
         out->text.size = 0;
@@ -273,12 +310,12 @@ static ts_status judge_text(ts_completion *out)
         out->verdict = TS_VERDICT_FILTERED;
     else if (out->finish[0] == 0)
         return set_invalid(out, "a choice without a finish_reason");
-    else if (is_one_of(out->finish, cut, TS_COUNT_OF(cut)))
-        out->verdict = TS_VERDICT_CUT;
     else if (is_one_of(out->finish, tools, TS_COUNT_OF(tools)))
         return set_invalid(out, "a choice that calls tools");
-    else if (size == 0)
+    else if (exact ? !out->has_text : size == 0 && !is_cut)
         return set_invalid(out, "a choice without text");
+    else if (is_cut)
+        out->verdict = TS_VERDICT_CUT;
     return TS_OK;
 }
 
@@ -300,14 +337,14 @@ static ts_status read_document(ts_completion *out, ts_runtime *runtime, const ts
     }
     ts_status status = ts_json_check_unique(document, runtime, "the reply");
     status = status ? status : ts_json_check_unique(choice, runtime, "a choice");
-    status = status ? status : ts_json_check_unique(ts_json_get(choice, "message"), runtime, "a message");
+    status = status ? status : ts_json_check_unique(part_of(out, choice, false), runtime, "a message");
     if (status != TS_OK)
         return status == TS_ERROR_FORMAT ? set_invalid(out, ts_error_detail()) : status;
     if (!choice)
         return set_invalid(out, "a reply without choices");
     read_usage(out, ts_json_get(document, "usage"));
     read_origin(out, document);
-    TS_TRY(add_choice(out, choice, "message"));
+    TS_TRY(add_choice(out, choice, false));
     return judge_text(out);
 }
 
@@ -323,7 +360,7 @@ static ts_status read_event(ts_completion *out, const ts_http_reply *reply, cons
     read_usage(out, ts_json_get(document, "usage"));
     read_origin(out, document);
     const ts_json *choice = choice_of(document);
-    return choice ? add_choice(out, choice, "delta") : TS_OK;
+    return choice ? add_choice(out, choice, true) : TS_OK;
 }
 
 /* A stream that ends before a finish_reason came was cut off: what it cost nobody knows. */
@@ -376,7 +413,7 @@ static void empty(ts_completion *out)
 {
     ts_bytes text = out->text;
     text.size = 0;
-    *out = (ts_completion){.text = text};
+    *out = (ts_completion){.endpoint = out->endpoint, .text = text};
 }
 
 ts_status ts_completion_read_json(ts_completion *out, ts_runtime *runtime, long code, const ts_json *body)

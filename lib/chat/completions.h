@@ -1,12 +1,15 @@
 /*
- * Chat completions as OpenAI and those compatible with it speak: a request as JSON, a reply of JSON or of server-sent events, and what a reply that
- * is none means for the run.
+ * Completions as OpenAI and those compatible with it speak, of a chat and of a text: a request as JSON, a reply of JSON or of server-sent events, and
+ * what a reply that is none means for the run.
  */
 #ifndef TS_CHAT_COMPLETIONS_H
 #define TS_CHAT_COMPLETIONS_H
 
+#include "chat/chat.h"
 #include "chat/http.h"
-#include "tinystories/chat.h"
+
+/* What stands behind a base URL: "chat/completions". */
+const char *ts_completion_path(ts_chat_endpoint endpoint);
 
 /* ---- request ---- */
 
@@ -14,9 +17,10 @@
  * Appends the body of a request; `prompt` and `members` (may be NULL) as in ts_chat_jobs; `seed` is sent if options->send_seed. extra was checked by
  * ts_completion_check_extra.
  */
-ts_status ts_completion_write(ts_bytes *body, const ts_chat_options *options, const char *prompt, size_t size, const char *members, uint64_t seed);
+ts_status ts_completion_write(ts_bytes *body, const ts_chat_options *options, ts_chat_endpoint endpoint, const char *prompt, size_t size, const char *members,
+                              uint64_t seed);
 
-/* INVALID_ARGUMENT: extra is no JSON object, or holds a member that the library writes itself. */
+/* INVALID_ARGUMENT: extra is no JSON object, or holds a member that the library writes itself, or that would change how a reply must be read. */
 ts_status ts_completion_check_extra(ts_runtime *runtime, const ts_chat_options *options);
 
 /* ---- reply ---- */
@@ -33,7 +37,9 @@ typedef enum ts_verdict {
 } ts_verdict;
 
 typedef struct ts_completion {
+    ts_chat_endpoint endpoint; /* that was asked */
     ts_verdict verdict;
+    bool has_text;    /* there was one, though it may be empty */
     ts_bytes text;    /* what was written, also if it is not used */
     char finish[24];  /* finish_reason, "" if there was none */
     char model[96], fingerprint[64]; /* model and system_fingerprint as the service names them, "" if it does not */
@@ -42,11 +48,10 @@ typedef struct ts_completion {
     uint64_t prompt_tokens, completion_tokens;
 } ts_completion;
 
-/* Reads a reply into a completion whose text.runtime is set; the text is emptied first. Only memory can fail. */
+/* Reads a reply into a completion whose endpoint and text.runtime are set; the text is emptied first. Only memory can fail. */
 ts_status ts_completion_read(ts_completion *completion, ts_runtime *runtime, const ts_http_reply *reply);
 
 /* The same of a reply that is a document already, or part of one: with what status code it came, and its body. */
-typedef struct ts_json ts_json;
 ts_status ts_completion_read_json(ts_completion *completion, ts_runtime *runtime, long code, const ts_json *body);
 
 /* ---- events.c: server-sent events ---- */

@@ -141,6 +141,21 @@ static ts_status parse_line(ts_json **out, const ts_journal *journal, const char
     return ts_json_parse(out, journal->runtime, line, size, MOST_LINE, journal->path);
 }
 
+/* The first line's endpoint: that of the run, but where the journal is only read. */
+static ts_status read_endpoint(ts_journal *journal, const char *name)
+{
+    int endpoint = 0;
+    while (name && endpoint < TS_CHAT_ENDPOINTS && strcmp(name, ts_completion_path((ts_chat_endpoint)endpoint)) != 0)
+        endpoint++;
+    if (endpoint == TS_CHAT_ENDPOINTS)
+        return ts_fail(TS_ERROR_VERSION, "%s: is a journal of requests to \"%.64s\", which this library does not know", journal->path, name);
+    if (!journal->only_read && (ts_chat_endpoint)endpoint != journal->endpoint)
+        return ts_fail(TS_ERROR_MISMATCH, "%s: is the journal of other requests: they went to \"%s\", these go to \"%s\"", journal->path,
+                       ts_completion_path((ts_chat_endpoint)endpoint), ts_completion_path(journal->endpoint));
+    journal->endpoint = (ts_chat_endpoint)endpoint;
+    return TS_OK;
+}
+
 static ts_status read_header(ts_journal *journal, const ts_json *document)
 {
     uint64_t form;
@@ -150,6 +165,7 @@ static ts_status read_header(ts_journal *journal, const ts_json *document)
         return ts_fail(TS_ERROR_FORMAT, "%s: is no journal: its first line is not that of one", journal->path);
     if (form > FORM)
         return ts_fail(TS_ERROR_VERSION, "%s: is a journal of form %llu, expected at most %d", journal->path, (unsigned long long)form, FORM);
+    TS_TRY(read_endpoint(journal, ts_json_text(ts_json_get(document, "endpoint"))));
     snprintf(expected, sizeof expected, "%016llx", (unsigned long long)journal->configuration);
     if (!journal->only_read && strcmp(configuration, expected) != 0)
         return ts_fail(TS_ERROR_MISMATCH,
@@ -289,8 +305,8 @@ static ts_status begin(ts_journal *journal, bool torn)
     if (torn)
         TS_TRY(ts_bytes_add(&journal->pending, "\n", 1));
     start = journal->pending.size;
-    TS_TRY(ts_bytes_format(&journal->pending, "%s%d,\"run\":\"%s\",\"configuration\":\"%016llx\"", mark, FORM, journal->run,
-                           (unsigned long long)journal->configuration));
+    TS_TRY(ts_bytes_format(&journal->pending, "%s%d,\"run\":\"%s\",\"configuration\":\"%016llx\",\"endpoint\":\"%s\"", mark, FORM, journal->run,
+                           (unsigned long long)journal->configuration, ts_completion_path(journal->endpoint)));
     return close_line(&journal->pending, start);
 }
 
@@ -337,12 +353,14 @@ static ts_status open_files(ts_journal *journal)
     return TS_OK;
 }
 
-static ts_status open_journal(ts_journal *journal, ts_runtime *runtime, const char *path, uint64_t configuration, bool only_read)
+static ts_status open_journal(ts_journal *journal, ts_runtime *runtime, const char *path, ts_chat_endpoint endpoint, uint64_t configuration,
+                              bool only_read)
 {
     size_t size = strlen(path) + 1;
     *journal = (ts_journal){.runtime = runtime,
                             .lock = -1,
                             .file = -1,
+                            .endpoint = endpoint,
                             .configuration = configuration,
                             .only_read = only_read,
                             .pending.runtime = runtime,
@@ -358,14 +376,14 @@ static ts_status open_journal(ts_journal *journal, ts_runtime *runtime, const ch
     return status;
 }
 
-ts_status ts_journal_open(ts_journal *journal, ts_runtime *runtime, const char *path, uint64_t configuration)
+ts_status ts_journal_open(ts_journal *journal, ts_runtime *runtime, const char *path, ts_chat_endpoint endpoint, uint64_t configuration)
 {
-    return open_journal(journal, runtime, path, configuration, false);
+    return open_journal(journal, runtime, path, endpoint, configuration, false);
 }
 
 ts_status ts_journal_open_to_read(ts_journal *journal, ts_runtime *runtime, const char *path)
 {
-    return open_journal(journal, runtime, path, 0, true);
+    return open_journal(journal, runtime, path, TS_CHAT_CONVERSATION, 0, true);
 }
 
 void ts_journal_close(ts_journal *journal)
@@ -393,7 +411,7 @@ ts_status ts_journal_merge_from(ts_journal *journal, const char *path, uint64_t 
     bool torn;
     if (!ts_path_exists(path))
         return ts_fail(TS_ERROR_IO, "%s: there is no such journal", path);
-    TS_TRY(ts_journal_open(&other, journal->runtime, path, journal->configuration));
+    TS_TRY(ts_journal_open(&other, journal->runtime, path, journal->endpoint, journal->configuration));
     other.merge = &merge;
     ts_status status = read_lines(&other, &window, &torn);
     ts_bytes_free(&window);

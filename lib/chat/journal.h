@@ -1,7 +1,8 @@
 /*
  * The journal of paid work: an append-only file of lines of JSON. An intent is on the disk before its request is sent, a result before it is used.
  *
- * The first line names the journal's form, a number of the run (part of every idempotency key) and the fingerprint of what the requests are made of.
+ * The first line names the journal's form, a number of the run (part of every idempotency key), the fingerprint of what the requests are made of and
+ * the endpoint that they go to (where it is not named: chat/completions).
  * Each line ends in a checksum of itself. A line that a killed process left torn is closed by a newline and passed over as damaged, like any line
  * whose checksum is wrong: no byte of the file is ever changed. What the file says is the whole state: events are applied in the same way when they
  * are read as when they happen.
@@ -61,6 +62,7 @@ typedef struct ts_journal {
     ts_runtime *runtime; /* borrowed */
     char *path;
     char run[TS_JOURNAL_RUN_SIZE];
+    ts_chat_endpoint endpoint;
     uint64_t configuration;
     int lock, file;
     ts_source source; /* what was read of it last */
@@ -76,8 +78,11 @@ typedef struct ts_journal {
     struct ts_journal_merge *merge; /* while its lines are read for another journal */
 } ts_journal;
 
-/* BUSY: another process has it. MISMATCH: it was made for other requests (`configuration`). VERSION: it is of a later library. FORMAT: it is none. */
-ts_status ts_journal_open(ts_journal *journal, ts_runtime *runtime, const char *path, uint64_t configuration);
+/*
+ * BUSY: another process has it. MISMATCH: it was made for other requests (`endpoint`, `configuration`). VERSION: it is of a later library. FORMAT: it is
+ * none.
+ */
+ts_status ts_journal_open(ts_journal *journal, ts_runtime *runtime, const char *path, ts_chat_endpoint endpoint, uint64_t configuration);
 /* The same for reading alone, whatever requests it was made for, also while a run is at work on it. IO: there is none. */
 ts_status ts_journal_open_to_read(ts_journal *journal, ts_runtime *runtime, const char *path);
 void ts_journal_close(ts_journal *journal);

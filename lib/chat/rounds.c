@@ -183,7 +183,8 @@ static ts_status write_body(ts_chat *chat, slot *s, uint64_t job, const char *me
     chat->prompt.size = s->body.size = 0;
     TS_TRY(chat->jobs->prompt(chat->jobs->user, job, &chat->prompt));
     s->extended = members != NULL;
-    return ts_completion_write(&s->body, &chat->options, chat->prompt.data, chat->prompt.size, members, ts_random_at(chat->journal.configuration, 0, job));
+    return ts_completion_write(&s->body, &chat->options, chat->journal.endpoint, chat->prompt.data, chat->prompt.size, members,
+                               ts_random_at(chat->journal.configuration, 0, job));
 }
 
 /* A request that may have been refused for its further members goes at once without them. */

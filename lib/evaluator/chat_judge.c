@@ -87,7 +87,7 @@ static ts_status open_chat(ts_chat_judge *judge)
 {
     const ts_evaluator *e = judge->evaluator;
     const uint64_t numbers[] = {e->options.seed, e->options.schema, judge->template.fingerprint, ts_records_hash(e), e->count};
-    return judge->chat ? TS_OK : ts_chat_open(&judge->chat, e->runtime, &judge->options, ts_hash(numbers, sizeof numbers, 0));
+    return judge->chat ? TS_OK : ts_chat_open(&judge->chat, e->runtime, &judge->options, TS_CHAT_CONVERSATION, ts_hash(numbers, sizeof numbers, 0));
 }
 
 /* ---- jobs ---- */

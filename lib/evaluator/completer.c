@@ -134,7 +134,7 @@ static ts_status open_chat(completer *c, const ts_completer_options *o)
     TS_TRY(ts_options_read(&chat, sizeof chat, o->chat, "ts_chat_options"));
     TS_TRY(ts_judge_template_read(&c->template, c->prompts.runtime, o->templates));
     const uint64_t numbers[] = {c->template.fingerprint, ts_records_hash(&c->prompts), c->prompts.count};
-    return ts_chat_open(&c->chat, c->prompts.runtime, &chat, ts_hash(numbers, sizeof numbers, 0));
+    return ts_chat_open(&c->chat, c->prompts.runtime, &chat, TS_CHAT_CONVERSATION, ts_hash(numbers, sizeof numbers, 0));
 }
 
 /* Counts what came; with `e` adds it, prompt by prompt. */

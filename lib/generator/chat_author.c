@@ -55,7 +55,7 @@ static ts_status open_author(ts_chat_author *author, const ts_generator_options 
     ts_chat_options chat;
     TS_TRY(ts_chat_options_divide(&chat, options->chat, options->shard, options->shards));
     chat.reply_tokens = chat.reply_tokens > UINT32_MAX / author->group ? UINT32_MAX : chat.reply_tokens * author->group; /* it is a story's */
-    return ts_chat_open(&author->chat, author->runtime, &chat, fingerprint_of(author));
+    return ts_chat_open(&author->chat, author->runtime, &chat, TS_CHAT_CONVERSATION, fingerprint_of(author));
 }
 
 static ts_chat_author *make(ts_runtime *runtime)

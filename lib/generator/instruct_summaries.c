@@ -168,7 +168,7 @@ static ts_status start(ts_summaries *s, const char *const *paths, size_t path_co
     TS_TRY(scan(s, &hash));
     ts_stories_close(s->stories); /* at their end */
     s->stories = NULL;
-    return ts_chat_open(&s->chat, s->runtime, &shared, hash);
+    return ts_chat_open(&s->chat, s->runtime, &shared, TS_CHAT_CONVERSATION, hash);
 }
 
 ts_status ts_summaries_new(ts_summaries **out, ts_runtime *runtime, const char *const *paths, size_t path_count, const ts_instruct_options *options)

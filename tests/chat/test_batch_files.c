@@ -77,7 +77,7 @@ static ts_status answer(void *user, const ts_http_request *request, ts_http_repl
     return TS_OK;
 }
 
-static ts_status open_on(ts_chat **chat, ts_runtime *own)
+static ts_status open_on(ts_chat **chat, ts_runtime *own, ts_chat_endpoint where)
 {
     ts_chat_options options;
     TS_TRY(ts_chat_options_init(&options, sizeof options));
@@ -88,7 +88,7 @@ static ts_status open_on(ts_chat **chat, ts_runtime *own)
     service_init(&the_service, &paid);
     ts_transport transport = service_transport(&the_service);
     transport.call = answer;
-    TS_TRY(ts_chat_open_on(chat, own, &options, 7, &transport));
+    TS_TRY(ts_chat_open_on(chat, own, &options, where, 7, &transport));
     memcpy(endpoint.run, (*chat)->journal.run, sizeof endpoint.run);
     return TS_OK;
 }
@@ -97,7 +97,7 @@ static ts_chat *fresh(void)
 {
     ts_chat *chat;
     unlink(in_work("journal"));
-    assert_ok(open_on(&chat, runtime));
+    assert_ok(open_on(&chat, runtime, TS_CHAT_CONVERSATION));
     endpoint.list = "{\"data\": []}";
     endpoint.created = "{\"id\": \"batch_1\"}";
     endpoint.file = "{\"id\": \"file-1\"}";
@@ -135,6 +135,35 @@ static void files_have_at_most_fifty_thousand_lines(void **state)
     ts_chat_report totals;
     ts_chat_totals(chat, &totals);
     assert_int_equal(totals.unknown, 100001);
+    ts_chat_close(chat);
+}
+
+/* Requests to go on with a text say so, and their results are read as such. */
+static void files_of_continuations(void **state)
+{
+    (void)state;
+    ts_chat *chat;
+    size_t size;
+    const ts_chat_jobs jobs = {.count = 2, .step = 1, .prompt = service_prompt};
+    ts_batch_report report = {0};
+    char expected[400], line[400];
+    ts_bytes text = {.runtime = runtime};
+    unlink(in_work("journal"));
+    assert_ok(open_on(&chat, runtime, TS_CHAT_CONTINUATION));
+    assert_ok(ts_chat_batch_write(chat, &jobs, in_work("continue.jsonl"), &report));
+    char *file = read_file(in_work("continue.jsonl"), &size);
+    snprintf(expected, sizeof expected, "{\"custom_id\": \"%s-0\", \"method\": \"POST\", \"url\": \"/v1/completions\", \"body\": {\"model\": \"m\", "
+             "\"prompt\": \"tell story 0\", \"max_tokens\": 1024}}\n", endpoint.run);
+    assert_memory_equal(file, expected, strlen(expected));
+    free(file);
+    snprintf(line, sizeof line, "{\"custom_id\": \"%s-1\", \"response\": {\"status_code\": 200, \"body\": {\"choices\": [{\"finish_reason\": \"stop\", "
+             "\"text\": \" and so on\\n\"}]}}}\n", endpoint.run);
+    put_file("results.jsonl", line, strlen(line));
+    assert_ok(ts_chat_batch_read(chat, &jobs, in_work("results.jsonl"), &report));
+    assert_int_equal(report.results, 1);
+    assert_ok(ts_chat_text(chat, 1, &text));
+    assert_string_equal(text.data, " and so on\n");
+    ts_bytes_free(&text);
     ts_chat_close(chat);
 }
 
@@ -269,7 +298,7 @@ static ts_status write_and_collect(ts_runtime *own, void *user)
     char list[512];
     ts_runtime_set_io(own, &quick);
     unlink(in_work("journal"));
-    TS_TRY(open_on(&chat, own));
+    TS_TRY(open_on(&chat, own, TS_CHAT_CONVERSATION));
     endpoint.code = 200;
     endpoint.list = "{}";
     ts_status status = ts_chat_batch_step(chat, &ten, &report);
@@ -310,7 +339,7 @@ static ts_status merge(ts_runtime *own, void *user)
     uint64_t taken = 0;
     ts_runtime_set_io(own, &quick);
     unlink(in_work("journal"));
-    TS_TRY(open_on(&chat, own));
+    TS_TRY(open_on(&chat, own, TS_CHAT_CONVERSATION));
     ts_status status = ts_chat_merge(chat, user, &taken);
     if (status == TS_OK) {
         ts_bytes text = {.runtime = own};
@@ -366,6 +395,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(files_have_at_most_fifty_thousand_lines),
+        cmocka_unit_test(files_of_continuations),
         cmocka_unit_test(results_may_be_anything),
         cmocka_unit_test(what_results_say),
         cmocka_unit_test(a_service_may_answer_anything),

@@ -61,7 +61,7 @@ static ts_chat *open_chat(service *s, const ts_chat_options *options)
 {
     ts_chat *chat;
     ts_transport transport = service_transport(s);
-    assert_ok(ts_chat_open_on(&chat, runtime, options, 7, &transport));
+    assert_ok(ts_chat_open_on(&chat, runtime, options, TS_CHAT_CONVERSATION, 7, &transport));
     return chat;
 }
 
@@ -142,7 +142,7 @@ static void journals_without_records_are_exported(void **state)
 /* ---- journals of earlier libraries ---- */
 
 /* What the first form of a line had not. */
-static const char *const later[] = {"prompt", "model", "system_fingerprint", "unfit", "about", "check"};
+static const char *const later[] = {"prompt", "model", "system_fingerprint", "unfit", "about", "endpoint", "check"};
 
 /* Writes a line without what is later, and its checksum anew. */
 static void put_old_line(FILE *file, const char *line, size_t size)
@@ -806,17 +806,17 @@ static void prices_are_checked(void **state)
         ts_chat_options options = options_of();
         ts_transport transport = service_transport(s);
         options.prices = put_file("prices.json", cases[i].text, strlen(cases[i].text));
-        assert_status(ts_chat_open_on(&chat, runtime, &options, 7, &transport), cases[i].status);
+        assert_status(ts_chat_open_on(&chat, runtime, &options, TS_CHAT_CONVERSATION, 7, &transport), cases[i].status);
         assert_detail(cases[i].detail);
     }
     service *s = fresh();
     ts_chat_options options = options_of();
     ts_transport transport = service_transport(s);
     options.max_money = 1;
-    assert_status(ts_chat_open_on(&chat, runtime, &options, 7, &transport), TS_ERROR_INVALID_ARGUMENT);
+    assert_status(ts_chat_open_on(&chat, runtime, &options, TS_CHAT_CONVERSATION, 7, &transport), TS_ERROR_INVALID_ARGUMENT);
     assert_detail("price file");
     options.prices = in_work("no prices.json");
-    assert_status(ts_chat_open_on(&chat, runtime, &options, 7, &transport), TS_ERROR_IO);
+    assert_status(ts_chat_open_on(&chat, runtime, &options, TS_CHAT_CONVERSATION, 7, &transport), TS_ERROR_IO);
     assert_detail("no prices.json");
     assert_int_equal(paid->requests, 0);
 }
@@ -1014,7 +1014,7 @@ static ts_status run_in(ts_runtime *own, service *s, uint64_t count)
     ts_chat *chat;
     ts_chat_options options = options_of();
     ts_transport transport = service_transport(s);
-    ts_status status = ts_chat_open_on(&chat, own, &options, 7, &transport);
+    ts_status status = ts_chat_open_on(&chat, own, &options, TS_CHAT_CONVERSATION, 7, &transport);
     if (status != TS_OK)
         return status;
     ts_chat_jobs jobs = {.first = 0, .count = count, .step = 1, .prompt = service_prompt};
@@ -1136,7 +1136,7 @@ static void flipped_at_every_byte(void **state)
         journal[at] ^= 1 << at % 8;
         if (at <= (size_t)(header - journal)) { /* without its header it is no journal, and is not touched */
             ts_transport transport = service_transport(s);
-            ts_status status = ts_chat_open_on(&chat, runtime, &options, 7, &transport);
+            ts_status status = ts_chat_open_on(&chat, runtime, &options, TS_CHAT_CONVERSATION, 7, &transport);
             assert_int_equal(status, TS_ERROR_FORMAT);
             continue;
         }
@@ -1184,12 +1184,12 @@ static void journals_of_others(void **state)
     ts_chat_options options = options_of();
     ts_chat *chat = open_chat(s, &options), *second;
     ts_transport transport = service_transport(s);
-    assert_status(ts_chat_open_on(&second, runtime, &options, 7, &transport), TS_ERROR_BUSY);
+    assert_status(ts_chat_open_on(&second, runtime, &options, TS_CHAT_CONVERSATION, 7, &transport), TS_ERROR_BUSY);
     assert_detail("journal");
     ts_chat_close(chat);
-    assert_status(ts_chat_open_on(&second, runtime, &options, 8, &transport), TS_ERROR_MISMATCH);
+    assert_status(ts_chat_open_on(&second, runtime, &options, TS_CHAT_CONVERSATION, 8, &transport), TS_ERROR_MISMATCH);
     options.temperature = 0.5;
-    assert_status(ts_chat_open_on(&second, runtime, &options, 7, &transport), TS_ERROR_MISMATCH);
+    assert_status(ts_chat_open_on(&second, runtime, &options, TS_CHAT_CONVERSATION, 7, &transport), TS_ERROR_MISMATCH);
     options = options_of();
     options.in_flight = 3; /* this changes no request */
     chat = open_chat(s, &options);
@@ -1198,7 +1198,7 @@ static void journals_of_others(void **state)
     for (size_t i = 0; i < TS_COUNT_OF(none); i++) {
         size_t size;
         put_file("journal", none[i], strlen(none[i]));
-        assert_status(ts_chat_open_on(&second, runtime, &options, 7, &transport), TS_ERROR_FORMAT);
+        assert_status(ts_chat_open_on(&second, runtime, &options, TS_CHAT_CONVERSATION, 7, &transport), TS_ERROR_FORMAT);
         char *kept = the_journal(&size);
         assert_string_equal(kept, none[i]);
         free(kept);
@@ -1206,8 +1206,62 @@ static void journals_of_others(void **state)
     char line[200], start[] = "{\"tinystories_journal\":2,\"run\":\"00000000000000000000000000000000\",\"configuration\":\"0\"";
     snprintf(line, sizeof line, "%s,\"check\":\"%016llx\"}\n", start, (unsigned long long)ts_hash(start, strlen(start), 0));
     put_file("journal", line, strlen(line));
-    assert_status(ts_chat_open_on(&second, runtime, &options, 7, &transport), TS_ERROR_VERSION);
+    assert_status(ts_chat_open_on(&second, runtime, &options, TS_CHAT_CONVERSATION, 7, &transport), TS_ERROR_VERSION);
     assert_detail("form 2");
+}
+
+/* A continuation is kept to the byte and may be empty; its journal is no conversation's, nor the other way round, and says so whoever reads it. */
+static void continued(service *s, uint64_t job, uint32_t attempt, outcome *out)
+{
+    static char body[200];
+    static const char *const texts[] = {"", " \\n and so on. \\n\\n", "\\n", "derstorm"};
+    (void)s, (void)attempt;
+    snprintf(body, sizeof body, "{\"choices\":[{\"index\":0,\"text\":\"%s\",\"finish_reason\":\"%s\"}]}", texts[job % 4], job < 4 ? "stop" : "length");
+    out->body = body;
+}
+
+static void continuations_are_kept_to_the_byte(void **state)
+{
+    (void)state;
+    static const char *const texts[] = {"", " \n and so on. \n\n", "\n", "derstorm"};
+    service *s = fresh();
+    ts_chat_options options = options_of();
+    ts_chat *chat, *other;
+    ts_transport transport = service_transport(s);
+    ts_bytes text = {.runtime = runtime};
+    s->script = continued;
+    assert_ok(ts_chat_open_on(&chat, runtime, &options, TS_CHAT_CONTINUATION, 7, &transport));
+    assert_ok(run(chat, 0, 8));
+    for (int read_alone = 0; read_alone < 2; read_alone++) {
+        for (uint64_t job = 0; job < 8; job++) {
+            text.size = 0;
+            assert_int_equal(ts_chat_answer_of(chat, job), job < 4 ? TS_CHAT_TEXT : TS_CHAT_CUT);
+            assert_ok(ts_chat_text(chat, job, &text));
+            assert_int_equal(text.size, strlen(texts[job % 4]));
+            assert_memory_equal(text.size ? text.data : "", texts[job % 4], text.size);
+        }
+        ts_chat_close(chat);
+        assert_ok(ts_chat_open_to_read(&chat, runtime, in_work("journal")));
+    }
+    ts_chat_close(chat);
+    ts_bytes_free(&text);
+    assert_status(ts_chat_open_on(&other, runtime, &options, TS_CHAT_CONVERSATION, 7, &transport), TS_ERROR_MISMATCH);
+    assert_detail("went to \"completions\", these go to \"chat/completions\"");
+    assert_ok(ts_chat_open_on(&chat, runtime, &options, TS_CHAT_CONTINUATION, 7, &transport));
+    assert_ok(run(chat, 0, 8)); /* which asks for nothing */
+    assert_int_equal(paid->requests, 8);
+    ts_chat_close(chat);
+    assert_true(ts_chat_options_fingerprint(&options, TS_CHAT_CONVERSATION, 7) != ts_chat_options_fingerprint(&options, TS_CHAT_CONTINUATION, 7));
+    fresh();
+    chat = open_chat(s, &options);
+    ts_chat_close(chat);
+    assert_status(ts_chat_open_on(&other, runtime, &options, TS_CHAT_CONTINUATION, 7, &transport), TS_ERROR_MISMATCH);
+    assert_detail("went to \"chat/completions\", these go to \"completions\"");
+    char line[200], start[] = "{\"tinystories_journal\":1,\"run\":\"00000000000000000000000000000000\",\"configuration\":\"0\",\"endpoint\":\"responses\"";
+    snprintf(line, sizeof line, "%s,\"check\":\"%016llx\"}\n", start, (unsigned long long)ts_hash(start, strlen(start), 0));
+    put_file("journal", line, strlen(line));
+    assert_status(ts_chat_open_to_read(&other, runtime, in_work("journal")), TS_ERROR_VERSION);
+    assert_detail("\"responses\"");
 }
 
 /* Hostile stories are one line each in the journal, and come out as they went in. */
@@ -1298,6 +1352,7 @@ int main(void)
         cmocka_unit_test(cut_at_every_byte),
         cmocka_unit_test(flipped_at_every_byte),
         cmocka_unit_test(journals_of_others),
+        cmocka_unit_test(continuations_are_kept_to_the_byte),
         cmocka_unit_test(hostile_texts_round_trip),
         cmocka_unit_test(memory_may_fail_anywhere),
     };

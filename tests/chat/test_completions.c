@@ -39,7 +39,7 @@ static ts_json *written(const ts_chat_options *options, const char *prompt)
     ts_bytes body = {.runtime = runtime};
     ts_json *document;
     assert_ok(ts_completion_check_extra(runtime, options));
-    assert_ok(ts_completion_write(&body, options, prompt, strlen(prompt), NULL, UINT64_MAX));
+    assert_ok(ts_completion_write(&body, options, TS_CHAT_CONVERSATION, prompt, strlen(prompt), NULL, UINT64_MAX));
     assert_ok(ts_json_parse(&document, runtime, body.data, body.size, 0, "body"));
     ts_bytes_free(&body);
     return document;
@@ -69,7 +69,7 @@ static void nuls_divide_a_conversation(void **state)
     ts_bytes body = {.runtime = runtime};
     ts_json *document;
     size_t at = 0;
-    assert_ok(ts_completion_write(&body, &options, "grade\0\0now", 10, ", \"more\": [1]", 0));
+    assert_ok(ts_completion_write(&body, &options, TS_CHAT_CONVERSATION, "grade\0\0now", 10, ", \"more\": [1]", 0));
     assert_ok(ts_json_parse(&document, runtime, body.data, body.size, 0, "body"));
     for (const ts_json *message = ts_json_first(ts_json_get(document, "messages")); message; message = ts_json_next(message), at++) {
         assert_string_equal(ts_json_text(ts_json_get(message, "role")), expected[at].role);
@@ -109,10 +109,34 @@ static void what_is_set_is_sent(void **state)
     ts_json_free(document);
 }
 
+/* Nothing but the text to go on with, to the byte; services that know it at all know its bound by one name. */
+static void a_beginning_is_sent_as_it_is(void **state)
+{
+    (void)state;
+    static const char beginning[] = " Tom said: \"I\n\xe2\x80\xa8 ";
+    ts_bytes body = {.runtime = runtime};
+    uint64_t whole;
+    for (uint32_t old = 0; old < 2; old++) {
+        ts_chat_options options = options_of();
+        ts_json *document;
+        options.old_names = old;
+        body.size = 0;
+        assert_ok(ts_completion_write(&body, &options, TS_CHAT_CONTINUATION, beginning, strlen(beginning), NULL, 0));
+        assert_ok(ts_json_parse(&document, runtime, body.data, body.size, 0, "body"));
+        assert_int_equal(ts_json_count(document), 3);
+        assert_string_equal(ts_json_text(ts_json_get(document, "model")), "a \"model\"");
+        assert_string_equal(ts_json_text(ts_json_get(document, "prompt")), beginning);
+        assert_true(ts_json_whole(ts_json_get(document, "max_tokens"), &whole) && whole == 1024);
+        ts_json_free(document);
+    }
+    ts_bytes_free(&body);
+}
+
 static void wrong_extras_are_refused(void **state)
 {
     (void)state;
-    static const char *const wrong[] = {"", "[1]", "1", "{\"a\": }", "{\"messages\": []}", "{\"n\": 2}", "{\"stream\": true}", "{} {}"};
+    static const char *const wrong[] = {"", "[1]", "1", "{\"a\": }", "{\"messages\": []}", "{\"n\": 2}", "{\"stream\": true}", "{} {}",
+                                        "{\"prompt\": \"\"}", "{\"echo\": true}", "{\"best_of\": 3}"};
     for (size_t i = 0; i < TS_COUNT_OF(wrong); i++) {
         ts_chat_options options = options_of();
         options.extra = wrong[i];
@@ -492,6 +516,111 @@ static void streams_that_fail(void **state)
     count_cases(TS_COUNT_OF(cases));
 }
 
+/* ---- continuations ---- */
+
+static ts_verdict judge_continuation(const char *body, size_t size, bool events)
+{
+    completion.endpoint = TS_CHAT_CONTINUATION;
+    return judge(200, body, size, events);
+}
+
+#define CONTINUED(text, finish) "{\"choices\":[{\"index\":0,\"text\":" text ",\"logprobs\":null,\"finish_reason\":" finish "}]"
+
+static void continuations(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *body;
+        ts_verdict verdict;
+        const char *text;
+    } cases[] = {
+        {CONTINUED("\" and\\n \"", "\"stop\"") "}", TS_VERDICT_TEXT, " and\n "},
+        {CONTINUED("\"\"", "\"stop\"") "}", TS_VERDICT_TEXT, ""},
+        {CONTINUED("\"\\n\"", "\"eos_token\"") "}", TS_VERDICT_TEXT, "\n"},
+        {CONTINUED("\" a\"", "\"length\"") "}", TS_VERDICT_CUT, " a"},
+        {CONTINUED("\"\"", "\"length\"") "}", TS_VERDICT_CUT, ""},
+        {CONTINUED("\" a\"", "\"content_filter\"") "}", TS_VERDICT_FILTERED, " a"},
+        {"{\"choices\":[{\"index\":1,\"text\":\"b\",\"finish_reason\":\"stop\"},{\"index\":0,\"text\":\" a\",\"finish_reason\":\"stop\"}]}", TS_VERDICT_TEXT, " a"},
+        {"{\"choices\":[{\"text\":\" a\",\"finish_reason\":\"stop\"},{\"text\":\"b\",\"finish_reason\":\"stop\"}]}", TS_VERDICT_TEXT, " a"},
+        {CONTINUED("null", "\"stop\"") "}", TS_VERDICT_INVALID, NULL},
+        {CONTINUED("null", "\"length\"") "}", TS_VERDICT_INVALID, NULL},
+        {CONTINUED("5", "\"stop\"") "}", TS_VERDICT_INVALID, NULL},
+        {CONTINUED("[\"a\"]", "\"length\"") "}", TS_VERDICT_INVALID, NULL},
+        {CONTINUED("\"a\"", "null") "}", TS_VERDICT_INVALID, NULL},
+        {CONTINUED("\"a\"", "\"error\"") "}", TS_VERDICT_INVALID, NULL},
+        {CONTINUED("\"a\"", "\"stop\"") "} {}", TS_VERDICT_INVALID, NULL},
+        {CONTINUED("\"a\\u0000b\"", "\"stop\"") "}", TS_VERDICT_INVALID, NULL},
+        {"{\"choices\":[{\"index\":0,\"text\":\"a\",\"text\":\"b\",\"finish_reason\":\"stop\"}]}", TS_VERDICT_INVALID, NULL},
+        {"{\"choices\":[{\"index\":0,\"finish_reason\":\"stop\"}]}", TS_VERDICT_INVALID, NULL},
+        {"{\"choices\":[{\"index\":0,\"message\":{\"content\":\"a chat's\"},\"finish_reason\":\"stop\"}]}", TS_VERDICT_INVALID, NULL},
+        {"{\"choices\":[]}", TS_VERDICT_INVALID, NULL},
+        {"{\"content\":\" as llama.cpp's own endpoint has it\",\"stop\":true}", TS_VERDICT_INVALID, NULL},
+        {"{\"error\":{\"message\":\"overloaded\"}}", TS_VERDICT_INVALID, NULL},
+    };
+    for (size_t i = 0; i < TS_COUNT_OF(cases); i++) {
+        if (judge_continuation(cases[i].body, strlen(cases[i].body), false) != cases[i].verdict)
+            fail_msg("'%s': verdict %d, expected %d", cases[i].body, (int)completion.verdict, (int)cases[i].verdict);
+        assert_true((cases[i].verdict == TS_VERDICT_INVALID) == (completion.detail[0] != 0));
+        if (cases[i].text)
+            assert_string_equal(completion.text.size ? completion.text.data : "", cases[i].text);
+    }
+    assert_int_equal(judge_text(200, CHOICE("\"a\"", "\"stop\"") "}"), TS_VERDICT_INVALID); /* the endpoint stays */
+    forget();
+    assert_int_equal(judge_text(200, CONTINUED("\"a\"", "\"stop\"") "}"), TS_VERDICT_INVALID); /* nor is that a chat's */
+    forget();
+    count_cases(TS_COUNT_OF(cases) + 2);
+}
+
+#define PIECE(text, finish) "data: " CONTINUED(text, finish) "}\n\n"
+static const char continued[] = PIECE("\" One\"", "null") PIECE("\"\"", "\"\"") PIECE("\" two.\\n\"", "null") PIECE("\"\"", "\"stop\"")
+    "data: {\"choices\":[],\"usage\":{\"prompt_tokens\":5,\"completion_tokens\":6}}\n\ndata: [DONE]\n\n";
+
+static void continuations_cut_at_every_byte(void **state)
+{
+    (void)state;
+    static const char reply[] = CONTINUED("\" A \\\"dog\\\" \"", "\"stop\"") ",\"usage\":{\"prompt_tokens\":3,\"completion_tokens\":4}}";
+    size_t whole = strlen(continued), finish = (size_t)(strstr(strstr(continued, "\"stop\""), "\n\n") - continued) + 2;
+    for (size_t size = 0; size < strlen(reply) + whole + 1; size++) {
+        bool events = size >= strlen(reply);
+        size_t length = events ? size - strlen(reply) : size;
+        char *copy = malloc(length + 1); /* exactly so large, for the sanitizers */
+        memcpy(copy, events ? continued : reply, length);
+        copy[length] = 0;
+        ts_verdict verdict = judge_continuation(copy, length, events);
+        assert_int_equal(verdict, !events ? TS_VERDICT_INVALID : length >= finish ? TS_VERDICT_TEXT : TS_VERDICT_DOUBT);
+        if (verdict == TS_VERDICT_TEXT)
+            assert_string_equal(completion.text.data, " One two.\n");
+        free(copy);
+    }
+    assert_true(completion.counted && completion.prompt_tokens == 5 && completion.completion_tokens == 6);
+    forget();
+    count_cases(strlen(reply) + whole + 1);
+}
+
+/* No piece may be missing in the middle; an event without one (of usage, of the end) says nothing. */
+static void streamed_continuations(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *text;
+        ts_verdict verdict;
+    } cases[] = {
+        {PIECE("\" a\"", "null") "data: {\"choices\":[{\"index\":0,\"finish_reason\":\"stop\"}]}\n\n", TS_VERDICT_TEXT},
+        {PIECE("\" a\"", "null") PIECE("null", "\"length\""), TS_VERDICT_CUT},
+        {PIECE("\"\"", "\"stop\""), TS_VERDICT_TEXT},
+        {"data: {\"choices\":[{\"index\":0,\"finish_reason\":\"stop\"}]}\n\n", TS_VERDICT_INVALID},
+        {PIECE("\" a\"", "null") PIECE("5", "null") PIECE("\" c\"", "\"stop\""), TS_VERDICT_INVALID},
+        {PIECE("\" a\"", "null") PIECE("{}", "null"), TS_VERDICT_DOUBT},
+        {PIECE("\" a\"", "null") "data: {\"error\":{\"message\":\"overloaded\"}}\n\n", TS_VERDICT_INVALID},
+        {PIECE("\" a\"", "null") "data: [DONE]\n\n", TS_VERDICT_DOUBT},
+    };
+    for (size_t i = 0; i < TS_COUNT_OF(cases); i++)
+        if (judge_continuation(cases[i].text, strlen(cases[i].text), true) != cases[i].verdict)
+            fail_msg("stream %zu: verdict %d, expected %d", i, (int)completion.verdict, (int)cases[i].verdict);
+    forget();
+    count_cases(TS_COUNT_OF(cases));
+}
+
 /* ---- headers ---- */
 
 static void durations_and_retry_after(void **state)
@@ -611,6 +740,7 @@ int main(void)
         cmocka_unit_test(what_is_not_set_is_not_sent),
         cmocka_unit_test(nuls_divide_a_conversation),
         cmocka_unit_test(what_is_set_is_sent),
+        cmocka_unit_test(a_beginning_is_sent_as_it_is),
         cmocka_unit_test(wrong_extras_are_refused),
         cmocka_unit_test(wrong_options_are_refused),
         cmocka_unit_test(recorded_replies),
@@ -622,6 +752,9 @@ int main(void)
         cmocka_unit_test(streams_cut_at_every_byte),
         cmocka_unit_test(streams_with_any_line_ends),
         cmocka_unit_test(streams_that_fail),
+        cmocka_unit_test(continuations),
+        cmocka_unit_test(continuations_cut_at_every_byte),
+        cmocka_unit_test(streamed_continuations),
         cmocka_unit_test(durations_and_retry_after),
         cmocka_unit_test(urls),
         cmocka_unit_test(keys_are_hidden),

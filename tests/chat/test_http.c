@@ -119,7 +119,7 @@ static ts_status ask(const ts_chat_options *options, uint64_t count, ts_chat_rep
 {
     ts_chat *chat;
     unlink(options->journal);
-    ts_status status = ts_chat_open(&chat, runtime, options, 1);
+    ts_status status = ts_chat_open(&chat, runtime, options, TS_CHAT_CONVERSATION, 1);
     if (status != TS_OK)
         return status;
     ts_chat_jobs jobs = {.first = 0, .count = count, .step = 1, .prompt = write_prompt};
@@ -426,7 +426,7 @@ static void h13_a_resolver_that_does_not_answer(void **state)
     options.connect_seconds = 60;
     ts_chat *chat;
     unlink(options.journal);
-    assert_ok(ts_chat_open(&chat, runtime, &options, 1));
+    assert_ok(ts_chat_open(&chat, runtime, &options, TS_CHAT_CONVERSATION, 1));
     began = ts_clock();
     double until = began + 0.5;
     ts_chat_jobs jobs = {.first = 0, .count = 2, .step = 1, .prompt = write_prompt};
@@ -591,7 +591,7 @@ static void *use_first_client(void *user)
     f->status = ts_runtime_new(&own, NULL);
     if (f->status != TS_OK)
         return NULL;
-    f->status = ts_chat_open(&chat, own, &f->options, 1);
+    f->status = ts_chat_open(&chat, own, &f->options, TS_CHAT_CONVERSATION, 1);
     if (f->status == TS_OK) {
         f->status = ts_chat_run(chat, &jobs, NULL, NULL);
         ts_chat_totals(chat, &report);
@@ -636,7 +636,7 @@ static void h16_forks(void **state)
     ts_chat_options options = options_of("http", the_server.port, "ledger=fork");
     ts_chat_jobs jobs = {.first = 0, .count = 2, .step = 1, .prompt = write_prompt};
     unlink(options.journal);
-    assert_ok(ts_chat_open(&chat, runtime, &options, 1));
+    assert_ok(ts_chat_open(&chat, runtime, &options, TS_CHAT_CONVERSATION, 1));
     assert_ok(ts_chat_run(chat, &jobs, NULL, NULL));
     pid_t child = fork();
     if (child == 0) {
@@ -802,7 +802,7 @@ static void h12_certificate_is_swapped(void **state)
     options.journal = journal;
     options.connect_seconds = 10;
     unlink(journal);
-    assert_ok(ts_chat_open(&chat, runtime, &options, 1));
+    assert_ok(ts_chat_open(&chat, runtime, &options, TS_CHAT_CONVERSATION, 1));
     for (int swapped = 0; swapped < 3; swapped++, jobs.count += 2) {
         copy_in_work(files[2 * (swapped == 1)][0], "used.pem");
         copy_in_work(files[2 * (swapped == 1) + 1][0], "used.key");
