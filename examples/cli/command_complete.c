@@ -23,13 +23,18 @@ static void complete_defaults(void *values)
 
 /* ---- prompts as records ---- */
 
-/* The evaluator keeps them: what cli_instructions_get gives lives until the next one. */
-static ts_status gather(ts_evaluator *kept, size_t count, ts_status (*get)(const void *prompts, size_t index, ts_record *record), const void *prompts, bool instructed)
+typedef ts_status (*getter)(const void *prompts, size_t index, ts_record *record);
+
+/*
+ * The evaluator keeps them: what cli_instructions_get gives lives until the next one. Its prompt is the instruction as a model of TinyStories-Instruct goes on
+ * with it; a chat, which is told in other words, has none (`drop`).
+ */
+static ts_status gather(ts_evaluator *kept, size_t count, getter get, const void *prompts, bool drop)
 {
     for (size_t i = 0; i < count; i++) {
         ts_record record = {.struct_size = sizeof record};
         CLI_TRY(get(prompts, i, &record));
-        if (instructed) { /* that prompt is the instruction as a model of TinyStories-Instruct takes it */
+        if (drop) {
             record.prompt = NULL;
             record.prompt_size = 0;
         }
@@ -44,7 +49,7 @@ static ts_status read_prompts(const complete_values *v, ts_evaluator *kept)
     cli_instructions *instructions = NULL;
     ts_status status = v->instruct != NULL ? cli_instructions_open(&instructions, v->common.runtime, v->instruct) : ts_prompts_open(&prompts, v->common.runtime, v->prompts);
     if (status == TS_OK && instructions != NULL)
-        status = gather(kept, cli_instructions_count(instructions), cli_instructions_get, &instructions, true);
+        status = gather(kept, cli_instructions_count(instructions), cli_instructions_get, &instructions, !v->options.raw);
     else if (status == TS_OK)
         status = gather(kept, ts_prompts_count(prompts), cli_prompts_get, prompts, false);
     ts_prompts_free(prompts);
@@ -127,6 +132,8 @@ static ts_status check_call(complete_values *v)
 {
     if ((v->prompts == NULL) == (v->instruct == NULL))
         return cli_usage("expected --prompts FILE or --instruct FILE");
+    if (v->options.raw && v->options.templates != NULL)
+        return cli_usage("--templates is what a chat is asked, but --raw sends the beginning as it is");
     if (v->out == NULL && !v->dry)
         return cli_usage("--out is missing: the file that the completions are written to");
     CLI_TRY(cli_check_out(&v->common, v->out, true));
@@ -173,6 +180,7 @@ static const cli_argument complete_arguments[] = {
     {"--completions-per-prompt", "N", CLI_UINT32, 0, OFFSET(options.per_prompt), 1, 100000, NULL, "of each; more of them later keep those that the journal has"},
     {"--cut", "K", CLI_UINT32, 0, OFFSET(cut), 0, 64, NULL, "cut completions at their first repeated K-gram of words, as the paper does at 4; 0: do not"},
     {"--templates", "FILE", CLI_TEXT, 0, OFFSET(options.templates), 0, 0, NULL, "what the service is asked: 'complete' and 'complete instruction' of judge.txt"},
+    {"--raw", NULL, CLI_FLAG, 0, OFFSET(options.raw), 0, 0, NULL, "for models that know no chat: the service's /completions go on with the beginning itself"},
     {"--dry-run", NULL, CLI_FLAG, 0, OFFSET(dry), 0, 0, NULL, "send nothing: show what it would cost at most"},
     CLI_CHAT_ARGUMENTS(complete_values, chat, ""),
 };
@@ -181,8 +189,9 @@ static const cli_argument complete_arguments[] = {
 
 const cli_command cli_complete_commands[] = {
     {"evaluate", "complete", "have a model behind a chat service complete prompts, as a baseline",
-     "The service is told to write each story out from its first word; what repeats the beginning is taken off. A reply that ends at --reply-tokens is kept as far as it goes:\n"
-     "models that know no end, such as GPT-2 behind a server of this machine, are cut by that and by --cut. The paper has ten completions of each prompt, --temperature 1.\n"
+     "The service is told to write each story out from its first word; what repeats the beginning is taken off. Base models, such as GPT-2 behind llama-server or vLLM, know no\n"
+     "chat: with --raw the beginning is all that is sent (of --instruct the entry up to its story), and what comes is the completion, to the byte. A reply that ends at\n"
+     "--reply-tokens is kept as far as it goes: models that know no end are cut by that and by --cut. The paper has ten completions of each prompt, --temperature 1.\n"
      "Every reply is in the journal before it is used, and the same command goes on. The key comes from --key-file, or from the environment variable TINYSTORIES_API_KEY, or\n"
      "for the default --base-url OPENAI_API_KEY. Then: evaluate judge --completions ours.jsonl FILE; evaluate duel --completions ours.jsonl FILE.",
      complete_arguments, CLI_COUNT_OF(complete_arguments), sizeof(complete_values), complete_defaults, complete},

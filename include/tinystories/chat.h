@@ -1,7 +1,8 @@
 /*
  * Chat services: how a generator (or an evaluator) reaches one, what it may spend, and where what was paid for is kept.
  *
- * Any service that speaks OpenAI's chat completions will do: OpenAI itself, or the servers of llama.cpp, vLLM and Ollama. Requests are sent
+ * Any service that speaks OpenAI's chat completions will do: OpenAI itself, or the servers of llama.cpp, vLLM and Ollama. For baselines by models that
+ * know no chat its older completions, of a text, will do too (ts_completer_options.raw, tinystories/evaluator.h). Requests are sent
  * from the caller's thread, hundreds at a time. TLS is always verified (1.2 or later) and redirects are never followed. A key never travels over plain
  * http but to this machine itself, and is never in a log, a journal or an error detail: where a service repeats it, it is taken out of the reply.
  *
@@ -51,7 +52,7 @@ typedef struct ts_chat_options {
     uint64_t max_requests;  /* of the whole journal, retries counted; 0: no bound */
     uint64_t max_tokens;    /* of the whole journal; 0: no bound. What is in flight counts with all it may cost, what is doubtful too: it is never passed */
     uint32_t reply_tokens;  /* a reply's bound (a generator's: for each story), sent as max_completion_tokens; default 1024; 0: not sent */
-    uint32_t old_names;     /* 1: send it as max_tokens, as older servers want it */
+    uint32_t old_names;     /* 1: send it as max_tokens, as older servers want it, and the completions of a text in any case */
     uint32_t in_flight;     /* requests at a time, 1 to 1024; default 16 */
     uint32_t attempts;      /* for one request before the run stops, 1 to 1000; default 8 */
     uint32_t stream;        /* 1: ask for a stream of events; replies are read either way */

@@ -325,6 +325,8 @@ typedef struct ts_completer_options {
     const char *templates;       /* as ts_evaluator_options.templates, of which "complete" and "complete instruction" are asked here */
     uint32_t per_prompt;         /* completions of each prompt, 1 to 100,000; default 10, as in the paper. More of them keep those that the journal has */
     uint32_t estimate;           /* 1: send nothing and add nothing, and report as `chat` what it would cost at most. The journal is opened */
+    uint32_t raw;                /* 1: for models that know no chat, the beginning itself goes to "/completions", and what comes is the completion */
+    uint32_t reserved;           /* 0 */
 } ts_completer_options;
 
 TS_API ts_status ts_completer_options_init(ts_completer_options *options, size_t struct_size);
@@ -334,7 +336,7 @@ typedef struct ts_completer_report {
     uint64_t wanted;     /* prompts times per_prompt */
     uint64_t added;      /* records */
     uint64_t ended;      /* of them those that the bound of tokens ended: their text stops anywhere */
-    uint64_t unusable;   /* refused, filtered or not to be read: no record */
+    uint64_t unusable;   /* refused, filtered, not to be read, or ended by that bound before any text: no record */
     uint64_t pending;    /* not answered yet: nothing was added */
     ts_chat_report chat; /* of the journal. Its struct_size is the library's */
 } ts_completer_report;
@@ -345,8 +347,13 @@ typedef struct ts_completer_report {
  * quotation marks it uses, so that the completion goes on from the very next character. A reply that does not repeat it is taken for what comes behind, and
  * set off by a space where the beginning ends in a whole word or mark. Where a record has an instruction and no prompt the reply is the story.
  *
- * Journal, progress and statuses as ts_evaluator_run; the journal belongs to these prompts and templates. Records are added once every reply is there;
- * *report (may be NULL) is set also after a stop. INVALID_ARGUMENT: no prompt, one that is not valid, or the judging has begun.
+ * With options.raw the service goes on with the prompt as it is: nothing else is sent, also not the instruction, nothing is taken off or put in between, and a
+ * completion may be empty: the model ended the story there. INVALID_ARGUMENT: templates, or a record without a prompt. Most services write 16 tokens if
+ * chat->reply_tokens is 0.
+ *
+ * Journal, progress and statuses as ts_evaluator_run; the journal belongs to these prompts and templates, and to raw completions or to others alone. Records
+ * are added once every reply is there; *report (may be NULL) is set also after a stop. INVALID_ARGUMENT: no prompt, one that is not valid, or the judging
+ * has begun.
  */
 TS_API ts_status ts_evaluator_complete(ts_evaluator *evaluator, const ts_record *const *prompts, size_t count, const ts_completer_options *options, ts_progress progress,
                                        void *progress_user, ts_completer_report *report);

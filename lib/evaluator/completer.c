@@ -1,4 +1,4 @@
-/* Completions by a model behind a chat service: asked for, kept in a journal, and taken off the beginnings that they repeat. */
+/* Completions by a model behind a chat service: asked for, kept in a journal, and taken off the beginnings that they repeat; raw ones are as they come. */
 #include "evaluator/chat_judge.h"
 
 #include "chat/chat.h"
@@ -8,7 +8,8 @@ enum { MOST_PER_PROMPT = 100000 };
 
 typedef struct completer {
     ts_evaluator prompts; /* of its fields the runtime and the records: prompts without completions, checked as records are */
-    ts_judge_template template;
+    ts_judge_template template; /* not for raw completions */
+    bool raw;
     ts_chat *chat;
 } completer;
 
@@ -22,7 +23,8 @@ static const ts_kept_record *prompt_of(const completer *c, uint64_t job)
 static ts_status write_prompt(void *user, uint64_t job, ts_bytes *out)
 {
     const completer *c = user;
-    return ts_judge_template_complete(&c->template, prompt_of(c, job), out);
+    const ts_kept_record *prompt = prompt_of(c, job);
+    return c->raw ? ts_bytes_add(out, prompt->fields.prompt, prompt->fields.prompt_size) : ts_judge_template_complete(&c->template, prompt, out);
 }
 
 /* ---- what a reply writes behind a beginning ---- */
@@ -87,11 +89,11 @@ static bool wants_space(const ts_record *prompt, const char *reply, size_t size)
     return whole && size > 0 && (class_at(reply, size) != TS_CLASS_OTHER || *reply == '"');
 }
 
-static ts_status add_completion(ts_evaluator *e, const ts_kept_record *prompt, const char *model, const char *reply, size_t size)
+static ts_status add_completion(ts_evaluator *e, const ts_kept_record *prompt, bool raw, const char *model, const char *reply, size_t size)
 {
     ts_bytes spaced = {.runtime = e->runtime};
     ts_record record = prompt->fields;
-    const char *found = record.prompt_size > 0 ? behind(&record, reply, size) : NULL;
+    const char *found = raw ? reply : record.prompt_size > 0 ? behind(&record, reply, size) : NULL;
     record.model = model;
     record.completion = found ? found : reply;
     record.completion_size = (size_t)(reply + size - record.completion);
@@ -118,6 +120,8 @@ static ts_status take_prompts(completer *c, const ts_record *const *prompts, siz
         TS_TRY(ts_options_read(&own, sizeof own, prompts[i], "ts_record"));
         own.completion = own.model = NULL;
         own.completion_size = 0;
+        if (own.prompt_size == 0 && c->raw)
+            return ts_fail(TS_ERROR_INVALID_ARGUMENT, "prompts[%zu] has no beginning that a raw completion could go on with", i);
         if (own.prompt_size == 0 && !ts_record_is_instructed(&own))
             return ts_fail(TS_ERROR_INVALID_ARGUMENT, "prompts[%zu] has neither a beginning nor an instruction", i);
         TS_TRY(ts_records_add(&c->prompts, &own));
@@ -132,15 +136,18 @@ static ts_status open_chat(completer *c, const ts_completer_options *o)
     if (!o->chat)
         return ts_fail(TS_ERROR_INVALID_ARGUMENT, "ts_completer_options.chat is NULL");
     TS_TRY(ts_options_read(&chat, sizeof chat, o->chat, "ts_chat_options"));
-    TS_TRY(ts_judge_template_read(&c->template, c->prompts.runtime, o->templates));
+    if (!c->raw)
+        TS_TRY(ts_judge_template_read(&c->template, c->prompts.runtime, o->templates));
     const uint64_t numbers[] = {c->template.fingerprint, ts_records_hash(&c->prompts), c->prompts.count};
-    return ts_chat_open(&c->chat, c->prompts.runtime, &chat, TS_CHAT_CONVERSATION, ts_hash(numbers, sizeof numbers, 0));
+    ts_chat_endpoint endpoint = c->raw ? TS_CHAT_CONTINUATION : TS_CHAT_CONVERSATION;
+    return ts_chat_open(&c->chat, c->prompts.runtime, &chat, endpoint, ts_hash(numbers, sizeof numbers, 0));
 }
 
-/* Counts what came; with `e` adds it, prompt by prompt. */
+/* Counts what came; with `e` adds it, prompt by prompt. What the bound of tokens ended before any text is no completion: the model may have been thinking. */
 static ts_status take_replies(completer *c, const ts_completer_options *o, ts_evaluator *e, ts_completer_report *r)
 {
     ts_bytes reply = {.runtime = c->prompts.runtime};
+    const char *model = o->model ? o->model : ts_chat_model(c->chat);
     ts_status status = TS_OK;
     for (uint64_t i = 0; i < r->wanted && status == TS_OK; i++) {
         uint64_t job = i % o->per_prompt * c->prompts.count + i / o->per_prompt;
@@ -151,9 +158,12 @@ static ts_status take_replies(completer *c, const ts_completer_options *o, ts_ev
             continue;
         reply.size = 0;
         status = ts_chat_text(c->chat, job, &reply);
-        status = status ? status : add_completion(e, prompt_of(c, job), o->model ? o->model : ts_chat_model(c->chat), reply.size ? reply.data : "", reply.size);
-        r->added += status == TS_OK;
-        r->ended += status == TS_OK && answer == TS_CHAT_CUT;
+        bool none = answer == TS_CHAT_CUT && reply.size == 0;
+        if (status == TS_OK && !none)
+            status = add_completion(e, prompt_of(c, job), c->raw, model, reply.size ? reply.data : "", reply.size);
+        r->unusable += status == TS_OK && none;
+        r->added += status == TS_OK && !none;
+        r->ended += status == TS_OK && !none && answer == TS_CHAT_CUT;
     }
     ts_bytes_free(&reply);
     return status;
@@ -178,15 +188,27 @@ static ts_status ask(completer *c, ts_evaluator *e, const ts_completer_options *
     return status;
 }
 
+static ts_status check_options(const ts_completer_options *o)
+{
+    const struct {
+        const char *name;
+        uint32_t value, least, most;
+    } all[] = {{"per_prompt", o->per_prompt, 1, MOST_PER_PROMPT}, {"estimate", o->estimate, 0, 1}, {"raw", o->raw, 0, 1}, {"reserved", o->reserved, 0, 0}};
+    for (size_t i = 0; i < TS_COUNT_OF(all); i++)
+        if (all[i].value < all[i].least || all[i].value > all[i].most)
+            return ts_fail(TS_ERROR_INVALID_ARGUMENT, "ts_completer_options.%s is %u, expected %u to %u", all[i].name, all[i].value, all[i].least, all[i].most);
+    if (o->raw && o->templates)
+        return ts_fail(TS_ERROR_INVALID_ARGUMENT, "ts_completer_options.templates is '%s', expected NULL: raw completions have none", o->templates);
+    return TS_OK;
+}
+
 ts_status ts_completer_run(ts_evaluator *e, const ts_record *const *prompts, size_t count, const ts_completer_options *o, ts_progress progress, void *user,
                            ts_completer_report *r)
 {
-    completer c = {.prompts = {.runtime = e->runtime}, .template = {.runtime = e->runtime}};
-    if (o->per_prompt < 1 || o->per_prompt > MOST_PER_PROMPT)
-        return ts_fail(TS_ERROR_INVALID_ARGUMENT, "ts_completer_options.per_prompt is %u, expected 1 to %d", o->per_prompt, MOST_PER_PROMPT);
-    if (o->estimate > 1)
-        return ts_fail(TS_ERROR_INVALID_ARGUMENT, "ts_completer_options.estimate is %u, expected 0 or 1", o->estimate);
-    ts_status status = take_prompts(&c, prompts, count);
+    completer c = {.prompts = {.runtime = e->runtime}, .template = {.runtime = e->runtime}, .raw = o->raw != 0};
+    ts_status status = check_options(o);
+    if (status == TS_OK)
+        status = take_prompts(&c, prompts, count);
     if (status == TS_OK)
         status = open_chat(&c, o);
     if (status == TS_OK)

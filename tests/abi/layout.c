@@ -746,13 +746,15 @@ FIELD(ts_followed, struct_size, size_t, 0, 8);
 FIELD(ts_followed, asked, uint64_t[4], 8, 32);
 FIELD(ts_followed, found, uint64_t[4], 40, 32);
 
-SIZE(ts_completer_options, 40);
+SIZE(ts_completer_options, 48);
 FIELD(ts_completer_options, struct_size, size_t, 0, 8);
 FIELD(ts_completer_options, chat, const ts_chat_options *, 8, 8);
 FIELD(ts_completer_options, model, const char *, 16, 8);
 FIELD(ts_completer_options, templates, const char *, 24, 8);
 FIELD(ts_completer_options, per_prompt, uint32_t, 32, 4);
 FIELD(ts_completer_options, estimate, uint32_t, 36, 4);
+FIELD(ts_completer_options, raw, uint32_t, 40, 4);
+FIELD(ts_completer_options, reserved, uint32_t, 44, 4);
 
 SIZE(ts_completer_report, 208);
 FIELD(ts_completer_report, struct_size, size_t, 0, 8);

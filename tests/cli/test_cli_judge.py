@@ -188,6 +188,36 @@ class JudgeCommandTest(unittest.TestCase):
             self.assertIn(names, result.stderr)
 
     @unittest.skipUnless(chat_built(), "skipped: the tool was built without chat services")
+    def test_raw_completions_of_a_service(self):
+        """A baseline by a model that knows no chat, stopped and gone on with; and one of instructions as a model of TinyStories-Instruct takes them."""
+        server = Server()
+        self.addCleanup(server.close)
+        ask = ("evaluate", "complete", "--raw", "--prompts", "prompts.txt", "--model", "gpt2", "--completions-per-prompt", "3", "--base-url", server.url(ledger="raw", faults="stream"))
+        self.assertEqual(json.loads(self.must(*ask, "--dry-run", "--json"))["requests"], 6)
+        result = self.run_tool(*ask, "--out", "raw.jsonl", "--journal", "raw", "--max-requests", "2", "--stream")
+        self.assertEqual(result.returncode, 1)
+        self.assertIn("the same command goes on", result.stderr)
+        report = json.loads(self.must(*ask, "--out", "raw.jsonl", "--journal", "raw", "--json"))
+        self.assertEqual((report["completions"], report["unusable"], report["journal"]["answered"]), (6, 0, 6))
+        self.assertEqual(server.ledger("raw")["requests"], 6)
+        lines = [json.loads(line) for line in (self.folder / "raw.jsonl").read_text(encoding="utf-8").splitlines()]
+        self.assertEqual([(line["model"], line["prompt"]) for line in lines], 3 * [("gpt2", "Tom had")] + 3 * [("gpt2", "He liked")])
+        for line in lines:
+            self.assertRegex(line["completion"], r"\A  and\n\nthen came number [0-9]+ of [0-9]+\.\n\Z")
+        (self.folder / "held3.txt").write_text("Words: cats, box\nStory: \n\nTom had cats in a box.\n<|endoftext|>\n", encoding="utf-8")
+        self.must("evaluate", "complete", "--raw", "--instruct", "held3.txt", "--model", "m", "--base-url", server.url(ledger="c"), "--journal", "raw-c", "--completions-per-prompt", "1",
+                  "--out", "raw-told.jsonl")
+        told = json.loads((self.folder / "raw-told.jsonl").read_text(encoding="utf-8"))
+        self.assertEqual((told["prompt"][:16], told["words"], told["completion"][:5]), ("Words: cats, box", "cats, box", "  and"))
+        for status, names, more in ((2, "--templates", ("--templates", "t.txt", "--out", "y", "--journal", "x")), (1, 'went to "completions"', ("--out", "y", "--journal", "raw")),
+                                    (1, '"echo"', ("--out", "y", "--journal", "x", "--extra", '{"echo": true}'))):
+            result = self.run_tool(*[one for one in ask if one != "--raw" or "went" not in names], *more)
+            self.assertEqual((result.returncode, result.stderr.count("\n")), (status, 1), result.stderr)
+            self.assertIn(names, result.stderr)
+        result = self.run_tool("evaluate", "judge", "--raw", "--completions", "raw.jsonl")  # judges are asked by a chat alone
+        self.assertEqual((result.returncode, result.stderr.count("\n")), (2, 1), result.stderr)
+
+    @unittest.skipUnless(chat_built(), "skipped: the tool was built without chat services")
     def test_duel(self):
         server = Server()
         self.addCleanup(server.close)

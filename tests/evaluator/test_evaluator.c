@@ -8,6 +8,7 @@
 #include "tinystories/evaluator.h"
 
 #include <math.h>
+#include <unistd.h>
 
 static ts_runtime *runtime;
 
@@ -765,6 +766,77 @@ static void memory_may_fail_in_the_chat_judge(void **state)
     remove_file("out.json");
 }
 
+static ts_chat_options no_service(void)
+{
+    ts_chat_options chat = {.struct_size = sizeof chat};
+    ts_chat_options_init(&chat, sizeof chat); /* where there are chat services */
+    chat.base_url = "http://127.0.0.1:9/v1"; /* nobody is there */
+    chat.model = "m";
+    chat.journal = in_work("completions");
+    return chat;
+}
+
+static void wrong_calls_for_completions(void **state)
+{
+    (void)state;
+    ts_chat_options chat = no_service();
+    ts_completer_options options;
+    const ts_record beginning = {.struct_size = sizeof beginning, .prompt = "Tom", .prompt_size = 3};
+    const ts_record instruction = {.struct_size = sizeof instruction, .words = "cat"};
+    const struct {
+        uint32_t per_prompt, estimate, raw, reserved;
+        const char *templates, *detail;
+        const ts_record *prompt;
+    } wrong[] = {{0, 0, 0, 0, NULL, "per_prompt is 0, expected 1 to 100000", &beginning}, {1, 2, 0, 0, NULL, "estimate is 2", &beginning},
+                 {1, 0, 2, 0, NULL, "raw is 2", &beginning},                              {1, 0, 0, 1, NULL, "reserved is 1", &beginning},
+                 {1, 0, 1, 0, "t", "templates is 't'", &beginning},                       {1, 0, 1, 0, NULL, "prompts[0] has no beginning", &instruction}};
+    ts_evaluator *e = make_with(NULL);
+    for (size_t i = 0; i < TS_COUNT_OF(wrong); i++) {
+        assert_ok(ts_completer_options_init(&options, sizeof options));
+        options.chat = &chat;
+        options.per_prompt = wrong[i].per_prompt;
+        options.estimate = wrong[i].estimate;
+        options.raw = wrong[i].raw;
+        options.reserved = wrong[i].reserved;
+        options.templates = wrong[i].templates;
+        assert_status(ts_evaluator_complete(e, &wrong[i].prompt, 1, &options, NULL, NULL, NULL), TS_ERROR_INVALID_ARGUMENT);
+        assert_detail(wrong[i].detail);
+    }
+    assert_int_equal(ts_evaluator_count(e), 0);
+    assert_int_equal(access(in_work("completions"), F_OK), -1);
+    ts_evaluator_free(e);
+}
+
+/* What raw completions would cost: the journal is opened for them, and nothing is sent. */
+static ts_status raw_attempt(ts_runtime *own, void *user)
+{
+    ts_chat_options chat = no_service();
+    ts_completer_options options;
+    ts_completer_report report = {.struct_size = sizeof report};
+    ts_evaluator *e;
+    const ts_record beginning = {.struct_size = sizeof beginning, .prompt = "Tom had a dog", .prompt_size = 13}, *prompt = &beginning;
+    (void)user;
+    ts_completer_options_init(&options, sizeof options);
+    options.chat = &chat;
+    options.estimate = options.raw = 1;
+    TS_TRY(ts_evaluator_new(&e, own, NULL));
+    ts_status status = ts_evaluator_complete(e, &prompt, 1, &options, NULL, NULL, &report);
+    if (status == TS_OK)
+        assert_int_equal(report.chat.requests, 10);
+    ts_evaluator_free(e);
+    return status;
+}
+
+static void memory_may_fail_in_raw_completions(void **state)
+{
+    (void)state;
+    ts_chat_options chat;
+    if (ts_chat_options_init(&chat, sizeof chat) == TS_ERROR_UNSUPPORTED)
+        skip();
+    assert_true(sweep_memory_alone(raw_attempt, NULL) > 10);
+    remove_file("completions");
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -788,6 +860,8 @@ int main(void)
         cmocka_unit_test(wrong_calls),
         cmocka_unit_test(memory_may_fail_anywhere),
         cmocka_unit_test(memory_may_fail_in_the_chat_judge),
+        cmocka_unit_test(wrong_calls_for_completions),
+        cmocka_unit_test(memory_may_fail_in_raw_completions),
     };
     return cmocka_run_group_tests(tests, set_up, tear_down);
 }

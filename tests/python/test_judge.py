@@ -1,5 +1,6 @@
 """Judges: the embedded one against grades of a language model, and the chat judge against a service that misbehaves, bills and is killed."""
 import csv
+import hashlib
 import json
 import os
 import pathlib
@@ -43,6 +44,12 @@ PAIRED = [{"prompt": f"Once there was a number {p} and", "completion": f" it was
           for p in range(30) for model, words in (("better", ("good", "good" if p % 3 else "plain")), ("worse", ("bad", "plain" if p % 5 else "good good")))
           for c, word in enumerate(words)]
 
+RAW = """
+import json, sys, tinystories as ts
+url, journal, records = sys.argv[1:4]
+with ts.Evaluator() as evaluator:
+    evaluator.complete(json.load(open(records)), ts.Chat(base_url=url, model="m", journal=journal, in_flight=8), 20, raw=True)
+"""
 DUEL = RUN.replace("evaluator.run()", 'evaluator.duel("better", "worse")')
 
 
@@ -530,6 +537,117 @@ class ChatJudge(unittest.TestCase):
                 evaluator.complete(self.BEGINNINGS, self.chat(settings={"delay": 0.05}, in_flight=2), progress=lambda done, total: done >= 10)
             self.assertEqual(evaluator.complete(self.BEGINNINGS, self.chat()).added, 40)
         self.assertEqual((self.server.ledger(self.name)["requests"], self.server.ledger(self.name)["twice"]), (40, 0))
+
+    # ---- continuations, as they come ----
+
+    def check_raw(self, evaluator, prompts, each):
+        """Every prompt was sent as it is, and what came of it is there to the byte."""
+        for i in range(len(evaluator)):
+            prompt, record = prompts[i // each], evaluator.record(i)
+            self.assertEqual(record["prompt"], prompt)
+            number = int(hashlib.sha256(prompt.encode()).hexdigest()[:12], 16) % (1 << 20)
+            self.assertRegex(record["completion"], rf"\A{'derstorm' if prompt.endswith('thun') else ' '} and\n\nthen came number [0-9]+ of {number}\.\n\Z")
+        self.assertEqual(len({evaluator.record(i)["completion"] for i in range(len(evaluator))}), len(prompts) * each)
+
+    def test_raw_completions_are_taken_to_the_byte(self):
+        options = {"extra": '{"stop": ["<|endoftext|>"]}', "temperature": 0.7, "send_seed": 1, "stream": 1}
+        with ts.Evaluator() as evaluator:
+            done = evaluator.complete(self.BEGINNINGS, self.chat(**options), 6, raw=True)
+            self.assertEqual((done.wanted, done.added, done.ended, done.unusable, done.pending, done.chat.answered), (24, 24, 0, 0, 0, 24))
+            self.check_raw(evaluator, self.BEGINNINGS, 6)
+        with ts.Evaluator() as evaluator:  # more of each: those that are there stay; how they come is no matter
+            more = self.chat(settings={"faults": "stream"}, **{**options, "stream": 0})
+            self.assertEqual(evaluator.complete(self.BEGINNINGS, more, 7, estimate=True, raw=True).chat.requests, 4)
+            self.assertEqual(evaluator.complete(self.BEGINNINGS, more, 7, raw=True).added, 28)
+            self.check_raw(evaluator, self.BEGINNINGS, 7)
+        self.assertEqual(self.server.ledger(self.name)["requests"], 28)
+        with ts.Evaluator(cut=2) as evaluator:  # of what an instruction goes with, the beginning alone is sent
+            evaluator.complete([{"prompt": "Words: cat\nStory:", "words": "cat"}], self.chat("other"), 2, raw=True)
+            self.assertEqual(evaluator.record(1)["words"], "cat")
+            self.check_raw(evaluator, ["Words: cat\nStory:"], 2)
+
+    def test_raw_completions_have_a_journal_of_their_own(self):
+        for first in (False, True):
+            with ts.Evaluator() as evaluator:
+                evaluator.complete(["Tom"], self.chat(f"journal {first}"), 1, raw=first)
+                head = json.loads((self.folder / f"journal {first}").read_text(encoding="utf-8").splitlines()[0])
+                self.assertEqual(head["endpoint"], "completions" if first else "chat/completions")
+                with self.assertRaisesRegex(ts.MismatchError, "went to"):
+                    evaluator.complete(["Tom"], self.chat(f"journal {first}"), 1, raw=not first)
+        self.assertEqual(self.server.ledger(self.name)["requests"], 2)
+        with ts.Evaluator() as evaluator:
+            for prompts, options, wrong in (([{"words": "cat"}], {}, r"prompts\[0\] has no beginning"), (["Tom", ""], {}, r"prompts\[1\] has no beginning"),
+                                            (["Tom"], {"templates": "judge.txt"}, "templates is 'judge.txt'")):
+                with self.assertRaisesRegex(ts.InvalidArgumentError, wrong):
+                    evaluator.complete(prompts, self.chat("other"), 1, raw=True, **options)
+            for name in ("prompt", "echo", "best_of", "messages"):
+                with self.assertRaisesRegex(ts.InvalidArgumentError, f'"{name}"'):
+                    evaluator.complete(["Tom"], self.chat("other", extra=json.dumps({name: 1})), 1, raw=True)
+        self.assertEqual(self.server.ledger(self.name)["requests"], 2)
+
+    def complete_raw(self, faults):
+        journal = f"{self.name} {faults}"
+        chat, evaluator = self.chat(journal, {"ledger": journal.replace(" ", "."), "faults": faults}, attempts=4), ts.Evaluator()
+        self.addCleanup(evaluator.close)
+        return evaluator, evaluator.complete(self.BEGINNINGS[:2], chat, 1, raw=True)
+
+    def test_raw_replies_of_every_kind_are_counted(self):
+        """What cannot be read is asked for three times, and then counted; what the bound ended is kept; nothing is lost."""
+        for fault in ("null", "notext", "numbertext", "nul", "surrogate", "badutf8", "two", "html", "empty", "choices0", "deep", "digits", "manychoices",
+                      "error200", "streamnumber", "streamerror", "echokeys"):
+            _, done = self.complete_raw(fault)
+            self.assertEqual((done.wanted, done.added, done.unusable, done.pending, done.chat.invalid, done.chat.requests), (2, 0, 2, 0, 2, 6), fault)
+        for fault in ("filter", "filter400"):
+            _, done = self.complete_raw(fault)
+            self.assertEqual((done.added, done.unusable, done.chat.filtered, done.chat.requests), (0, 2, 2, 2), fault)
+        for fault, text, ended in (("blank", " \n ", 0), ("emptytext", "", 0), ("long", 200000 * "word ", 0), ("length", "  and\n\nthen came num"[:20], 2)):
+            evaluator, done = self.complete_raw(fault)
+            self.assertEqual((done.added, done.ended, done.unusable, done.chat.cut, done.chat.answered), (2, ended, 0, ended, 2 - ended), fault)
+            self.assertEqual(evaluator.record(1)["completion"], text)
+        _, done = self.complete_raw("emptylength")
+        self.assertEqual((done.added, done.ended, done.unusable, done.chat.cut), (0, 0, 2, 2))
+        evaluator, done = self.complete_raw("streamlength")
+        self.assertEqual((done.added, done.ended), (2, 2))
+        self.check_raw(evaluator, self.BEGINNINGS[:2], 1)
+        for fault in ("ok", "nousage", "twochoices", "stream", "streamcrlf", "streambytes", "streamtwice", "streamnodone", "chunks", "continue"):
+            evaluator, done = self.complete_raw(fault)
+            self.assertEqual((done.added, done.ended, done.unusable, done.chat.retries), (2, 0, 0, 0), fault)
+            self.check_raw(evaluator, self.BEGINNINGS[:2], 1)
+
+    def test_raw_requests_that_fail_in_passing_are_sent_again(self):
+        for fault in ("429", "429ms", "500", "502", "503", "504", "529", "408", "409", "loading", "reset", "close", "closehead", "closebody", "closenolength",
+                      "streamcut", "error200", "notext", "numbertext", "streamnumber", "streamerror"):
+            evaluator, done = self.complete_raw(f"{fault},ok")
+            self.assertEqual((done.added, done.unusable, done.chat.answered, done.chat.unknown, done.chat.retries), (2, 0, 2, 0, 2), fault)
+            self.check_raw(evaluator, self.BEGINNINGS[:2], 1)
+        for fault in ("400", "401", "403", "404", "405", "413", "422", "quota", "noretry", "redirect301"):  # of which nothing would ever come
+            with self.assertRaises(ts.NetworkError):
+                self.complete_raw(fault + ",ok")
+            evaluator, done = self.complete_raw(fault + ",ok")  # which goes on
+            self.assertEqual((done.added, done.unusable, done.chat.requests), (2, 0, 4), fault)
+            self.check_raw(evaluator, self.BEGINNINGS[:2], 1)
+
+    def test_raw_runs_that_are_killed_repeat_nothing(self):
+        prompts = [f"Once there was a number {p}" for p in range(20)]
+        (self.folder / "prompts.json").write_text(json.dumps(prompts), encoding="utf-8")
+        environment, kills = {**os.environ, "PYTHONPATH": str(ROOT / "bindings" / "python")}, 0
+        url = self.server.url(ledger=self.name, faults="ok,503,stream,ok,length", delay=0.03)
+        for attempt in range(40):
+            child = subprocess.Popen([sys.executable, "-c", RAW, url, str(self.folder / "journal"), str(self.folder / "prompts.json")], env=environment)
+            try:
+                self.assertEqual(child.wait(0.35 + 0.1 * attempt), 0)
+                break
+            except subprocess.TimeoutExpired:
+                child.send_signal(signal.SIGKILL)
+                child.wait()
+                kills += 1
+        self.assertGreater(kills, 0)
+        ledger = self.server.ledger(self.name)
+        self.assertEqual((ledger["billed"], ledger["distinct"], ledger["twice"]), (400, 400, 0))
+        with ts.Evaluator() as evaluator:
+            self.assertEqual(evaluator.complete(prompts, self.chat(), 20, raw=True).added, 400)
+            self.check_raw(evaluator, prompts, 20)
+        self.assertEqual(self.server.ledger(self.name)["requests"], ledger["requests"])
 
     def test_schema(self):
         """A service that takes it answers in JSON, bounds and all; one that refuses it is asked without, each story once at most with it."""

@@ -4,7 +4,7 @@
 usage: chat_server.py [--tls CERTIFICATE KEY [NEWEST]]      prints its port, then serves until its standard input ends
                                                             the files of --tls are read for each connection anew
 
-What to do stands in the path of a request: /SETTINGS/chat/completions, SETTINGS being `name=value` joined by ';':
+What to do stands in the path of a request: /SETTINGS/chat/completions, SETTINGS being `name=value` joined by ';' (/SETTINGS/completions: have a text gone on with):
 
     ledger=NAME       accounts of its own (default "main"); GET /ledger/NAME gives them as JSON
     faults=A,B,...    what to do to the first, second, ... attempt of each Idempotency-Key; the last one stays. Default "ok". See FAULTS and `Fault`
@@ -130,9 +130,27 @@ def written_out(message, request):
     return f"{beginning}{'derstorm' if beginning.endswith('thun') else ''} and then came number {number}. The end."
 
 
-def completion(content, finish="stop", usage=True, **message):
-    body = {"id": "x", "object": "chat.completion", "model": "m-2026", "system_fingerprint": "fp_1", "choices": [
-        {"index": 0, "message": {"role": "assistant", "content": content, **message}, "finish_reason": finish}]}
+RAW = False  # whether the request that a reply is being made for wants a text gone on with
+
+
+def continued(prompt, request):
+    """How a text goes on, from its last byte; another way for each Idempotency-Key. The request holds nothing that is a chat's."""
+    body = json.loads(request.body)
+    known = {"model", "prompt", "max_tokens", "temperature", "top_p", "seed", "stop", "stream", "stream_options"}
+    assert isinstance(prompt, str) and not set(body) - known, body
+    number = number_of(request.key, 1 << 20)
+    return f"{'derstorm' if prompt.endswith('thun') else ' '} and\n\nthen came number {number} of {number_of(prompt, 1 << 20)}.\n"
+
+
+def choice(content, finish, part="message", index=0, **more):
+    """A choice of a reply, or of an event of it (`part` "delta"): content ... leaves the text out."""
+    text = {} if content is ... else {"text" if RAW else "content": content}
+    return {"index": index, **({**text, **more, "logprobs": None} if RAW else {part: {"role": "assistant", **text, **more}}), "finish_reason": finish}
+
+
+def completion(content, finish="stop", usage=True, others=(), **message):
+    body = {"id": "x", "object": "text_completion" if RAW else "chat.completion", "model": "m-2026", "system_fingerprint": "fp_1",
+            "choices": [*others, choice(content, finish, **message)]}
     if usage:
         body["usage"] = {"prompt_tokens": 100, "completion_tokens": 50, "total_tokens": 150}
     return body
@@ -146,10 +164,11 @@ def events(content, finish="stop", done=True, newline="\n"):
     def event(value):
         return f"data: {json.dumps(value)}{newline}{newline}"
     text = f": a comment{newline}{newline}"
-    for i in range(0, len(content), 7):
-        text += event({"choices": [{"index": 0, "delta": {"content": content[i:i + 7]}, "finish_reason": None}]})
+    pieces = [content[i:i + 7] for i in range(0, len(content), 7)] if isinstance(content, str) else content
+    for piece in pieces:
+        text += event({"choices": [choice(piece, None, "delta")]})
     if finish:
-        text += event({"choices": [{"index": 0, "delta": {}, "finish_reason": finish}]})
+        text += event({"choices": [choice(..., finish, "delta")]})
         text += event({"choices": [], "usage": {"prompt_tokens": 100, "completion_tokens": 50}})
     return (text + (f"data: [DONE]{newline}{newline}" if done else "")).encode()
 
@@ -302,6 +321,11 @@ FAULTS = {
     "choices0": success(lambda story: {"choices": []}),
     "manychoices": raw(lambda story: whole(200, b'{"choices":[' + b"1," * 1000000 + b"1]}")),
     "two": raw(lambda story: whole(200, good(story) * 2)),
+    "notext": success(lambda story: completion(...)),
+    "numbertext": success(lambda story: completion(5)),
+    "emptytext": success(lambda story: completion("")),
+    "emptylength": success(lambda story: completion("", "length")),
+    "twochoices": success(lambda story: completion(story, others=[choice("of another", "stop", index=1)])),
     "error200": raw(lambda story: whole(200, error("overloaded")), billed=False),
     # H10
     "stream": raw(lambda story: head(200, None, content_type="text/event-stream", Connection="close") + events(story), close=True),
@@ -309,6 +333,10 @@ FAULTS = {
     "streambytes": raw(lambda story: head(200, None, content_type="text/event-stream", Connection="close") + events(story), close=True, piece=1),
     "streamtwice": raw(lambda story: head(200, None, content_type="text/event-stream", Connection="close") + twice(events(story)), close=True),
     "streamcut": raw(lambda story: head(200, None, content_type="text/event-stream", Connection="close") + events(story, None, False), close=True),
+    "streamnumber": raw(lambda story: head(200, None, content_type="text/event-stream", Connection="close") + events([story[:5], 5, story[5:]]), close=True),
+    "streamlength": raw(lambda story: head(200, None, content_type="text/event-stream", Connection="close") + events(story, "length"), close=True),
+    "streamerror": raw(lambda story: head(200, None, content_type="text/event-stream", Connection="close") + events(story, None, False)
+                       + f"data: {json.dumps(error('overloaded'))}\n\n".encode(), close=True),
     "streamnodone": raw(lambda story: head(200, None, content_type="text/event-stream", Connection="close") + events(story, done=False), close=True),
     # H11
     "refusal": success(lambda story: completion(None, refusal="I cannot tell that.")),
@@ -351,6 +379,8 @@ def choose(request, ledger):
     ledger.attempts[request.key] += 1
     if request.settings.get("honour", "1") != "0" and ledger.bodies.setdefault(request.key, request.body) != request.body:
         return Fault(whole(422, error("Keys for idempotent requests can only be used with the same parameters they were first used with")))
+    if RAW:
+        return FAULTS[script[min(attempt, len(script) - 1)]](request, continued(json.loads(request.body)["prompt"], request))
     messages = json.loads(request.body)["messages"]
     asked = messages[0]["content"]
     if request.settings.get("schema") == "no" and "response_format" in json.loads(request.body):
@@ -448,7 +478,9 @@ async def answer(request, writer):
 
 async def misbehave(request, ledger, writer):
     path = request.path.split("/", 2)[2]
-    if not path.endswith("chat/completions"):
+    global RAW
+    RAW = path.endswith("completions") and not path.endswith("chat/completions")
+    if not path.endswith("completions"):
         fault = batch_request(request, ledger, path)
         fault.billed = False
     else:

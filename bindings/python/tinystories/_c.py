@@ -509,7 +509,7 @@ class ts_followed(Structure):
 
 class ts_completer_options(Structure):
     _fields_ = [("struct_size", c_size_t), ("chat", POINTER(ts_chat_options)), ("model", c_char_p), ("templates", c_char_p), ("per_prompt", c_uint32),
-                ("estimate", c_uint32)]
+                ("estimate", c_uint32), ("raw", c_uint32), ("reserved", c_uint32)]
 
 class ts_completer_report(Structure):
     _fields_ = [("struct_size", c_size_t), ("wanted", c_uint64), ("added", c_uint64), ("ended", c_uint64), ("unusable", c_uint64), ("pending", c_uint64),

@@ -210,17 +210,18 @@ class Evaluator(Handle):
         _c.library.ts_evaluator_add(self._c, ctypes.byref(record))
 
     def complete(self, prompts: Iterable[Union[Text, Mapping[str, Any]]], chat: Chat, completions_per_prompt: int = 10, model: Optional[str] = None,
-                 templates: Optional[Path] = None, progress: Optional[Progress] = None, estimate: bool = False) -> Completed:
+                 templates: Optional[Path] = None, progress: Optional[Progress] = None, estimate: bool = False, raw: bool = False) -> Completed:
         """Has a chat service complete prompts and adds the completions: the paper's baselines. A prompt is the beginning of a story, or a mapping with any of prompt,
         words, sentence, features and summary. chat: the service, with a journal of its own; model: what the records call it. What stops it, the same call goes on; records
-        are added once every reply is there. estimate: send nothing, and tell what it would cost at most."""
+        are added once every reply is there. estimate: send nothing, and tell what it would cost at most. raw: for models that know no chat, the beginning itself
+        goes to "/completions", and what comes is the completion."""
         asked = [_record(**one) if isinstance(one, Mapping) else _record(one) for one in prompts]
         pointers = (ctypes.POINTER(_c.ts_record) * len(asked))(*map(ctypes.pointer, asked))
         options, report, watch = options_of(_c.ts_completer_options, _c.library.ts_completer_options_init), report_of(_c.ts_completer_report), progress_callback(progress)
         options.chat = ctypes.pointer(chat._options)
         options.model = None if model is None else _text(model)
         options.templates = None if templates is None else path_bytes(templates)
-        options.per_prompt, options.estimate = integer(completions_per_prompt, "completions_per_prompt"), bool(estimate)
+        options.per_prompt, options.estimate, options.raw = integer(completions_per_prompt, "completions_per_prompt"), bool(estimate), bool(raw)
         with interruptible():
             _c.library.ts_evaluator_complete(self._c, pointers, len(asked), ctypes.byref(options), watch, None, ctypes.byref(report))
         return Completed(report.wanted, report.added, report.ended, report.unusable, report.pending, ChatReport._of(report.chat))
