@@ -11,6 +11,8 @@ typedef struct report_values {
     cli_common common;
     cli_paths runs, text;
     const char *out, *title;
+    uint64_t tokens;
+    uint32_t files_alone;
 } report_values;
 
 /* The same as python3 -m tinystories.report, but that a missing package is told in one line. */
@@ -21,10 +23,16 @@ static const char start[] = "import sys\n"
                             "    sys.exit(f'tinystories: report needs the Python package tinystories: {error}')\n"
                             "sys.exit(main(sys.argv[1:]))\n";
 
+static void report_defaults(void *values)
+{
+    ((report_values *)values)->tokens = 10000;
+}
+
 static ts_status report(void *values)
 {
     const report_values *v = values;
     size_t count = 0;
+    char tokens[24], threads[24];
     if (v->out == NULL)
         return cli_usage("-o is missing; see 'tinystories report --help'");
     const char **arguments = calloc(v->runs.count + v->text.count + 16, sizeof *arguments);
@@ -35,6 +43,12 @@ static ts_status report(void *values)
     arguments[count++] = start;
     arguments[count++] = "--out";
     arguments[count++] = v->out;
+    snprintf(tokens, sizeof tokens, "--tokens=%llu", (unsigned long long)v->tokens);
+    snprintf(threads, sizeof threads, "--threads=%u", (unsigned)v->common.threads);
+    arguments[count++] = tokens;
+    arguments[count++] = threads;
+    if (v->files_alone)
+        arguments[count++] = "--no-model";
     if (v->title != NULL) {
         arguments[count++] = "--title";
         arguments[count++] = v->title;
@@ -63,6 +77,8 @@ static const cli_argument report_arguments[] = {
     {"-o", "FILE", CLI_TEXT, 0, OFFSET(out), 0, 0, NULL, "the page to write, .html (required)"},
     {"--out", "FILE", CLI_TEXT, 0, OFFSET(out), 0, 0, NULL, "the same"},
     {"--text", "TEXT", CLI_PATHS, 0, OFFSET(text), 0, 0, NULL, "stories to read for heads and neurons (default: those that the model tells)"},
+    {"--tokens", "N", CLI_UINT64, 0, OFFSET(tokens), 1, 0, NULL, "read so many tokens of them"},
+    {"--no-model", NULL, CLI_FLAG, 0, OFFSET(files_alone), 0, 0, NULL, "show what is in files alone: let no model tell stories, and look into none"},
     {"--title", "TEXT", CLI_TEXT, 0, OFFSET(title), 0, 0, NULL, "the page's heading"},
 };
 
@@ -70,6 +86,6 @@ const cli_command cli_report_commands[] = {
     {"report", NULL, "make one HTML page of runs and results, with plots",
      "Needs Python with the package tinystories, matplotlib and Jinja2. A run's folder holds its log, its model if it was written there, and whatever other\n"
      "commands printed with --json into it; each kind has its section of the page. The page needs no network and no scripts.", report_arguments,
-     CLI_COUNT_OF(report_arguments), sizeof(report_values), NULL, report},
+     CLI_COUNT_OF(report_arguments), sizeof(report_values), report_defaults, report},
     {0},
 };

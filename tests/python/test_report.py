@@ -268,6 +268,25 @@ class ReportTest(unittest.TestCase):
         self.assertIn("Two by two", page.text)
         self.assertNotIn("Not on this page", page.text)
 
+    @unittest.skipUnless(DRAWING and TOOL, "skipped: no matplotlib and Jinja2, or TINYSTORIES_CLI is not set")
+    def test_the_command_line_hands_its_options_over(self):
+        run, paths = self.make_run(results={"loss": RESULTS["loss"]}), os.pathsep.join([str(ROOT / "bindings" / "python"), os.environ.get("PYTHONPATH", "")])
+        new_model(layers=1, context_length=64).save(run / "model.gguf")
+        text = write_stories(self.folder)
+
+        def made(*arguments):
+            done = subprocess.run([TOOL, "report", run, "-o", self.folder / "page.html", "--json", "--quiet", *arguments], capture_output=True, text=True,
+                                  env={**os.environ, "PYTHONPATH": paths}, check=False)
+            self.assertEqual(done.returncode, 0, done.stderr)
+            return json.loads(done.stdout), Page((self.folder / "page.html").read_text(encoding="utf-8"))
+
+        found, page = made("--no-model", "--title", "A title")
+        self.assertEqual((found["results"], found["problems"]), (1, []))
+        self.assertIn("A title", page.text)
+        found, page = made("--text", text, "--tokens", "300", "--threads", "2")
+        self.assertEqual((found["results"], found["problems"]), (4, []))
+        self.assertIn("layer 0, neuron", page.text)
+
     @unittest.skipUnless(DRAWING, "skipped: no matplotlib and Jinja2")
     def test_failures_leave_the_old_page(self):
         (self.folder / "page.html").write_text("old")

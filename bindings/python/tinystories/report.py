@@ -199,12 +199,12 @@ def look_at_neurons(model: Any, text: str, tokens: int) -> Dict[str, Any]:
     return {"tokens": read, "layer": layer, "neurons": found}
 
 
-def look_into(run: Run, texts: Sequence[str], tokens: int, problems: List[str]) -> None:
+def look_into(run: Run, texts: Sequence[str], tokens: int, threads: int, problems: List[str]) -> None:
     """Adds what files did not say: the model's facts, stories, heads and neurons."""
-    from . import Error, Model
+    from . import Error, Model, Runtime
 
     try:
-        with Model.open(run.model) as model:
+        with Runtime(threads) as runtime, Model.open(run.model, runtime) as model:
             shape = model.architecture
             run.facts = {"parameters": model.parameters, "architecture": shape.kind.name.lower(), "width": shape.width, "layers": shape.layers,
                          "heads": shape.heads, "context": shape.context_length, "vocabulary": shape.vocabulary_size}
@@ -431,6 +431,7 @@ def _arguments(argv: Optional[Sequence[str]]) -> argparse.Namespace:
     parser.add_argument("--text", nargs="+", default=[], metavar="TEXT", help="stories to read for heads and neurons (default: those that the model tells)")
     parser.add_argument("--tokens", type=int, default=10000, metavar="N", help="read so many tokens of them (default 10000)")
     parser.add_argument("--no-model", action="store_true", help="show what is in files alone")
+    parser.add_argument("--threads", type=int, default=0, metavar="N", help="threads to look into models with, 0: one a processor (default 0)")
     parser.add_argument("--quiet", action="store_true")
     parser.add_argument("--json", action="store_true", help="print what was made as JSON")
     return parser.parse_args(argv)
@@ -451,7 +452,7 @@ def main(argv: Optional[Sequence[str]] = None) -> int:
             if run.model is not None and not options.no_model:
                 if not options.quiet:
                     print(f"looking into {run.model}", file=sys.stderr)
-                look_into(run, options.text, options.tokens, problems)
+                look_into(run, options.text, options.tokens, options.threads, problems)
         empty = [path for path, run in zip(options.runs, runs) if not (run.log or run.model or run.results)]
         problems += [f"{path}: there is no log.jsonl, no model and no JSON of results in it" for path in empty]
         if len(empty) == len(runs):
