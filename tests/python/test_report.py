@@ -151,6 +151,16 @@ class ReportTest(unittest.TestCase):
         self.assertIn(" of 490", page.text)
         self.assertNotIn("the second one", page.text)
 
+    def test_lines_of_a_log_are_read_whole(self):
+        log = self.folder / "log.jsonl"
+        log.write_bytes('{"step": 1, "text": "\u2028 \x85 a line"}\r\n'.encode() + b'{"step": 2, "text": "\xff\xc3("}\n{"step": 3, "loss": 1' + b"0" * 400 + b"}\n")
+        self.assertEqual([(line["step"], line.get("text")) for line in report.read_log(log)], [(1, "\u2028 \x85 a line"), (2, "\ufffd\ufffd("), (3, None)])
+        self.assertEqual(report.column(report.read_log(log), "step", "loss"), ([], []))
+
+    def test_a_point_that_a_log_repeats_is_one(self):
+        log = [{"step": 1, "loss": 2}, {"step": 1, "loss": 2, "event": "valid"}, {"step": 2, "loss": 2}, {"step": 2, "loss": float("nan")}]
+        self.assertEqual(report.column(log, "step", "loss"), ([1, 2], [2, 2]))
+
     def test_values_for_people(self):
         self.assertEqual([report.plain(value) for value in (None, True, 1234567, 0.123456, 1234.5, float("nan"), "x")], ["–", "yes", "1,234,567", "0.1235", "1,234", "–", "x"])
         self.assertEqual(report.flat({"a_b": {"c": [1, 2]}, "d": [{}]}), [("a b c", "1, 2"), ("d", "1 entries")])

@@ -75,7 +75,7 @@ def _read_text(path: pathlib.Path) -> str:
 def read_log(path: pathlib.Path) -> List[Dict[str, Any]]:
     """The lines of a log that are objects; one that was cut off while it was written is none."""
     lines = []
-    for line in _read_text(path).splitlines():
+    for line in _read_text(path).split("\n"):  # no more than a line feed ends a line of JSON: texts may have the other separators as they are
         try:
             record = json.loads(line)
         except ValueError:
@@ -231,13 +231,17 @@ def _own_stories(model: Any, folder: str) -> str:
 
 def number(value: Any) -> Optional[float]:
     """A finite number, or None."""
-    return float(value) if isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value) else None
+    try:
+        found = float(value) if isinstance(value, (int, float)) and not isinstance(value, bool) else math.nan
+    except OverflowError:  # JSON has whole numbers of any size
+        return None
+    return found if math.isfinite(found) else None
 
 
 def column(log: Iterable[Dict[str, Any]], x: str, y: str) -> tuple:
-    """The points of a log where both are numbers."""
+    """The points of a log where both are numbers. Its other lines repeat those of the step before them: a point is there once."""
     points = [(number(line.get(x)), number(line.get(y))) for line in log]
-    whole = [(a, b) for a, b in points if a is not None and b is not None]
+    whole = list(dict.fromkeys((a, b) for a, b in points if a is not None and b is not None))
     return [a for a, _ in whole], [b for _, b in whole]
 
 
