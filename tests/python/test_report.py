@@ -1,5 +1,6 @@
 """The report: what is read, what stands on the page, and that no text of a file is ever more than text. Without matplotlib and Jinja2 pages are skipped."""
 
+import base64
 import contextlib
 import html.parser
 import importlib.util
@@ -7,6 +8,7 @@ import io
 import json
 import os
 import pathlib
+import re
 import subprocess
 import sys
 import tempfile
@@ -18,7 +20,7 @@ from tinystories import report
 
 TOOL = os.environ.get("TINYSTORIES_CLI")
 DRAWING = all(importlib.util.find_spec(name) for name in ("matplotlib", "jinja2"))
-EVIL = '</div><script>alert("1")</script><img src=x onerror=alert(1)> $x^{$ {{ 7 * 7 }} &amp; \ud800 \x00\x1b'
+EVIL = '</div><script>alert("1")</script><img src=x onerror=alert(1)> $x^{$ {{ 7 * 7 }} &amp; \ud800 \x00\x1b\x85\ufffe \u202e'
 
 
 class Page(html.parser.HTMLParser):
@@ -48,6 +50,11 @@ class Page(html.parser.HTMLParser):
     def handle_data(self, data):
         self.text += data
 
+    def pictures(self):
+        """The plots, by what stands for them."""
+        images = [dict((key, value) for tag, key, value in pair) for pair in zip(*[iter([one for one in self.attributes if one[0] == "img" and one[1] != "class"])] * 2)]
+        return {image["alt"]: base64.b64decode(image["src"].partition(",")[2]).decode() for image in images}
+
 
 def log_lines(count):
     for step in range(count):
@@ -71,7 +78,8 @@ RESULTS = {
               "maps": {"tokens": [EVIL, " dog", "\n"], "weights": [[[[1], [0.5, 0.5], [0.1, 0.2, 0.7]], [[1], [1, 0], [None, "x", 1]]]]}},
     "neurons": {"tokens": 10, "layer": 0, "neurons": [{"layer": 0, "neuron": 3, "examples": [{"activation": 1.5, "at": 1, "tokens": ["the", EVIL, " ran"]}]}]},
     "told": {"prompt": "Once", "stories": [{"text": "Once " + EVIL}, {"text": 3}]},
-    "stats": {"stories": 4, "words": 40, "histogram": [0, 3, 1], "words_per_story": {"mean": 10.0}},
+    "stats": {"stories": 4, "words": 40, "histogram": [0, 3, 1], "words_per_story": {"mean": 10.0}, "dialogue_share": 0.65584, "gzip_share": 10**400,
+              "openings": [{"text": "once upon a time", "stories": 3}, {"text": EVIL, "stories": EVIL}, EVIL]},
     "loss": {"nats_per_token": 1.5, "bits_per_byte": 0.9, "tokens": 100},
     "diversity": {"completions": 2, "words": 30, "endings": 0, "mean_nearest_f": 0.5, "evil": EVIL, "grams": [{"k": 1, "count": 10, "never": 4, "never_share": 0.4, "histogram": [4] + [0] * 11 + [6] + [0] * 8}, EVIL],
                   "items": [{"words": 15, "nearest_f": 0.5, "nearest_precision": 0.25, "copied_words": 5, "source_story": 3, "source": EVIL}, EVIL]},
@@ -164,6 +172,9 @@ class ReportTest(unittest.TestCase):
     def test_values_for_people(self):
         self.assertEqual([report.plain(value) for value in (None, True, 1234567, 0.123456, 1234.5, float("nan"), "x")], ["–", "yes", "1,234,567", "0.1235", "1,234", "–", "x"])
         self.assertEqual(report.flat({"a_b": {"c": [1, 2]}, "d": [{}]}), [("a b c", "1, 2"), ("d", "1 entries")])
+        self.assertEqual([report.share(value) for value in (0.65584, 0, None, EVIL)], ["65.6 %", "0.0 %", "–", "–"])
+        self.assertEqual([report.fixed(value, 2) for value in (1, 0.125, float("nan"), EVIL)], ["1.00", "0.12", "–", "–"])
+        self.assertEqual([report.visible(token) for token in (" a\n", "", "\u202eb", "\u05e9")], ["·a⏎", "∅", "‹202E›b", "\u05e9"])
 
     def test_nothing_is_imported_before_it_is_needed(self):
         code = "import sys, tinystories, tinystories.report; sys.exit(any(name in sys.modules for name in ('matplotlib', 'jinja2')))"
@@ -179,7 +190,7 @@ class ReportTest(unittest.TestCase):
     @unittest.skipUnless(DRAWING, "skipped: no matplotlib and Jinja2")
     def test_every_kind_has_its_section(self):
         page, text = self.page(self.make_run())
-        for wanted in ("Stories", "Grades", "Diversity", "Heads", "Neurons", "Data", "Other results", "Loss on texts", "grammar 7.1 · age B", "layer 0, neuron 3", "looks most at the token before, 0.10 of its attention"):
+        for wanted in ("Stories", "Grades", "Diversity", "Heads", "Neurons", "Data", "Other results", "Loss on texts", "grammar 7.1 · age B", "layer 0, neuron 3", "looks most at the token before: 10 % of its attention"):
             self.assertIn(wanted, page.text)
         self.assertIn("built-in rules", page.text)
         for wanted in ("not scored: 1 missing. Age groups: B 2.", "+0.50 -0.10 to +1.10", "2 won, 1 lost", "Cost: 7 requests", "It is good.", "1-grams that the training text never has", "Longest copied runs"):
@@ -189,7 +200,12 @@ class ReportTest(unittest.TestCase):
         self.assertIn("62.5 % of the verdicts", page.text)
         self.assertIn("Intervals of 90 % by the covariance", page.text)
         self.assertTrue(any("power law with exponent -0.234 (-0.300 to -0.200)" in value for _, key, value in page.attributes if key == "alt"))
+        for wanted in ("stories with speech65.6 %", "of them that gzip needs–", "How stories begin", "once upon a time3"):
+            self.assertIn(wanted, page.text)
         self.assertGreaterEqual(page.elements.count("img"), 8)
+        names = [value for tag, key, value in page.attributes if tag == "svg" and key == "aria-label"]
+        self.assertEqual(names, ["attention from 0.02, light, to 1, dark; less is left white", *[f"attention map of layer 0, head {head}" for head in (0, 0, 1)]])
+        self.assertTrue(all(value for tag, key, value in page.attributes if key == "alt"))
         self.assertEqual(page.elements.count("mark"), 1)
         self.assertIn("·dog looks at ·dog: 0.50", page.text)
         self.assertEqual(page.open, [])
@@ -202,11 +218,58 @@ class ReportTest(unittest.TestCase):
             self.assertFalse(key.startswith("on"), (tag, key))
             if key in ("src", "href"):
                 self.assertTrue(value.startswith(("data:image/svg+xml;base64,", "#")), value[:50])
-        for refused in ("\0", "\x1b", "\ud800", "49 &amp;"):
+        for refused in ("\0", "\x1b", "\x85", "\ud800", "\ufffe", "49 &amp;"):
             self.assertNotIn(refused, text)
         self.assertGreaterEqual(page.text.count('<script>alert("1")</script>'), 6)
         self.assertNotIn("http:", text)
         self.assertNotIn("https:", text)
+
+    @unittest.skipUnless(DRAWING, "skipped: no matplotlib and Jinja2")
+    def test_heads_of_tables_stand_on_every_printed_page(self):
+        _, text = self.page(self.make_run())
+        first_rows = re.findall(r"<table[^>]*>\s*(?:<tbody>)?\s*<tr>.*?</tr>", text, re.S)
+        self.assertEqual([row for row in first_rows if "<td" not in row and "rowgroup" not in row], [])
+        self.assertGreaterEqual(text.count("<thead>"), 10)
+        printed = text.partition("@media print")[2].partition("</style>")[0]
+        self.assertIn("thead { display: table-header-group; }", printed)
+        self.assertRegex(printed, r"\btr, [^{}]*\{ break-inside: avoid; \}")
+
+    @unittest.skipUnless(DRAWING, "skipped: no matplotlib and Jinja2")
+    def test_a_text_turns_no_other_around(self):
+        page, text = self.page(self.make_run(), "--title", "\u202edetrever\u2066")
+        self.assertIn("\u202e", EVIL)
+        self.assertNotRegex(text, "[\u202a-\u202e\u2066-\u2069]")
+        self.assertGreaterEqual(sum((key, value) == ("dir", "auto") for _, key, value in page.attributes), 4)
+        self.assertIn("‹202E›", page.text)
+
+    @unittest.skipUnless(DRAWING, "skipped: no matplotlib and Jinja2")
+    def test_plots_say_what_their_colours_are(self):
+        page, _ = self.page(self.make_run())
+        pictures = page.pictures()
+        compute = next(picture for name, picture in pictures.items() if name.startswith("bits per byte by compute"))
+        for wanted in ("depth 0", "depth 1", "depth 2", "another depth", "best for its compute", "floating point operations"):
+            self.assertIn(wanted, compute)
+        self.assertIn(">mean<", next(picture for name, picture in pictures.items() if "shared with the nearest completion" in name))
+        self.assertIn(">and more<", next(picture for name, picture in pictures.items() if name.startswith("stories by words")))
+
+    @unittest.skipUnless(DRAWING, "skipped: no matplotlib and Jinja2")
+    def test_numbers_of_logarithmic_axes_have_room(self):
+        from matplotlib.backends.backend_agg import FigureCanvasAgg
+        from tinystories import _plots
+
+        for low, high in ((1.57e9, 6.2e10), (2.1e4, 1.7e5), (2.4e5, 1.4e6), (1e6, 1.1e6), (1e3, 3.3e7), (900, 1e12)):
+            figure, axes = _plots._figure()
+            canvas = FigureCanvasAgg(figure)
+            axes.plot([low, high], [2.5, 0.9], "o")
+            _plots._logarithmic(axes, "x", "bits per byte")
+            canvas.draw()
+            for axis, side in ((axes.xaxis, 0), (axes.yaxis, 1)):
+                view = sorted(axis.get_view_interval())
+                shown = [tick.label1 for tick in [*axis.get_major_ticks(), *axis.get_minor_ticks()] if view[0] <= tick.get_loc() <= view[1] and tick.label1.get_text()]
+                self.assertGreaterEqual(len(shown), 3, (low, high))
+                spans = sorted(label.get_window_extent().get_points()[:, side].tolist() for label in shown)
+                for (_, end), (begin, _) in zip(spans, spans[1:]):
+                    self.assertLess(end + 3, begin, [label.get_text() for label in shown])
 
     @unittest.skipUnless(DRAWING, "skipped: no matplotlib and Jinja2")
     def test_several_runs_and_little(self):

@@ -16,6 +16,7 @@ from markupsafe import Markup, escape  # noqa: E402
 from matplotlib.figure import Figure  # noqa: E402
 
 COLOURS = ("#2b6cb0", "#c05621", "#2f855a", "#b83280", "#6b46c1", "#975a16", "#2c7a7b", "#4a5568")
+STROKES, MARKERS = ("-", "--", "-.", ":"), "os^DvPX*"  # and these tell what has no colours on paper
 FONTS = "system-ui, -apple-system, 'Segoe UI', 'Noto Sans', sans-serif"
 STYLE = {"svg.fonttype": "none", "font.family": "sans-serif", "font.size": 10, "axes.spines.top": False, "axes.spines.right": False, "axes.grid": True,
          "grid.color": "#e5e5e5", "axes.edgecolor": "#888888", "axes.axisbelow": True}
@@ -38,6 +39,28 @@ def _image(figure: Figure, alternative: str) -> Markup:
 def _figure(width: float = 5.6, height: float = 3.2) -> tuple:
     figure = Figure(figsize=(width, height))
     return figure, figure.add_subplot()
+
+
+def _legend(axes: Any, below: bool = False) -> None:
+    """What lines are, beside them while there are few, or else `below` the axis, or the picture grows wide, and its text small."""
+    names = [name for name in axes.get_legend_handles_labels()[1]]
+    longest = max(map(len, names), default=1)
+    if below or len(names) > 4 or longest > 30:
+        axes.legend(frameon=False, loc="upper center", bbox_to_anchor=(0.5, -0.1 if below else -0.2), ncols=max(1, min(len(names), 56 // (longest + 5))))
+    else:
+        axes.legend(frameon=False)
+
+
+def _logarithmic(axes: Any, x_label: str, y_label: str) -> None:
+    """Both axes by logarithms, after all is drawn: numbers that people read, and no more of them than have room."""
+    axes.set(xscale="log", yscale="log", xlabel=x_label, ylabel=y_label)
+    for axis, (low, high), form in ((axes.xaxis, axes.get_xlim(), matplotlib.ticker.EngFormatter()), (axes.yaxis, axes.get_ylim(), matplotlib.ticker.FormatStrFormatter("%.3g"))):
+        decades = math.log10(high / low)
+        told = (1, 2, 3, 5, 7) if decades < 1.2 else (1, 2, 5) if decades < 2.3 else (1,)
+        axis.set_major_locator(matplotlib.ticker.MaxNLocator(5, steps=(1, 2, 5, 10)) if decades < 0.7 else matplotlib.ticker.LogLocator(subs=told))
+        axis.set_minor_locator(matplotlib.ticker.NullLocator() if decades < 0.7 else matplotlib.ticker.LogLocator(subs=range(1, 10), numticks=99))
+        axis.set_major_formatter(form)
+        axis.set_minor_formatter(matplotlib.ticker.NullFormatter())
 
 
 def _column(log: Sequence[Dict[str, Any]], x: str, y: str) -> tuple:
@@ -68,31 +91,37 @@ def curves(runs: Sequence[Any], x: str, y: str, x_label: str, y_label: str, smoo
             if changes:
                 kept = [i for i, value in enumerate(ys) if i == 0 or value != ys[i - 1]]
                 xs, ys = [xs[i] for i in kept], [ys[i] for i in kept]
-            colour, xs = COLOURS[index % len(COLOURS)], [value * scale for value in xs]
+            colour, stroke, xs = COLOURS[index % len(COLOURS)], STROKES[index % len(STROKES)], [value * scale for value in xs]
             if smooth and len(xs) > 30:
                 axes.plot(xs, ys, color=colour, alpha=0.25, linewidth=0.8)
                 ys = _smooth(ys)
-            axes.plot(xs, ys, color=colour, linewidth=1.6, marker="o" if len(xs) < 30 else None, markersize=3, label=_label(run.name))
+            axes.plot(xs, ys, stroke, color=colour, linewidth=1.6, marker=MARKERS[index % len(MARKERS)] if len(xs) < 30 else None, markersize=3, label=_label(run.name))
             ends.append(f"{run.name} ends at {ys[-1]:.4g}")
         if all(len(line.get_xdata()) < 2 for line in axes.lines):
             return None
+        if x == "step":
+            axes.xaxis.set_major_locator(matplotlib.ticker.MaxNLocator(integer=True))
         axes.set_xlabel(x_label)
         axes.set_ylabel(y_label)
         if len(ends) > 1:
-            axes.legend(frameon=False)
+            _legend(axes)
         return _image(figure, f"{y_label} over {x_label}: " + "; ".join(ends))
 
 
 def histogram(counts: Sequence[Any], width: float, x_label: str, y_label: str) -> Optional[Markup]:
-    """Bars of counts; the last, which takes the rest, among them."""
+    """Bars of counts, each of values from `width` times its index on; the last takes the rest, and says so."""
     values = [value if isinstance(value, (int, float)) and math.isfinite(value) else 0 for value in counts]
     used = max((index for index, value in enumerate(values) if value), default=-1)
     if used < 0:
         return None
     with matplotlib.rc_context(STYLE):
         figure, axes = _figure(5.6, 2.6)
-        axes.bar([width * index for index in range(used + 1)], values[:used + 1], width=width * 0.92, align="edge", color=COLOURS[0])
-        axes.set_xlabel(x_label)
+        bars = axes.bar([width * index for index in range(used + 1)], values[:used + 1], width=width * 0.92, align="edge", color=COLOURS[0])
+        if used == len(values) - 1:
+            axes.bar_label(bars, [""] * used + ["and more"], fontsize=9)
+        axes.set_xlim(0)
+        axes.yaxis.set_major_locator(matplotlib.ticker.MaxNLocator(integer=True))
+        axes.set_xlabel(f"{x_label}, {width:g} a bar")
         axes.set_ylabel(y_label)
         axes.grid(axis="x", visible=False)
         return _image(figure, f"{y_label} by {x_label}, most at {width * values.index(max(values)):g}")
@@ -104,8 +133,7 @@ def novel_grams(grams: Sequence[Any]) -> Optional[Markup]:
     if not rows:
         return None
     with matplotlib.rc_context(STYLE):
-        figure = Figure(figsize=(7.6, 3.4))
-        axes = figure.add_subplot()
+        figure, axes = _figure(5.6, 3.4)
         used = sorted({place for one in rows for place, value in enumerate(one["histogram"]) if place and _number(value)})
         first, last = (used[0], used[-1]) if used else (1, 1)
         width = 0.8 / len(rows)
@@ -119,8 +147,9 @@ def novel_grams(grams: Sequence[Any]) -> Optional[Markup]:
         edges = [place for place in range(first, last + 1) if place % 2]  # bin i begins at 10 to the -10 + (i - 1) / 2
         axes.set_xticks([0, *(2 + place - first - 0.5 for place in edges)], ["never", *(f"$10^{{{(place - 21) // 2}}}$" for place in edges)])
         axes.set_xlabel("g: how often the training text has it, as a share of all of its k-grams")
+        axes.set_ylabel("share of the k-grams told")
         axes.grid(axis="x", visible=False)
-        axes.legend(frameon=False, ncols=len(rows), loc="upper center", bbox_to_anchor=(0.5, 1.15))
+        axes.legend(frameon=False, ncols=len(rows), loc="upper center", bbox_to_anchor=(0.5, 1.15), handlelength=1, columnspacing=1, handletextpad=0.4)
         never = "; ".join(f"{plain_k(one.get('k'))}-grams {100 * (_number(one['histogram'][0]) or 0) / one['count']:.1f} %" for one in rows)
         return _image(figure, f"k-grams by how often the training text has them; never: {never}")
 
@@ -149,10 +178,11 @@ def shares(values: Sequence[Any], label: str, reference: Sequence[Any] = ()) -> 
         axes.axvline(mean, color=COLOURS[1], linestyle="--", linewidth=1.2, label="mean")
         if endings:
             axes.stairs([count * len(whole) / len(endings) for count in of_endings], [index / 20 for index in range(21)], color="#1f2933", linewidth=1.2, label="true endings")
-            axes.legend(frameon=False)
+        axes.legend(frameon=False)
         axes.set_xlim(0, 1)
         axes.set_xlabel(label)
         axes.set_ylabel("completions")
+        axes.yaxis.set_major_locator(matplotlib.ticker.MaxNLocator(integer=True))
         axes.grid(axis="x", visible=False)
         return _image(figure, f"{len(whole)} completions by {label}, mean {mean:.3f}")
 
@@ -174,14 +204,13 @@ def grades(models: Sequence[Dict[str, Any]]) -> Optional[Markup]:
                 if mean is None:
                     continue
                 error = [[mean - low], [high - mean]] if low is not None and high is not None else None
-                axes.errorbar(place + (index - (len(named) - 1) / 2) * step, mean, yerr=error, fmt="o", capsize=4, color=COLOURS[index % len(COLOURS)],
+                axes.errorbar(place + (index - (len(named) - 1) / 2) * step, mean, yerr=error, fmt=MARKERS[index % len(MARKERS)], capsize=4, color=COLOURS[index % len(COLOURS)],
                               label=_label(one.get("model") or "a model without a name") if place == 0 else None)
         axes.set_xticks(range(len(axes_of)), axes_of)
         axes.set_ylim(0, 10.3)
         axes.set_ylabel("grade of 10")
         if len(named) > 1:
-            longest = max(len(str(one.get("model") or "a model without a name")) for one in named)  # or the figure grows wide, and its text small
-            axes.legend(frameon=False, loc="upper center", bbox_to_anchor=(0.5, -0.1), ncols=max(1, min(len(named), 60 // longest)))
+            _legend(axes, below=True)
         return _image(figure, "grades by model with their intervals")
 
 
@@ -211,19 +240,14 @@ def scaling(points: Sequence[Dict[str, Any]], x: str, y: str, x_label: str, y_la
         figure, axes = _figure()
         for index, (name, a, b) in enumerate(whole):
             axes.plot(a, b, "o", color=COLOURS[index % len(COLOURS)])
-            axes.annotate(_label(name), (a, b), textcoords="offset points", xytext=(6, 4), fontsize=9)
+            axes.annotate(_label(name), (a, b), textcoords="offset points", xytext=(0, 6), ha="center", fontsize=9)
         law = _power_law([a for _, a, _ in whole], [b for _, _, b in whole])
         if law:
             ends = [min(a for _, a, _ in whole), max(a for _, a, _ in whole)]
             axes.plot(ends, [law[0] * end ** law[1] for end in ends], color="#888888", linewidth=1, linestyle="--")
             axes.set_title(f"{y_label} = {law[0]:.3g} × {x_label}$^{{{law[1]:.3f}}}$", fontsize=10)
-        axes.set_xscale("log")
-        axes.set_yscale("log")
-        axes.set_xlabel(x_label)
-        axes.set_ylabel(y_label)
         axes.margins(0.15)
-        axes.yaxis.set_major_formatter(matplotlib.ticker.FormatStrFormatter("%.3g"))
-        axes.yaxis.set_minor_formatter(matplotlib.ticker.FormatStrFormatter("%.3g"))
+        _logarithmic(axes, x_label, y_label)
         return _image(figure, f"{y_label} by {x_label} of {len(whole)} models")
 
 
@@ -252,58 +276,60 @@ def _draw_law(axes: Any, law: Optional[tuple], xs: Sequence[float], x_label: str
     return f"; power law with exponent {exponent:.3f}{interval}"
 
 
-def _logarithmic(axes: Any, x_label: str, y_label: str) -> None:
-    axes.set_xscale("log")
-    axes.set_yscale("log")
-    axes.set_xlabel(x_label)
-    axes.set_ylabel(y_label)
-    axes.yaxis.set_major_formatter(matplotlib.ticker.FormatStrFormatter("%.3g"))
-    axes.yaxis.set_minor_formatter(matplotlib.ticker.FormatStrFormatter("%.3g"))
-
-
 def _positive(value: Any) -> Optional[float]:
     found = _number(value)
     return found if found is not None and found > 0 else None
 
 
+def _depth(depth: Any) -> str:
+    return f"depth {depth}" if isinstance(depth, int) else "another depth"
+
+
+def _depths(data: Dict[str, Any]) -> List[str]:
+    """The depths of a study's models, in the order of their colours in all of its plots."""
+    return [*map(_depth, sorted({one["depth"] for one in data["models"] if isinstance(one, dict) and isinstance(one.get("depth"), int)})), _depth(None)]
+
+
 def study_sizes(data: Dict[str, Any], x: str = "parameters", x_label: str = "parameters") -> Optional[Markup]:
     """Losses of a grid's models by size: a colour a depth, models of one depth joined."""
-    whole = [(one.get("depth"), a, b) for one in data["models"] if isinstance(one, dict)
+    whole = [(_depth(one.get("depth")), a, b) for one in data["models"] if isinstance(one, dict)
              for a, b in [(_positive(one.get(x)), _positive(one.get("bits_per_byte")))] if a is not None and b is not None]
     if len(whole) < 2:
         return None
     with matplotlib.rc_context(STYLE):
         figure, axes = _figure()
-        depths = sorted({depth for depth, _, _ in whole if isinstance(depth, int)})
-        for index, depth in enumerate([*depths, None]):
-            points = sorted((a, b) for one, a, b in whole if one == depth or (depth is None and one not in depths))
+        for index, depth in enumerate(_depths(data)):
+            points = sorted((a, b) for one, a, b in whole if one == depth)
             if points:
-                axes.plot([a for a, _ in points], [b for _, b in points], "o-", linewidth=0.8, markersize=4.5, color=COLOURS[index % len(COLOURS)],
-                          label=_label("another depth" if depth is None else f"depth {depth}"))
-        _logarithmic(axes, x_label, "bits per byte")
+                axes.plot([a for a, _ in points], [b for _, b in points], MARKERS[index % len(MARKERS)] + "-", linewidth=0.8, markersize=4.5,
+                          color=COLOURS[index % len(COLOURS)], label=depth)
         told = _draw_law(axes, _laws(data, x), [a for _, a, _ in whole], x_label)
-        axes.legend(frameon=False)
+        _logarithmic(axes, x_label, "bits per byte")
+        if len(_depths(data)) > 1:
+            _legend(axes)
         return _image(figure, f"bits per byte by {x_label} of {len(whole)} models{told}")
 
 
 def study_compute(data: Dict[str, Any]) -> Optional[Markup]:
-    """Every validation of every model by the compute until then, and the law through the best."""
+    """Every validation of every model by the compute until then, in the colours of the depths, and the law through the best."""
     lines = []
     for one in data["models"]:
         points = [(_positive(point.get("compute")), _positive(point.get("bits_per_byte"))) for point in one.get("points") or [] if isinstance(point, dict)]
-        lines.append((str(one.get("name", "")), [(a, b) for a, b in points if a is not None and b is not None]))
+        lines.append((_depth(one.get("depth")), [(a, b) for a, b in points if a is not None and b is not None]))
     every = [point for _, points in lines for point in points]
     if len(every) < 2:
         return None
     best = sorted({(a, b) for a, b in every if not any(c <= a and d <= b and (c, d) != (a, b) for c, d in every)}) if len(every) <= 5000 else []
     with matplotlib.rc_context(STYLE):
         figure, axes = _figure()
-        for index, (_, points) in enumerate(lines):
-            axes.plot([a for a, _ in points], [b for _, b in points], ".-", linewidth=0.8, markersize=3.5, color=COLOURS[index % len(COLOURS)], alpha=0.7)
+        for index, depth in enumerate(_depths(data)):
+            for count, points in enumerate([points for one, points in lines if one == depth and points]):
+                axes.plot([a for a, _ in points], [b for _, b in points], ".-", linewidth=0.8, markersize=3.5, color=COLOURS[index % len(COLOURS)], alpha=0.7,
+                          label=None if count else depth)
         axes.plot([a for a, _ in best], [b for _, b in best], "o", markersize=5, markerfacecolor="none", color="#1a202c", label="best for its compute")
-        _logarithmic(axes, "compute, 6 × parameters × tokens", "bits per byte")
         told = _draw_law(axes, _laws(data, "compute"), [a for a, _ in best], "compute")
-        axes.legend(frameon=False)
+        _logarithmic(axes, "compute in floating point operations: 6 × parameters × tokens", "bits per byte")
+        _legend(axes)
         return _image(figure, f"bits per byte by compute, {len(every)} validations of {len(lines)} models{told}")
 
 
@@ -316,14 +342,14 @@ def study_grades(data: Dict[str, Any]) -> Optional[Markup]:
                             for a, b in [(_positive(one.get("bits_per_byte")), _positive(one.get(axis)))] if a is not None and b is not None)
             if len(points) > 1:
                 ends = [[max(b - low, 0) for _, b, low, _ in points], [max(high - b, 0) for _, b, _, high in points]]
-                axes.errorbar([a for a, *_ in points], [b for _, b, *_ in points], ends, fmt="o-", linewidth=0.6, elinewidth=0.8, capsize=2, markersize=4.5,
+                axes.errorbar([a for a, *_ in points], [b for _, b, *_ in points], ends, fmt=MARKERS[index] + "-", linewidth=0.6, elinewidth=0.8, capsize=2, markersize=4.5,
                               color=COLOURS[index], label=axis)
         if not axes.lines:
             return None
         axes.invert_xaxis()
         axes.set_xlabel("bits per byte, better to the right")
         axes.set_ylabel("grade of 10")
-        axes.legend(frameon=False)
+        _legend(axes)
         return _image(figure, "grades by loss")
 
 
@@ -336,15 +362,27 @@ def _colour(weight: float) -> str:
     return "#%02x%02x%02x" % tuple(round(255 + share * (end - 255)) for end in (26, 54, 110))
 
 
-def attention_map(tokens: Sequence[str], weights: Sequence[Sequence[Any]], labels: bool) -> Markup:
+LEAST = 0.02  # that a square is drawn for
+
+
+def attention_scale() -> Markup:
+    """What the colours of the maps are."""
+    shown = (LEAST, 0.1, 0.25, 0.5, 0.75, 1)
+    parts = [f'<rect x="{60 + 34 * index}" y="1" width="34" height="10" fill="{_colour(value)}" class="ground"/><text x="{77 + 34 * index}" y="22" text-anchor="middle">{value:g}</text>'
+             for index, value in enumerate(shown)]
+    return Markup(f'<svg class="map scale" viewBox="0 0 {62 + 34 * len(shown)} 26" role="img" aria-label="attention from {LEAST:g}, light, to 1, dark; less is left white">'
+                  '<text x="0" y="10">attention</text>' + "".join(parts) + "</svg>")
+
+
+def attention_map(tokens: Sequence[str], weights: Sequence[Sequence[Any]], labels: bool, name: str) -> Markup:
     """Rows are queries, columns keys; a square's title says both and the weight. With `labels` tokens stand at both axes."""
     from .report import visible
 
     names = [visible(token) for token in tokens[:64]]
     cell, margin = 12, 10 + 6 * max((min(len(name), 13) for name in names), default=0) if labels else 1
     size = margin + cell * len(names) + 1
-    parts = [f'<svg class="map" viewBox="0 0 {size} {size}" role="img" aria-label="attention map"><rect x="{margin}" y="{margin}" width="{cell * len(names)}" '
-             f'height="{cell * len(names)}" class="ground"/>']
+    parts = [f'<svg class="map" viewBox="0 0 {size} {size}" style="max-width: {1.4 * size:.0f}px" role="img" aria-label="attention map of {escape(name)}"><rect x="{margin}" y="{margin}" width="{cell * len(names)}" '
+             f'height="{cell * len(names)}" fill="#fff" class="ground"/>']
     for index, name in enumerate(names if labels else []):
         at = margin + cell * index + 9
         parts.append(f'<text x="{margin - 4}" y="{at}" text-anchor="end">{escape(name[:13])}</text>'
@@ -352,7 +390,7 @@ def attention_map(tokens: Sequence[str], weights: Sequence[Sequence[Any]], label
     for query, row in enumerate(list(weights)[:len(names)]):
         for key, weight in enumerate(list(row)[:query + 1]):
             value = _number(weight)
-            if value is None or value < 0.02:
+            if value is None or value < LEAST:
                 continue
             title = f"{names[query]} looks at {names[key]}: {value:.2f}"
             parts.append(f'<rect x="{margin + cell * key}" y="{margin + cell * query}" width="{cell}" height="{cell}" fill="{_colour(value)}">'
@@ -377,12 +415,13 @@ def attribution(data: Dict[str, Any]) -> Optional[Markup]:
         return None
     parts.sort(key=lambda part: part[0])
     with matplotlib.rc_context(STYLE):
-        figure = Figure(figsize=(7.6, 1.6 + 0.19 * len(parts)))
-        whole, single = figure.subplots(2, 1, height_ratios=[5, max(len(parts), 5)])
         bars = [*sums, ("logit", _number(found.get("logit")) or 0)]
+        figure = Figure(figsize=(5.6, 1.4 + 0.2 * (len(bars) + len(parts))))  # axes and labels, and as much for each bar
+        whole, single = figure.subplots(2, 1, height_ratios=[len(bars), len(parts)])
         whole.barh([name for name, _ in bars][::-1], [value for _, value in bars][::-1], color=[COLOURS[-1], *["#a0aec0"] * 4])
         single.barh(range(len(parts)), [value for value, _, _ in parts], color=[colour for _, _, colour in parts])
-        single.set_yticks(range(len(parts)), [name for _, name, _ in parts], fontsize=8)
+        single.set_yticks(range(len(parts)), [name for _, name, _ in parts], fontsize=9)
+        whole.set_xlabel("logit")
         single.set_xlabel(f"added to the logit of “{_label(visible(found.get('token')))}”")
         for axes in (whole, single):
             axes.axvline(0, color="#888888", linewidth=0.8)
@@ -400,20 +439,23 @@ def map_of(data: Dict[str, Any], layer: Any, head: Any) -> Optional[list]:
         return None
 
 
+TELLING = (  # a name of heads, the measure that chooses which of them is shown, and what its map shows
+    ("previous", "previous", "looks most at the token before: {:.0f} % of its attention"),
+    ("induction", "induction", "looks at what followed the same token: {:.0f} % of its attention where tokens are said twice"),
+    ("distance", "distance", "goes by distance: {:.0f} % of its choosing is by how far off the tokens are"),
+    ("semantic", "content", "goes by meaning: {:.0f} % of its choosing is by what the tokens are"),
+)
+NAMELESS = (("", "focus", "no head has a name; of all it is the least even: {:.0f} % of its attention would have to move"),)
+
+
 def telling_heads(data: Dict[str, Any]) -> List[tuple]:
-    """(why, head) of the heads worth a large map: the greatest of each score, each head once."""
+    """(what is seen, head) of the heads worth a large map: the greatest of each score, each head once."""
     heads = [one for one in data.get("heads", []) if isinstance(one, dict) and map_of(data, one.get("layer"), one.get("head")) is not None]
     chosen: List[tuple] = []
-
-    def choose(why: str, score: Any, among: Sequence[Dict[str, Any]]) -> None:
-        left = [one for one in among if all(one is not other for _, other in chosen)]
+    for kind, measure, seen in TELLING if any(kind in one.get("kinds", []) for kind, _, _ in TELLING for one in heads) else NAMELESS:
+        left = [(value, one) for one in heads for value in [_number(one.get(measure))]
+                if value is not None and (not kind or kind in one.get("kinds", [])) and all(one is not other for _, other in chosen)]
         if left:
-            chosen.append((why, max(left, key=lambda one: score(one) or 0)))
-
-    choose("looks most at the token before", lambda one: _number(one.get("previous")), [one for one in heads if "previous" in one.get("kinds", [])])
-    choose("looks at what followed the same token", lambda one: _number(one.get("induction")), [one for one in heads if "induction" in one.get("kinds", [])])
-    choose("goes by distance", lambda one: _number(one.get("distance")), [one for one in heads if "distance" in one.get("kinds", [])])
-    choose("goes by meaning", lambda one: _number(one.get("content")) or 0, [one for one in heads if "semantic" in one.get("kinds", [])])
-    if not chosen:
-        choose("no head has a name; of all it is the least even", lambda one: _number(one.get("focus")), heads)
+            value, one = max(left, key=lambda pair: pair[0])
+            chosen.append((seen.format(100 * value), one))
     return chosen

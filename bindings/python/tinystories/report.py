@@ -291,6 +291,18 @@ def plain(value: Any) -> str:
     return str(value)
 
 
+def fixed(value: Any, digits: int) -> str:
+    """A number with so many decimals."""
+    whole = number(value)
+    return "–" if whole is None else f"{whole:.{digits}f}"
+
+
+def share(value: Any) -> str:
+    """A share of 0 to 1 for people."""
+    whole = number(value)
+    return "–" if whole is None else f"{100 * whole:.1f} %"
+
+
 def duration(seconds: Any) -> str:
     value = number(seconds)
     if value is None or type(value).__name__ == "ChainableUndefined":
@@ -347,9 +359,14 @@ def graded_together(runs: List[Run]) -> Dict[str, List[Dict[str, Any]]]:
     return together
 
 
+def named(text: str) -> str:
+    """A text with the numbers of what would not be seen, or would turn the text around it."""
+    return "".join(one if one.isprintable() else f"‹{ord(one):X}›" for one in text)
+
+
 def visible(token: Any) -> str:
-    """A token on an axis or in a title: white space is seen."""
-    return str(token).replace("\n", "⏎").replace("\t", "⇥").replace(" ", "·") or "∅"
+    """A token on an axis or in a title: white space is seen too."""
+    return named(str(token).replace("\n", "⏎").replace("\t", "⇥").replace(" ", "·")) or "∅"
 
 
 # Kind, heading, and what the reader must know.
@@ -362,9 +379,8 @@ SECTIONS = (
     ("loss", "Loss on texts", ""),
     ("judge", "Grades", ""),
     ("diversity", "Diversity", ""),
-    ("heads", "Heads", "Rows look, columns are looked at; the darker, the more. A square says its tokens and weight when pointed at. Layers and heads count from 0. "
-     "“focus” is the share of attention that would have to move to be even, “distance” and “content” the shares of its unevenness that the distance, and what the tokens are, explain."),
-    ("neurons", "Neurons", "The tokens that activate a neuron most, in their sentences; before each its activation."),
+    ("heads", "Heads", "In maps rows look and columns are looked at; the darker, the more. A square says its tokens and weight when pointed at. Layers and heads count from 0."),
+    ("neurons", "Neurons", "The tokens that activate a neuron most, in their sentences; before each its activation. Layers and neurons count from 0."),
     ("data", "Data", ""),
     ("other", "Other results", ""),
 )
@@ -387,16 +403,16 @@ def _together(runs: List[Run], plots: Any) -> Any:
 
 
 def make_page(runs: List[Run], title: str, problems: List[str]) -> str:
-    """The page's HTML. Every text in it is escaped by the templates, and what browsers and XML refuse is replaced."""
+    """The page's HTML. Every text in it is escaped by the templates, and what browsers and XML refuse, or what turns the text behind it around, is replaced."""
     import jinja2
 
     from . import _plots
 
     environment = jinja2.Environment(autoescape=True, trim_blocks=True, lstrip_blocks=True, undefined=jinja2.ChainableUndefined,
                                      loader=jinja2.FileSystemLoader(pathlib.Path(__file__).parent))
-    environment.filters.update(plain=plain, duration=duration, flat=flat, number=number, visible=visible, spread=spread, grade=grade, column=column_of, most_copied=most_copied)
+    environment.filters.update(plain=plain, duration=duration, flat=flat, number=number, visible=visible, named=named, spread=spread, grade=grade, share=share, fixed=fixed, column=column_of, most_copied=most_copied)
     limits = {"prompts": SHOWN_PROMPTS, "stories": SHOWN_STORIES, "completions": SHOWN_COMPLETIONS, "neurons": SHOWN_NEURONS}
-    macros = environment.get_template("report_sections.html").make_module({"plots": _plots, "limits": limits})
+    macros = environment.get_template("report_sections.html").make_module({"plots": _plots, "limits": limits, "plain": plain, "share": share})
 
     def draw(run: Run, result: Result) -> Any:
         try:
@@ -405,12 +421,12 @@ def make_page(runs: List[Run], title: str, problems: List[str]) -> str:
             problems.append(f"{run.name}, {result.name}: not as {result.kind}: {error}")  # files come from anywhere; one must not take the page
             return macros.other(result.data)
 
-    summaries = [summary(run) for run in runs if run.log or run.model]
+    summaries = [summary(run) for run in runs if run.log or run.facts]
     page = environment.get_template("report_page.html").render(
         title=title, losses=LOSSES, summaries=summaries, problems=problems, sections=SECTIONS, draw=draw, together=_together(runs, _plots), curves=_curves(runs, _plots),
         entries=lambda kind: [(run, result) for run in runs for result in run.of(kind)],
         scaling=_plots.scaling(summaries, "parameters", "loss", "parameters", "bits per byte"))
-    return re.sub("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f\ud800-\udfff]", "\ufffd", page)
+    return re.sub("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069\ud800-\udfff\ufffe\uffff]", "\ufffd", page)
 
 
 def write_page(path: str, page: str) -> None:
