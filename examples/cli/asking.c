@@ -34,22 +34,18 @@ static ts_status show_prompt(cli_output *o, const cli_asked *a, uint64_t place, 
     return TS_OK;
 }
 
-static ts_status show_plan(const cli_asked *a)
+ts_status cli_show_plan(const cli_asked *a, const char *key)
 {
     ts_chat_report report = {.struct_size = sizeof report};
     char *text = malloc(MOST_PROMPT);
     cli_output o = cli_output_start(a->common);
     ts_status status = text != NULL ? a->estimate(a->user, &report) : cli_fail("there is no memory");
-    cli_open(&o, "prompts", '[');
+    cli_open(&o, key, '[');
     for (uint64_t i = 0; i < a->prompts && i < PROMPTS_SHOWN && status == TS_OK; i++)
         status = show_prompt(&o, a, i, text);
     cli_close(&o, ']');
     if (status == TS_OK) {
-        cli_integer(&o, "requests", report.requests);
-        cli_integer(&o, "prompt_tokens", report.prompt_tokens);
-        cli_integer(&o, "most_completion_tokens", report.completion_tokens);
-        if (a->chat->options.prices != NULL)
-            cli_number(&o, "most_money", report.money, 6);
+        cli_chat_estimate(&o, a->chat, &report);
         cli_output_end(&o);
     }
     free(text);
@@ -143,5 +139,5 @@ ts_status cli_asking_run(const cli_asked *a, bool *complete)
         CLI_TRY(a->merge(a->user, a->asking->merge.items[i]));
     if (*complete)
         return TS_OK;
-    return a->asking->dry ? show_plan(a) : a->asking->batch ? run_batches(a, complete) : run_batch_files(a, complete);
+    return a->asking->dry ? cli_show_plan(a, "prompts") : a->asking->batch ? run_batches(a, complete) : run_batch_files(a, complete);
 }

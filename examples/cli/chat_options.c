@@ -79,6 +79,15 @@ void cli_chat_end(cli_chat *chat)
     rmdir(chat->folder);
 }
 
+void cli_chat_estimate(cli_output *o, const cli_chat *chat, const ts_chat_report *r)
+{
+    cli_integer(o, "requests", r->requests);
+    cli_integer(o, "prompt_tokens", r->prompt_tokens);
+    cli_integer(o, "most_completion_tokens", r->completion_tokens);
+    if (chat->options.prices != NULL)
+        cli_number(o, "most_money", r->money, 6);
+}
+
 void cli_chat_report(cli_output *o, const ts_chat_report *r)
 {
     const struct {

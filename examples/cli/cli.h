@@ -308,6 +308,9 @@ typedef struct cli_asked {
     ts_status (*merge)(void *user, const char *journal);
 } cli_asked;
 
+/* What would be asked first, an array of that name in JSON, and what it all would cost at most. Of `asked` common, chat, prompts, prompt and estimate. */
+ts_status cli_show_plan(const cli_asked *asked, const char *key);
+
 /* Does what the options say; *complete: what is missing then, if anything, is to be asked for, and the file to be written. */
 ts_status cli_asking_run(const cli_asked *asked, bool *complete);
 
@@ -332,6 +335,9 @@ void cli_chat_end(cli_chat *chat);
 
 /* As cli_progress_start, but the first signal lets what is in flight come in and only the second gives it up; a third ends the program. */
 void cli_chat_progress_start(cli_progress *progress, const cli_common *common, const char *what, const char *unit);
+
+/* What requests would cost at most, as lines or members. */
+void cli_chat_estimate(cli_output *output, const cli_chat *chat, const ts_chat_report *report);
 
 /* The total of a journal, as lines or members. */
 void cli_chat_report(cli_output *output, const ts_chat_report *report);

@@ -112,11 +112,7 @@ static void print_report(const complete_values *v, const ts_completer_report *r)
     cli_text(&o, "model", v->options.model != NULL ? v->options.model : v->chat.options.model);
     cli_integer(&o, "wanted", r->wanted);
     if (v->dry) {
-        cli_integer(&o, "requests", r->chat.requests);
-        cli_integer(&o, "prompt_tokens", r->chat.prompt_tokens);
-        cli_integer(&o, "most_completion_tokens", r->chat.completion_tokens);
-        if (v->chat.options.prices != NULL)
-            cli_number(&o, "most_money", r->chat.money, 6);
+        cli_chat_estimate(&o, &v->chat, &r->chat);
     } else {
         cli_integer(&o, "completions", r->added);
         cli_integer(&o, "cut_by_reply_tokens", r->ended);

@@ -1,12 +1,8 @@
 /* evaluate judge: completions of models, graded */
 #include <math.h>
 #include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
 
 #include "cli.h"
-
-enum { MOST_MESSAGE = 4 << 20 };
 
 typedef struct judge_values {
     cli_common common;
@@ -164,33 +160,16 @@ static ts_status print_results(const judge_values *v, ts_evaluator *evaluator)
     return TS_OK;
 }
 
-/* What would be asked first, and what it all would cost at most. */
-static ts_status show_plan(const judge_values *v, ts_evaluator *evaluator)
+/* ---- what would be asked first: both turns about the first completion ---- */
+
+static ts_status show_turn(void *user, uint64_t turn, char *text, size_t capacity, size_t *size)
 {
-    ts_chat_report report = {.struct_size = sizeof report};
-    char *text = malloc(MOST_MESSAGE);
-    size_t size = 0;
-    cli_output o = cli_output_start(&v->common);
-    ts_status status = text != NULL ? ts_evaluator_estimate(evaluator, &report) : cli_fail("there is no memory");
-    cli_open(&o, "messages", '[');
-    for (uint32_t turn = 0; turn < 2 && ts_evaluator_count(evaluator) > 0 && status == TS_OK; turn++) {
-        status = ts_evaluator_prompt(evaluator, 0, turn, text, MOST_MESSAGE, &size);
-        if (status == TS_OK && o.json)
-            cli_text_sized(&o, NULL, text, size);
-        else if (status == TS_OK)
-            printf("%.*s\n\n", (int)size, text);
-    }
-    cli_close(&o, ']');
-    if (status == TS_OK) {
-        cli_integer(&o, "requests", report.requests);
-        cli_integer(&o, "prompt_tokens", report.prompt_tokens);
-        cli_integer(&o, "most_completion_tokens", report.completion_tokens);
-        if (v->chat.options.prices != NULL)
-            cli_number(&o, "most_money", report.money, 6);
-        cli_output_end(&o);
-    }
-    free(text);
-    return status;
+    return ts_evaluator_prompt(user, 0, (uint32_t)turn, text, capacity, size);
+}
+
+static ts_status estimate(void *user, ts_chat_report *report)
+{
+    return ts_evaluator_estimate(user, report);
 }
 
 /* ---- the command ---- */
@@ -263,7 +242,8 @@ static ts_status judge(void *values)
     if (status == TS_OK)
         status = gather(v, evaluator);
     if (status == TS_OK && v->dry) {
-        status = show_plan(v, evaluator);
+        const cli_asked asked = {.common = &v->common, .chat = &v->chat, .user = evaluator, .prompts = 2, .prompt = show_turn, .estimate = estimate};
+        status = cli_show_plan(&asked, "messages");
     } else if (status == TS_OK) {
         status = judge_all(v, evaluator);
         if (status == TS_OK && v->out != NULL)

@@ -138,6 +138,8 @@ class JudgeCommandTest(unittest.TestCase):
         plan = self.must(*chat, "--dry-run")
         self.assertIn("Give no grades yet", plan)
         self.assertIn("Grammar: ?/10", plan)
+        plan = json.loads(self.must(*chat, "--dry-run", "--json"))
+        self.assertEqual([sorted(plan), len(plan["messages"]), plan["requests"]], [["messages", "most_completion_tokens", "prompt_tokens", "requests"], 2, 2 * len(RECORDS)])
         self.assertEqual(server.ledger("cli")["requests"], 0)
         result = self.run_tool(*chat, "--journal", "j", "--max-requests", "10")
         self.assertEqual(result.returncode, 1)
