@@ -34,6 +34,13 @@ static void print_token(cli_output *o, const char *key, const ts_model *model, u
     cli_text_sized(o, key, text != NULL ? text : "", size);
 }
 
+static void start_reading(analyze_values *v, cli_progress *progress)
+{
+    cli_progress_start(progress, &v->common, "reading", "tokens");
+    v->options.progress = cli_progress_tell;
+    v->options.progress_user = progress;
+}
+
 /* ---- a prompt: who is for the next token, and what heads look at ---- */
 
 typedef struct prompt_ids {
@@ -242,9 +249,7 @@ static ts_status read_heads(analyze_values *v, const ts_model *model, const prom
 {
     ts_heads *measured = NULL;
     cli_progress progress;
-    cli_progress_start(&progress, &v->common, "reading", "tokens");
-    v->options.progress = cli_progress_tell;
-    v->options.progress_user = &progress;
+    start_reading(v, &progress);
     ts_status status = ts_heads_new(&measured, model, v->text.items, v->text.count, &v->options);
     cli_progress_end(&progress);
     if (status == TS_OK)
@@ -382,9 +387,7 @@ static ts_status read_neurons(analyze_values *v, const ts_model *model, const ts
 {
     ts_neurons *neurons = NULL;
     cli_progress progress;
-    cli_progress_start(&progress, &v->common, "reading", "tokens");
-    v->options.progress = cli_progress_tell;
-    v->options.progress_user = &progress;
+    start_reading(v, &progress);
     ts_status status = ts_neurons_new(&neurons, model, v->text.items, v->text.count, &v->options);
     cli_progress_end(&progress);
     if (status == TS_OK)
