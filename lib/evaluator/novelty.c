@@ -5,7 +5,8 @@
 
 /* ---- opening ---- */
 
-static ts_status find_vector(const ts_novelty *n, const ts_gguf *gguf, const char *name, size_t part, uint32_t type, const void **data, uint64_t *count)
+static ts_status find_vector(const ts_novelty *n, const ts_gguf *gguf, const char *name, size_t part, uint32_t type, const void **data,
+                             uint64_t *count)
 {
     char text[TS_GGUF_MAX_NAME];
     snprintf(text, sizeof text, part == SIZE_MAX ? "%s" : "%s.%zu", name, part);
@@ -29,8 +30,8 @@ static ts_status read_keys(ts_novelty *n, ts_gguf *gguf, uint32_t *part_count)
     char key[32];
     TS_TRY(ts_gguf_get_string(gguf, "general.architecture", &architecture, NULL));
     if (strcmp(architecture, "tinystories.novelty") != 0)
-        return ts_fail(TS_ERROR_FORMAT, "%s: general.architecture is '%.40s', expected 'tinystories.novelty': it is no index of a text", n->source.name,
-                       architecture);
+        return ts_fail(TS_ERROR_FORMAT, "%s: general.architecture is '%.40s', expected 'tinystories.novelty': it is no index of a text",
+                       n->source.name, architecture);
     TS_TRY(ts_gguf_get_u32(gguf, "novelty.version", &version));
     if (version != TS_NOVELTY_VERSION)
         return ts_fail(TS_ERROR_VERSION, "%s: novelty.version is %u, expected %d", n->source.name, version, TS_NOVELTY_VERSION);
@@ -107,9 +108,7 @@ static ts_status open_mapped(ts_novelty *n)
     TS_TRY(ts_gguf_open(&gguf, &n->source));
     ts_status status = read_description(n, gguf);
     ts_gguf_close(gguf);
-    if (status == TS_OK && (n->marks = ts_allocate_array(n->runtime, (size_t)n->about.stories, sizeof *n->marks)) == NULL)
-        status = TS_ERROR_OUT_OF_MEMORY;
-    return status;
+    return status == TS_OK ? ts_novelty_init_nearest(n) : status;
 }
 
 ts_status ts_novelty_open(ts_novelty **out, ts_runtime *runtime, const char *path)
@@ -122,8 +121,11 @@ ts_status ts_novelty_open(ts_novelty **out, ts_runtime *runtime, const char *pat
         ts_runtime_release(runtime);
         return TS_ERROR_OUT_OF_MEMORY;
     }
-    *n = (ts_novelty){.runtime = runtime, .source = {.file = -1}, .phrase = {.folded = {.runtime = runtime}},
-                       .story = {.folded = {.runtime = runtime}}, .grams = {.runtime = runtime}};
+    *n = (ts_novelty){.runtime = runtime,
+                      .source = {.file = -1},
+                      .phrase = {.folded = {.runtime = runtime}},
+                      .story = {.folded = {.runtime = runtime}},
+                      .grams = {.runtime = runtime}};
     n->about.struct_size = sizeof n->about;
     ts_status status = ts_source_open(&n->source, runtime, path, true);
     if (status == TS_OK)
@@ -144,12 +146,10 @@ void ts_novelty_free(ts_novelty *n)
     ts_phrase_free(&n->phrase);
     ts_phrase_free(&n->story);
     ts_grams_free(&n->grams);
+    ts_novelty_free_nearest(n);
     ts_release(runtime, n->ranges);
-    ts_release(runtime, n->seen);
-    ts_release(runtime, n->terms);
-    ts_release(runtime, n->order);
+    ts_release(runtime, n->probes);
     ts_release(runtime, n->used);
-    ts_release(runtime, n->marks);
     ts_release(runtime, n->parts);
     ts_source_close(&n->source);
     ts_release(runtime, n);
@@ -195,12 +195,18 @@ static const ts_novelty_part *part_of(const ts_novelty *n, uint64_t index)
     return &n->parts[low];
 }
 
-ts_status ts_novelty_place(const ts_novelty *n, uint64_t index, uint32_t *place)
+static ts_status place_at(const ts_novelty *n, uint64_t index, const uint32_t **place)
 {
     const ts_novelty_part *part = part_of(n, index);
-    if (index - part->first >= part->count)
-        return damaged(n, "a place is beyond the last one");
-    *place = part->places[index - part->first];
+    *place = part->places + (index - part->first);
+    return index - part->first < part->count ? TS_OK : damaged(n, "a place is beyond the last one");
+}
+
+ts_status ts_novelty_place(const ts_novelty *n, uint64_t index, uint32_t *place)
+{
+    const uint32_t *at;
+    TS_TRY(place_at(n, index, &at));
+    *place = *at;
     return *place < n->text_size ? TS_OK : damaged(n, "a place does not lie in the text");
 }
 
@@ -248,8 +254,8 @@ bool ts_novelty_same_word(const char *raw, size_t raw_size, const char *folded, 
     return compare_word(raw, raw_size, folded, size) == 0;
 }
 
-/* The word that stands `skip` words behind a place, false at the end of the story. Looks at a few bytes first, for stories are long: a word that may go on
- * behind them (an apostrophe and a letter take up to seven bytes) is looked for again in more. */
+/* The word that stands `skip` words behind a place, false at the end of the story. Looks at a few bytes first, for stories are long: a word that may
+ * go on behind them (an apostrophe and a letter take up to seven bytes) is looked for again in more. */
 static bool word_behind(const ts_novelty *n, uint32_t place, uint32_t skip, const char **word, size_t *size)
 {
     size_t left = (size_t)n->text_size - place;
@@ -264,94 +270,158 @@ static bool word_behind(const ts_novelty *n, uint32_t place, uint32_t skip, cons
     }
 }
 
-/* How the word `skip` words behind the place of an index compares to a folded one; the end of a story comes before every word. */
-static ts_status compare_at(const ts_novelty *n, uint64_t index, uint32_t skip, const char *folded, size_t size, int *order)
+/*
+ * Many searches by bisection at a time: each step of one waits for a place and then for the text there, which lie anywhere in gigabytes, so that all
+ * of them ask for their places, then all for their texts, and then all compare.
+ */
+enum goal { ANY, FIRST, LAST };
+
+typedef struct ts_novelty_probe {
+    uint64_t low, high, middle; /* of the index of places, or for single words of the table of words */
+    const uint32_t *place;
+    uint32_t word; /* of the phrase: where the row of words begins */
+    uint32_t goal; /* one with the same word, the first of them, or the one behind the last; what ANY finds bounds the two others */
+} probe;
+
+static ts_status ask_for_place(const ts_novelty *n, probe *p, bool single)
 {
-    const char *word;
-    size_t word_size;
-    uint32_t place;
-    TS_TRY(ts_novelty_place(n, index, &place));
-    *order = word_behind(n, place, skip, &word, &word_size) ? compare_word(word, word_size, folded, size) : -1;
+    p->middle = p->low + (p->high - p->low) / 2;
+    TS_TRY(place_at(n, single ? n->words[p->middle] : p->middle, &p->place));
+    __builtin_prefetch(p->place);
     return TS_OK;
 }
 
-/* Narrows a range, whose places all have the same words before it, to those whose word number `skip` is this one. What is found in the middle bounds the
- * searches for both ends. */
-static ts_status narrow(const ts_novelty *n, uint32_t skip, const char *folded, size_t size, ts_range *range)
+static ts_status ask_for_text(const ts_novelty *n, const probe *p)
 {
-    uint64_t low = range->begin, high = range->end, middle = 0;
-    int order = 1;
-    while (low < high) {
-        middle = low + (high - low) / 2;
-        TS_TRY(compare_at(n, middle, skip, folded, size, &order));
-        if (order == 0)
-            break;
-        if (order < 0)
-            low = middle + 1;
-        else
-            high = middle;
-    }
-    if (order != 0 || low >= high) {
-        *range = (ts_range){low, low};
-        return TS_OK;
-    }
-    uint64_t first_high = middle, last_low = middle + 1;
-    while (low < first_high) {
-        middle = low + (first_high - low) / 2;
-        TS_TRY(compare_at(n, middle, skip, folded, size, &order));
-        if (order < 0)
-            low = middle + 1;
-        else
-            first_high = middle;
-    }
-    while (last_low < high) {
-        middle = last_low + (high - last_low) / 2;
-        TS_TRY(compare_at(n, middle, skip, folded, size, &order));
-        if (order > 0)
-            high = middle;
-        else
-            last_low = middle + 1;
-    }
-    *range = (ts_range){low, last_low};
+    if (*p->place >= n->text_size)
+        return damaged(n, "a place does not lie in the text");
+    __builtin_prefetch(n->text + *p->place);
+    __builtin_prefetch(n->text + *p->place + 64);
     return TS_OK;
 }
 
-/* The places of one word, by the table of distinct ones. */
-static ts_status find_word(const ts_novelty *n, const char *folded, size_t size, ts_range *range)
+/* How word number `skip` at a probe's place compares to that of the phrase; the end of a story comes before every word. */
+static int compare_there(const ts_novelty *n, const ts_phrase *phrase, const probe *p, uint32_t skip)
 {
-    uint64_t low = 0, high = n->about.distinct_words;
-    *range = (ts_range){0, 0};
-    while (low < high) {
-        uint64_t middle = (low + high) / 2;
-        int order;
-        TS_TRY(compare_at(n, n->words[middle], 0, folded, size, &order));
-        if (order == 0) {
-            *range = (ts_range){n->words[middle], n->words[middle + 1]};
-            return range->begin < range->end && range->end <= n->about.words ? TS_OK : damaged(n, "a word has no places");
+    const char *word, *folded;
+    size_t word_size, size;
+    folded = ts_phrase_word(phrase, p->word + skip, &size);
+    return word_behind(n, *p->place, skip, &word, &word_size) ? compare_word(word, word_size, folded, size) : -1;
+}
+
+/* The places of a word that was found in the table of words. */
+static ts_status find_single(const ts_novelty *n, const probe *p, ts_range *range)
+{
+    *range = (ts_range){n->words[p->middle], n->words[p->middle + 1]};
+    return range->begin < range->end && range->end <= n->about.words ? TS_OK : damaged(n, "a word has no places");
+}
+
+/* Halves what a probe looks through; *more is the probe of the range's end when this one becomes that of its beginning. */
+static void halve(probe *p, int order, probe *more)
+{
+    more->goal = ANY;
+    if (order == 0 && p->goal == ANY) {
+        *more = (probe){.low = p->middle + 1, .high = p->high, .word = p->word, .goal = LAST};
+        p->goal = FIRST;
+    }
+    if (order < 0 || (order == 0 && p->goal == LAST))
+        p->low = p->middle + 1;
+    else
+        p->high = p->middle;
+}
+
+/* Narrows the ranges of k - 1 words to those of k. `active` probes are there, and memory for twice as many. */
+static ts_status search(const ts_novelty *n, const ts_phrase *phrase, uint32_t k, probe *probes, size_t active, ts_range *ranges)
+{
+    probe more;
+    while (active > 0) {
+        for (size_t i = 0; i < active; i++)
+            TS_TRY(ask_for_place(n, &probes[i], k == 1));
+        for (size_t i = 0; i < active; i++)
+            TS_TRY(ask_for_text(n, &probes[i]));
+        for (size_t i = active; i-- > 0;) {
+            probe *p = &probes[i];
+            ts_range *range = &ranges[(size_t)p->word * TS_NOVELTY_GRAM + k - 1];
+            int order = compare_there(n, phrase, p, k - 1);
+            if (order == 0 && k == 1) {
+                TS_TRY(find_single(n, p, range));
+                *p = probes[--active];
+                continue;
+            }
+            halve(p, order, &more);
+            if (more.goal == LAST) { /* at most one for each row of words */
+                range->end = more.low;
+                if (more.low < more.high)
+                    probes[active++] = more;
+            }
+            if (p->low < p->high)
+                continue;
+            if (p->goal == FIRST)
+                range->begin = p->low;
+            else if (p->goal == LAST)
+                range->end = p->low;
+            *p = probes[--active];
         }
-        if (order < 0)
-            low = middle + 1;
-        else
-            high = middle;
     }
     return TS_OK;
 }
 
-ts_status ts_novelty_ranges(const ts_novelty *n, const ts_phrase *phrase, size_t index, uint32_t k, ts_range *ranges)
+enum { TOGETHER = 48, MOST_GROUPS = 16 }; /* words whose searches go on together, but in longer texts than so many groups have */
+
+typedef struct finding {
+    ts_novelty *n;
+    const ts_phrase *phrase;
+    ts_range *ranges;
+    size_t count, group;
+    struct {
+        ts_status status;
+        ts_detail detail;
+    } groups[MOST_GROUPS];
+} finding;
+
+static ts_status find_ranges(const finding *f, size_t begin, size_t end)
 {
-    for (uint32_t i = 0; i < k; i++) {
-        size_t size;
-        const char *word = ts_phrase_word(phrase, index + i, &size);
-        ranges[i] = i > 0 ? ranges[i - 1] : (ts_range){0, 0};
-        if (i == 0)
-            TS_TRY(find_word(n, word, size, &ranges[0]));
-        else if (ranges[i].begin < ranges[i].end)
-            TS_TRY(narrow(n, i, word, size, &ranges[i]));
+    probe *probes = f->n->probes + 2 * begin;
+    for (uint32_t k = 1; k <= TS_NOVELTY_GRAM; k++) {
+        size_t active = 0;
+        for (size_t i = begin; i < end; i++) {
+            ts_range *range = &f->ranges[i * TS_NOVELTY_GRAM + k - 1], from = k > 1 ? range[-1] : (ts_range){0, f->n->about.distinct_words};
+            *range = (ts_range){0, 0};
+            if (i + k <= f->phrase->count && from.begin < from.end)
+                probes[active++] = (probe){.low = from.begin, .high = from.end, .word = (uint32_t)i, .goal = ANY};
+        }
+        TS_TRY(search(f->n, f->phrase, k, probes, active, f->ranges));
     }
     return TS_OK;
 }
 
-ts_status ts_novelty_list(const ts_novelty *n, ts_range range, const unsigned char **bytes, const unsigned char **end, uint32_t *count)
+static void find_groups(void *argument, size_t begin, size_t end, size_t worker)
+{
+    finding *f = argument;
+    (void)worker;
+    for (size_t i = begin; i < end; i++) {
+        f->groups[i].status = find_ranges(f, TS_MIN(i * f->group, f->count), TS_MIN((i + 1) * f->group, f->count));
+        if (f->groups[i].status != TS_OK)
+            ts_detail_keep(&f->groups[i].detail); /* which is the thread's own */
+    }
+}
+
+ts_status ts_novelty_ranges(ts_novelty *n, const ts_phrase *phrase, size_t count, ts_range *ranges)
+{
+    finding f = {.n = n, .phrase = phrase, .ranges = ranges, .count = count};
+    size_t groups = TS_MIN((count + TOGETHER - 1) / TOGETHER, (size_t)MOST_GROUPS);
+    f.group = groups > 0 ? (count + groups - 1) / groups : 0;
+    TS_TRY(ts_reserve(n->runtime, &n->probes, &n->probes_capacity, 2 * count, sizeof *n->probes));
+    ts_parallel(n->runtime, groups, 1, find_groups, &f);
+    for (size_t i = 0; i < groups; i++)
+        if (f.groups[i].status != TS_OK) {
+            ts_detail_put_back(&f.groups[i].detail);
+            return f.groups[i].status;
+        }
+    return TS_OK;
+}
+
+ts_status ts_novelty_list(const ts_novelty *n, ts_range range, const void **stories, const unsigned char **end, uint32_t *count)
 {
     const ts_novelty_part *part = part_of(n, range.begin);
     uint64_t first = range.begin - part->first, low = 0, high = part->list_count;
@@ -368,7 +438,7 @@ ts_status ts_novelty_list(const ts_novelty *n, ts_range range, const unsigned ch
     uint64_t offset = list[2] | (uint64_t)list[3] << 32;
     if (offset > part->stories_size)
         return damaged(n, "a list of stories lies elsewhere");
-    *bytes = part->stories + offset;
+    *stories = part->stories + offset;
     *end = part->stories + part->stories_size;
     *count = list[1];
     return TS_OK;
@@ -399,7 +469,7 @@ static ts_status count_places(ts_novelty *n, const char *text, size_t size, uint
     if (n->phrase.count == 0)
         return TS_OK;
     uint32_t k = (uint32_t)TS_MIN(n->phrase.count, (size_t)TS_NOVELTY_GRAM);
-    TS_TRY(ts_novelty_ranges(n, &n->phrase, 0, k, ranges));
+    TS_TRY(ts_novelty_ranges(n, &n->phrase, 1, ranges));
     if (k == n->phrase.count) {
         *count = ranges[k - 1].end - ranges[k - 1].begin;
         return TS_OK;

@@ -1,6 +1,7 @@
 /*
- * The index of a training text, private to its files: novelty_words.c reads the text into numbers, novelty_sort.c puts its places in order, novelty_build.c
- * writes the file; novelty.c opens it and finds runs of words, novelty_find.c the nearest story and the longest copy. gram_sets.c cuts texts into words.
+ * The index of a training text, private to its files: novelty_words.c reads the text into numbers, novelty_sort.c and novelty_records.c put its places in
+ * order, novelty_build.c writes the file; novelty.c opens it and finds rows of words, novelty_nearest.c the nearest story, novelty_find.c the longest copy.
+ * gram_sets.c cuts texts into words.
  *
  * The file: a GGUF of
  *     text            I8   every story and a NUL after each
@@ -8,7 +9,9 @@
  *                          a story before every word), then of the text; in parts 0, 1, ... behind one another
  *     lists.N         I32  of the 2-grams with more than TS_NOVELTY_FEW places in part N, in their order: the first of them (counted from the part's
  *                          beginning), the stories that have it, and a u64: where its list of stories begins in stories.N
- *     stories.N       I8   those lists: LEB128 numbers, the first story and then each one's distance to the one before
+ *     stories.N       I8   those lists: for each block of TS_NOVELTY_BLOCK stories a u16, how many of it the list has, and then all of them, each as a u16
+ *                          within its block; or where there are many (TS_NOVELTY_SPARSE) a bit for each story of the text, the lowest bits first, filled
+ *                          up to 16 bytes
  *     starts          I32  where the stories begin in the text, and the text's size
  *     words           I32  for each distinct word in order its first place's index, and the number of places
  * Integers are unsigned though GGUF has no such tensors.
@@ -22,22 +25,40 @@
 #include "tinystories/diversity.h"
 
 enum {
-    TS_NOVELTY_VERSION = 1,
-    TS_NOVELTY_FEW = 32,            /* places of a 2-gram that has no list: their stories are looked up */
+    TS_NOVELTY_VERSION = 2,
+    TS_NOVELTY_FEW = 32,        /* places of a 2-gram that has no list: their stories are looked up */
+    TS_NOVELTY_SPARSE = 64,     /* a list with more than one in so many stories is a row of bits */
+    TS_NOVELTY_BLOCK = 1 << 15, /* stories */
     TS_NOVELTY_MAX_PARTS = 512,
     TS_NOVELTY_MAX_WORDS = 2000000, /* distinct ones; three of them and the end of a story fit in 63 bits */
-    TS_NOVELTY_LIST = 4 /* numbers of an element of lists.N */
+    TS_NOVELTY_LIST = 4             /* numbers of an element of lists.N */
 };
 
 #define TS_NOVELTY_MAX_TEXT 4294000000u
+
+/* Whether a list with so many of all stories is a row of bits, and the bytes that it has then. */
+static inline bool ts_novelty_is_dense(uint64_t count, uint64_t stories)
+{
+    return count > stories / TS_NOVELTY_SPARSE;
+}
+
+static inline size_t ts_novelty_dense_size(uint64_t stories)
+{
+    return (size_t)((stories + 127) / 128 * 16);
+}
+
+static inline size_t ts_novelty_blocks(uint64_t stories)
+{
+    return (size_t)((stories + TS_NOVELTY_BLOCK - 1) / TS_NOVELTY_BLOCK);
+}
 
 /* ---- gram_sets.c: the words of a text, folded ---- */
 
 typedef struct ts_phrase {
     ts_bytes folded;
-    size_t *ends;    /* of the words in `folded` */
-    size_t *begins;  /* of the words in the text */
-    size_t *stops;   /* their ends there */
+    size_t *ends;   /* of the words in `folded` */
+    size_t *begins; /* of the words in the text */
+    size_t *stops;  /* their ends there */
     size_t count, ends_capacity, begins_capacity, stops_capacity;
 } ts_phrase;
 
@@ -79,8 +100,8 @@ typedef struct ts_novelty_words {
     ts_runtime *runtime;
     ts_novelty_chunk *chunks;
     size_t chunk_count, chunk_capacity;
-    ts_bytes bytes;   /* of all distinct words, folded */
-    uint64_t *ends;   /* of each there */
+    ts_bytes bytes; /* of all distinct words, folded */
+    uint64_t *ends; /* of each there */
     uint32_t *hashes;
     uint32_t *places; /* open addressing: word + 1, 0 empty */
     size_t count, ends_capacity, hashes_capacity, place_count, place_capacity;
@@ -94,6 +115,17 @@ typedef struct ts_novelty_words {
 /* Reads all stories, writes their text to `file`, and keeps the words as numbers. `total` is what the progress is told of. */
 ts_status ts_novelty_read(ts_novelty_words *words, ts_stories *stories, ts_writer *file, const ts_novelty_options *options, uint64_t total);
 void ts_novelty_words_free(ts_novelty_words *words);
+
+/* ---- novelty_records.c ---- */
+
+/* A place and the words behind its first one. */
+typedef struct ts_novelty_record {
+    uint64_t rest; /* third to fifth word */
+    uint32_t second, place;
+} ts_novelty_record;
+
+/* Sorts by the second word, or by the rest; what is equal keeps its order. `scratch` has place for as many. */
+void ts_novelty_sort_records(ts_novelty_record *records, ts_novelty_record *scratch, size_t count, bool by_second);
 
 /* ---- novelty_sort.c: the places in order ---- */
 
@@ -125,6 +157,8 @@ typedef struct ts_range {
 } ts_range;
 
 struct ts_novelty_term;
+struct ts_novelty_probe;
+struct ts_novelty_block;
 
 struct ts_novelty {
     ts_runtime *runtime;
@@ -136,17 +170,22 @@ struct ts_novelty {
     const uint32_t *starts, *words;
     ts_novelty_part *parts;
     size_t part_count;
-    uint8_t *marks; /* a number a story, 0 between two calls */
-    ts_phrase phrase;  /* the text that is looked for */
-    ts_range *ranges;  /* of its words, see ts_novelty_find_phrase */
-    ts_grams grams;    /* its 2-grams */
-    ts_phrase story;   /* one that is compared with it */
-    uint32_t *seen;    /* by 2-gram: the last comparison that met it */
-    uint32_t comparison;
-    struct ts_novelty_term *terms;
-    const void **order;
+    ts_phrase phrase; /* the text that is looked for */
+    ts_range *ranges; /* of its words, see ts_novelty_find_phrase */
+    struct ts_novelty_probe *probes;
     bool *used;
-    size_t ranges_capacity, seen_capacity, terms_capacity, order_capacity, used_capacity;
+    size_t ranges_capacity, probes_capacity, used_capacity;
+    /* of novelty_nearest.c */
+    ts_grams grams;  /* the phrase's 2-grams */
+    ts_phrase story; /* one that is compared with it */
+    uint32_t *seen;  /* by 2-gram: the last comparison that met it */
+    uint32_t comparison;
+    uint8_t *marks; /* a number a story, filled up to whole blocks; 0 between two calls */
+    struct ts_novelty_block *blocks;
+    struct ts_novelty_term *terms;
+    uint32_t *begins; /* of all terms */
+    const void **order;
+    size_t seen_capacity, terms_capacity, begins_capacity, order_capacity;
 };
 
 /* The place of an index (< words), checked to lie in the text. */
@@ -155,11 +194,11 @@ ts_status ts_novelty_place(const ts_novelty *n, uint64_t index, uint32_t *place)
 ts_status ts_novelty_places(const ts_novelty *n, ts_range range, const uint32_t **places);
 /* Which story a place lies in, and that story. */
 ts_status ts_novelty_story_at(const ts_novelty *n, uint32_t place, uint32_t *story);
-/* The places where the words [index, index + k) of a phrase stand, for k = 1 to `k` (at most TS_NOVELTY_GRAM): ranges[k - 1], empty ones from the first
- * that does not occur. */
-ts_status ts_novelty_ranges(const ts_novelty *n, const ts_phrase *phrase, size_t index, uint32_t k, ts_range *ranges);
-/* The list of the stories of a 2-gram with this range of places, more than TS_NOVELTY_FEW. */
-ts_status ts_novelty_list(const ts_novelty *n, ts_range range, const unsigned char **bytes, const unsigned char **end, uint32_t *count);
+/* The places where the words [i, i + k) of a phrase stand, for each i < `count` and k = 1 to TS_NOVELTY_GRAM: ranges[i * TS_NOVELTY_GRAM + k - 1],
+ * empty where they do not occur or reach beyond the phrase's end. */
+ts_status ts_novelty_ranges(ts_novelty *n, const ts_phrase *phrase, size_t count, ts_range *ranges);
+/* The list of the stories of a 2-gram with this range of places, more than TS_NOVELTY_FEW, and where the memory ends that it must lie in. */
+ts_status ts_novelty_list(const ts_novelty *n, ts_range range, const void **list, const unsigned char **end, uint32_t *count);
 /* Whether a word of the text is this folded one. */
 bool ts_novelty_same_word(const char *raw, size_t raw_size, const char *folded, size_t size);
 
@@ -168,10 +207,17 @@ bool ts_novelty_same_word(const char *raw, size_t raw_size, const char *folded, 
 /* The runtime of a set, borrowed. */
 ts_runtime *ts_diversity_runtime(const ts_diversity *diversity);
 
+/* ---- novelty_nearest.c ---- */
+
+/* What the search needs of an index that is open. */
+ts_status ts_novelty_init_nearest(ts_novelty *novelty);
+void ts_novelty_free_nearest(ts_novelty *novelty);
+/* Finds the story with most 2-grams of novelty->phrase, whose ranges were found, and sets the fields of *match that tell of it. */
+ts_status ts_novelty_find_nearest(ts_novelty *novelty, ts_novelty_match *match);
+
 /* ---- novelty_find.c ---- */
 
-/* Looks for novelty->phrase, which was read, the caller being the index's one thread. Leaves novelty->ranges: TS_NOVELTY_GRAM for each word, the one of the
- * k words from there being number k - 1; those that reach beyond the end are not set. */
+/* Looks for novelty->phrase, which was read, the caller being the index's one thread. Leaves novelty->ranges as of ts_novelty_ranges. */
 ts_status ts_novelty_find_phrase(ts_novelty *novelty, ts_novelty_match *match);
 
 #endif

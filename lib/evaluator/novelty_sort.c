@@ -13,21 +13,10 @@ enum {
     CELL = 1 << 14,       /* places of a cell of a word that has several, on the average: few cells take in places at a time, and each fits a cache */
     CELL_GROUP = 1 << 16, /* places that are sorted together by one thread, at least */
     BLOCK_BITS = 8,       /* a table says which story each block of 256 bytes begins in */
-    SMALL = 24,           /* records that are sorted by insertion, */
-    SOME = 160,           /* by merging, */
-    MANY = 2048,          /* by digits of SOME_BITS, and of MANY_BITS */
-    SOME_BITS = 8,
-    MANY_BITS = 11,
     HITS = 256, /* words that are collected together */
     NEAR = 8,   /* codes that have five words nearly always */
     AHEAD = 12  /* records by which tables are fetched before they are asked for */
 };
-
-/* A place and the words behind its first one. */
-typedef struct record {
-    uint64_t rest; /* third to fifth word */
-    uint32_t second, place;
-} record;
 
 typedef struct word_key {
     uint32_t rank, length; /* rank: from 1 in the order of the words; length: bytes, folded */
@@ -61,9 +50,9 @@ typedef struct sorting {
     uint32_t *block_stories;
     uint32_t *codes, *steps; /* by code: what it is in this pass, and how far it leads on in the text */
     size_t begin, end;       /* cells of the part */
-    record *records;
+    ts_novelty_record *records;
     uint32_t *places; /* of the part, in order */
-    record **scratch; /* one a worker */
+    ts_novelty_record **scratch; /* one a worker */
     size_t largest;   /* cell */
     group *groups;
     size_t group_count, group_capacity;
@@ -160,7 +149,7 @@ static void collect(const sorting *s, uint32_t *cursors, const ts_novelty_chunk 
         uint32_t cell = cell_at(s, words[0], words[1]);
         uint64_t rest = ((uint64_t)words[2] << s->rank_bits | words[3]) << s->rank_bits | words[4];
         if (cell - s->begin < s->end - s->begin)
-            s->records[cursors[cell]++] = (record){rest, words[1], hits[i].place};
+            s->records[cursors[cell]++] = (ts_novelty_record){rest, words[1], hits[i].place};
     }
 }
 
@@ -257,99 +246,35 @@ static void pass(sorting *s)
 
 /* ---- sorting ---- */
 
-static inline uint64_t key_of(const record *r, bool by_second)
+/* Makes a row of bits of the list that begins at `offset`, which is the last one. */
+static ts_status make_dense(group *g, size_t offset, size_t stories)
 {
-    return by_second ? r->second : r->rest;
-}
-
-static void sort_few(record *records, size_t count, bool by_second)
-{
-    for (size_t i = 1; i < count; i++) {
-        record moved = records[i];
-        size_t at = i;
-        for (; at > 0 && key_of(&records[at - 1], by_second) > key_of(&moved, by_second); at--)
-            records[at] = records[at - 1];
-        records[at] = moved;
-    }
-}
-
-static void merge_sort(record *records, record *scratch, size_t count, bool by_second)
-{
-    for (size_t i = 0; i < count; i += SMALL)
-        sort_few(records + i, TS_MIN((size_t)SMALL, count - i), by_second);
-    record *from = records, *to = scratch;
-    for (size_t run = SMALL; run < count; run *= 2) {
-        for (size_t i = 0; i < count; i += 2 * run) {
-            size_t a = i, middle = TS_MIN(i + run, count), b = middle, end = TS_MIN(i + 2 * run, count);
-            for (size_t at = i; at < end; at++) {
-                bool left = a < middle && (b == end || key_of(&from[a], by_second) <= key_of(&from[b], by_second));
-                to[at] = left ? from[a++] : from[b++];
-            }
+    ts_bytes *bytes = &g->stories;
+    size_t size = ts_novelty_dense_size(stories), blocks = ts_novelty_blocks(stories);
+    TS_TRY(ts_reserve(bytes->runtime, &bytes->data, &bytes->capacity, bytes->size + size, 1));
+    const uint16_t *counts = (const uint16_t *)(const void *)(bytes->data + offset), *at = counts + blocks;
+    char *bits = bytes->data + bytes->size;
+    memset(bits, 0, size);
+    for (size_t block = 0; block < blocks; block++)
+        for (const uint16_t *end = at + counts[block]; at < end; at++) {
+            size_t story = block * TS_NOVELTY_BLOCK + *at;
+            bits[story / 8] = (char)(bits[story / 8] | 1 << story % 8);
         }
-        record *swapped = from;
-        from = to;
-        to = swapped;
-    }
-    if (from != records)
-        memcpy(records, from, count * sizeof *records);
-}
-
-/* By digits of so many bits, lowest first; what all keys share is left out. */
-static inline void radix_sort(record *records, record *scratch, size_t count, bool by_second, int bits)
-{
-    uint32_t starts[(1 << MANY_BITS) + 1], digits = UINT32_C(1) << bits;
-    uint64_t differing = 0;
-    record *from = records, *to = scratch;
-    for (size_t i = 1; i < count; i++)
-        differing |= key_of(&records[i], by_second) ^ key_of(&records[0], by_second);
-    for (int shift = 0; shift < 64; shift += bits) {
-        if ((differing >> shift & (digits - 1)) == 0)
-            continue;
-        memset(starts, 0, (digits + 1) * sizeof *starts);
-        for (size_t i = 0; i < count; i++)
-            starts[(key_of(&from[i], by_second) >> shift & (digits - 1)) + 1]++;
-        for (size_t i = 0; i < digits; i++)
-            starts[i + 1] += starts[i];
-        for (size_t i = 0; i < count; i++)
-            to[starts[key_of(&from[i], by_second) >> shift & (digits - 1)]++] = from[i];
-        record *swapped = from;
-        from = to;
-        to = swapped;
-    }
-    if (from != records)
-        memcpy(records, from, count * sizeof *records);
-}
-
-/* Stable. */
-static inline void sort_records(record *records, record *scratch, size_t count, bool by_second)
-{
-    if (count <= SMALL)
-        sort_few(records, count, by_second);
-    else if (count < SOME)
-        merge_sort(records, scratch, count, by_second);
-    else if (count < MANY)
-        radix_sort(records, scratch, count, by_second, SOME_BITS);
-    else
-        radix_sort(records, scratch, count, by_second, MANY_BITS);
-}
-
-static size_t put_number(unsigned char *code, uint32_t value)
-{
-    size_t size = 0;
-    for (; value >= 0x80; value >>= 7)
-        code[size++] = (unsigned char)(value | 0x80);
-    code[size++] = (unsigned char)value;
-    return size;
+    memmove(bytes->data + offset, bits, size);
+    bytes->size = offset + size;
+    return TS_OK;
 }
 
 /* Adds the stories of a 2-gram whose places are in the order of the text. */
-static ts_status add_list(const sorting *s, group *g, const record *records, size_t count)
+static ts_status add_list(const sorting *s, group *g, const ts_novelty_record *records, size_t count)
 {
     const uint32_t *starts = s->words->starts, *blocks = s->block_stories;
-    uint64_t offset = g->stories.size;
-    uint32_t stories = 0, last = 0, next = 0; /* next: where the story behind the last one begins */
-    unsigned char codes[512];
-    size_t size = 0;
+    ts_bytes *bytes = &g->stories;
+    size_t offset = bytes->size, header = ts_novelty_blocks(s->words->story_count);
+    uint32_t stories = 0, next = 0; /* next: where the story behind the last one begins */
+    TS_TRY(ts_reserve(bytes->runtime, &bytes->data, &bytes->capacity, offset + (header + count) * sizeof(uint16_t), 1));
+    uint16_t *counts = (uint16_t *)(void *)(bytes->data + offset), *list = counts + header;
+    memset(counts, 0, header * sizeof *counts);
     for (size_t i = 0; i < count; i++) {
         uint32_t place = records[i].place;
         if (i + 2 * AHEAD < count) { /* both tables have millions of stories */
@@ -361,30 +286,27 @@ static ts_status add_list(const sorting *s, group *g, const record *records, siz
         uint32_t story = blocks[place >> BLOCK_BITS];
         while (starts[story + 1] <= place)
             story++;
-        size += put_number(codes + size, story - last);
-        last = story;
         next = starts[story + 1];
-        stories++;
-        if (size + 5 > sizeof codes) {
-            TS_TRY(ts_bytes_add(&g->stories, codes, size));
-            size = 0;
-        }
+        counts[story / TS_NOVELTY_BLOCK]++;
+        list[stories++] = (uint16_t)(story % TS_NOVELTY_BLOCK);
     }
-    TS_TRY(ts_bytes_add(&g->stories, codes, size));
-    uint32_t list[TS_NOVELTY_LIST] = {(uint32_t)(records - s->records), stories, (uint32_t)offset, (uint32_t)(offset >> 32)};
-    return ts_bytes_add(&g->lists, list, sizeof list);
+    bytes->size = offset + (header + stories) * sizeof(uint16_t);
+    if (ts_novelty_is_dense(stories, s->words->story_count))
+        TS_TRY(make_dense(g, offset, s->words->story_count));
+    uint32_t numbers[TS_NOVELTY_LIST] = {(uint32_t)(records - s->records), stories, (uint32_t)offset, (uint32_t)((uint64_t)offset >> 32)};
+    return ts_bytes_add(&g->lists, numbers, sizeof numbers);
 }
 
-static ts_status sort_cell(sorting *s, group *g, record *records, size_t count, record *scratch)
+static ts_status sort_cell(sorting *s, group *g, ts_novelty_record *records, size_t count, ts_novelty_record *scratch)
 {
-    sort_records(records, scratch, count, true);
+    ts_novelty_sort_records(records, scratch, count, true);
     for (size_t begin = 0, end; begin < count; begin = end) {
         end = begin + 1;
         while (end < count && records[end].second == records[begin].second)
             end++;
         if (end - begin > TS_NOVELTY_FEW && records[begin].second != 0)
             TS_TRY(add_list(s, g, records + begin, end - begin));
-        sort_records(records + begin, scratch, end - begin, false);
+        ts_novelty_sort_records(records + begin, scratch, end - begin, false);
     }
     uint32_t *places = s->places + (records - s->records);
     for (size_t i = 0; i < count; i++)

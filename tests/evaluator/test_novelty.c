@@ -1,4 +1,5 @@
 /* Indexes of training texts: bytes that are damaged or cut, every allocation and every write failing, a process that is killed while it writes. */
+#define _GNU_SOURCE /* memmem */
 #include "evaluator/novelty.h"
 #include "support/support.h"
 
@@ -92,6 +93,108 @@ static void a_small_text_by_hand(void **state)
     remove_file("s.gguf");
 }
 
+/* ---- many stories, by brute force ---- */
+
+enum { MANY = 70000, STORY_WORDS = 7, QUESTION_WORDS = 24 };
+
+/* Words 0 to 9 are common, those up to 1,099 are not, and each story has one that no other has: more words than have codes of 16 bits. */
+static uint32_t draw_word(ts_random *random, uint32_t story)
+{
+    switch (ts_random_below(random, 8)) {
+    case 0: return 1100 + story;
+    case 1: return 10 + (uint32_t)ts_random_below(random, 1090);
+    case 2: return 100 + story / 1000; /* of one block of stories alone */
+    default: return (uint32_t)ts_random_below(random, 10);
+    }
+}
+
+static void add_words(ts_bytes *text, const uint32_t *words, size_t count)
+{
+    static const char *const between[] = {" ", ", ", " \xe2\x80\x94 ", "                                                                         "};
+    for (size_t i = 0; i < count; i++)
+        assert_ok(ts_bytes_format(text, "w%u%s", words[i], between[words[i] % 37 == 0 ? words[i] / 37 % 4 : 0]));
+}
+
+static uint32_t count_common(const uint32_t *story, const uint32_t *asked)
+{
+    uint32_t common = 0;
+    for (size_t i = 0; i + 1 < STORY_WORDS; i++) {
+        bool found = false, seen = false;
+        for (size_t j = 0; j + 1 < QUESTION_WORDS && !found; j++)
+            found = story[i] == asked[j] && story[i + 1] == asked[j + 1];
+        for (size_t j = 0; j < i && !seen; j++)
+            seen = story[i] == story[j] && story[i + 1] == story[j + 1];
+        common += found && !seen;
+    }
+    return common;
+}
+
+static size_t count_rows(const uint32_t *stories, const uint32_t *words, size_t k)
+{
+    size_t count = 0;
+    for (size_t i = 0; i < MANY; i++)
+        for (size_t at = 0; at + k <= STORY_WORDS; at++)
+            count += memcmp(stories + i * STORY_WORDS + at, words, k * sizeof *words) == 0;
+    return count;
+}
+
+/* Lists as rows of bits and as numbers, of several blocks, with one thread and with several. */
+static void many_stories_by_brute_force(void **state)
+{
+    ts_random random = {.seed = 12};
+    ts_bytes text = {.runtime = make_runtime(1, TS_CPU_LEVEL_REFERENCE)};
+    ts_runtime *threads = make_runtime(4, TS_CPU_LEVEL_REFERENCE);
+    uint32_t *stories = malloc(sizeof *stories * MANY * STORY_WORDS), asked[QUESTION_WORDS];
+    const char *out = in_work("many.gguf");
+    ts_novelty *one, *four;
+    ts_novelty_options options;
+    (void)state;
+    for (uint32_t i = 0; i < MANY; i++) {
+        for (size_t j = 0; j < STORY_WORDS; j++)
+            stories[i * STORY_WORDS + j] = draw_word(&random, i);
+        add_words(&text, stories + i * STORY_WORDS, STORY_WORDS);
+        assert_ok(ts_bytes_format(&text, "<|endoftext|>"));
+    }
+    const char *path = put_file("many.txt", text.data, text.size);
+    assert_ok(ts_novelty_options_init(&options, sizeof options));
+    options.working_memory = 4 << 20;
+    assert_ok(ts_novelty_build(threads, &path, 1, out, &options));
+    assert_ok(ts_novelty_open(&one, text.runtime, out));
+    assert_ok(ts_novelty_open(&four, threads, out));
+    for (size_t trial = 0; trial < 30; trial++) {
+        ts_novelty_match match = {.struct_size = sizeof match}, other = match;
+        uint32_t best = 0;
+        text.size = 0;
+        for (size_t at = 0; at < QUESTION_WORDS; at += 4) /* pieces of stories and what is drawn anew */
+            for (size_t j = 0, from = (size_t)ts_random_below(&random, MANY) * STORY_WORDS + ts_random_below(&random, 4); j < 4; j++)
+                asked[at + j] = trial % 3 == 0 ? draw_word(&random, 0) : stories[from + j];
+        add_words(&text, asked, QUESTION_WORDS);
+        for (size_t i = 0; i < MANY; i++)
+            best = TS_MAX(best, count_common(stories + i * STORY_WORDS, asked));
+        assert_ok(ts_novelty_find(one, text.data, text.size, &match));
+        assert_ok(ts_novelty_find(four, text.data, text.size, &other));
+        assert_int_equal(match.nearest_common, best);
+        assert_int_equal(count_common(stories + match.nearest_story * STORY_WORDS, asked), best);
+        assert_memory_equal(&match, &other, sizeof match);
+        for (size_t k = 1; k <= STORY_WORDS; k++) {
+            uint64_t count;
+            text.size = 0;
+            add_words(&text, asked, k);
+            assert_ok(ts_novelty_count(one, text.data, text.size, &count));
+            assert_int_equal(count, count_rows(stories, asked, k));
+        }
+    }
+    ts_novelty_free(one);
+    ts_novelty_free(four);
+    ts_runtime_free(threads);
+    ts_runtime *runtime = text.runtime;
+    ts_bytes_free(&text);
+    ts_runtime_free(runtime);
+    free(stories);
+    remove_file("many.txt");
+    remove_file("many.gguf");
+}
+
 static void words_backwards_are_those_forwards(void **state)
 {
     static const char *const texts[] = {"don't 'tis it''s a\xe2\x80\x99" "b' \xe2\x80\x99" "c", "na\xc3\xafve \xff\xc3 x\x80y \xe2\x80z", "'a'b'", "\xf0\x9f\x98\x80 e\xcc\x81 1st", "a\xe2\x80"};
@@ -181,7 +284,14 @@ static void a_damaged_index_is_no_fault(void **state)
 static void other_files_are_refused(void **state)
 {
     ts_novelty *novelty;
+    size_t size;
+    unsigned char *bytes = read_file(index_path, &size), *version = memmem(bytes, size, "novelty.version", 15);
     (void)state;
+    version[15 + 4] = 1; /* behind its type: an index as it was made before */
+    assert_status(ts_novelty_open(&novelty, NULL, put_file("old.gguf", bytes, size)), TS_ERROR_VERSION);
+    assert_detail("old.gguf: novelty.version is 1, expected 2");
+    free(bytes);
+    remove_file("old.gguf");
     assert_status(ts_novelty_open(&novelty, NULL, text_path), TS_ERROR_FORMAT);
     assert_status(ts_novelty_open(&novelty, NULL, in_work("missing.gguf")), TS_ERROR_IO);
     assert_status(ts_novelty_open(NULL, NULL, index_path), TS_ERROR_INVALID_ARGUMENT);
@@ -302,6 +412,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_small_text_by_hand),
+        cmocka_unit_test(many_stories_by_brute_force),
         cmocka_unit_test(words_backwards_are_those_forwards),
         cmocka_unit_test(a_cut_index_is_refused),
         cmocka_unit_test(a_damaged_index_is_no_fault),
