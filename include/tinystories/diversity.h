@@ -61,7 +61,8 @@ TS_API ts_status ts_novelty_options_init(ts_novelty_options *options, size_t str
 /*
  * Makes an index of files of stories (.txt, .jsonl, each also .gz; "-" is standard input), read once, as ts_tokenizer_train_files says, with all threads of
  * the runtime. `out` is replaced as a whole when the index is done: whoever is stopped before leaves the old file. The same text gives the same bytes for
- * the same working_memory, whatever the number of threads. The file has about twice the bytes of the text, which it holds (a NUL in it becomes a space).
+ * the same working_memory, whatever the number of threads. The file has two to three times the bytes of the text, which it holds (a NUL in it becomes a space);
+ * more if there are tens of millions of very short stories.
  *
  * INVALID_ARGUMENT: no path, a token shard, no word at all, or `out` is "-" or no regular file; CANCELLED: by the progress; LIMIT: more than 4,294,000,000
  * bytes of text, or more than 2,000,000 distinct words; IO, FORMAT and LIMIT name file and line.

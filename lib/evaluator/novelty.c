@@ -198,13 +198,15 @@ static const ts_novelty_part *part_of(const ts_novelty *n, uint64_t index)
 static ts_status place_at(const ts_novelty *n, uint64_t index, const uint32_t **place)
 {
     const ts_novelty_part *part = part_of(n, index);
+    if (index - part->first >= part->count)
+        return damaged(n, "a place is beyond the last one");
     *place = part->places + (index - part->first);
-    return index - part->first < part->count ? TS_OK : damaged(n, "a place is beyond the last one");
+    return TS_OK;
 }
 
 ts_status ts_novelty_place(const ts_novelty *n, uint64_t index, uint32_t *place)
 {
-    const uint32_t *at;
+    const uint32_t *at = NULL;
     TS_TRY(place_at(n, index, &at));
     *place = *at;
     return *place < n->text_size ? TS_OK : damaged(n, "a place does not lie in the text");
@@ -296,7 +298,8 @@ static ts_status ask_for_text(const ts_novelty *n, const probe *p)
     if (*p->place >= n->text_size)
         return damaged(n, "a place does not lie in the text");
     __builtin_prefetch(n->text + *p->place);
-    __builtin_prefetch(n->text + *p->place + 64);
+    if (n->text_size - *p->place > 64)
+        __builtin_prefetch(n->text + *p->place + 64);
     return TS_OK;
 }
 
@@ -421,7 +424,7 @@ ts_status ts_novelty_ranges(ts_novelty *n, const ts_phrase *phrase, size_t count
     return TS_OK;
 }
 
-ts_status ts_novelty_list(const ts_novelty *n, ts_range range, const void **stories, const unsigned char **end, uint32_t *count)
+ts_status ts_novelty_list(const ts_novelty *n, ts_range range, const void **list, const unsigned char **end, uint32_t *count)
 {
     const ts_novelty_part *part = part_of(n, range.begin);
     uint64_t first = range.begin - part->first, low = 0, high = part->list_count;
@@ -432,15 +435,15 @@ ts_status ts_novelty_list(const ts_novelty *n, ts_range range, const void **stor
         else
             high = middle;
     }
-    const uint32_t *list = part->lists + low * TS_NOVELTY_LIST;
-    if (low == part->list_count || list[0] != first)
+    const uint32_t *numbers = part->lists + low * TS_NOVELTY_LIST;
+    if (low == part->list_count || numbers[0] != first)
         return damaged(n, "a list of stories is missing");
-    uint64_t offset = list[2] | (uint64_t)list[3] << 32;
+    uint64_t offset = numbers[2] | (uint64_t)numbers[3] << 32;
     if (offset > part->stories_size)
         return damaged(n, "a list of stories lies elsewhere");
-    *stories = part->stories + offset;
+    *list = part->stories + offset;
     *end = part->stories + part->stories_size;
-    *count = list[1];
+    *count = numbers[1];
     return TS_OK;
 }
 

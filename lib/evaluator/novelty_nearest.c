@@ -32,6 +32,7 @@ typedef struct ts_novelty_block {
     uint64_t *planes;
     candidate *found;
     size_t planes_capacity, found_count, found_capacity;
+    uint32_t surely; /* 2-grams that a story is known to have */
     ts_status status;
 } block;
 
@@ -274,12 +275,13 @@ static ts_status add_candidate(const search *s, block *b, uint64_t story, uint32
     return TS_OK;
 }
 
-/* Adds the stories of a stripe that may have more than the best one. What a story needs it has more than half of in marks, or else the rest in rows
- * of bits. */
+/* Adds the stories of a stripe that may have more than the best one and than others surely have. What a story needs of them it has more than half of in marks
+ * (or more marks than are told apart at once), or else the rest in rows of bits. */
 static ts_status find_candidates(const search *s, block *b, uint64_t begin, uint64_t end)
 {
     const uint8_t *marks = s->n->marks + begin;
-    uint32_t left_out = (uint32_t)(s->sparse - s->taken), needed = s->best + 1 - left_out, most = TS_MIN(needed / 2, 0x7fu);
+    b->surely = TS_MAX(b->surely, s->best);
+    uint32_t left_out = (uint32_t)(s->sparse - s->taken), needed = b->surely + 1 - left_out, most = TS_MIN(needed / 2, 0x7fu);
     for (size_t word = 0; begin + 64 * word < end; word++) {
         const uint64_t *planes = b->planes + word;
         uint64_t left = end - begin - 64 * word, valid = left < 64 ? (UINT64_C(1) << left) - 1 : UINT64_MAX;
@@ -288,8 +290,11 @@ static ts_status find_candidates(const search *s, block *b, uint64_t begin, uint
             unsigned bit = (unsigned)__builtin_ctzll(found);
             size_t story = 64 * word + bit;
             uint32_t counted = marks[story] + number_of(planes, s->plane_count, bit);
-            if (marks[story] == UINT8_MAX || counted >= needed)
-                TS_TRY(add_candidate(s, b, begin + story, marks[story] == UINT8_MAX ? UINT32_MAX : counted + left_out));
+            uint32_t at_most = marks[story] == UINT8_MAX ? UINT32_MAX : counted + left_out;
+            if (at_most <= b->surely)
+                continue;
+            b->surely = TS_MAX(b->surely, counted);
+            TS_TRY(add_candidate(s, b, begin + story, at_most));
         }
     }
     return TS_OK;
@@ -298,7 +303,7 @@ static ts_status find_candidates(const search *s, block *b, uint64_t begin, uint
 static ts_status search_block(const search *s, block *b, size_t index)
 {
     uint64_t begin = (uint64_t)index * TS_NOVELTY_BLOCK, end = TS_MIN(begin + TS_NOVELTY_BLOCK, s->n->about.stories);
-    b->found_count = 0;
+    b->found_count = b->surely = 0;
     TS_TRY(ts_reserve(s->n->runtime, &b->planes, &b->planes_capacity, (size_t)TS_MAX(s->plane_count, 1u) * STRIPE_WORDS, sizeof *b->planes));
     for (size_t i = s->marked; i < s->taken; i++)
         mark_block(s, term_at(s, i), index);

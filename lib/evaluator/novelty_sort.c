@@ -153,7 +153,7 @@ static void collect(const sorting *s, uint32_t *cursors, const ts_novelty_chunk 
     }
 }
 
-/* Collects the places of the part's cells. Each word is written down as a hit, and the next one upon it if it was none. */
+/* Collects the places of the part's cells. Each code is written down as a hit, and the next one upon it if it was none. */
 static void collect_over(const sorting *s, const ts_novelty_chunk *chunk, uint32_t *cursors)
 {
     hit hits[HITS];
@@ -460,8 +460,6 @@ static ts_status plan_part(sorting *s, size_t most)
             TS_TRY(ts_reserve(s->words->runtime, &s->groups, &s->group_capacity, s->group_count + 1, sizeof *s->groups));
             for (; known < s->group_capacity; known++)
                 s->groups[known] = (group){.lists.runtime = s->words->runtime, .stories.runtime = s->words->runtime};
-            if (s->group_count > 0)
-                s->groups[s->group_count - 1].end_cell = s->end;
             s->groups[s->group_count++].first_cell = s->end;
             grouped = count - places;
         }
@@ -514,7 +512,6 @@ static ts_status sort_parts(sorting *s, const ts_novelty_options *o, uint64_t to
     size_t most = (size_t)TS_MAX(o->working_memory / (sizeof *s->records + sizeof *s->places), all / (TS_NOVELTY_MAX_PARTS / 2) + 1);
     most = TS_MAX(TS_MIN(most, (size_t)all), s->largest);
     size_t workers = ts_runtime_threads(runtime);
-    s->records = NULL;
     s->cell_starts = ts_allocate_array(runtime, s->cell_count + 1, sizeof *s->cell_starts);
     s->places = ts_allocate_array(runtime, most, sizeof *s->places);
     s->scratch = ts_allocate_array(runtime, workers, sizeof *s->scratch);

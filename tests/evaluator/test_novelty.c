@@ -16,7 +16,10 @@ static void write_text(const char *path)
     ts_bytes text = {0};
     ts_runtime *runtime = make_runtime(1, TS_CPU_LEVEL_REFERENCE);
     text.runtime = runtime;
-    for (int story = 0; story < 60; story++) {
+    for (int i = 0; i < 40; i++) /* of few stories, but of more places than are looked up */
+        assert_ok(ts_bytes_format(&text, "w50 w51 "));
+    assert_ok(ts_bytes_format(&text, "<|endoftext|>\n"));
+    for (int story = 0; story < 130; story++) {
         for (int word = 0; word < 30; word++) {
             uint64_t drawn = ts_random_below(&random, 40);
             assert_ok(ts_bytes_format(&text, "w%llu%s", (unsigned long long)(drawn < 30 ? drawn % 3 : drawn), word % 7 == 6 ? ". " : " "));
@@ -97,13 +100,12 @@ static void a_small_text_by_hand(void **state)
 
 enum { MANY = 70000, STORY_WORDS = 7, QUESTION_WORDS = 24 };
 
-/* Words 0 to 9 are common, those up to 1,099 are not, and each story has one that no other has: more words than have codes of 16 bits. */
+/* Words 0 to 9 are common, those up to 1,099 are not, a few of them the less so by blocks of stories. */
 static uint32_t draw_word(ts_random *random, uint32_t story)
 {
     switch (ts_random_below(random, 8)) {
-    case 0: return 1100 + story;
-    case 1: return 10 + (uint32_t)ts_random_below(random, 1090);
-    case 2: return 100 + story / 1000; /* of one block of stories alone */
+    case 0: return 10 + (uint32_t)ts_random_below(random, 1090);
+    case 1: return 1100 + story / 1000;
     default: return (uint32_t)ts_random_below(random, 10);
     }
 }
@@ -148,11 +150,21 @@ static void many_stories_by_brute_force(void **state)
     const char *out = in_work("many.gguf");
     ts_novelty *one, *four;
     ts_novelty_options options;
+    ts_novelty_about about = {.struct_size = sizeof about};
+    ts_novelty_match match = {.struct_size = sizeof match}, other = match;
+    char dots[1024];
     (void)state;
     for (uint32_t i = 0; i < MANY; i++) {
         for (size_t j = 0; j < STORY_WORDS; j++)
             stories[i * STORY_WORDS + j] = draw_word(&random, i);
-        add_words(&text, stories + i * STORY_WORDS, STORY_WORDS);
+        stories[i * STORY_WORDS + ts_random_below(&random, STORY_WORDS)] = 2000 + i; /* a word of its own: there are more than codes of 16 bits */
+        add_words(&text, stories + i * STORY_WORDS, i == MANY / 2 ? 3 : STORY_WORDS);
+        if (i == MANY / 2) { /* so much between two words that the rest is of another batch */
+            memset(dots, '.', sizeof dots);
+            for (size_t j = 0; j < 9 << 10; j++)
+                assert_ok(ts_bytes_add(&text, dots, sizeof dots));
+            add_words(&text, stories + i * STORY_WORDS + 3, STORY_WORDS - 3);
+        }
         assert_ok(ts_bytes_format(&text, "<|endoftext|>"));
     }
     const char *path = put_file("many.txt", text.data, text.size);
@@ -161,8 +173,9 @@ static void many_stories_by_brute_force(void **state)
     assert_ok(ts_novelty_build(threads, &path, 1, out, &options));
     assert_ok(ts_novelty_open(&one, text.runtime, out));
     assert_ok(ts_novelty_open(&four, threads, out));
+    assert_ok(ts_novelty_describe(one, &about));
+    assert_true(about.distinct_words > 65535 && about.words == (uint64_t)MANY * STORY_WORDS);
     for (size_t trial = 0; trial < 30; trial++) {
-        ts_novelty_match match = {.struct_size = sizeof match}, other = match;
         uint32_t best = 0;
         text.size = 0;
         for (size_t at = 0; at < QUESTION_WORDS; at += 4) /* pieces of stories and what is drawn anew */
@@ -184,6 +197,13 @@ static void many_stories_by_brute_force(void **state)
             assert_int_equal(count, count_rows(stories, asked, k));
         }
     }
+    text.size = 0; /* so long that threads share its words */
+    for (size_t i = 0; i < 2000; i++)
+        add_words(&text, stories + i * 31 % MANY * STORY_WORDS + i % 4, 3);
+    assert_ok(ts_novelty_find(one, text.data, text.size, &match));
+    assert_ok(ts_novelty_find(four, text.data, text.size, &other));
+    assert_int_equal(match.words, 6000);
+    assert_memory_equal(&match, &other, sizeof match);
     ts_novelty_free(one);
     ts_novelty_free(four);
     ts_runtime_free(threads);
@@ -218,21 +238,21 @@ static void words_backwards_are_those_forwards(void **state)
 
 /* ---- damage ---- */
 
-static const char question[] = "w0 w1 w2 w0 w35 w1 w1 w0 w2 w38 w0 w0 w1 w2 w2 w1 w0 w31 w0 w1. w2 w1 other words";
+static const char question[] = "w0 w1 w2 w0 w35 w1 w1 w0 w2 w38 w0 w0 w1 w2 w2 w1 w0 w31 w0 w1. w2 w1 other words w50 w51";
 
 /* Asks everything of a file; whatever the answers, they are statuses. */
-static ts_status ask(const char *path)
+static ts_status ask(ts_runtime *runtime, const char *path)
 {
     ts_novelty *novelty;
     ts_novelty_match match = {.struct_size = sizeof match};
     const char *text;
     size_t size;
     uint64_t count;
-    TS_TRY(ts_novelty_open(&novelty, NULL, path));
+    TS_TRY(ts_novelty_open(&novelty, runtime, path));
     ts_status status = ts_novelty_find(novelty, question, sizeof question - 1, &match);
     if (status == TS_OK)
         status = ts_novelty_count(novelty, "w0 w1 w2 w0 w1 w0", 17, &count);
-    for (uint64_t i = 0; i < 60 && status == TS_OK; i++)
+    for (uint64_t i = 0; i < 131 && status == TS_OK; i++)
         status = ts_novelty_story(novelty, i, &text, &size);
     ts_novelty_free(novelty);
     return status;
@@ -243,11 +263,11 @@ static void a_cut_index_is_refused(void **state)
     size_t size;
     char *bytes = read_file(index_path, &size);
     (void)state;
-    assert_ok(ask(index_path));
+    assert_ok(ask(NULL, index_path));
     for (size_t i = 0; i < 300; i++) {
         size_t kept = i < 60 ? i : i < 160 ? size - 1 - (i - 60) : (size_t)((double)size * (double)(i - 160) / 140);
         const char *path = put_file("cut.gguf", bytes, kept);
-        ts_status status = ask(path);
+        ts_status status = ask(NULL, path);
         if (status == TS_OK && size - kept < TS_GGUF_ALIGNMENT) /* the padding of the last tensor */
             continue;
         assert_int_equal(status, kept == 0 ? status : TS_ERROR_FORMAT);
@@ -261,6 +281,7 @@ static void a_cut_index_is_refused(void **state)
 static void a_damaged_index_is_no_fault(void **state)
 {
     size_t size, refused = 0;
+    ts_runtime *threads = make_runtime(3, TS_CPU_LEVEL_REFERENCE);
     unsigned char *bytes = read_file(index_path, &size), *changed = malloc(size);
     ts_random random = {.seed = 9};
     (void)state;
@@ -271,11 +292,12 @@ static void a_damaged_index_is_no_fault(void **state)
             size_t at = trial % 2 == 0 ? ts_random_below(&random, description) : (128 << 10) + ts_random_below(&random, data);
             changed[at] = (unsigned char)(trial % 5 == 0 ? 0xff : ts_random_next(&random));
         }
-        ts_status status = ask(put_file("damaged.gguf", changed, size));
+        ts_status status = ask(trial % 8 == 0 ? threads : NULL, put_file("damaged.gguf", changed, size));
         assert_true(status <= TS_OK && status != TS_ERROR_INVALID_ARGUMENT);
         refused += status != TS_OK;
     }
     assert_true(refused > 1000);
+    ts_runtime_free(threads);
     free(bytes);
     free(changed);
     remove_file("damaged.gguf");
@@ -350,7 +372,7 @@ static void every_change_may_fail(void **state)
             size_t files = files_in(work_folder());
             assert_true(files == 2 || files == 3); /* no temporary */
             if (status == TS_OK)
-                assert_ok(ask(in_work("out.gguf")));
+                assert_ok(ask(NULL, in_work("out.gguf")));
             if (f.calls < at)
                 break;
             unlink(in_work("out.gguf"));
