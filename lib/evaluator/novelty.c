@@ -338,9 +338,9 @@ static ts_status search(const ts_novelty *n, const ts_phrase *phrase, uint32_t k
 {
     probe more;
     while (active > 0) {
-        for (size_t i = 0; i < active; i++)
+        for (size_t i = active; i-- > 0;)
             TS_TRY(ask_for_place(n, &probes[i], k == 1));
-        for (size_t i = 0; i < active; i++)
+        for (size_t i = active; i-- > 0;)
             TS_TRY(ask_for_text(n, &probes[i]));
         for (size_t i = active; i-- > 0;) {
             probe *p = &probes[i];

@@ -213,16 +213,20 @@ static inline pair add_bits(pair a, pair b, pair c, pair *carry)
 static void add_rows(uint64_t *planes, uint32_t plane_count, const unsigned char *const rows[7], size_t pairs)
 {
     for (size_t i = 0; i < pairs; i++) {
-        pair twos[3], fours, sum, carry = {0};
-        sum = add_bits(pair_at(rows[0], i), pair_at(rows[1], i), pair_at(rows[2], i), &twos[0]);
-        sum = add_bits(pair_at(rows[3], i), pair_at(rows[4], i), sum, &twos[1]);
-        sum = add_bits(pair_at(rows[5], i), pair_at(rows[6], i), sum, &twos[2]);
-        pair digits[3] = {sum, add_bits(twos[0], twos[1], twos[2], &fours)};
-        digits[2] = fours;
-        for (uint32_t j = 0; j < plane_count; j++) {
-            uint64_t *plane = planes + (size_t)j * STRIPE_WORDS;
-            sum = add_bits(pair_at(plane, i), j < 3 ? digits[j] : (pair){0}, carry, &carry);
-            memcpy(plane + 2 * i, &sum, sizeof sum);
+        pair twos[3], digits[3], carry = {0};
+        uint64_t *plane = planes + 2 * i;
+        digits[0] = add_bits(pair_at(rows[0], i), pair_at(rows[1], i), pair_at(rows[2], i), &twos[0]);
+        digits[0] = add_bits(pair_at(rows[3], i), pair_at(rows[4], i), digits[0], &twos[1]);
+        digits[0] = add_bits(pair_at(rows[5], i), pair_at(rows[6], i), digits[0], &twos[2]);
+        digits[1] = add_bits(twos[0], twos[1], twos[2], &digits[2]);
+        for (uint32_t j = 0; j < plane_count; j++, plane += STRIPE_WORDS) {
+            pair old = pair_at(plane, 0), sum = old ^ carry;
+            carry &= old;
+            if (j < 3) {
+                carry |= sum & digits[j];
+                sum ^= digits[j];
+            }
+            memcpy(plane, &sum, sizeof sum);
         }
     }
 }
@@ -275,13 +279,13 @@ static ts_status add_candidate(const search *s, block *b, uint64_t story, uint32
     return TS_OK;
 }
 
-/* Adds the stories of a stripe that may have more than the best one and than others surely have. What a story needs of them it has more than half of in marks
- * (or more marks than are told apart at once), or else the rest in rows of bits. */
+/* Adds the stories of a stripe that may have more than the best one and than others surely have. What a story needs for that it has more than a quarter of in
+ * marks (or more marks than are told apart at once), or else the rest in rows of bits, of which every story has some. */
 static ts_status find_candidates(const search *s, block *b, uint64_t begin, uint64_t end)
 {
     const uint8_t *marks = s->n->marks + begin;
     b->surely = TS_MAX(b->surely, s->best);
-    uint32_t left_out = (uint32_t)(s->sparse - s->taken), needed = b->surely + 1 - left_out, most = TS_MIN(needed / 2, 0x7fu);
+    uint32_t left_out = (uint32_t)(s->sparse - s->taken), needed = b->surely + 1 - left_out, most = TS_MIN(needed / 4, 0x7fu);
     for (size_t word = 0; begin + 64 * word < end; word++) {
         const uint64_t *planes = b->planes + word;
         uint64_t left = end - begin - 64 * word, valid = left < 64 ? (UINT64_C(1) << left) - 1 : UINT64_MAX;
