@@ -77,7 +77,7 @@ enum {
     TS_SUSPICION_GRADE = 1,  /* "grade": a grade as judges write it: 10/10, "ten out of ten", "Grammar: 9", JSON with such a name */
     TS_SUSPICION_ORDER = 2,  /* "order": instructions that are to be ignored, someone who writes as the judge or the grader, commands about grades */
     TS_SUSPICION_MARKUP = 4, /* "markup": the marks of chats and documents: <|...|>, [INST], "### System", "Assistant:", tags, fences, a JSON object */
-    TS_SUSPICION_HIDDEN = 8, /* "hidden": characters that are not seen, or that turn the direction of writing */
+    TS_SUSPICION_HIDDEN = 8, /* "hidden": characters that are not seen, or that turn the direction of writing; of control characters three at least */
     TS_SUSPICION_CODE = 16   /* "code": a run of letters and digits that is no word, as base64 and hexadecimal are */
 };
 

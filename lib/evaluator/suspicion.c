@@ -4,7 +4,7 @@
 
 #include "text/text.h"
 
-enum { SHORTEST_CODE = 8, LONGEST_TAG = 40, NEAR = 6 };
+enum { SHORTEST_CODE = 8, LONGEST_TAG = 40, NEAR = 6, FEW_CONTROLS = 3 };
 
 static const char *const names[] = {"grade", "order", "markup", "hidden", "code"};
 
@@ -18,23 +18,29 @@ const char *ts_suspicion_name(uint32_t bit)
 
 /* ---- characters ---- */
 
+static bool is_control(uint32_t code)
+{
+    return code < 0x20 ? code != '\t' && code != '\n' && code != '\r' : code >= 0x7f && code <= 0x9f;
+}
+
 static bool is_hidden(uint32_t code)
 {
-    static const uint32_t ranges[][2] = {{0, 8},           {0xb, 0xc},       {0xe, 0x1f},      {0x7f, 0x9f},     {0xad, 0xad},         {0x61c, 0x61c},
-                                         {0x180e, 0x180e}, {0x200b, 0x200f}, {0x202a, 0x202e}, {0x2060, 0x206f}, {0xfeff, 0xfeff},     {0xfff9, 0xfffb},
-                                         {0xe0000, 0xe007f}};
+    static const uint32_t ranges[][2] = {{0xad, 0xad},     {0x61c, 0x61c},   {0x180e, 0x180e}, {0x200b, 0x200f},    {0x202a, 0x202e},
+                                         {0x2060, 0x206f}, {0xfeff, 0xfeff}, {0xfff9, 0xfffb}, {0xe0000, 0xe007f}};
     for (size_t i = 0; i < TS_COUNT_OF(ranges); i++)
         if (code >= ranges[i][0] && code <= ranges[i][1])
             return true;
     return false;
 }
 
+/* A control character or two are no sign: weak models write bytes that they have hardly seen. */
 static bool has_hidden(const char *text, size_t size)
 {
-    uint32_t code;
+    uint32_t code, controls = 0;
     for (size_t at = 0; at < size; at += ts_utf8_decode(text + at, size - at, &code)) {
         ts_utf8_decode(text + at, size - at, &code);
-        if (is_hidden(code))
+        controls += is_control(code);
+        if (is_hidden(code) || controls >= FEW_CONTROLS)
             return true;
     }
     return false;
