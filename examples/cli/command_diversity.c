@@ -134,6 +134,17 @@ static ts_status tell_with(measured *m, const ts_model *model, const ts_beginnin
     return save != NULL && fclose(save) != 0 && status == TS_OK ? cli_fail("%s: cannot be written", v->save) : status;
 }
 
+/* Of the stories that the model's context holds whole, before which stands the token that stories begin with. */
+static ts_status draw_for(ts_beginnings **beginnings, const diversity_values *v, const ts_model *model)
+{
+    ts_beginnings_options drawing = v->drawing;
+    ts_architecture shape = {.struct_size = sizeof shape};
+    CLI_TRY(ts_model_architecture(model, &shape));
+    drawing.tokenizer = ts_model_tokenizer(model);
+    drawing.max_tokens = shape.context_length - 1;
+    return ts_beginnings_open(beginnings, v->common.runtime, v->from.items, v->from.count, &drawing);
+}
+
 static ts_status tell_anew(measured *m)
 {
     const diversity_values *v = m->v;
@@ -143,9 +154,9 @@ static ts_status tell_anew(measured *m)
     ts_evaluator_options options;
     CLI_TRY(ts_evaluator_options_init(&options, sizeof options));
     options.cut = v->cut;
-    ts_status status = ts_beginnings_open(&beginnings, v->common.runtime, v->from.items, v->from.count, &v->drawing);
+    ts_status status = ts_model_open(&model, v->common.runtime, v->model, NULL);
     if (status == TS_OK)
-        status = ts_model_open(&model, v->common.runtime, v->model, NULL);
+        status = draw_for(&beginnings, v, model);
     if (status == TS_OK)
         status = ts_evaluator_new(&told, v->common.runtime, &options);
     if (status == TS_OK)
@@ -344,8 +355,8 @@ const cli_command cli_diversity_commands[] = {
     {"evaluate", "index", "make an index of a training text, for evaluate diversity", NULL, index_arguments, CLI_COUNT_OF(index_arguments),
      sizeof(index_values), index_defaults, make_index},
     {"evaluate", "diversity", "measure how much of what a model wrote is copied",
-     "With --model as the paper does it: stories that the model learned from are drawn and cut, it goes on from their beginnings, and what it writes is set against how they truly\n"
-     "go on. What the other true endings have of each other (nearest_f_of_endings) is what to hold nearest_f against.\n"
+     "With --model as the paper does it: of the stories that it learned from and that its context holds whole some are drawn and cut, it goes on from their beginnings, and what\n"
+     "it writes is set against how they truly go on. What the other true endings have of each other (nearest_f_of_endings) is what to hold nearest_f against.\n"
      "Of words, without regard to case. ending_precision: the share of a completion's 2-grams that the true ending has. nearest_f: how like it is the completion\n"
      "that is most like it. nearest_precision: the share of its 2-grams that the nearest training story has. copied_words: the longest run of words that is in\n"
      "the training text too. never: k-grams that the training text does not have. --json tells each completion's and the histograms of log10 g.",

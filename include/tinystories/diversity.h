@@ -18,6 +18,7 @@
 #define TINYSTORIES_DIVERSITY_H
 
 #include "tinystories/base.h"
+#include "tinystories/tokenizer.h"
 
 #ifdef __cplusplus
 extern "C" {
@@ -126,6 +127,8 @@ typedef struct ts_beginnings_options {
     uint64_t count; /* stories that are drawn; default 100, as in the paper. A text that has fewer gives all */
     double share;   /* of a story's words that its beginning has, above 0 and below 1; default 0.4 */
     uint64_t seed;  /* of the draw; default 0 */
+    const ts_tokenizer *tokenizer; /* not NULL: stories of more than max_tokens of its tokens are passed over, as a model's context holds no more; borrowed */
+    uint64_t max_tokens;           /* 1 or more; not used without a tokenizer */
 } ts_beginnings_options;
 
 TS_API ts_status ts_beginnings_options_init(ts_beginnings_options *options, size_t struct_size);
@@ -133,8 +136,8 @@ TS_API ts_status ts_beginnings_options_init(ts_beginnings_options *options, size
 /*
  * Draws stories of files (as ts_tokenizer_train_files reads them) at random, in one pass and memory for those that are drawn, and cuts each behind the word
  * that the share comes nearest to, so that a beginning and an ending of at least a word are left; stories of fewer than ten words, and what is no UTF-8 or
- * holds a NUL, are passed over. They come in the order of the files. INVALID_ARGUMENT: an option out of range, a token shard, or no story of ten words; IO,
- * FORMAT, LIMIT name file and line.
+ * holds a NUL, are passed over, and so is what has too many tokens. They come in the order of the files. INVALID_ARGUMENT: an option out of range, a token
+ * shard, or no story that is left; IO, FORMAT, LIMIT name file and line.
  */
 TS_API ts_status ts_beginnings_open(ts_beginnings **out, ts_runtime *runtime, const char *const *paths, size_t path_count, const ts_beginnings_options *options);
 TS_API void ts_beginnings_free(ts_beginnings *beginnings);

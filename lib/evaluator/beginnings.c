@@ -1,4 +1,4 @@
-/* Beginnings of training stories: drawn at random in one pass, and cut. */
+/* Beginnings of training stories: drawn at random in one pass of those that may be, and cut. */
 #include "evaluator/novelty.h"
 
 #include <math.h>
@@ -56,13 +56,33 @@ typedef struct drawing {
     const ts_beginnings_options *options;
     ts_random random;
     uint64_t story, seen;
+    uint32_t *ids; /* of a story that is counted */
+    size_t ids_capacity;
 } drawing;
+
+/* Whether a story has no more tokens than it may. */
+static ts_status count_tokens(const ts_beginnings *b, drawing *d, const char *text, size_t size, bool *fits)
+{
+    const ts_beginnings_options *o = d->options;
+    size_t count = 0;
+    *fits = true;
+    if (o->tokenizer == NULL)
+        return TS_OK;
+    TS_TRY(ts_reserve(b->runtime, &d->ids, &d->ids_capacity, size + 1, sizeof *d->ids));
+    TS_TRY(ts_tokenizer_encode(o->tokenizer, text, size, 0, d->ids, d->ids_capacity, &count));
+    *fits = count <= o->max_tokens;
+    return TS_OK;
+}
 
 static ts_status draw_story(ts_beginnings *b, drawing *d, const char *text, size_t size)
 {
     size_t words = ts_plain_word_count(text, size), place = b->count;
     uint64_t story = d->story++;
+    bool fits;
     if (words < FEWEST_WORDS || !ts_utf8_valid(text, size) || memchr(text, 0, size) != NULL)
+        return TS_OK;
+    TS_TRY(count_tokens(b, d, text, size, &fits));
+    if (!fits)
         return TS_OK;
     if (d->seen++ >= d->options->count && (place = (size_t)ts_random_below(&d->random, d->seen)) >= b->count)
         return TS_OK;
@@ -91,7 +111,11 @@ static ts_status draw(ts_beginnings *b, const char *const *paths, size_t path_co
     while ((status = ts_stories_next(stories, &text, &size)) == TS_OK && text != NULL && (status = draw_story(b, &d, text, size)) == TS_OK)
         ;
     ts_stories_close(stories);
+    ts_release(b->runtime, d.ids);
     TS_TRY(status);
+    if (b->count == 0 && options->tokenizer != NULL)
+        return ts_fail(TS_ERROR_INVALID_ARGUMENT, "%s: there is no story of %d words or more and %llu tokens or fewer", paths[0], FEWEST_WORDS,
+                       (unsigned long long)options->max_tokens);
     if (b->count == 0)
         return ts_fail(TS_ERROR_INVALID_ARGUMENT, "%s: there is no story of %d words or more", paths[0], FEWEST_WORDS);
     qsort(b->items, b->count, sizeof *b->items, by_story);
@@ -110,6 +134,8 @@ ts_status ts_beginnings_open(ts_beginnings **out, ts_runtime *runtime, const cha
         return ts_fail(TS_ERROR_INVALID_ARGUMENT, "ts_beginnings_options.count is %llu, expected 1 to %d", (unsigned long long)own.count, MOST_COUNT);
     if (!(own.share > 0 && own.share < 1))
         return ts_fail(TS_ERROR_INVALID_ARGUMENT, "ts_beginnings_options.share is %g, expected a number between 0 and 1", own.share);
+    if (own.tokenizer != NULL && own.max_tokens == 0)
+        return ts_fail(TS_ERROR_INVALID_ARGUMENT, "ts_beginnings_options.max_tokens is 0, expected 1 or more with a tokenizer");
     for (size_t i = 0; i < path_count; i++)
         if (paths[i] == NULL || ts_path_is_shard(paths[i]))
             return ts_fail(TS_ERROR_INVALID_ARGUMENT, "%s: is %s, expected stories", paths[i] == NULL ? "a path" : paths[i],

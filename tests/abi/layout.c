@@ -960,11 +960,13 @@ FIELD(ts_novelty_match, source_story, uint64_t, 72, 8);
 FIELD(ts_novelty_match, source_begin, uint64_t, 80, 8);
 FIELD(ts_novelty_match, source_size, uint64_t, 88, 8);
 
-SIZE(ts_beginnings_options, 32);
+SIZE(ts_beginnings_options, 48);
 FIELD(ts_beginnings_options, struct_size, size_t, 0, 8);
 FIELD(ts_beginnings_options, count, uint64_t, 8, 8);
 FIELD(ts_beginnings_options, share, double, 16, 8);
 FIELD(ts_beginnings_options, seed, uint64_t, 24, 8);
+FIELD(ts_beginnings_options, tokenizer, const ts_tokenizer *, 32, 8);
+FIELD(ts_beginnings_options, max_tokens, uint64_t, 40, 8);
 
 SIZE(ts_beginning, 48);
 FIELD(ts_beginning, struct_size, size_t, 0, 8);

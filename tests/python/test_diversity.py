@@ -221,6 +221,11 @@ class DiversityTest(unittest.TestCase):
         for share, words in ((0.001, 1), (0.999, -1)):
             for one in ts.read_beginnings(path, share=share):
                 self.assertEqual(len(words_of(one.beginning)), words % len(words_of(stories[one.story])))
+        tokenizer = ts.Tokenizer.train_files([path], vocabulary_size=300)
+        model = ts.Model.new(tokenizer, ts.Architecture.preset("laptop-0.3m", context_length=60, vocabulary_size=len(tokenizer)))
+        held = [n for n in long if len(tokenizer.encode(stories[n])) <= 59]
+        self.assertTrue(0 < len(held) < len(long))
+        self.assertEqual([one.story for one in ts.read_beginnings(path, model=model, count=1000)], held)
         for wrong in ({"count": 0}, {"share": 0}, {"share": 1}, {"share": math.nan}):
             with self.assertRaisesRegex(ts.InvalidArgumentError, next(iter(wrong))):
                 ts.read_beginnings(path, **wrong)

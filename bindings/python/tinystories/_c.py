@@ -415,7 +415,7 @@ class ts_novelty_match(Structure):
 
 
 class ts_beginnings_options(Structure):
-    _fields_ = [("struct_size", c_size_t), ("count", c_uint64), ("share", c_double), ("seed", c_uint64)]
+    _fields_ = [("struct_size", c_size_t), ("count", c_uint64), ("share", c_double), ("seed", c_uint64), ("tokenizer", POINTER(ts_tokenizer)), ("max_tokens", c_uint64)]
 
 
 class ts_beginning(Structure):

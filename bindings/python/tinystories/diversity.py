@@ -10,6 +10,7 @@ from typing import Any, Dict, Iterator, List, Optional, Sequence, Union
 from . import _c
 from ._handle import (Handle, Path, Progress, Text, fill, integer, interruptible, make, options_of, path_array, path_bytes, pointer_of, progress_callback,
                       report_of, text_bytes)
+from .model import Model
 from .runtime import Runtime, runtime_pointer
 
 _NONE = 2**64 - 1
@@ -127,10 +128,13 @@ class Beginning:
     story: int
 
 
-def read_beginnings(paths: Union[Path, Sequence[Path]], runtime: Optional[Runtime] = None, **options: Any) -> List[Beginning]:
-    """Draws stories of files at random and cuts each behind about 40 % of its words, as the paper does. Options: count (100), share (0.4) and seed."""
+def read_beginnings(paths: Union[Path, Sequence[Path]], runtime: Optional[Runtime] = None, model: Optional[Model] = None, **options: Any) -> List[Beginning]:
+    """Draws stories of files at random and cuts each behind about 40 % of its words, as the paper does. model: draw of those alone that its context holds whole.
+    Options: count (100), share (0.4) and seed."""
     files, shared = path_array(paths), runtime_pointer(runtime)
     values = fill(options_of(_c.ts_beginnings_options, _c.library.ts_beginnings_options_init), options, ("count", "share", "seed"))
+    if model is not None:
+        values.tokenizer, values.max_tokens = _c.library.ts_model_tokenizer(model._c), model.architecture.context_length - 1
     drawn = make(_c.ts_beginnings, _c.library.ts_beginnings_free, lambda out: _c.library.ts_beginnings_open(out, shared, files, len(files), ctypes.byref(values)), (shared,))
     found = []
     for index in range(_c.library.ts_beginnings_count(drawn)):
