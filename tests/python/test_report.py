@@ -253,15 +253,19 @@ class ReportTest(unittest.TestCase):
         self.assertIn(">and more<", next(picture for name, picture in pictures.items() if name.startswith("stories by words")))
 
     @unittest.skipUnless(DRAWING, "skipped: no matplotlib and Jinja2")
-    def test_numbers_of_logarithmic_axes_have_room(self):
+    def test_numbers_of_axes_have_room(self):
         from matplotlib.backends.backend_agg import FigureCanvasAgg
         from tinystories import _plots
 
-        for low, high in ((1.57e9, 6.2e10), (2.1e4, 1.7e5), (2.4e5, 1.4e6), (1e6, 1.1e6), (1e3, 3.3e7), (900, 1e12)):
+        both = [(low, high, True) for low, high in ((1.57e9, 6.2e10), (2.1e4, 1.7e5), (2.4e5, 1.4e6), (1e6, 1.1e6), (1e3, 3.3e7), (900, 1e12))]
+        for low, high, logarithmic in both + [(1, high, False) for high in (12, 636, 13639, 117000, 2.5e6)]:
             figure, axes = _plots._figure()
             canvas = FigureCanvasAgg(figure)
             axes.plot([low, high], [2.5, 0.9], "o")
-            _plots._logarithmic(axes, "x", "bits per byte")
+            if logarithmic:
+                _plots._logarithmic(axes, "x", "bits per byte")
+            else:
+                _plots._steps(axes)
             canvas.draw()
             for axis, side in ((axes.xaxis, 0), (axes.yaxis, 1)):
                 view = sorted(axis.get_view_interval())
@@ -270,6 +274,20 @@ class ReportTest(unittest.TestCase):
                 spans = sorted(label.get_window_extent().get_points()[:, side].tolist() for label in shown)
                 for (_, end), (begin, _) in zip(spans, spans[1:]):
                     self.assertLess(end + 3, begin, [label.get_text() for label in shown])
+
+    @unittest.skipUnless(DRAWING, "skipped: no matplotlib and Jinja2")
+    def test_running_means_follow_what_falls(self):
+        from tinystories import _plots
+
+        self.assertEqual(_plots._smooth([2.0] * 500), [2.0] * 500)
+        self.assertEqual(_plots._smooth([3.0, 1.0, 2.0]), [3.0, 1.0, 2.0])
+        falling = [8 / (1 + step) + 0.1 * (-1) ** step for step in range(3000)]
+        smooth = _plots._smooth(falling)
+        self.assertAlmostEqual(smooth[0], falling[0])
+        self.assertAlmostEqual(smooth[-1], falling[-1])
+        self.assertTrue(all(abs(one - 8 / (1 + step)) < 0.2 for step, one in enumerate(smooth)))
+        self.assertTrue(all(abs(one - 8 / (1 + step)) < 0.02 for step, one in enumerate(smooth[200:2950], 200)))
+        self.assertIsNone(_plots.scaling([{"name": "a", "n": 5, "loss": 2}, {"name": "b", "n": 5, "loss": 1}], "n", "loss", "n", "loss"))
 
     @unittest.skipUnless(DRAWING, "skipped: no matplotlib and Jinja2")
     def test_several_runs_and_little(self):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import io
+import itertools
 import math
 import re
 from typing import Any, Dict, List, Optional, Sequence
@@ -63,6 +64,12 @@ def _logarithmic(axes: Any, x_label: str, y_label: str) -> None:
         axis.set_minor_formatter(matplotlib.ticker.NullFormatter())
 
 
+def _steps(axes: Any) -> None:
+    """An axis of whole numbers up to millions."""
+    axes.xaxis.set_major_locator(matplotlib.ticker.MaxNLocator(6, integer=True))
+    axes.xaxis.set_major_formatter(matplotlib.ticker.EngFormatter())
+
+
 def _column(log: Sequence[Dict[str, Any]], x: str, y: str) -> tuple:
     from .report import column
 
@@ -70,11 +77,11 @@ def _column(log: Sequence[Dict[str, Any]], x: str, y: str) -> tuple:
 
 
 def _smooth(values: Sequence[float]) -> List[float]:
-    """A running mean over about a thirtieth of the run."""
-    share, mean, result = 2 / (1 + max(len(values) / 30, 1)), None, []
-    for value in values:
-        mean = value if mean is None else mean + share * (value - mean)
-        result.append(mean)
+    """The mean of about a thirtieth of the run around each value, of fewer near its ends, where losses fall fast: the line begins and ends where the run does."""
+    sums, result = [0.0, *itertools.accumulate(values)], []
+    for index in range(len(values)):
+        reach = min(index // 4, len(values) // 60, len(values) - 1 - index)
+        result.append((sums[index + reach + 1] - sums[index - reach]) / (2 * reach + 1))
     return result
 
 
@@ -100,7 +107,7 @@ def curves(runs: Sequence[Any], x: str, y: str, x_label: str, y_label: str, smoo
         if all(len(line.get_xdata()) < 2 for line in axes.lines):
             return None
         if x == "step":
-            axes.xaxis.set_major_locator(matplotlib.ticker.MaxNLocator(integer=True))
+            _steps(axes)
         axes.set_xlabel(x_label)
         axes.set_ylabel(y_label)
         if len(ends) > 1:
@@ -231,10 +238,10 @@ def _power_law(xs: Sequence[float], ys: Sequence[float]) -> Optional[tuple]:
 
 
 def scaling(points: Sequence[Dict[str, Any]], x: str, y: str, x_label: str, y_label: str) -> Optional[Markup]:
-    """Models as points on two logarithmic axes, with a power law through three or more sizes; None for less than two."""
+    """Models as points on two logarithmic axes, with a power law through three or more sizes; None for less than two sizes."""
     named = [(one.get("name") or one.get("model") or "", _number(one.get(x)), _number(one.get(y))) for one in points if isinstance(one, dict)]
     whole = [(name, a, b) for name, a, b in named if a and b and a > 0 and b > 0]
-    if len(whole) < 2:
+    if len({a for _, a, _ in whole}) < 2:
         return None
     with matplotlib.rc_context(STYLE):
         figure, axes = _figure()
