@@ -1,5 +1,6 @@
 """Diversity and novelty against a plain Python reference: sets of k-grams, no index."""
 import collections
+import ctypes
 import json
 import math
 import os
@@ -9,6 +10,7 @@ import unicodedata
 import unittest
 
 from fixture import new_model, run_examples, ts
+from tinystories import _c
 
 DATA = os.environ.get("TINYSTORIES_TEST_DATA")
 
@@ -226,6 +228,14 @@ class DiversityTest(unittest.TestCase):
         held = [n for n in long if len(tokenizer.encode(stories[n])) <= 59]
         self.assertTrue(0 < len(held) < len(long))
         self.assertEqual([one.story for one in ts.read_beginnings(path, model=model, count=1000)], held)
+        narrow = ts.Model.new(tokenizer, ts.Architecture.preset("laptop-0.3m", context_length=4, vocabulary_size=len(tokenizer)))
+        with self.assertRaisesRegex(ts.InvalidArgumentError, "from.txt: there is no story of 10 words or more and 3 tokens or fewer"):
+            ts.read_beginnings(path, model=narrow)
+        options, handle = _c.ts_beginnings_options(), ctypes.POINTER(_c.ts_beginnings)()
+        _c.library.ts_beginnings_options_init(ctypes.byref(options), ctypes.sizeof(options))
+        options.tokenizer = _c.library.ts_model_tokenizer(narrow._c)
+        with self.assertRaisesRegex(ts.InvalidArgumentError, "max_tokens is 0"):
+            _c.library.ts_beginnings_open(ctypes.byref(handle), None, (ctypes.c_char_p * 1)(os.fsencode(path)), 1, ctypes.byref(options))
         for wrong in ({"count": 0}, {"share": 0}, {"share": 1}, {"share": math.nan}):
             with self.assertRaisesRegex(ts.InvalidArgumentError, next(iter(wrong))):
                 ts.read_beginnings(path, **wrong)
