@@ -192,7 +192,7 @@ struct ts_novelty {
 ts_status ts_novelty_place(const ts_novelty *n, uint64_t index, uint32_t *place);
 /* The places of a range within one 2-gram, which are never in two parts, checked to lie there. */
 ts_status ts_novelty_places(const ts_novelty *n, ts_range range, const uint32_t **places);
-/* Which story a place lies in; damage is found. */
+/* Which story a place lies in. FORMAT: in none. */
 ts_status ts_novelty_story_at(const ts_novelty *n, uint32_t place, uint32_t *story);
 /* The places where the words [i, i + k) of a phrase stand, for each i < `count` and k = 1 to TS_NOVELTY_GRAM: ranges[i * TS_NOVELTY_GRAM + k - 1],
  * empty where they do not occur or reach beyond the phrase's end. */

@@ -86,13 +86,6 @@ static size_t apostrophe(const char *text, size_t size)
     return size >= 3 && memcmp(text, "\xe2\x80\x99", 3) == 0 ? 3 : 0;
 }
 
-/* Whether a byte is a letter or digit of ASCII: most are, so that they are told from others without decoding. */
-static inline bool is_plain_letter(char byte)
-{
-    return (unsigned char)byte < 0x80 &&
-           (ts_ascii_classes[(unsigned char)byte] == TS_CLASS_LETTER || ts_ascii_classes[(unsigned char)byte] == TS_CLASS_NUMBER);
-}
-
 bool ts_plain_word(const char **text, size_t *size, const char **word, size_t *word_size)
 {
     const char *at = *text, *end = *text + *size;
@@ -103,9 +96,9 @@ bool ts_plain_word(const char **text, size_t *size, const char **word, size_t *w
     }
     *word = at;
     while ((length = letter(at, (size_t)(end - at))) > 0) {
-        at += length;
-        while (at < end && is_plain_letter(*at))
-            at++;
+        do /* no apostrophe is a letter */
+            at += length;
+        while ((length = letter(at, (size_t)(end - at))) > 0);
         length = apostrophe(at, (size_t)(end - at));
         if (length > 0 && letter(at + length, (size_t)(end - at) - length) > 0)
             at += length;

@@ -280,22 +280,27 @@ class ChatJudge(unittest.TestCase):
         self.assertEqual(result.asked_again, self.server.ledger(self.name)["bad"])
         self.check(evaluator)
 
-    def test_killed_and_resumed_repeats_nothing(self):
-        records = self.folder / "records.jsonl"
-        records.write_text("".join(json.dumps(record) + "\n" for record in RECORDS[:120]), encoding="utf-8")
-        url = self.server.url(ledger=self.name, bad=5, delay=0.02)
-        environment = {**os.environ, "PYTHONPATH": str(ROOT / "bindings" / "python")}
-        kills = 0
+    def kill_until_done(self, code, *arguments, first):
+        """Runs a program anew after each kill, `first` seconds after its start and then a tenth more each time, until one comes to its end."""
+        environment, kills = {**os.environ, "PYTHONPATH": str(ROOT / "bindings" / "python")}, 0
         for attempt in range(60):
-            child = subprocess.Popen([sys.executable, "-c", RUN, url, str(self.folder / "journal"), str(records)], env=environment)
+            child = subprocess.Popen([sys.executable, "-c", code, *map(str, arguments)], env=environment)
             try:
-                self.assertEqual(child.wait(0.5 + 0.1 * attempt), 0)
+                self.assertEqual(child.wait(first + 0.1 * attempt), 0)
                 break
             except subprocess.TimeoutExpired:
                 child.send_signal(signal.SIGKILL)
                 child.wait()
                 kills += 1
+        else:
+            self.fail("no run came to its end")
         self.assertGreater(kills, 0)
+
+    def test_killed_and_resumed_repeats_nothing(self):
+        records = self.folder / "records.jsonl"
+        records.write_text("".join(json.dumps(record) + "\n" for record in RECORDS[:120]), encoding="utf-8")
+        url = self.server.url(ledger=self.name, bad=5, delay=0.02)
+        self.kill_until_done(RUN, url, self.folder / "journal", records, first=0.5)
         ledger = self.server.ledger(self.name)
         evaluator = self.evaluator(RECORDS[:120], settings={"bad": 5, "delay": 0.02})
         evaluator.run()
@@ -430,18 +435,9 @@ class ChatJudge(unittest.TestCase):
         evaluator.close()
         records = self.folder / "records.jsonl"
         records.write_text("".join(json.dumps(record) + "\n" for record in PAIRED), encoding="utf-8")
-        environment, name, kills = {**os.environ, "PYTHONPATH": str(ROOT / "bindings" / "python")}, f"{self.name}-killed", 0
+        name = f"{self.name}-killed"
         url = self.server.url(ledger=name, bad=10, delay=0.03)
-        for attempt in range(40):
-            child = subprocess.Popen([sys.executable, "-c", DUEL, url, str(self.folder / "killed"), str(records)], env=environment)
-            try:
-                self.assertEqual(child.wait(0.35 + 0.1 * attempt), 0)
-                break
-            except subprocess.TimeoutExpired:
-                child.send_signal(signal.SIGKILL)
-                child.wait()
-                kills += 1
-        self.assertGreater(kills, 0)
+        self.kill_until_done(DUEL, url, self.folder / "killed", records, first=0.35)
         ledger = self.server.ledger(name)
         self.assertEqual(ledger["twice"], 0)
         found = self.evaluator(PAIRED, chat=self.chat("killed", {"ledger": name, "bad": 10})).duel("better", "worse")
@@ -630,18 +626,8 @@ class ChatJudge(unittest.TestCase):
     def test_raw_runs_that_are_killed_repeat_nothing(self):
         prompts = [f"Once there was a number {p}" for p in range(20)]
         (self.folder / "prompts.json").write_text(json.dumps(prompts), encoding="utf-8")
-        environment, kills = {**os.environ, "PYTHONPATH": str(ROOT / "bindings" / "python")}, 0
         url = self.server.url(ledger=self.name, faults="ok,503,stream,ok,length", delay=0.03)
-        for attempt in range(40):
-            child = subprocess.Popen([sys.executable, "-c", RAW, url, str(self.folder / "journal"), str(self.folder / "prompts.json")], env=environment)
-            try:
-                self.assertEqual(child.wait(0.35 + 0.1 * attempt), 0)
-                break
-            except subprocess.TimeoutExpired:
-                child.send_signal(signal.SIGKILL)
-                child.wait()
-                kills += 1
-        self.assertGreater(kills, 0)
+        self.kill_until_done(RAW, url, self.folder / "journal", self.folder / "prompts.json", first=0.35)
         ledger = self.server.ledger(self.name)
         self.assertEqual((ledger["billed"], ledger["distinct"], ledger["twice"]), (400, 400, 0))
         with ts.Evaluator() as evaluator:
