@@ -348,8 +348,8 @@ typedef struct ts_completer_report {
  * set off by a space where the beginning ends in a whole word or mark. Where a record has an instruction and no prompt the reply is the story.
  *
  * With options.raw the service goes on with the prompt as it is: nothing else is sent, also not the instruction, nothing is taken off or put in between, and a
- * completion may be empty: the model ended the story there. INVALID_ARGUMENT: templates, or a record without a prompt. Most services write 16 tokens if
- * chat->reply_tokens is 0.
+ * completion may be empty: the model ended the story there. INVALID_ARGUMENT: templates, or a record without a prompt. Where
+ * chat->reply_tokens is 0 each service has its own bound: OpenAI's is 16 tokens.
  *
  * Journal, progress and statuses as ts_evaluator_run; the journal belongs to these prompts and templates, and to raw completions or to others alone. Records
  * are added once every reply is there; *report (may be NULL) is set also after a stop. INVALID_ARGUMENT: no prompt, one that is not valid, or the judging
