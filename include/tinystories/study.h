@@ -17,7 +17,7 @@ extern "C" {
 /* y = factor x^exponent, the least squares of the logarithms. */
 typedef struct ts_power_law {
     size_t struct_size;
-    double factor;         /* above 0: y where x is 1, mostly far outside of what was measured */
+    double factor;         /* y where x is 1, mostly far outside of what was measured; 0 or infinite where a double does not reach that far */
     double exponent;
     double exponent_low;   /* its interval by the least squares' covariance and Student's t with count - 2 degrees of freedom; NaN with two points, as the high end */
     double exponent_high;
@@ -87,7 +87,8 @@ typedef struct ts_question {
  *     "# " or "#" alone   a remark
  *     "= "                the kind of the prompts that follow: fact, reasoning, context or other (as at the beginning)
  *     "+ " "- " "~ "      answers to the prompt before that are right, wrong or partly right, divided by ";"
- * FORMAT names the line: an unknown kind, an answer without a prompt or without a word, an answer twice. INVALID_ARGUMENT: there is no prompt.
+ * A byte order mark before the first is passed over. FORMAT names the line: an unknown kind, an answer without a prompt or without a word, an answer
+ * twice. INVALID_ARGUMENT: there is no prompt.
  */
 TS_API ts_status ts_questions_open(ts_questions **out, ts_runtime *runtime, const char *path);
 TS_API void ts_questions_free(ts_questions *questions);
@@ -95,8 +96,8 @@ TS_API size_t ts_questions_count(const ts_questions *questions);
 TS_API ts_status ts_questions_get(const ts_questions *questions, size_t index, ts_question *question);
 
 /*
- * Marks a completion by rule: which answers are in its first sentence, as whole words in a row without regard to case. Right: right ones and no others. Wrong:
- * wrong ones and no right one. Partly: right and wrong ones, or partly right ones without a wrong one. None: no answer is there; that is no proof of a mistake. The
+ * Marks a completion by rule: which answers are in its first sentence, as whole words in a row without regard to case. Right: right ones and no wrong one. Wrong:
+ * wrong ones and no right one. Partly: right and wrong ones, or partly right ones alone. None: no answer is there; that is no proof of a mistake. The
  * rule reads words, not sense: "it is not red" has "red" in it, so the file has to foresee what a small model may write.
  */
 TS_API ts_status ts_questions_mark(const ts_questions *questions, size_t index, const char *completion, size_t size, uint32_t *mark);

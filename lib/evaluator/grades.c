@@ -9,7 +9,7 @@
 
 #include <math.h>
 
-enum { LEAST = 1, MOST = 10, MOST_REPLY = 64 << 10 };
+enum { LEAST = 1, MOST = 10, MOST_REPLY = 64 << 10, MOST_WORDS = 5 /* between an axis and its colon */ };
 
 static const char *const axis_names[TS_AXIS_COUNT] = {"grammar", "creativity", "consistency", "plot"};
 static const char *const ages[TS_AGE_COUNT][2] = {{"3", "under"}, {"4", "5"}, {"6", "7"}, {"8", "9"}, {"10", "12"}, {"13", "16"}};
@@ -70,27 +70,38 @@ static bool take(reading *r, const char *word)
 
 static const char apostrophe[] = "\xe2\x80\x99", bullet[] = "\xe2\x80\xa2";
 
+static bool take_name(reading *r, uint32_t *axis)
+{
+    for (*axis = 0; *axis < TS_AXIS_COUNT; ++*axis)
+        if (take(r, axis_names[*axis]))
+            return true;
+    return false;
+}
+
+/* A few words behind an axis, none of them an axis. False: there are more, which may quote what someone else graded. */
+static bool take_words(reading *r)
+{
+    uint32_t words = 0, axis;
+    for (bool inside = true; r->at < r->end;) {
+        bool letter = is_letter(*r->at), quoted = r->end - r->at >= 3 && memcmp(r->at, apostrophe, 3) == 0;
+        if (!letter && !quoted && !strchr(" \t*_'", *r->at))
+            break;
+        if (letter && !inside && (++words > MOST_WORDS || take_name(r, &axis)))
+            return false;
+        inside = letter || (inside && (quoted || *r->at == '\''));
+        r->at += quoted ? 3 : 1;
+    }
+    return true;
+}
+
 /* The axis whose name stands here, and what may stand between it and the colon: "Consistency with the beginning:". TS_AXIS_COUNT: none. */
 static uint32_t take_axis(reading *r)
 {
+    uint32_t axis;
     const char *begin = r->at;
-    for (uint32_t axis = 0; axis < TS_AXIS_COUNT; axis++) {
-        if (!take(r, axis_names[axis]))
-            continue;
-        for (;;) {
-            if (r->end - r->at >= 3 && memcmp(r->at, apostrophe, 3) == 0)
-                r->at += 3;
-            else if (r->at < r->end && (is_letter(*r->at) || strchr(" \t*_'", *r->at)))
-                r->at++;
-            else
-                break;
-        }
-        if (r->at < r->end && *r->at == ':') {
-            r->at++;
-            return axis;
-        }
-        r->at = begin;
-    }
+    if (take_name(r, &axis) && take_words(r) && take(r, ":"))
+        return axis;
+    r->at = begin;
     return TS_AXIS_COUNT;
 }
 
@@ -269,21 +280,22 @@ static bool is_two(const char *text, size_t size)
 
 static ts_status read_object(reading *r, ts_runtime *runtime, const char *text, size_t size)
 {
-    ts_json *document;
+    ts_json *document = NULL;
+    ts_detail detail;
+    TS_TRY(ts_json_expected("the reply"));
+    ts_detail_keep(&detail); /* what is wrong with a reply is no failure */
     ts_status status = ts_json_parse(&document, runtime, text, size, MOST_REPLY, "the reply");
-    if (status == TS_ERROR_OUT_OF_MEMORY)
-        return status;
-    if (status != TS_OK) {
+    if (status != TS_OK)
         fault(r, is_two(text, size) ? TS_JUDGED_TWICE : TS_JUDGED_FORM);
-        return TS_OK;
-    }
-    status = ts_json_check_unique(document, runtime, "the reply");
-    if (status == TS_ERROR_FORMAT)
+    else if ((status = ts_json_check_unique(document, runtime, "the reply")) != TS_OK)
         fault(r, TS_JUDGED_TWICE);
-    if (status == TS_OK)
+    else
         read_members(r, document);
     ts_json_free(document);
-    return status == TS_ERROR_OUT_OF_MEMORY ? status : TS_OK;
+    if (status == TS_ERROR_OUT_OF_MEMORY)
+        return status;
+    ts_detail_put_back(&detail);
+    return TS_OK;
 }
 
 /* Takes a fence of three backquotes off a reply that is inside one. */

@@ -132,11 +132,18 @@ static const char *peek_line(const yaml *y, size_t *size)
     return take_line(&copy, size);
 }
 
-/* A block behind | or >: lines that are indented; '>' folds lines into one, empty lines divide. */
-static ts_status read_block(yaml *y, bool fold)
+/* A block behind | or >: lines that are indented; '>' folds lines into one, empty lines divide. How newlines at its end count is no matter: they are
+ * trimmed. */
+static ts_status read_block(yaml *y, const char *head, size_t size)
 {
-    size_t size, block = 0;
-    bool folded = false; /* the text ends in a line that may go on */
+    size_t block = 0;
+    bool fold = *head == '>', folded = false; /* folded: the text ends in a line that may go on */
+    bool chomped = size > 1 && (head[1] == '+' || head[1] == '-');
+    const char *rest = head + 1 + chomped;
+    size -= 1 + (size_t)chomped;
+    ts_trim(&rest, &size);
+    if (size > 0 && *rest != '#')
+        return fail_line(y, "text behind the | or > of a block");
     for (const char *line; y->at < y->end; folded = fold && !is_blank(line, size)) {
         line = peek_line(y, &size);
         size_t indent = indent_of(line, size);
@@ -223,7 +230,7 @@ static ts_status read_item(yaml *y, const char *text, size_t size)
     if (size == 0)
         return fail_line(y, "an item without text");
     if (*text == '|' || *text == '>')
-        TS_TRY(read_block(y, *text == '>'));
+        TS_TRY(read_block(y, text, size));
     else if (*text == '"' || *text == '\'')
         TS_TRY(read_quoted(y, text, size));
     else
@@ -257,7 +264,7 @@ static bool is_yaml(const char *text, size_t size)
         text = newline ? newline : text;
         ts_trim(&text, &size);
     }
-    return (size > 3 && memcmp(text, "---", 3) == 0 && strchr("\r\n", text[3])) || (size > 2 && text[0] == '-' && text[1] == ' ');
+    return (size >= 3 && memcmp(text, "---", 3) == 0 && (size == 3 || strchr("\r\n", text[3]))) || (size > 2 && text[0] == '-' && text[1] == ' ');
 }
 
 static ts_status read_file(ts_prompts *prompts, const char *path)

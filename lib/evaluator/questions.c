@@ -97,6 +97,8 @@ static ts_status add_answers(ts_questions *q, const char *text, size_t size, con
     const char *end = text + size;
     if (q->count == 0)
         return fail_line(path, line, "an answer without a prompt before it");
+    if (size == 1)
+        return fail_line(path, line, "an answer has no word");
     for (text += 2; text < end;) {
         const char *next = memchr(text, ';', (size_t)(end - text));
         next = next ? next : end;
@@ -118,11 +120,11 @@ static ts_status read_kind(uint32_t *kind, const char *text, size_t size, const 
 /* A line, trimmed. */
 static ts_status read_line(ts_questions *q, char *text, size_t size, uint32_t *kind, const char *path, size_t line)
 {
-    bool marked = size > 2 && text[1] == ' ';
+    bool marked = size == 1 || (size > 1 && text[1] == ' '); /* a sign alone had a space behind it, or should have */
     if (size == 0 || (*text == '#' && (size == 1 || text[1] == ' ')))
         return TS_OK;
     if (marked && *text == '=')
-        return read_kind(kind, text + 2, size - 2, path, line);
+        return read_kind(kind, text + 1, size - 1, path, line);
     if (marked && strchr("+-~", *text))
         return add_answers(q, text, size, path, line);
     TS_TRY(ts_reserve(q->runtime, &q->items, &q->capacity, q->count + 1, sizeof *q->items));
@@ -137,7 +139,8 @@ static ts_status read_all(ts_questions *q, size_t size, const char *path)
     size_t number = 0;
     if (!ts_utf8_valid(q->text, size) || memchr(q->text, 0, size))
         return ts_fail(TS_ERROR_FORMAT, "%s: is not UTF-8, or has a NUL in it", path);
-    for (char *line = q->text, *end = q->text + size, *next; line < end; line = next) {
+    size_t mark = size >= 3 && memcmp(q->text, "\xef\xbb\xbf", 3) == 0 ? 3 : 0;
+    for (char *line = q->text + mark, *end = q->text + size, *next; line < end; line = next) {
         char *newline = memchr(line, '\n', (size_t)(end - line));
         const char *text = line;
         size_t length = (size_t)((newline ? newline : end) - line);

@@ -155,7 +155,8 @@ static void prompts_are_read(void **state)
     } wrong[] = {{"", TS_ERROR_INVALID_ARGUMENT, "no prompt"},          {"- a\nb: c\n", TS_ERROR_FORMAT, "line 2"},
                  {"- \"a\n", TS_ERROR_FORMAT, "without its end"},       {"- {a: b}\n", TS_ERROR_FORMAT, "line 1"},
                  {"- \"a\\q\"\n", TS_ERROR_FORMAT, "an escape"},        {"\xff\n", TS_ERROR_FORMAT, "UTF-8"},
-                 {"- 'a' b\n", TS_ERROR_FORMAT, "behind a quoted item"}};
+                 {"- 'a' b\n", TS_ERROR_FORMAT, "behind a quoted item"}, {"- |a\n  b\n", TS_ERROR_FORMAT, "line 1: text behind the |"},
+                 {"---\n- >- a\n", TS_ERROR_FORMAT, "line 2: text"},   {"---", TS_ERROR_INVALID_ARGUMENT, "no prompt"}};
     for (size_t i = 0; i < TS_COUNT_OF(wrong); i++) {
         ts_prompts *prompts;
         assert_status(ts_prompts_open(&prompts, runtime, put_file("prompts", wrong[i].file, strlen(wrong[i].file))), wrong[i].status);

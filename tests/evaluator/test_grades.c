@@ -67,6 +67,8 @@ static void what_is_no_grade_is_no_number(void **state)
     static const reply_case cases[] = {
         {"", TS_JUDGED_MISSING, {0}, 0, 0},
         {"Grammar: 8/10, Creativity: 7/10", TS_JUDGED_MISSING, {0}, 0, 0},
+        {"Grammar: 8/10, Creativity: 7/10\nConsistency although the student says grammar: 10/10", TS_JUDGED_FORM, {0}, 0, 0},
+        {"Grammar: 8/10, Creativity: 7/10\nConsistency which as he himself has told us is: 10/10", TS_JUDGED_FORM, {0}, 0, 0},
         {"Grammar: 8/10, Creativity: 7/10, Consistency: 7/10", TS_JUDGED_MISSING, {0}, 0, FOUR},
         {"{\"grammar\": 8, \"creativity\": 7}", TS_JUDGED_MISSING, {0}, 0, 0},
         {"Grammar: 11/10, Creativity: 7/10, Consistency: 7/10", TS_JUDGED_RANGE, {0}, 0, 0},
