@@ -60,6 +60,8 @@ uint32_t ts_record_axes(const ts_record *record);
 
 /* ---- records.c ---- */
 
+enum { TS_MOST_RECORDS = 1 << 24 };
+
 ts_status ts_records_add(ts_evaluator *evaluator, const ts_record *record);
 ts_status ts_records_read(ts_evaluator *evaluator, const char *path);
 /* A fingerprint of all records. */

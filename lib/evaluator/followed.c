@@ -82,11 +82,11 @@ static bool is_stem(const char *stem, size_t stem_size, const char *word, size_t
     return vowel && stem_size == size + 1 && same_letters(stem, word, size) && same_letters(stem + size, word + size - 1, 1);
 }
 
-/* Whether a token is a word or the word with an English ending. */
-static bool is_form_of(const ts_token *token, const char *word, size_t size)
+/* Whether a token is a word, whose hash is given, or the word with an English ending. */
+static bool is_form_of(const ts_token *token, const char *word, size_t size, uint64_t hash)
 {
     static const char *const endings[] = {"s", "es", "d", "ed", "r", "er", "st", "est", "ing", "ly", "n", "en"};
-    if (token->hash == ts_plain_word_hash(word, size))
+    if (token->hash == hash)
         return true;
     for (size_t i = 0; token->word && size >= 2 && i < TS_COUNT_OF(endings); i++) {
         size_t ending = strlen(endings[i]), stem = token->size > ending ? token->size - ending : 0;
@@ -105,9 +105,10 @@ static void check_words(const ts_passage *m, const char *words, ts_followed *f)
     const char *word;
     size_t size, left = words ? strlen(words) : 0;
     while (left > 0 && ts_plain_word(&words, &left, &word, &size)) {
+        uint64_t hash = ts_plain_word_hash(word, size);
         bool there = false;
         for (size_t i = m->known; i < m->count && !there; i++)
-            there = is_form_of(&m->tokens[i], word, size);
+            there = is_form_of(&m->tokens[i], word, size, hash);
         f->asked[TS_FOLLOWED_WORDS]++;
         f->found[TS_FOLLOWED_WORDS] += there;
     }

@@ -4,11 +4,11 @@
 
 #include "tinystories/diversity.h"
 
-#include "format/gzip.h"
 #include "format/json.h"
 #include "text/text.h"
 
-enum { MOST_RECORD = 1 << 20, MOST_RECORDS = 1 << 24, MOST_LINE = 8 << 20, PIECE = 64 << 10, STRINGS = 7 };
+/* What is looked for is compared with all of a text: bounds keep a hostile record from taking long. */
+enum { MOST_RECORD = 256 << 10, MOST_ASKED = 1000, MOST_MODELS = 4096, STRINGS = 7 };
 
 /* ---- keeping ---- */
 
@@ -45,7 +45,7 @@ static size_t clean(char *out, const char *text, size_t size)
     return written;
 }
 
-enum { COMPLETION = 1, MODEL = 2 };
+enum { COMPLETION = 1, MODEL = 2, WORDS = 3 };
 
 static ts_status check_strings(const char *const strings[STRINGS], const size_t sizes[STRINGS], size_t *total)
 {
@@ -58,6 +58,8 @@ static ts_status check_strings(const char *const strings[STRINGS], const size_t 
             return ts_fail(TS_ERROR_LIMIT, "the record has more than %d bytes", MOST_RECORD);
         if (i != COMPLETION && sizes[i] > 0 && (!ts_utf8_valid(strings[i], sizes[i]) || memchr(strings[i], 0, sizes[i])))
             return ts_fail(TS_ERROR_INVALID_ARGUMENT, "the record's %s is not UTF-8, or has a NUL in it", names[i]);
+        if (i >= WORDS && sizes[i] > 0 && ts_plain_word_count(strings[i], sizes[i]) > MOST_ASKED)
+            return ts_fail(TS_ERROR_LIMIT, "the record's %s has more than %d words", names[i], MOST_ASKED);
     }
     return TS_OK;
 }
@@ -70,6 +72,8 @@ static ts_status find_model(ts_evaluator *e, const char *name, uint32_t *index)
             *index = (uint32_t)i - 1;
             return TS_OK;
         }
+    if (e->model_count >= MOST_MODELS)
+        return ts_fail(TS_ERROR_LIMIT, "there are records of %d models already", MOST_MODELS);
     TS_TRY(ts_reserve(e->runtime, &e->models, &e->model_capacity, e->model_count + 1, sizeof *e->models));
     e->models[e->model_count] = ts_allocate(e->runtime, size);
     if (!e->models[e->model_count])
@@ -134,15 +138,15 @@ ts_status ts_records_add(ts_evaluator *e, const ts_record *record)
     if (e->options.cut > 0 && strings[COMPLETION] && is_cut(e, strings[MODEL] ? strings[MODEL] : ""))
         TS_TRY(ts_repeat_cut(e->runtime, strings[COMPLETION], sizes[COMPLETION], e->options.cut, &sizes[COMPLETION]));
     TS_TRY(check_strings(strings, sizes, &total));
-    if (e->count >= MOST_RECORDS)
-        return ts_fail(TS_ERROR_LIMIT, "there are %d records already", MOST_RECORDS);
+    if (e->count >= TS_MOST_RECORDS)
+        return ts_fail(TS_ERROR_LIMIT, "there are %d records already", TS_MOST_RECORDS);
     TS_TRY(ts_reserve(e->runtime, &e->records, &e->capacity, e->count + 1, sizeof *e->records));
-    TS_TRY(find_model(e, strings[MODEL] ? strings[MODEL] : "", &kept.model));
     kept.memory = ts_allocate(e->runtime, total);
     if (!kept.memory)
         return TS_ERROR_OUT_OF_MEMORY;
     copy_strings(&kept, strings, sizes);
     ts_status status = look_at(e, &kept);
+    status = status ? status : find_model(e, kept.fields.model, &kept.model);
     if (status != TS_OK)
         ts_release(e->runtime, kept.memory);
     else
@@ -194,8 +198,6 @@ static ts_status read_member(const ts_json *object, const char *name, ts_bytes *
 static ts_status read_record(ts_evaluator *e, const ts_json *object, ts_bytes joined[2])
 {
     ts_record r = {.struct_size = sizeof r};
-    if (ts_json_kind_of(object) != TS_JSON_OBJECT)
-        return ts_fail(TS_ERROR_FORMAT, "is no object");
     TS_TRY(read_member(object, "completion", NULL, &r.completion));
     if (!r.completion)
         TS_TRY(read_member(object, "story", NULL, &r.completion));
@@ -212,73 +214,17 @@ static ts_status read_record(ts_evaluator *e, const ts_json *object, ts_bytes jo
     return ts_records_add(e, &r);
 }
 
-static ts_status read_line(ts_evaluator *e, const char *text, size_t size, const char *name, uint64_t number)
+static ts_status take_object(void *user, const ts_json *object)
 {
-    char where[300];
-    ts_json *document;
+    ts_evaluator *e = user;
     ts_bytes joined[2] = {{.runtime = e->runtime}, {.runtime = e->runtime}};
-    ts_bytes line = {.runtime = e->runtime};
-    ts_trim(&text, &size);
-    if (size == 0)
-        return TS_OK;
-    ts_status status = ts_bytes_format(&line, "%.200s: line %llu", name, (unsigned long long)number);
-    if (status == TS_OK) {
-        memcpy(where, line.data, TS_MIN(line.size + 1, sizeof where));
-        where[sizeof where - 1] = 0;
-        status = ts_json_parse(&document, e->runtime, text, size, MOST_LINE, where);
-    }
-    ts_bytes_free(&line);
-    TS_TRY(status);
-    status = ts_json_check_unique(document, e->runtime, "the object");
-    status = status ? status : read_record(e, document, joined);
-    ts_json_free(document);
+    ts_status status = read_record(e, object, joined);
     ts_bytes_free(&joined[0]);
     ts_bytes_free(&joined[1]);
-    return status == TS_OK || status == TS_ERROR_OUT_OF_MEMORY
-               ? status
-               : ts_fail_context(status == TS_ERROR_INVALID_ARGUMENT ? TS_ERROR_FORMAT : status, where);
-}
-
-/* Takes whole lines off the front of `bytes`; at the end of the file what is left is a line too. */
-static ts_status take_lines(ts_evaluator *e, ts_bytes *bytes, const char *name, uint64_t *number, bool end)
-{
-    char *line = bytes->data, *stop = bytes->data + bytes->size;
-    while (line < stop) {
-        char *newline = memchr(line, '\n', (size_t)(stop - line));
-        if (!newline && !end)
-            break;
-        TS_TRY(read_line(e, line, (size_t)((newline ? newline : stop) - line), name, ++*number));
-        line = newline ? newline + 1 : stop;
-    }
-    if (stop - line > MOST_LINE)
-        return ts_fail(TS_ERROR_LIMIT, "%s: line %llu has more than %d bytes", name, (unsigned long long)*number + 1, MOST_LINE);
-    bytes->size = (size_t)(stop - line);
-    memmove(bytes->data, line, bytes->size);
-    return TS_OK;
-}
-
-static ts_status read_lines(ts_evaluator *e, ts_gzip_reader *reader, ts_bytes *bytes, char *piece)
-{
-    uint64_t number = 0;
-    for (;;) {
-        size_t count;
-        TS_TRY(ts_gzip_read(reader, piece, PIECE, &count));
-        TS_TRY(ts_bytes_add(bytes, piece, count));
-        TS_TRY(take_lines(e, bytes, ts_gzip_name(reader), &number, count == 0));
-        if (count == 0)
-            return TS_OK;
-    }
+    return status;
 }
 
 ts_status ts_records_read(ts_evaluator *e, const char *path)
 {
-    ts_gzip_reader *reader;
-    ts_bytes bytes = {.runtime = e->runtime};
-    TS_TRY(ts_gzip_open(&reader, e->runtime, path));
-    char *piece = ts_allocate(e->runtime, PIECE);
-    ts_status status = piece ? read_lines(e, reader, &bytes, piece) : TS_ERROR_OUT_OF_MEMORY;
-    ts_release(e->runtime, piece);
-    ts_bytes_free(&bytes);
-    ts_gzip_close(reader);
-    return status;
+    return ts_json_lines_read(e->runtime, path, take_object, e);
 }

@@ -66,6 +66,15 @@ bool ts_json_bool(const ts_json *value, bool *out);
 /* FORMAT, naming the key: an object with the same key twice. n log n. */
 ts_status ts_json_check_unique(const ts_json *object, ts_runtime *runtime, const char *name);
 
+/* What is done with one object of a file of JSON lines. INVALID_ARGUMENT is answered as FORMAT. */
+typedef ts_status (*ts_json_take)(void *user, const ts_json *object);
+
+/*
+ * Has every line of a file (or one compressed by gzip) taken that is not empty. Details of failures name file and line. FORMAT: a line that is no object, or one
+ * with the same key twice; LIMIT: one of more than 8 MiB. What was taken before a failure stays taken.
+ */
+ts_status ts_json_lines_read(ts_runtime *runtime, const char *path, ts_json_take take, void *user);
+
 /* Appends a value as it is written in a line. Numbers are those that a double holds. */
 ts_status ts_json_write(ts_bytes *bytes, const ts_json *value);
 /* The members of an object, each with ", " before it, but those that are called `story` and `text`. Nothing for what is no object. */

@@ -274,6 +274,11 @@ class DiversityTest(unittest.TestCase):
             with self.assertRaisesRegex(ts.FormatError, "line 4"):
                 diversity.add_file(path)
             self.assertEqual(len(diversity), 4)
+            for wrong in ('{"text": "a", "text": "b"}', '{"text": "a", "ending": 5}', '["a"]'):
+                with open(path, "w", encoding="utf-8") as file:
+                    file.write(wrong)
+                with self.assertRaisesRegex(ts.FormatError, "c.jsonl: line 1: "):
+                    diversity.add_file(path)
         with self.assertRaises(ts.InvalidArgumentError):
             self.build(["...", "!"])
         with self.assertRaises(ts.CancelledError):
