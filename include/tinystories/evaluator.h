@@ -141,7 +141,7 @@ TS_API ts_status ts_evaluator_new(ts_evaluator **out, ts_runtime *runtime, const
 TS_API void ts_evaluator_free(ts_evaluator *evaluator);
 
 /* Adds a record. A completion may be any bytes: those that are no UTF-8, and NULs, become U+FFFD. INVALID_ARGUMENT: one of the other strings is not UTF-8.
- * LIMIT: more than 1 MiB in one record, or 2^24 records. */
+ * LIMIT: more than 256 KiB in one record, more than 1,000 words in a part of its instruction, records of more than 4,096 models, or more than 2^24. */
 TS_API ts_status ts_evaluator_add(ts_evaluator *evaluator, const ts_record *record);
 
 /*
@@ -236,7 +236,8 @@ TS_API ts_status ts_evaluator_evaluate(ts_evaluator *evaluator, const char *mode
 /* The names of the models among the records, in the order in which they came; NULL beyond the last. Borrowed as a record's strings. */
 TS_API const char *ts_evaluator_model(const ts_evaluator *evaluator, size_t index);
 
-/* Two models on the prompts that both completed: the mean over prompts of the difference of their mean grades, `left` minus `right`. */
+/* Two models on the prompts that both completed: the mean over prompts of the difference of their mean grades, `left` minus `right`. Nothing is compared
+ * unless both are trusted (ts_evaluation.trusted): then there are 0 prompts. */
 typedef struct ts_comparison {
     size_t struct_size;
     uint64_t prompts[4];           /* by TS_AXIS_: those where both have the grade */
@@ -336,7 +337,7 @@ typedef struct ts_completer_report {
     uint64_t wanted;     /* prompts times per_prompt */
     uint64_t added;      /* records */
     uint64_t ended;      /* of them those that the bound of tokens ended: their text stops anywhere */
-    uint64_t unusable;   /* refused, filtered, not to be read, or ended by that bound before any text: no record */
+    uint64_t unusable;   /* refused, filtered, not to be read, longer than a record may be, or ended by that bound before any text: no record */
     uint64_t pending;    /* not answered yet: nothing was added */
     ts_chat_report chat; /* of the journal. Its struct_size is the library's */
 } ts_completer_report;

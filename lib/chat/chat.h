@@ -13,6 +13,8 @@
 
 typedef struct ts_chat ts_chat;
 
+enum { TS_CHAT_UNBOUNDED_REPLY = 4096 /* tokens that a reply without a bound is counted for beforehand */ };
+
 /* What a service is to do with a prompt. */
 typedef enum ts_chat_endpoint {
     TS_CHAT_CONVERSATION, /* answer it: chat/completions */
@@ -44,6 +46,7 @@ typedef struct ts_chat_jobs {
      * be used. *unfit (0 before) becomes the number of its parts, at most 255, that do not fit what was asked. NULL: nothing is kept.
      */
     ts_status (*about)(void *user, uint64_t job, const char *text, size_t size, ts_bytes *object, uint32_t *unfit);
+    bool goes_on; /* the call goes on that the last run was a part of: its time counts on, and what stopped it at its very end stops these jobs too */
 } ts_chat_jobs;
 
 /* The options of one shard of several: it takes its part of the bounds and paces, which are of all of them. INVALID_ARGUMENT: a bound is below their number. */

@@ -161,11 +161,14 @@ ts_status ts_chat_run(ts_chat *chat, const ts_chat_jobs *jobs, ts_progress progr
     uint64_t told = UINT64_MAX;
     ts_status status = TS_OK;
     TS_TRY(ts_chat_jobs_check(jobs));
+    if (jobs->goes_on && chat->stop != TS_OK)
+        return ts_chat_left(chat, jobs) == 0 ? TS_OK : ts_fail(chat->stop, "%s", chat->detail);
     chat->jobs = jobs;
     chat->next = chat->answered = chat->settled = 0;
     chat->stop = TS_OK;
     chat->disk_failed = -1;
-    chat->began = chat->transport.now(chat->transport.user);
+    if (!jobs->goes_on)
+        chat->began = chat->transport.now(chat->transport.user);
     bool over = false;
     while (!over) {
         status = ts_chat_round(chat);

@@ -1,14 +1,15 @@
 /* Prices and bounds. */
 #include "chat/cost.h"
 
+#include "chat/chat.h"
+
 #include "format/json.h"
 
 enum {
-    MOST_PRICES = 1 << 20,    /* bytes of a price file */
-    BYTES_A_TOKEN = 4,        /* of English, usually */
-    LEAST_BYTES_A_TOKEN = 2,  /* of what is reserved: English is never so dense */
-    TOKENS_OF_A_MESSAGE = 16, /* what a service adds to each */
-    UNBOUNDED_REPLY = 4096    /* reserved where a reply has no bound */
+    MOST_PRICES = 1 << 20,   /* bytes of a price file */
+    BYTES_A_TOKEN = 4,       /* of English, usually */
+    LEAST_BYTES_A_TOKEN = 2, /* of what is reserved: English is never so dense */
+    TOKENS_OF_A_MESSAGE = 16 /* what a service adds to each */
 };
 
 static ts_status read_price(double *price, const ts_json *model, const char *member, const char *path, const char *name)
@@ -58,7 +59,7 @@ ts_cost ts_cost_of(const ts_prices *prices, uint64_t prompt_tokens, uint64_t com
 ts_cost ts_cost_reserve(const ts_prices *prices, const ts_chat_options *options, size_t prompt_size)
 {
     return ts_cost_of(prices, prompt_size / LEAST_BYTES_A_TOKEN + TOKENS_OF_A_MESSAGE,
-                      options->reply_tokens ? options->reply_tokens : UNBOUNDED_REPLY);
+                      options->reply_tokens ? options->reply_tokens : TS_CHAT_UNBOUNDED_REPLY);
 }
 
 ts_cost ts_cost_estimate(const ts_prices *prices, size_t prompt_size, size_t reply_size)

@@ -26,9 +26,10 @@ struct ts_chat_judge {
 
 /* The form of the grades, for services that can be held to one: of a beginning and, with the plot, of an instruction. */
 #define SCHEMA_GRADE(name) "\"" name "\": {\"type\": \"integer\", \"enum\": [1, 2, 3, 4, 5, 6, 7, 8, 9, 10]}, "
-#define SCHEMA(properties, names)                                                                                                                      \
-    ", \"response_format\": {\"type\": \"json_schema\", \"json_schema\": {\"name\": \"grades\", \"strict\": true, \"schema\": {\"type\": \"object\", "  \
-    "\"properties\": {" properties "\"age_group\": {\"type\": \"string\", \"enum\": [\"A\", \"B\", \"C\", \"D\", \"E\", \"F\"]}}, "                   \
+#define SCHEMA(properties, names)                                                                                                                    \
+    ", \"response_format\": {\"type\": \"json_schema\", \"json_schema\": {\"name\": \"grades\", \"strict\": true, \"schema\": {\"type\": "           \
+    "\"object\", "                                                                                                                                   \
+    "\"properties\": {" properties "\"age_group\": {\"type\": \"string\", \"enum\": [\"A\", \"B\", \"C\", \"D\", \"E\", \"F\"]}}, "                  \
     "\"required\": [" names "\"age_group\"], \"additionalProperties\": false}}}"
 #define SCHEMA_GRADES SCHEMA_GRADE("grammar") SCHEMA_GRADE("creativity") SCHEMA_GRADE("consistency")
 #define SCHEMA_NAMES "\"grammar\", \"creativity\", \"consistency\", "
@@ -86,7 +87,8 @@ const char *ts_chat_judge_model(const ts_chat_judge *judge)
 static ts_status open_chat(ts_chat_judge *judge)
 {
     const ts_evaluator *e = judge->evaluator;
-    const uint64_t numbers[] = {e->options.seed, e->options.schema, judge->template.fingerprint, ts_records_hash(e), e->count};
+    const uint64_t numbers[] = {e->options.seed, e->options.schema, ts_judge_template_hash(&judge->template, 0, TS_JUDGE_COMPLETE),
+                                ts_records_hash(e), e->count};
     return judge->chat ? TS_OK : ts_chat_open(&judge->chat, e->runtime, &judge->options, TS_CHAT_CONVERSATION, ts_hash(numbers, sizeof numbers, 0));
 }
 
@@ -109,7 +111,8 @@ static ts_status write_prompt(void *user, uint64_t job, ts_bytes *out)
     TS_TRY(ts_bytes_add(out, "", 1));
     if (!judge->estimating)
         TS_TRY(ts_chat_text(judge->chat, job - turn, out));
-    for (uint32_t i = 0; judge->estimating && i < judge->options.reply_tokens; i++) /* an assessment of the largest size */
+    uint32_t most = judge->options.reply_tokens ? judge->options.reply_tokens : TS_CHAT_UNBOUNDED_REPLY;
+    for (uint32_t i = 0; judge->estimating && i < most; i++) /* an assessment of the largest size */
         TS_TRY(ts_bytes_add(out, "word", 4));
     TS_TRY(ts_bytes_add(out, "", 1));
     return ts_judge_template_write(&judge->template, record, seed, TS_JUDGE_GRADE, out);
@@ -159,6 +162,7 @@ static ts_chat_jobs jobs_of(ts_chat_judge *judge, uint32_t turn)
                           .user = judge,
                           .prompt = write_prompt,
                           .wanted = is_wanted,
+                          .goes_on = turn > 0,
                           .members = turn > 0 && e->options.schema ? schema_of : NULL};
 }
 
@@ -287,11 +291,11 @@ static ts_status hear_job(ts_chat_judge *judge, const ts_asking *asking, uint64_
     return TS_OK;
 }
 
-ts_status ts_chat_judge_hear(ts_chat_judge *judge, const ts_asking *asking, uint64_t number, int32_t *word, uint32_t *asks)
+ts_status ts_chat_judge_hear(ts_chat_judge *judge, const ts_asking *asking, uint32_t repeat, uint64_t number, int32_t *word, uint32_t *asks)
 {
     *word = TS_HEARD_PENDING;
     for (uint32_t ask = 0; judge->chat && ask < judge->evaluator->options.asks; ask++) {
-        TS_TRY(hear_job(judge, asking, asking->first + number * TURNS + ask, word));
+        TS_TRY(hear_job(judge, asking, asking->first + repeat * asking->stride + number * TURNS + ask, word));
         if (asks && *word != TS_HEARD_PENDING)
             *asks = ask + 1;
         if (*word != TS_HEARD_NOTHING)
@@ -303,7 +307,7 @@ ts_status ts_chat_judge_hear(ts_chat_judge *judge, const ts_asking *asking, uint
 static ts_status write_question(void *user, uint64_t job, ts_bytes *out)
 {
     ts_chat_judge *judge = user;
-    return judge->asking->write(judge->asking->user, (job - judge->asking->first) / TURNS, &judge->template, out);
+    return judge->asking->write(judge->asking->user, (job - judge->asking->first) % judge->asking->stride / TURNS, &judge->template, out);
 }
 
 static bool is_asked(void *user, uint64_t job)
@@ -319,14 +323,21 @@ static bool is_asked(void *user, uint64_t job)
 
 ts_status ts_chat_judge_ask(ts_chat_judge *judge, const ts_asking *asking, ts_progress progress, void *progress_user)
 {
+    uint32_t asks = judge->evaluator->options.asks;
     TS_TRY(open_chat(judge));
     judge->asking = asking;
     judge->progress = progress;
     judge->progress_user = progress_user;
     judge->done = 0;
-    judge->total = asking->count * judge->evaluator->options.asks;
-    for (uint32_t ask = 0; ask < judge->evaluator->options.asks; ask++) {
-        ts_chat_jobs jobs = {.first = asking->first + ask, .count = asking->count, .step = TURNS, .user = judge, .prompt = write_question, .wanted = is_asked};
+    judge->total = asking->count * asks * asking->repeats;
+    for (uint32_t run = 0; run < asks * asking->repeats; run++) {
+        ts_chat_jobs jobs = {.first = asking->first + run / asks * asking->stride + run % asks,
+                             .count = asking->count,
+                             .step = TURNS,
+                             .user = judge,
+                             .prompt = write_question,
+                             .wanted = is_asked,
+                             .goes_on = run > 0};
         TS_TRY(ts_chat_run(judge->chat, &jobs, tell, judge));
         judge->done += jobs.count;
     }

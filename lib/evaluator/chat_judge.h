@@ -29,12 +29,14 @@ typedef struct ts_judge_template {
         const char *text;
         size_t size;
     } texts[TS_JUDGE_TEXTS];
-    uint64_t fingerprint;
 } ts_judge_template;
 
 /* Reads the file `path`, NULL: the built-in texts alone. FORMAT names the file, the line or the placeholder. Frees what it made on failure. */
 ts_status ts_judge_template_read(ts_judge_template *judge, ts_runtime *runtime, const char *path);
 void ts_judge_template_free(ts_judge_template *judge);
+
+/* A hash of the texts first to end - 1: what a journal's questions are made of, and not what a file says beside them. */
+uint64_t ts_judge_template_hash(const ts_judge_template *judge, uint32_t first, uint32_t end);
 
 /* Appends a message about a record; `turn` is TS_JUDGE_ASSESS or TS_JUDGE_GRADE. */
 ts_status ts_judge_template_write(const ts_judge_template *judge, const ts_kept_record *record, uint64_t seed, uint32_t turn, ts_bytes *out);
@@ -71,11 +73,12 @@ ts_status ts_chat_judge_estimate(ts_chat_judge *judge, ts_chat_report *report);
 ts_status ts_chat_judge_report(ts_chat_judge *judge, ts_chat_report *report);
 
 /*
- * Questions that are answered by a word: `count` of them, each asked until its answer can be read or options.asks are spent. Number i is jobs
- * first + 8 i, first + 8 i + 1, ..., which no others may be.
+ * Questions that are answered by a word: `count` of them, asked `repeats` times, each time until the answer can be read or options.asks are spent. Number i of
+ * repeat r is jobs first + r stride + 8 i, first + r stride + 8 i + 1, ..., which no others may be.
  */
 typedef struct ts_asking {
-    uint64_t first, count;
+    uint64_t first, count, stride;
+    uint32_t repeats;
     const char *const *words; /* NULL after the last */
     void *user;
     ts_status (*write)(void *user, uint64_t number, const ts_judge_template *judge, ts_bytes *out); /* appends the message */
@@ -85,6 +88,6 @@ enum { TS_HEARD_PENDING = -2, TS_HEARD_NOTHING = -1 };
 
 ts_status ts_chat_judge_ask(ts_chat_judge *judge, const ts_asking *asking, ts_progress progress, void *progress_user);
 /* The word that was answered, by its index, or TS_HEARD_; *asks (may be NULL) becomes how often it was asked for. */
-ts_status ts_chat_judge_hear(ts_chat_judge *judge, const ts_asking *asking, uint64_t number, int32_t *word, uint32_t *asks);
+ts_status ts_chat_judge_hear(ts_chat_judge *judge, const ts_asking *asking, uint32_t repeat, uint64_t number, int32_t *word, uint32_t *asks);
 
 #endif

@@ -1,4 +1,5 @@
-/* Completions by a model behind a chat service: asked for, kept in a journal, and taken off the beginnings that they repeat; raw ones are as they come. */
+/* Completions by a model behind a chat service: asked for, kept in a journal, and taken off the beginnings that they repeat; raw ones are as they
+ * come. */
 #include "evaluator/chat_judge.h"
 
 #include "chat/chat.h"
@@ -7,7 +8,7 @@
 enum { MOST_PER_PROMPT = 100000 };
 
 typedef struct completer {
-    ts_evaluator prompts; /* of its fields the runtime and the records: prompts without completions, checked as records are */
+    ts_evaluator prompts;       /* of its fields the runtime and the records: prompts without completions, checked as records are */
     ts_judge_template template; /* not for raw completions */
     bool raw;
     ts_chat *chat;
@@ -63,6 +64,16 @@ static size_t pass_marks(const char *marks, size_t left, const char *reply, size
     return at;
 }
 
+/* The bytes of a word by which it begins with another, as words are compared; 0: it does not. */
+static size_t shared_bytes(const char *own, size_t own_size, const char *word, size_t word_size)
+{
+    size_t left = own_size;
+    for (char a, b; word_size > 0;)
+        if (ts_plain_word_fold(&own, &left, &a, 1) == 0 || ts_plain_word_fold(&word, &word_size, &b, 1) == 0 || a != b)
+            return 0;
+    return own_size - left;
+}
+
 /* What stands in a reply behind the beginning that it repeats word by word, the last of which it may go on with; NULL: it does not repeat it. */
 static const char *behind(const ts_record *prompt, const char *reply, size_t size)
 {
@@ -71,10 +82,10 @@ static const char *behind(const ts_record *prompt, const char *reply, size_t siz
     while (ts_plain_word(&asked, &left, &word, &word_size)) {
         if (!ts_plain_word(&said, &rest, &own, &own_size))
             return NULL;
-        bool cut_off = left == 0 && own_size > word_size;
-        if (ts_plain_word_hash(own, cut_off ? word_size : own_size) != ts_plain_word_hash(word, word_size))
+        size_t same = shared_bytes(own, own_size, word, word_size);
+        if (same == 0 || (same < own_size && left > 0))
             return NULL;
-        stop = own + (cut_off ? word_size : own_size);
+        stop = own + same;
         marks = asked;
         marks_size = left;
     }
@@ -138,16 +149,19 @@ static ts_status open_chat(completer *c, const ts_completer_options *o)
     TS_TRY(ts_options_read(&chat, sizeof chat, o->chat, "ts_chat_options"));
     if (!c->raw)
         TS_TRY(ts_judge_template_read(&c->template, c->prompts.runtime, o->templates));
-    const uint64_t numbers[] = {c->template.fingerprint, ts_records_hash(&c->prompts), c->prompts.count};
+    const uint64_t numbers[] = {c->raw ? 0 : ts_judge_template_hash(&c->template, TS_JUDGE_COMPLETE, TS_JUDGE_TEXTS), ts_records_hash(&c->prompts),
+                                c->prompts.count};
     ts_chat_endpoint endpoint = c->raw ? TS_CHAT_CONTINUATION : TS_CHAT_CONVERSATION;
     return ts_chat_open(&c->chat, c->prompts.runtime, &chat, endpoint, ts_hash(numbers, sizeof numbers, 0));
 }
 
-/* Counts what came; with `e` adds it, prompt by prompt. What the bound of tokens ended before any text is no completion: the model may have been thinking. */
+/* Counts what came; with `e` adds it, prompt by prompt. What the bound of tokens ended before any text is no completion: the model may have been
+ * thinking. */
 static ts_status take_replies(completer *c, const ts_completer_options *o, ts_evaluator *e, ts_completer_report *r)
 {
     ts_bytes reply = {.runtime = c->prompts.runtime};
     const char *model = o->model ? o->model : ts_chat_model(c->chat);
+    ts_detail detail;
     ts_status status = TS_OK;
     for (uint64_t i = 0; i < r->wanted && status == TS_OK; i++) {
         uint64_t job = i % o->per_prompt * c->prompts.count + i / o->per_prompt;
@@ -157,10 +171,16 @@ static ts_status take_replies(completer *c, const ts_completer_options *o, ts_ev
         if (!e || answer == TS_CHAT_NONE || answer == TS_CHAT_UNUSABLE)
             continue;
         reply.size = 0;
+        ts_detail_keep(&detail);
         status = ts_chat_text(c->chat, job, &reply);
         bool none = answer == TS_CHAT_CUT && reply.size == 0;
         if (status == TS_OK && !none)
             status = add_completion(e, prompt_of(c, job), c->raw, model, reply.size ? reply.data : "", reply.size);
+        if (status == TS_ERROR_LIMIT && e->count < TS_MOST_RECORDS) { /* it is longer than a record may be */
+            status = TS_OK;
+            none = true;
+            ts_detail_put_back(&detail);
+        }
         r->unusable += status == TS_OK && none;
         r->added += status == TS_OK && !none;
         r->ended += status == TS_OK && !none && answer == TS_CHAT_CUT;
@@ -193,17 +213,19 @@ static ts_status check_options(const ts_completer_options *o)
     const struct {
         const char *name;
         uint32_t value, least, most;
-    } all[] = {{"per_prompt", o->per_prompt, 1, MOST_PER_PROMPT}, {"estimate", o->estimate, 0, 1}, {"raw", o->raw, 0, 1}, {"reserved", o->reserved, 0, 0}};
+    } all[] = {
+        {"per_prompt", o->per_prompt, 1, MOST_PER_PROMPT}, {"estimate", o->estimate, 0, 1}, {"raw", o->raw, 0, 1}, {"reserved", o->reserved, 0, 0}};
     for (size_t i = 0; i < TS_COUNT_OF(all); i++)
         if (all[i].value < all[i].least || all[i].value > all[i].most)
-            return ts_fail(TS_ERROR_INVALID_ARGUMENT, "ts_completer_options.%s is %u, expected %u to %u", all[i].name, all[i].value, all[i].least, all[i].most);
+            return ts_fail(TS_ERROR_INVALID_ARGUMENT, "ts_completer_options.%s is %u, expected %u to %u", all[i].name, all[i].value, all[i].least,
+                           all[i].most);
     if (o->raw && o->templates)
         return ts_fail(TS_ERROR_INVALID_ARGUMENT, "ts_completer_options.templates is '%s', expected NULL: raw completions have none", o->templates);
     return TS_OK;
 }
 
-ts_status ts_completer_run(ts_evaluator *e, const ts_record *const *prompts, size_t count, const ts_completer_options *o, ts_progress progress, void *user,
-                           ts_completer_report *r)
+ts_status ts_completer_run(ts_evaluator *e, const ts_record *const *prompts, size_t count, const ts_completer_options *o, ts_progress progress,
+                           void *user, ts_completer_report *r)
 {
     completer c = {.prompts = {.runtime = e->runtime}, .template = {.runtime = e->runtime}, .raw = o->raw != 0};
     ts_status status = check_options(o);

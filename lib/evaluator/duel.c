@@ -7,8 +7,8 @@
 #include <stdlib.h>
 
 /*
- * Numbers of jobs beyond those of grades: marks begin at 2^51, duels at 2^52, where each pair of models has 2^38: 10 bits of repeats, 24 of pairs of completions,
- * one of the order and three of asks. So what is in the journal of one duel stays that of this duel, whatever else is asked.
+ * Numbers of jobs beyond those of grades: marks begin at 2^51, duels at 2^52, where each pair of models has 2^38: 10 bits of repeats, 24 of pairs of
+ * completions, one of the order and three of asks. So what is in the journal of one duel stays that of this duel, whatever else is asked.
  */
 enum { MODEL_BITS = 6, REPEAT_BITS = 10, PAIR_BITS = 24, ASK_BITS = 3, REPEAT_SHIFT = PAIR_BITS + 1 + ASK_BITS };
 #define MARK_BASE (UINT64_C(1) << 51)
@@ -26,7 +26,7 @@ typedef struct pair {
 
 typedef struct duel {
     ts_evaluator *e;
-    pair *pairs;
+    pair *pairs; /* the left one's model is the first of the two among the evaluator's */
     size_t count;
     ts_asking asking;
 } duel;
@@ -69,7 +69,9 @@ static ts_status make_pairs(duel *d, uint32_t left, uint32_t right)
         j += other <= group;
     }
     ts_release(runtime, places);
-    return d->count > 0 ? TS_OK : ts_fail(TS_ERROR_INVALID_ARGUMENT, "there is no prompt that both '%.100s' and '%.100s' completed", d->e->models[left], d->e->models[right]);
+    return d->count > 0 ? TS_OK
+                        : ts_fail(TS_ERROR_INVALID_ARGUMENT, "there is no prompt that both '%.100s' and '%.100s' completed", d->e->models[left],
+                                  d->e->models[right]);
 }
 
 /* ---- asking ---- */
@@ -86,31 +88,22 @@ static ts_status write_pair(void *user, uint64_t number, const ts_judge_template
     return ts_judge_template_compare(judge, number % 2 ? right : left, number % 2 ? left : right, d->e->options.seed, out);
 }
 
-static ts_status ask_all(duel *d, uint64_t first, ts_progress progress, void *user)
-{
-    for (uint32_t repeat = 0; repeat < ts_evaluator_repeats(d->e); repeat++) {
-        d->asking.first = first + ((uint64_t)repeat << REPEAT_SHIFT);
-        TS_TRY(ts_chat_judge_ask(d->e->chat, &d->asking, progress, user));
-    }
-    return TS_OK;
-}
-
 /* ---- what came of it ---- */
 
-/* What one prompt's pairs were given: verdicts for left, and verdicts. */
+/* What one prompt's pairs were given: verdicts for the caller's left, and verdicts. */
 typedef struct score {
     double *sums, *counts;
     size_t prompts;
 } score;
 
-static void count_pair(const int32_t heard[2], score *s, bool same, ts_duel *out)
+static void count_pair(const int32_t heard[2], bool swapped, score *s, bool same, ts_duel *out)
 {
     double left = 0;
     for (int order = 0; order < 2; order++) {
         out->firsts += heard[order] == FIRST;
         out->seconds += heard[order] == SECOND;
         out->neithers += heard[order] == NEITHER;
-        left += heard[order] == NEITHER ? 0.5 : heard[order] == (order == 0 ? FIRST : SECOND);
+        left += heard[order] == NEITHER ? 0.5 : heard[order] == (order == (int)swapped ? FIRST : SECOND);
     }
     out->judged++;
     if (!same)
@@ -120,37 +113,36 @@ static void count_pair(const int32_t heard[2], score *s, bool same, ts_duel *out
 }
 
 /* Pairs of a prompt stand together, its repeats are counted one behind another. */
-static ts_status count_all(duel *d, uint64_t first, score *s, ts_duel *out)
+static ts_status count_all(duel *d, bool swapped, score *s, ts_duel *out)
 {
     uint64_t last = 0; /* the prompt that was counted last, if there is any */
     for (size_t i = 0; i < d->count; i++)
-        for (uint32_t repeat = 0; repeat < ts_evaluator_repeats(d->e); repeat++) {
+        for (uint32_t repeat = 0; repeat < d->asking.repeats; repeat++) {
             int32_t heard[2];
-            d->asking.first = first + ((uint64_t)repeat << REPEAT_SHIFT);
             out->pairs++;
             for (uint64_t order = 0; order < 2; order++) {
                 uint32_t asks = 0;
-                TS_TRY(ts_chat_judge_hear(d->e->chat, &d->asking, 2 * i + order, &heard[order], &asks));
+                TS_TRY(ts_chat_judge_hear(d->e->chat, &d->asking, repeat, 2 * i + order, &heard[order], &asks));
                 out->pending += heard[order] == TS_HEARD_PENDING;
                 out->unread += heard[order] == TS_HEARD_NOTHING;
                 out->asked_again += asks > 1 ? asks - 1 : 0;
             }
             if (heard[0] < 0 || heard[1] < 0)
                 continue;
-            count_pair(heard, s, s->prompts > 0 && last == d->pairs[i].group, out);
+            count_pair(heard, swapped, s, s->prompts > 0 && last == d->pairs[i].group, out);
             last = d->pairs[i].group;
         }
     return TS_OK;
 }
 
-static ts_status summarize(duel *d, uint64_t first, ts_duel *out)
+static ts_status summarize(duel *d, bool swapped, ts_duel *out)
 {
     const ts_evaluator *e = d->e;
     double *room = ts_allocate_array(e->runtime, 2 * d->count + e->options.resamples, sizeof *room), sum = 0, count = 0;
     score s = {.sums = room, .counts = room + d->count};
     if (!room)
         return TS_ERROR_OUT_OF_MEMORY;
-    ts_status status = count_all(d, first, &s, out);
+    ts_status status = count_all(d, swapped, &s, out);
     out->prompts = s.prompts;
     for (size_t i = 0; i < s.prompts; i++) {
         out->wins += s.sums[i] > s.counts[i] / 2;
@@ -166,21 +158,26 @@ static ts_status summarize(duel *d, uint64_t first, ts_duel *out)
 
 ts_status ts_duel_run(ts_evaluator *e, uint32_t left, uint32_t right, ts_progress progress, void *user, ts_duel *out)
 {
-    duel d = {.e = e, .asking = {.words = better, .write = write_pair}};
-    uint64_t first = DUEL_BASE + (((uint64_t)left << MODEL_BITS | right) << (REPEAT_SHIFT + REPEAT_BITS));
+    uint32_t first = TS_MIN(left, right), second = TS_MAX(left, right); /* the same questions whoever is called left */
+    duel d = {.e = e,
+              .asking = {.first = DUEL_BASE + (((uint64_t)first << MODEL_BITS | second) << (REPEAT_SHIFT + REPEAT_BITS)),
+                         .stride = (uint64_t)1 << REPEAT_SHIFT,
+                         .repeats = ts_evaluator_repeats(e),
+                         .words = better,
+                         .write = write_pair}};
     ts_detail detail;
     ts_duel told = {.struct_size = sizeof told, .share = NAN, .low = NAN, .high = NAN, .p = 1};
     if (left == right)
         return ts_fail(TS_ERROR_INVALID_ARGUMENT, "the model '%.200s' cannot be set against itself", e->models[left]);
-    if (left >> MODEL_BITS || right >> MODEL_BITS)
-        return ts_fail(TS_ERROR_INVALID_ARGUMENT, "the model '%.200s' is none of the first %d", e->models[TS_MAX(left, right)], 1 << MODEL_BITS);
-    ts_status status = make_pairs(&d, left, right), counted = TS_OK;
+    if (second >> MODEL_BITS)
+        return ts_fail(TS_ERROR_INVALID_ARGUMENT, "the model '%.200s' is none of the first %d", e->models[second], 1 << MODEL_BITS);
+    ts_status status = make_pairs(&d, first, second), counted = TS_OK;
     if (status == TS_OK) {
         d.asking.user = &d;
         d.asking.count = 2 * (uint64_t)d.count;
-        status = ask_all(&d, first, progress, user);
+        status = ts_chat_judge_ask(e->chat, &d.asking, progress, user);
         ts_detail_keep(&detail);
-        counted = summarize(&d, first, &told);
+        counted = summarize(&d, left > right, &told);
         if (counted == TS_OK)
             *out = told;
         if (status != TS_OK)
@@ -204,7 +201,7 @@ static ts_status write_record(void *user, uint64_t number, const ts_judge_templa
 
 static ts_asking asking_of(ts_evaluator *e)
 {
-    return (ts_asking){.first = MARK_BASE, .count = e->count, .words = marks, .user = e, .write = write_record};
+    return (ts_asking){.first = MARK_BASE, .count = e->count, .stride = MARK_BASE, .repeats = 1, .words = marks, .user = e, .write = write_record};
 }
 
 ts_status ts_marks_run(ts_evaluator *e, ts_progress progress, void *user)
@@ -217,7 +214,7 @@ ts_status ts_marks_get(ts_evaluator *e, uint64_t index, uint32_t *mark)
 {
     int32_t heard;
     ts_asking asking = asking_of(e);
-    TS_TRY(ts_chat_judge_hear(e->chat, &asking, index, &heard, NULL));
+    TS_TRY(ts_chat_judge_hear(e->chat, &asking, 0, index, &heard, NULL));
     *mark = heard < 0 ? TS_MARK_NONE : TS_MARK_RIGHT + (uint32_t)heard;
     return TS_OK;
 }

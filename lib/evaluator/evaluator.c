@@ -256,11 +256,9 @@ const char *ts_evaluator_model(const ts_evaluator *evaluator, size_t index)
 
 /* ---- judging ---- */
 
-static ts_status judge_one(ts_evaluator *e, size_t index, uint32_t repeat, ts_kept_judgment *judgment)
+static ts_status judge_one(const ts_evaluator *e, ts_kept_judgment *judgment, size_t index)
 {
     double measures[TS_MEASURE_COUNT];
-    if (e->chat)
-        return ts_chat_judge_judgment(e->chat, index, repeat, judgment, NULL, NULL);
     *judgment = (ts_kept_judgment){.outcome = TS_JUDGED_EMPTY};
     if (e->records[index].words == 0)
         return TS_OK;
@@ -269,21 +267,33 @@ static ts_status judge_one(ts_evaluator *e, size_t index, uint32_t repeat, ts_ke
     return TS_OK;
 }
 
-/* Notes the judgments of all records as they stand. The embedded judge keeps those that it made. */
-static ts_status note_judgments(ts_evaluator *e, ts_progress progress, void *user)
+/* Has the embedded judge grade the records that it has not yet; what was graded before it is stopped stays. */
+static ts_status judge_records(ts_evaluator *e, ts_progress progress, void *user)
 {
-    uint32_t repeats = ts_evaluator_repeats(e);
-    ts_kept_judgment *judgments = ts_allocate_array(e->runtime, (size_t)repeats * e->count, sizeof *judgments);
-    ts_status status = judgments ? TS_OK : TS_ERROR_OUT_OF_MEMORY;
-    for (size_t i = 0; status == TS_OK && i < (size_t)repeats * e->count; i++) {
-        if (!e->chat && i < e->judged) {
-            judgments[i] = e->judgments[i];
-            continue;
-        }
-        status = judge_one(e, i % e->count, (uint32_t)(i / e->count), &judgments[i]);
-        if (status == TS_OK && progress && progress(user, i + 1, e->count) != 0)
-            status = ts_fail(TS_ERROR_CANCELLED, "stopped by the progress callback");
+    ts_kept_judgment *judgments = ts_allocate_array(e->runtime, e->count, sizeof *judgments);
+    if (!judgments)
+        return TS_ERROR_OUT_OF_MEMORY;
+    if (e->judged > 0)
+        memcpy(judgments, e->judgments, e->judged * sizeof *judgments);
+    ts_release(e->runtime, e->judgments);
+    e->judgments = judgments;
+    while (e->judged < e->count) {
+        TS_TRY(judge_one(e, &judgments[e->judged], e->judged));
+        e->judged++;
+        if (progress && progress(user, e->judged, e->count) != 0 && e->judged < e->count)
+            return ts_fail(TS_ERROR_CANCELLED, "stopped by the progress callback");
     }
+    return TS_OK;
+}
+
+/* Notes the chat judge's judgments of all records as they stand. */
+static ts_status note_judgments(ts_evaluator *e)
+{
+    size_t count = (size_t)e->options.repeats * e->count;
+    ts_kept_judgment *judgments = ts_allocate_array(e->runtime, count, sizeof *judgments);
+    ts_status status = judgments ? TS_OK : TS_ERROR_OUT_OF_MEMORY;
+    for (size_t i = 0; status == TS_OK && i < count; i++)
+        status = ts_chat_judge_judgment(e->chat, i % e->count, (uint32_t)(i / e->count), &judgments[i], NULL, NULL);
     if (status != TS_OK) {
         ts_release(e->runtime, judgments);
         return status;
@@ -299,12 +309,12 @@ static ts_status run(ts_evaluator *e, ts_progress progress, void *user)
     if (e->count == 0)
         return TS_OK;
     if (!e->chat)
-        return note_judgments(e, progress, user);
+        return judge_records(e, progress, user);
     ts_status status = ts_chat_judge_run(e->chat, progress, user), noted = TS_OK;
     ts_detail detail;
     ts_detail_keep(&detail);
     if (ts_chat_judge_is_open(e->chat))
-        noted = note_judgments(e, NULL, NULL);
+        noted = note_judgments(e);
     if (status == TS_OK)
         return noted;
     ts_detail_put_back(&detail);

@@ -5,8 +5,8 @@
 
 enum { MOST_FILE = 1 << 20 };
 
-static const char *const text_names[TS_JUDGE_TEXTS] = {"assess", "grade", "assess instruction", "grade instruction",
-                                                      "compare", "mark", "complete", "complete instruction"};
+static const char *const text_names[TS_JUDGE_TEXTS] = {"assess",  "grade", "assess instruction", "grade instruction",
+                                                       "compare", "mark",  "complete",           "complete instruction"};
 static const char *const placeholders[] = {"beginning", "completion", "fence", "words", "sentence", "features", "summary", "first", "second"};
 enum { BEGINNING, COMPLETION, FENCE, WORDS, SENTENCE, FEATURES, SUMMARY, FIRST, SECOND };
 
@@ -45,8 +45,9 @@ static ts_status find_text(size_t *found, const char *heading, size_t length, ui
     for (*found = 0; *found < TS_JUDGE_TEXTS && !is(title, size, text_names[*found]);)
         ++*found;
     if (*found == TS_JUDGE_TEXTS)
-        return fail_line(name, line,
-                         "an unknown heading, expected assess, grade, assess instruction, grade instruction, compare, mark, complete or complete instruction");
+        return fail_line(
+            name, line,
+            "an unknown heading, expected assess, grade, assess instruction, grade instruction, compare, mark, complete or complete instruction");
     return seen >> *found & 1 ? fail_line(name, line, "this heading is there twice") : TS_OK;
 }
 
@@ -99,21 +100,28 @@ ts_status ts_judge_template_read(ts_judge_template *judge, ts_runtime *runtime, 
     size_t size;
     *judge = (ts_judge_template){.runtime = runtime};
     ts_status status = path ? ts_file_read(runtime, path, MOST_FILE, &judge->file, &size) : TS_OK;
-    if (status == TS_OK && path) {
+    if (status == TS_OK && path)
         status = read_texts(judge, judge->file, size, path);
-        judge->fingerprint = ts_hash(judge->file, size, 0);
-    }
     if (status == TS_OK)
         status = ts_unpack(runtime, &ts_judge_data, &judge->built_in);
-    if (status == TS_OK) {
-        judge->fingerprint = ts_hash(judge->built_in, ts_judge_data.size, judge->fingerprint);
+    if (status == TS_OK)
         status = read_texts(judge, judge->built_in, ts_judge_data.size, "the built-in templates");
-    }
     if (status == TS_OK)
         status = check_texts(judge, name);
     if (status != TS_OK)
         ts_judge_template_free(judge);
     return status;
+}
+
+uint64_t ts_judge_template_hash(const ts_judge_template *judge, uint32_t first, uint32_t end)
+{
+    uint64_t hash = 0;
+    for (uint32_t i = first; i < end; i++) {
+        const uint64_t size = judge->texts[i].size;
+        hash = ts_hash(&size, sizeof size, hash);
+        hash = ts_hash(judge->texts[i].text, size, hash);
+    }
+    return hash;
 }
 
 void ts_judge_template_free(ts_judge_template *judge)
@@ -176,7 +184,8 @@ ts_status ts_judge_template_write(const ts_judge_template *judge, const ts_kept_
     return write_text(judge, turn + (ts_record_is_instructed(&record->fields) ? (size_t)TS_JUDGE_TURNS : 0), &w, record->hash, seed, out);
 }
 
-ts_status ts_judge_template_compare(const ts_judge_template *judge, const ts_kept_record *first, const ts_kept_record *second, uint64_t seed, ts_bytes *out)
+ts_status ts_judge_template_compare(const ts_judge_template *judge, const ts_kept_record *first, const ts_kept_record *second, uint64_t seed,
+                                    ts_bytes *out)
 {
     const uint64_t hashes[] = {first->hash, second->hash};
     writing w = writing_of(&first->fields);

@@ -216,6 +216,16 @@ ts_status ts_summary_of(const ts_evaluator *e, uint32_t model, ts_evaluation *ou
 
 /* ---- two models ---- */
 
+#define ROUNDING 1e-9 /* the same grades in another order do not add up to the same */
+
+static bool is_trusted(const ts_evaluator *e, uint32_t model)
+{
+    double squares[COLUMNS] = {0};
+    ts_evaluation counted = {0};
+    count_outcomes(e, model, &counted, squares);
+    return counted.trusted;
+}
+
 static void compare(const ts_evaluator *e, const clusters *left, const clusters *right, size_t axis, double *room, ts_comparison *out)
 {
     size_t most = TS_MIN(left->count, right->count), prompts = 0;
@@ -224,8 +234,8 @@ static void compare(const ts_evaluator *e, const clusters *left, const clusters 
         const cluster *l = &left->items[i], *r = &right->items[j];
         if (l->group == r->group && l->count[axis] > 0 && r->count[axis] > 0) {
             double difference = l->sum[axis] / l->count[axis] - r->sum[axis] / r->count[axis];
-            out->wins[axis] += difference > 0;
-            out->losses[axis] += difference < 0;
+            out->wins[axis] += difference > ROUNDING;
+            out->losses[axis] += difference < -ROUNDING;
             sum += difference;
             differences[prompts] = difference;
             ones[prompts++] = 1;
@@ -234,7 +244,8 @@ static void compare(const ts_evaluator *e, const clusters *left, const clusters 
         j += r->group <= l->group;
     }
     out->prompts[axis] = prompts;
-    out->difference[axis] = prompts > 0 ? sum / (double)prompts : NAN;
+    if (prompts > 0)
+        out->difference[axis] = sum / (double)prompts;
     ts_summary_interval(e, differences, ones, prompts, TS_AXIS_COUNT + axis, values, &out->low[axis], &out->high[axis]);
 }
 
@@ -242,6 +253,10 @@ ts_status ts_summary_compare(const ts_evaluator *e, uint32_t left, uint32_t righ
 {
     clusters l, r;
     *out = (ts_comparison){.struct_size = sizeof *out};
+    for (size_t axis = 0; axis < TS_AXIS_COUNT; axis++)
+        out->difference[axis] = out->low[axis] = out->high[axis] = NAN;
+    if (!is_trusted(e, left) || !is_trusted(e, right))
+        return TS_OK;
     TS_TRY(gather(&l, e, left));
     ts_status status = gather(&r, e, right);
     double *room = status == TS_OK ? make_room(e, TS_MIN(l.count, r.count)) : NULL;

@@ -288,13 +288,16 @@ static ts_status extend(ts_chat_author *author, ts_story_range *range, tally *t)
 ts_status ts_chat_author_ask(ts_chat_author *author, ts_story_range *range, ts_progress progress, void *progress_user)
 {
     tally t = {.wanted = range->count};
+    bool asked = false;
     do {
         uint64_t left;
         TS_TRY(check_range(range));
         ts_chat_jobs jobs = jobs_of(author, range, 0);
         do {
+            jobs.goes_on = asked;
             TS_TRY(ts_chat_run(author->chat, &jobs, progress, progress_user));
             jobs = jobs_left(author, range, &left);
+            asked = true;
         } while (left > 0);
         TS_TRY(extend(author, range, &t));
     } while (t.usable < t.wanted);

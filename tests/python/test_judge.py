@@ -89,6 +89,28 @@ class EmbeddedJudge(unittest.TestCase):
         with self.assertRaises(ts.InvalidArgumentError):
             ts.Evaluator(judge="chat") if CHAT_BUILT else ts.Evaluator(repeats=0)
 
+    def test_what_was_mostly_not_graded_is_not_compared(self):
+        with ts.Evaluator(least_scored=0.5) as evaluator:
+            for i in range(4):
+                evaluator.add(" ran home." if i == 0 else "...", prompt=f"Tom {i}", model="mostly empty")
+                evaluator.add(" ran home and slept.", prompt=f"Tom {i}", model="whole")
+            evaluator.run()
+            self.assertEqual([evaluator.evaluate(model).trusted for model in evaluator.models], [False, True])
+            compared = evaluator.compare("mostly empty", "whole")["grammar"]
+            self.assertEqual((compared.prompts, compared.wins, compared.losses, compared.difference), (0, 0, 0, None))
+
+    def test_bounds_of_records(self):
+        with ts.Evaluator() as evaluator:
+            evaluator.add("word " * 50000, summary="word " * 1000)
+            for wrong in ({"completion": "word " * 60000}, {"completion": "a", "summary": "word " * 1001}, {"completion": "a", "words": "a," * 1001}):
+                with self.assertRaises(ts.LimitError):
+                    evaluator.add(**wrong)
+            for i in range(4095):
+                evaluator.add("a", model=f"model {i}")
+            with self.assertRaises(ts.LimitError):
+                evaluator.add("a", model="one more")
+            self.assertEqual((len(evaluator), len(evaluator.models)), (4096, 4096))
+
     def test_what_is_found_in_completions(self):
         """Of an instruction, of words to the judge, and up to the first words that are said again; in Python, in the report, and for one model alone."""
         with ts.Evaluator(cut=4, cut_models=["gpt2"]) as evaluator:
@@ -137,7 +159,10 @@ class EmbeddedJudge(unittest.TestCase):
                 evaluator.add(**record)
             with self.assertRaises(ts.CancelledError):
                 evaluator.run(lambda done, total: done == 5)
-            evaluator.run()
+            self.assertEqual([evaluator.judgment(i).outcome for i in (4, 5)], [ts.Outcome.SCORED, ts.Outcome.PENDING])
+            told = []
+            evaluator.run(lambda done, total: told.append(done))
+            self.assertEqual(told[0], 6)  # those before are judged
             self.assertEqual(evaluator.evaluate().outcomes["scored"], len(RECORDS))
 
     @unittest.skipUnless(DATA, "skipped: TINYSTORIES_TEST_DATA is not set")
@@ -263,6 +288,38 @@ class ChatJudge(unittest.TestCase):
         report = json.loads((self.folder / "report.json").read_text(encoding="utf-8"))
         self.assertEqual(report["all"]["outcomes"], result.outcomes)
         self.assertEqual(report["cost"]["requests"], ledger["requests"])
+
+    def test_a_stop_at_the_end_of_a_turn_stops_the_next(self):
+        """Whoever says once that it is enough pays for nothing more, and the time allowed is that of the whole call."""
+        evaluator = self.evaluator(RECORDS[:10])
+        with self.assertRaises(ts.CancelledError):
+            evaluator.run(lambda done, total: done == 10)
+        self.assertEqual(self.server.ledger(self.name)["requests"], 10)
+        evaluator.run(lambda done, total: done == total)
+        self.assertEqual(self.server.ledger(self.name)["requests"], 20)
+        with self.assertRaises(ts.LimitError):  # of two turns of two rounds of 0.3 seconds
+            self.evaluator(RECORDS[:10], chat=self.chat("timed", {"delay": 0.3}, in_flight=5, max_seconds=0.8)).run()
+        duelling = self.evaluator(PAIRED, chat=self.chat("duel"), repeats=2)
+        with self.assertRaises(ts.CancelledError):
+            duelling.duel("better", "worse", progress=lambda done, total: done == 120)
+        told = []
+        self.assertEqual(duelling.duel("better", "worse", progress=lambda done, total: told.append((done, total))).judged, 120)
+        self.assertEqual((told, {total for _, total in told}), (sorted(told), {2 * 120 * 3}))
+
+    def test_remarks_of_templates_are_no_part_of_a_journal(self):
+        """Nor is it who wrote them down: what was paid for stays as long as the texts do."""
+        texts = (ROOT / "lib" / "evaluator" / "judge.txt").read_text(encoding="utf-8")
+        for name, content in (("none", None), ("same", texts), ("remark", "# another remark\n" + texts),
+                              ("complete", texts.replace("= complete\n", "= complete\nPlease. "))):
+            if content:
+                (self.folder / name).write_text(content, encoding="utf-8")
+            evaluator = self.evaluator(RECORDS[:5], templates=self.folder / name if content else None)
+            evaluator.run()
+            evaluator.close()
+        self.assertEqual(self.server.ledger(self.name)["requests"], 10)
+        (self.folder / "other").write_text(texts.replace("= grade\n", "= grade\nPlease. "), encoding="utf-8")
+        with self.assertRaises(ts.MismatchError):
+            self.evaluator(RECORDS[:5], templates=self.folder / "other").run()
 
     def test_all_bad_gives_no_mean(self):
         evaluator = self.evaluator(RECORDS[:20], settings={"bad": 100}, asks=1)
@@ -400,9 +457,11 @@ class ChatJudge(unittest.TestCase):
         self.assertEqual(self.server.ledger(self.name)["requests"], 120)
         self.assertEqual(evaluator.duel("better", "worse"), found)  # all of it was there
         self.assertEqual(self.server.ledger(self.name)["requests"], 120)
-        back = evaluator.duel("worse", "better")  # another duel, whose texts stand the other way round
-        self.assertEqual((back.wins, back.losses), (losses, wins))
-        self.assertAlmostEqual(back.share, 1 - share)
+        back = evaluator.duel("worse", "better")  # the same one, seen from the other side
+        self.assertEqual(self.server.ledger(self.name)["requests"], 120)
+        self.assertEqual((back.wins, back.losses, back.firsts, back.seconds, back.p), (losses, wins, found.firsts, found.seconds, found.p))
+        for one, other in ((back.share, found.share), (back.low, found.high), (back.high, found.low)):
+            self.assertAlmostEqual(one, 1 - other, 2)
         with self.assertRaises(ts.InvalidArgumentError):
             evaluator.duel("better", "better")
         with self.assertRaises(ts.InvalidArgumentError):
@@ -480,7 +539,7 @@ class ChatJudge(unittest.TestCase):
 
     # ---- completions ----
 
-    BEGINNINGS = ['Once a dog heard thun', 'Tom said: "Give me the "big" ball', "It rained. ", "A bird"]
+    BEGINNINGS = ['Once a dog heard thun', 'Tom said: "Give me the "big" ball', "It rained. ", "A bird didn't"]
 
     def test_completions_go_on_from_the_beginning(self):
         """Whether the service repeats the beginning, repeats it with other quotation marks, or does not repeat it; and none is asked for twice."""
@@ -521,8 +580,9 @@ class ChatJudge(unittest.TestCase):
         with ts.Evaluator() as evaluator:
             done = evaluator.complete(self.BEGINNINGS, self.chat(settings={"faults": "length"}), 2)
             self.assertEqual((done.added, done.ended, done.chat.cut), (8, 8, 8))
-            done = evaluator.complete(self.BEGINNINGS, self.chat("other", {"faults": "refusal"}), 2)
-            self.assertEqual((done.wanted, done.added, done.unusable, len(evaluator)), (8, 0, 8, 8))
+            for faults in ("refusal", "long"):  # the other is longer than a record may be
+                done = evaluator.complete(self.BEGINNINGS, self.chat(faults, {"faults": faults, "ledger": faults}), 2)
+                self.assertEqual((done.wanted, done.added, done.unusable, len(evaluator)), (8, 0, 8, 8))
 
     def test_completions_that_are_stopped_go_on(self):
         with ts.Evaluator() as evaluator:
@@ -596,10 +656,12 @@ class ChatJudge(unittest.TestCase):
         for fault in ("filter", "filter400"):
             _, done = self.complete_raw(fault)
             self.assertEqual((done.added, done.unusable, done.chat.filtered, done.chat.requests), (0, 2, 2, 2), fault)
-        for fault, text, ended in (("blank", " \n ", 0), ("emptytext", "", 0), ("long", 200000 * "word ", 0), ("length", "  and\n\nthen came num"[:20], 2)):
+        for fault, text, ended in (("blank", " \n ", 0), ("emptytext", "", 0), ("length", "  and\n\nthen came num"[:20], 2)):
             evaluator, done = self.complete_raw(fault)
             self.assertEqual((done.added, done.ended, done.unusable, done.chat.cut, done.chat.answered), (2, ended, 0, ended, 2 - ended), fault)
             self.assertEqual(evaluator.record(1)["completion"], text)
+        _, done = self.complete_raw("long")  # longer than a record may be
+        self.assertEqual((done.added, done.unusable, done.chat.answered), (0, 2, 2))
         _, done = self.complete_raw("emptylength")
         self.assertEqual((done.added, done.ended, done.unusable, done.chat.cut), (0, 0, 2, 2))
         evaluator, done = self.complete_raw("streamlength")

@@ -119,12 +119,12 @@ def verdict_of(message, request, ledger):
 
 
 def written_out(message, request):
-    """A whole story from the beginning that stands in the message's fence, in some with other quotation marks; another one for each Idempotency-Key."""
+    """A whole story from the beginning that stands in the message's fence, in some with other quotation marks and apostrophes; another one for each Idempotency-Key."""
     beginning = re.split(r"\n" + re.search(r'two lines that say "(\w+)"', message).group(1) + r"(?=\n|$)", message)[1]
     number = number_of(request.key, 1 << 20)
     beginning = beginning.strip("\n")
     if number % 3 == 1:
-        beginning = re.sub(r'(?<!\w)"(?=\w)', "\u201c", beginning).replace('"', "\u201d")
+        beginning = re.sub(r'(?<!\w)"(?=\w)', "\u201c", beginning).replace('"', "\u201d").replace("'", "\u2019")
     if number % 3 == 2:
         return f"Then came number {number}. The end."  # which does not repeat it
     return f"{beginning}{'derstorm' if beginning.endswith('thun') else ''} and then came number {number}. The end."
