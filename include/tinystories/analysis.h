@@ -1,9 +1,9 @@
 /*
  * A look inside models: every intermediate value of a pass, what heads attend to, what makes neurons fire, and who is to blame for a logit.
  *
- * All of it works for every architecture and for every model that ts_model_open reads. Layers, heads and neurons count from 0. Letters: T positions,
- * C width, H heads, K key-value heads, D = C / H, F hidden width of the MLP, L layers, V vocabulary. No threshold of this
- * file was fitted to a model but one: a head's content of at least 0.1 was chosen with the numbers of two small models in view.
+ * All of it works for every architecture and for every model that ts_model_open reads (attribution takes floats: see there). Layers, heads and neurons
+ * count from 0. Letters: T positions, C width, H heads, K key-value heads, D = C / H, F hidden width of the MLP, L layers, V vocabulary. No threshold of
+ * this file was fitted to a model but one: a head's content of at least 0.1 was chosen with the numbers of two small models in view.
  */
 #ifndef TINYSTORIES_ANALYSIS_H
 #define TINYSTORIES_ANALYSIS_H
@@ -74,7 +74,8 @@ typedef struct ts_analysis_options {
     size_t struct_size;
     ts_progress progress; /* counts tokens of max_tokens; may be NULL */
     void *progress_user;
-    uint64_t max_tokens;  /* read so many tokens of the texts and no more; default 20,000 (the paper's neurons were read off 8,000). Kept: 4 bytes each */
+    uint64_t max_tokens;  /* read so many tokens of the texts and no more; default 20,000 (the paper's neurons were read off 8,000). Kept: 4 bytes
+                           * each, of heads 4 more, and 64 for each head and each token of the vocabulary that comes up */
     uint64_t seed;        /* of the repeated sequences that heads are tried on; default 0 */
     uint32_t examples;    /* top activating tokens kept of each neuron; default 10, at most 1,000 */
     float threshold;      /* what a score above chance must reach to name a head by it, above 0 to 1; default 0.4 */
@@ -201,7 +202,8 @@ typedef struct ts_attribution {
  * Who is for `token` after `ids`: `heads` takes L H floats, `neurons` L F, each its direct contribution to the token's logit at the last position; either
  * may be NULL. A contribution says nothing of what a part does through later layers. Contributions are worth comparing between tokens: what adds to all
  * logits alike changes no probability.
- * INVALID_ARGUMENT: as ts_model_tap, or token out of range; BUFFER_TOO_SMALL.
+ * INVALID_ARGUMENT: as ts_model_tap, or token out of range; UNSUPPORTED: the model's matrices are quantized, open it with options.widen;
+ * BUFFER_TOO_SMALL; LIMIT and OUT_OF_MEMORY as ts_model_tap.
  */
 TS_API ts_status ts_model_attribute(const ts_model *model, const uint32_t *ids, size_t count, uint32_t token, ts_attribution *attribution,
                                     float *heads, size_t head_capacity, float *neurons, size_t neuron_capacity);

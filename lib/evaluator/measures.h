@@ -115,7 +115,7 @@ typedef struct ts_surprise {
     double odd;       /* share of pairs of neighbours, both of them common, that the text never has */
     double opening;   /* the most of the first 5 tokens */
     double misplaced; /* median nats of a token beyond those of its frequency alone */
-    double copied;    /* share of tokens in runs of 16 and more that the text has as they are; no deviation, but the share itself */
+    double copied;    /* share of tokens in runs of 13 that begin at every fourth token of the text: all but the ends of longer copies; no deviation, but the share itself */
 } ts_surprise;
 
 /* Learns from files of stories. Every 20th story is held out; of those the mean and the deviation of each surprise are kept, and surprises given in
