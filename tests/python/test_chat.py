@@ -224,6 +224,12 @@ class ChatTest(unittest.TestCase):
         self.assertGreater(report.unfit, 2)
         self.assertEqual(report.unfit, report.answered - 20)
 
+    def test_a_stop_when_all_are_answered_stops_the_next_ask(self):
+        with ts.Generator(seed=3, chat=self.chat(faults="wordless"), asks=3) as generator:
+            with self.assertRaises(ts.CancelledError):
+                generator.write(10, self.folder / "stories.jsonl", progress=lambda done, total: done == 10)
+        self.assertEqual(self.server.ledger(self.ledger)["requests"], 10)
+
     def test_what_cannot_be_used_is_asked_for_again(self):
         for group, batches in ((1, False), (4, False), (1, True)):
             self.ledger = f"again{group}{batches}"
