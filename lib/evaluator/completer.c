@@ -210,22 +210,16 @@ static ts_status ask(completer *c, ts_evaluator *e, const ts_completer_options *
 
 static ts_status check_options(const ts_completer_options *o)
 {
-    const struct {
-        const char *name;
-        uint32_t value, least, most;
-    } all[] = {
+    const ts_bounds numbers[] = {
         {"per_prompt", o->per_prompt, 1, MOST_PER_PROMPT}, {"estimate", o->estimate, 0, 1}, {"raw", o->raw, 0, 1}, {"reserved", o->reserved, 0, 0}};
-    for (size_t i = 0; i < TS_COUNT_OF(all); i++)
-        if (all[i].value < all[i].least || all[i].value > all[i].most)
-            return ts_fail(TS_ERROR_INVALID_ARGUMENT, "ts_completer_options.%s is %u, expected %u to %u", all[i].name, all[i].value, all[i].least,
-                           all[i].most);
+    TS_TRY(ts_bounds_check("ts_completer_options", numbers, TS_COUNT_OF(numbers), false));
     if (o->raw && o->templates)
         return ts_fail(TS_ERROR_INVALID_ARGUMENT, "ts_completer_options.templates is '%s', expected NULL: raw completions have none", o->templates);
     return TS_OK;
 }
 
-ts_status ts_completer_run(ts_evaluator *e, const ts_record *const *prompts, size_t count, const ts_completer_options *o, ts_progress progress,
-                           void *user, ts_completer_report *r)
+static ts_status run(ts_evaluator *e, const ts_record *const *prompts, size_t count, const ts_completer_options *o, ts_progress progress, void *user,
+                     ts_completer_report *r)
 {
     completer c = {.prompts = {.runtime = e->runtime}, .template = {.runtime = e->runtime}, .raw = o->raw != 0};
     ts_status status = check_options(o);
@@ -239,4 +233,32 @@ ts_status ts_completer_run(ts_evaluator *e, const ts_record *const *prompts, siz
     ts_judge_template_free(&c.template);
     ts_records_free(&c.prompts);
     return status;
+}
+
+/* ---- the interface ---- */
+
+static const ts_completer_options completer_defaults = {.struct_size = sizeof completer_defaults, .per_prompt = 10};
+
+ts_status ts_completer_options_init(ts_completer_options *options, size_t struct_size)
+{
+    return ts_options_defaults(options, struct_size, &completer_defaults, sizeof completer_defaults, "ts_completer_options");
+}
+
+ts_status ts_evaluator_complete(ts_evaluator *evaluator, const ts_record *const *prompts, size_t count, const ts_completer_options *options,
+                                ts_progress progress, void *progress_user, ts_completer_report *report)
+{
+    ts_completer_options own = completer_defaults;
+    ts_completer_report out = {.struct_size = sizeof out};
+    ts_detail detail;
+    TS_TRY(ts_options_read(&own, sizeof own, options, "ts_completer_options"));
+    if (report)
+        TS_TRY(ts_report_check(report, "ts_completer_report"));
+    TS_TRY(ts_evaluator_enter(evaluator, "ts_evaluator_complete", prompts));
+    ts_status status = ts_evaluator_may_add(evaluator);
+    status = status ? status : run(evaluator, prompts, count, &own, progress, progress_user, &out);
+    ts_detail_keep(&detail);
+    ts_status written = report ? ts_report_write(report, &out, sizeof out, "ts_completer_report") : TS_OK;
+    if (status != TS_OK)
+        ts_detail_put_back(&detail);
+    return ts_evaluator_leave(evaluator, status ? status : written);
 }

@@ -24,12 +24,12 @@ typedef struct pair {
     uint64_t group, left, right; /* records */
 } pair;
 
-typedef struct duel {
+typedef struct contest {
     ts_evaluator *e;
     pair *pairs; /* the left one's model is the first of the two among the evaluator's */
     size_t count;
     ts_asking asking;
-} duel;
+} contest;
 
 static int by_group(const void *a, const void *b)
 {
@@ -50,7 +50,7 @@ static size_t places_of(const ts_evaluator *e, uint32_t model, place *places)
 }
 
 /* Of each prompt the n-th completion of the one with the n-th of the other. */
-static ts_status make_pairs(duel *d, uint32_t left, uint32_t right)
+static ts_status make_pairs(contest *d, uint32_t left, uint32_t right)
 {
     ts_runtime *runtime = d->e->runtime;
     place *places = ts_allocate_array(runtime, 2 * d->e->count, sizeof *places);
@@ -82,7 +82,7 @@ enum { FIRST, SECOND, NEITHER };
 /* Number 2 i has the left one of pair i first, 2 i + 1 the right one. */
 static ts_status write_pair(void *user, uint64_t number, const ts_judge_template *judge, ts_bytes *out)
 {
-    const duel *d = user;
+    const contest *d = user;
     const pair *p = &d->pairs[number / 2];
     const ts_kept_record *left = &d->e->records[p->left], *right = &d->e->records[p->right];
     return ts_judge_template_compare(judge, number % 2 ? right : left, number % 2 ? left : right, d->e->options.seed, out);
@@ -113,7 +113,7 @@ static void count_pair(const int32_t heard[2], bool swapped, score *s, bool same
 }
 
 /* Pairs of a prompt stand together, its repeats are counted one behind another. */
-static ts_status count_all(duel *d, bool swapped, score *s, ts_duel *out)
+static ts_status count_all(contest *d, bool swapped, score *s, ts_duel *out)
 {
     uint64_t last = 0; /* the prompt that was counted last, if there is any */
     for (size_t i = 0; i < d->count; i++)
@@ -135,7 +135,7 @@ static ts_status count_all(duel *d, bool swapped, score *s, ts_duel *out)
     return TS_OK;
 }
 
-static ts_status summarize(duel *d, bool swapped, ts_duel *out)
+static ts_status summarize(contest *d, bool swapped, ts_duel *out)
 {
     const ts_evaluator *e = d->e;
     double *room = ts_allocate_array(e->runtime, 2 * d->count + e->options.resamples, sizeof *room), sum = 0, count = 0;
@@ -156,15 +156,15 @@ static ts_status summarize(duel *d, bool swapped, ts_duel *out)
     return status == TS_OK ? ts_sign_test(out->wins, out->losses, &out->p) : status;
 }
 
-ts_status ts_duel_run(ts_evaluator *e, uint32_t left, uint32_t right, ts_progress progress, void *user, ts_duel *out)
+static ts_status run_duel(ts_evaluator *e, uint32_t left, uint32_t right, ts_progress progress, void *user, ts_duel *out)
 {
     uint32_t first = TS_MIN(left, right), second = TS_MAX(left, right); /* the same questions whoever is called left */
-    duel d = {.e = e,
-              .asking = {.first = DUEL_BASE + (((uint64_t)first << MODEL_BITS | second) << (REPEAT_SHIFT + REPEAT_BITS)),
-                         .stride = (uint64_t)1 << REPEAT_SHIFT,
-                         .repeats = ts_evaluator_repeats(e),
-                         .words = better,
-                         .write = write_pair}};
+    contest d = {.e = e,
+                 .asking = {.first = DUEL_BASE + (((uint64_t)first << MODEL_BITS | second) << (REPEAT_SHIFT + REPEAT_BITS)),
+                            .stride = (uint64_t)1 << REPEAT_SHIFT,
+                            .repeats = ts_evaluator_repeats(e),
+                            .words = better,
+                            .write = write_pair}};
     ts_detail detail;
     ts_duel told = {.struct_size = sizeof told, .share = NAN, .low = NAN, .high = NAN, .p = 1};
     if (left == right)
@@ -204,17 +204,56 @@ static ts_asking asking_of(ts_evaluator *e)
     return (ts_asking){.first = MARK_BASE, .count = e->count, .stride = MARK_BASE, .repeats = 1, .words = marks, .user = e, .write = write_record};
 }
 
-ts_status ts_marks_run(ts_evaluator *e, ts_progress progress, void *user)
+static ts_status run_marks(ts_evaluator *e, ts_progress progress, void *user)
 {
     ts_asking asking = asking_of(e);
     return e->count > 0 ? ts_chat_judge_ask(e->chat, &asking, progress, user) : TS_OK;
 }
 
-ts_status ts_marks_get(ts_evaluator *e, uint64_t index, uint32_t *mark)
+static ts_status get_mark(ts_evaluator *e, uint64_t index, uint32_t *mark)
 {
     int32_t heard;
     ts_asking asking = asking_of(e);
     TS_TRY(ts_chat_judge_hear(e->chat, &asking, 0, index, &heard, NULL));
     *mark = heard < 0 ? TS_MARK_NONE : TS_MARK_RIGHT + (uint32_t)heard;
     return TS_OK;
+}
+
+/* ---- the interface ---- */
+
+ts_status ts_evaluator_duel(ts_evaluator *evaluator, const char *left, const char *right, ts_progress progress, void *progress_user, ts_duel *duel)
+{
+    uint32_t indices[2] = {0};
+    ts_duel out = {.struct_size = 0};
+    ts_detail detail;
+    if (!left || !right)
+        return ts_fail(TS_ERROR_INVALID_ARGUMENT, "ts_evaluator_duel: a model is NULL");
+    TS_TRY(ts_report_check(duel, "ts_duel"));
+    TS_TRY(ts_evaluator_enter(evaluator, "ts_evaluator_duel", duel));
+    ts_status status = ts_evaluator_by_chat(evaluator);
+    status = status ? status : ts_evaluator_model_index(evaluator, left, &indices[0]);
+    status = status ? status : ts_evaluator_model_index(evaluator, right, &indices[1]);
+    status = status ? status : run_duel(evaluator, indices[0], indices[1], progress, progress_user, &out);
+    ts_detail_keep(&detail);
+    if (out.struct_size == 0) /* there is nothing to tell */
+        return ts_evaluator_leave(evaluator, status);
+    ts_status written = ts_report_write(duel, &out, sizeof out, "ts_duel");
+    if (status != TS_OK)
+        ts_detail_put_back(&detail);
+    return ts_evaluator_leave(evaluator, status ? status : written);
+}
+
+ts_status ts_evaluator_mark(ts_evaluator *evaluator, ts_progress progress, void *progress_user)
+{
+    TS_TRY(ts_evaluator_enter(evaluator, "ts_evaluator_mark", evaluator));
+    ts_status status = ts_evaluator_by_chat(evaluator);
+    return ts_evaluator_leave(evaluator, status ? status : run_marks(evaluator, progress, progress_user));
+}
+
+ts_status ts_evaluator_mark_of(ts_evaluator *evaluator, uint64_t index, uint32_t *mark)
+{
+    TS_TRY(ts_evaluator_enter(evaluator, "ts_evaluator_mark_of", mark));
+    ts_status status = ts_evaluator_by_chat(evaluator);
+    status = status ? status : ts_evaluator_check_index(evaluator, index);
+    return ts_evaluator_leave(evaluator, status ? status : get_mark(evaluator, index, mark));
 }

@@ -49,23 +49,16 @@ ts_status ts_evaluator_options_init(ts_evaluator_options *options, size_t struct
 
 static ts_status check_options(const ts_evaluator_options *o)
 {
-    const struct {
-        const char *name;
-        uint32_t value, least, most;
-    } numbers[] = {{"judge", o->judge, 0, TS_JUDGE_CHAT},
-                   {"repeats", o->repeats, 1, MOST_REPEATS},
-                   {"asks", o->asks, 1, MOST_ASKS},
-                   {"schema", o->schema, 0, 1},
-                   {"resamples", o->resamples, LEAST_RESAMPLES, MOST_RESAMPLES},
-                   {"cut", o->cut, 0, MOST_CUT}};
-    for (size_t i = 0; i < TS_COUNT_OF(numbers); i++)
-        if (numbers[i].value < numbers[i].least || numbers[i].value > numbers[i].most)
-            return ts_fail(TS_ERROR_INVALID_ARGUMENT, "options.%s is %u, expected %u to %u", numbers[i].name, numbers[i].value, numbers[i].least,
-                           numbers[i].most);
+    const ts_bounds numbers[] = {{"judge", o->judge, 0, TS_JUDGE_CHAT},
+                                 {"repeats", o->repeats, 1, MOST_REPEATS},
+                                 {"asks", o->asks, 1, MOST_ASKS},
+                                 {"schema", o->schema, 0, 1},
+                                 {"resamples", o->resamples, LEAST_RESAMPLES, MOST_RESAMPLES},
+                                 {"cut", o->cut, 0, MOST_CUT},
+                                 {"least_scored", o->least_scored, 0, 1}};
+    TS_TRY(ts_bounds_check("options", numbers, TS_COUNT_OF(numbers), false));
     if (!(o->confidence > 0 && o->confidence < 1))
         return ts_fail(TS_ERROR_INVALID_ARGUMENT, "options.confidence is %g, expected a number between 0 and 1", o->confidence);
-    if (!(o->least_scored >= 0 && o->least_scored <= 1))
-        return ts_fail(TS_ERROR_INVALID_ARGUMENT, "options.least_scored is %g, expected 0 to 1", o->least_scored);
     if (!o->text && o->text_count > 0)
         return ts_fail(TS_ERROR_INVALID_ARGUMENT, "options.text is NULL, but options.text_count is %zu", o->text_count);
     if (o->cut_model_count > 0 && (o->cut == 0 || !o->cut_models))
@@ -171,32 +164,32 @@ void ts_evaluator_free(ts_evaluator *e)
 
 /* ---- entering ---- */
 
-static ts_status enter(ts_evaluator *e, const char *function, const void *argument)
+ts_status ts_evaluator_enter(ts_evaluator *e, const char *function, const void *argument)
 {
     if (!e || !argument)
         return ts_fail(TS_ERROR_INVALID_ARGUMENT, "%s: %s is NULL", function, e ? "an argument" : "the evaluator");
     return ts_busy_enter(&e->busy) ? TS_OK : ts_fail(TS_ERROR_BUSY, "the evaluator is used by another thread");
 }
 
-static ts_status leave(ts_evaluator *e, ts_status status)
+ts_status ts_evaluator_leave(ts_evaluator *e, ts_status status)
 {
     ts_busy_leave(&e->busy);
     return status;
 }
 
-static ts_status check_index(const ts_evaluator *e, uint64_t index)
+ts_status ts_evaluator_check_index(const ts_evaluator *e, uint64_t index)
 {
     return index < e->count ? TS_OK : ts_fail(TS_ERROR_INVALID_ARGUMENT, "there is no record %llu of %zu", (unsigned long long)index, e->count);
 }
 
-static ts_status chat_alone(const ts_evaluator *e)
+ts_status ts_evaluator_by_chat(const ts_evaluator *e)
 {
     return e->chat ? TS_OK : ts_fail(TS_ERROR_INVALID_ARGUMENT, "the judge is embedded: it asks no chat service");
 }
 
 /* ---- records ---- */
 
-static ts_status may_add(const ts_evaluator *e)
+ts_status ts_evaluator_may_add(const ts_evaluator *e)
 {
     if (e->chat && ts_chat_judge_is_open(e->chat))
         return ts_fail(TS_ERROR_INVALID_ARGUMENT, "the judging has begun: the journal belongs to the records that were there");
@@ -207,16 +200,16 @@ ts_status ts_evaluator_add(ts_evaluator *evaluator, const ts_record *record)
 {
     ts_record own = {.struct_size = sizeof own};
     TS_TRY(ts_options_read(&own, sizeof own, record, "ts_record"));
-    TS_TRY(enter(evaluator, "ts_evaluator_add", record));
-    ts_status status = may_add(evaluator);
-    return leave(evaluator, status ? status : ts_records_add(evaluator, &own));
+    TS_TRY(ts_evaluator_enter(evaluator, "ts_evaluator_add", record));
+    ts_status status = ts_evaluator_may_add(evaluator);
+    return ts_evaluator_leave(evaluator, status ? status : ts_records_add(evaluator, &own));
 }
 
 ts_status ts_evaluator_add_file(ts_evaluator *evaluator, const char *path)
 {
-    TS_TRY(enter(evaluator, "ts_evaluator_add_file", path));
-    ts_status status = may_add(evaluator);
-    return leave(evaluator, status ? status : ts_records_read(evaluator, path));
+    TS_TRY(ts_evaluator_enter(evaluator, "ts_evaluator_add_file", path));
+    ts_status status = ts_evaluator_may_add(evaluator);
+    return ts_evaluator_leave(evaluator, status ? status : ts_records_read(evaluator, path));
 }
 
 uint64_t ts_evaluator_count(const ts_evaluator *evaluator)
@@ -228,7 +221,7 @@ ts_status ts_evaluator_record(const ts_evaluator *evaluator, uint64_t index, ts_
 {
     if (!evaluator)
         return ts_fail(TS_ERROR_INVALID_ARGUMENT, "ts_evaluator_record: the evaluator is NULL");
-    TS_TRY(check_index(evaluator, index));
+    TS_TRY(ts_evaluator_check_index(evaluator, index));
     return ts_report_write(record, &evaluator->records[index].fields, sizeof(ts_record), "ts_record");
 }
 
@@ -236,7 +229,7 @@ ts_status ts_evaluator_suspicion(const ts_evaluator *evaluator, uint64_t index, 
 {
     if (!evaluator || !suspicion)
         return ts_fail(TS_ERROR_INVALID_ARGUMENT, "ts_evaluator_suspicion: an argument is NULL");
-    TS_TRY(check_index(evaluator, index));
+    TS_TRY(ts_evaluator_check_index(evaluator, index));
     *suspicion = evaluator->records[index].suspicion;
     return TS_OK;
 }
@@ -245,7 +238,7 @@ ts_status ts_evaluator_followed(const ts_evaluator *evaluator, uint64_t index, t
 {
     if (!evaluator)
         return ts_fail(TS_ERROR_INVALID_ARGUMENT, "ts_evaluator_followed: the evaluator is NULL");
-    TS_TRY(check_index(evaluator, index));
+    TS_TRY(ts_evaluator_check_index(evaluator, index));
     return ts_report_write(followed, &evaluator->records[index].followed, sizeof(ts_followed), "ts_followed");
 }
 
@@ -323,8 +316,8 @@ static ts_status run(ts_evaluator *e, ts_progress progress, void *user)
 
 ts_status ts_evaluator_run(ts_evaluator *evaluator, ts_progress progress, void *progress_user)
 {
-    TS_TRY(enter(evaluator, "ts_evaluator_run", evaluator));
-    return leave(evaluator, run(evaluator, progress, progress_user));
+    TS_TRY(ts_evaluator_enter(evaluator, "ts_evaluator_run", evaluator));
+    return ts_evaluator_leave(evaluator, run(evaluator, progress, progress_user));
 }
 
 /* ---- judgments ---- */
@@ -333,7 +326,7 @@ static ts_status read_judgment(ts_evaluator *e, uint64_t index, uint32_t repeat,
 {
     ts_kept_judgment kept = {.outcome = TS_JUDGED_PENDING};
     TS_TRY(ts_report_check(judgment, "ts_judgment"));
-    TS_TRY(check_index(e, index));
+    TS_TRY(ts_evaluator_check_index(e, index));
     if (repeat >= ts_evaluator_repeats(e))
         return ts_fail(TS_ERROR_INVALID_ARGUMENT, "there is no judgment %u of %u", repeat, ts_evaluator_repeats(e));
     e->assessment.size = e->reply.size = 0;
@@ -354,21 +347,21 @@ static ts_status read_judgment(ts_evaluator *e, uint64_t index, uint32_t repeat,
 
 ts_status ts_evaluator_judgment(ts_evaluator *evaluator, uint64_t index, uint32_t repeat, ts_judgment *judgment)
 {
-    TS_TRY(enter(evaluator, "ts_evaluator_judgment", judgment));
-    return leave(evaluator, read_judgment(evaluator, index, repeat, judgment));
+    TS_TRY(ts_evaluator_enter(evaluator, "ts_evaluator_judgment", judgment));
+    return ts_evaluator_leave(evaluator, read_judgment(evaluator, index, repeat, judgment));
 }
 
 ts_status ts_evaluator_measures(ts_evaluator *evaluator, uint64_t index, double *measures)
 {
-    TS_TRY(enter(evaluator, "ts_evaluator_measures", measures));
-    ts_status status = check_index(evaluator, index);
-    return leave(evaluator,
-                 status ? status : ts_measure_record(evaluator->runtime, evaluator->language, &evaluator->records[index].fields, measures));
+    TS_TRY(ts_evaluator_enter(evaluator, "ts_evaluator_measures", measures));
+    ts_status status = ts_evaluator_check_index(evaluator, index);
+    return ts_evaluator_leave(
+        evaluator, status ? status : ts_measure_record(evaluator->runtime, evaluator->language, &evaluator->records[index].fields, measures));
 }
 
 /* ---- results ---- */
 
-static ts_status model_index(const ts_evaluator *e, const char *name, uint32_t *index)
+ts_status ts_evaluator_model_index(const ts_evaluator *e, const char *name, uint32_t *index)
 {
     for (*index = 0; *index < e->model_count; ++*index)
         if (strcmp(e->models[*index], name) == 0)
@@ -381,10 +374,10 @@ ts_status ts_evaluator_evaluate(ts_evaluator *evaluator, const char *model, ts_e
     uint32_t index = UINT32_MAX;
     ts_evaluation out;
     TS_TRY(ts_report_check(evaluation, "ts_evaluation"));
-    TS_TRY(enter(evaluator, "ts_evaluator_evaluate", evaluation));
-    ts_status status = model ? model_index(evaluator, model, &index) : TS_OK;
+    TS_TRY(ts_evaluator_enter(evaluator, "ts_evaluator_evaluate", evaluation));
+    ts_status status = model ? ts_evaluator_model_index(evaluator, model, &index) : TS_OK;
     status = status ? status : ts_summary_of(evaluator, index, &out);
-    return leave(evaluator, status ? status : ts_report_write(evaluation, &out, sizeof out, "ts_evaluation"));
+    return ts_evaluator_leave(evaluator, status ? status : ts_report_write(evaluation, &out, sizeof out, "ts_evaluation"));
 }
 
 ts_status ts_evaluator_compare(ts_evaluator *evaluator, const char *left, const char *right, ts_comparison *comparison)
@@ -394,92 +387,25 @@ ts_status ts_evaluator_compare(ts_evaluator *evaluator, const char *left, const 
     if (!left || !right)
         return ts_fail(TS_ERROR_INVALID_ARGUMENT, "ts_evaluator_compare: a model is NULL");
     TS_TRY(ts_report_check(comparison, "ts_comparison"));
-    TS_TRY(enter(evaluator, "ts_evaluator_compare", comparison));
-    ts_status status = model_index(evaluator, left, &indices[0]);
-    status = status ? status : model_index(evaluator, right, &indices[1]);
+    TS_TRY(ts_evaluator_enter(evaluator, "ts_evaluator_compare", comparison));
+    ts_status status = ts_evaluator_model_index(evaluator, left, &indices[0]);
+    status = status ? status : ts_evaluator_model_index(evaluator, right, &indices[1]);
     status = status ? status : ts_summary_compare(evaluator, indices[0], indices[1], &out);
-    return leave(evaluator, status ? status : ts_report_write(comparison, &out, sizeof out, "ts_comparison"));
-}
-
-/* ---- completions of others ---- */
-
-static const ts_completer_options completer_defaults = {.struct_size = sizeof completer_defaults, .per_prompt = 10};
-
-ts_status ts_completer_options_init(ts_completer_options *options, size_t struct_size)
-{
-    return ts_options_defaults(options, struct_size, &completer_defaults, sizeof completer_defaults, "ts_completer_options");
-}
-
-ts_status ts_evaluator_complete(ts_evaluator *evaluator, const ts_record *const *prompts, size_t count, const ts_completer_options *options,
-                                ts_progress progress, void *progress_user, ts_completer_report *report)
-{
-    ts_completer_options own = completer_defaults;
-    ts_completer_report out = {.struct_size = sizeof out};
-    ts_detail detail;
-    TS_TRY(ts_options_read(&own, sizeof own, options, "ts_completer_options"));
-    if (report)
-        TS_TRY(ts_report_check(report, "ts_completer_report"));
-    TS_TRY(enter(evaluator, "ts_evaluator_complete", prompts));
-    ts_status status = may_add(evaluator);
-    status = status ? status : ts_completer_run(evaluator, prompts, count, &own, progress, progress_user, &out);
-    ts_detail_keep(&detail);
-    ts_status written = report ? ts_report_write(report, &out, sizeof out, "ts_completer_report") : TS_OK;
-    if (status != TS_OK)
-        ts_detail_put_back(&detail);
-    return leave(evaluator, status ? status : written);
-}
-
-/* ---- duels and marks ---- */
-
-ts_status ts_evaluator_duel(ts_evaluator *evaluator, const char *left, const char *right, ts_progress progress, void *progress_user, ts_duel *duel)
-{
-    uint32_t indices[2] = {0};
-    ts_duel out = {.struct_size = 0};
-    ts_detail detail;
-    if (!left || !right)
-        return ts_fail(TS_ERROR_INVALID_ARGUMENT, "ts_evaluator_duel: a model is NULL");
-    TS_TRY(ts_report_check(duel, "ts_duel"));
-    TS_TRY(enter(evaluator, "ts_evaluator_duel", duel));
-    ts_status status = chat_alone(evaluator);
-    status = status ? status : model_index(evaluator, left, &indices[0]);
-    status = status ? status : model_index(evaluator, right, &indices[1]);
-    status = status ? status : ts_duel_run(evaluator, indices[0], indices[1], progress, progress_user, &out);
-    ts_detail_keep(&detail);
-    if (out.struct_size == 0) /* there is nothing to tell */
-        return leave(evaluator, status);
-    ts_status written = ts_report_write(duel, &out, sizeof out, "ts_duel");
-    if (status != TS_OK)
-        ts_detail_put_back(&detail);
-    return leave(evaluator, status ? status : written);
-}
-
-ts_status ts_evaluator_mark(ts_evaluator *evaluator, ts_progress progress, void *progress_user)
-{
-    TS_TRY(enter(evaluator, "ts_evaluator_mark", evaluator));
-    ts_status status = chat_alone(evaluator);
-    return leave(evaluator, status ? status : ts_marks_run(evaluator, progress, progress_user));
-}
-
-ts_status ts_evaluator_mark_of(ts_evaluator *evaluator, uint64_t index, uint32_t *mark)
-{
-    TS_TRY(enter(evaluator, "ts_evaluator_mark_of", mark));
-    ts_status status = chat_alone(evaluator);
-    status = status ? status : check_index(evaluator, index);
-    return leave(evaluator, status ? status : ts_marks_get(evaluator, index, mark));
+    return ts_evaluator_leave(evaluator, status ? status : ts_report_write(comparison, &out, sizeof out, "ts_comparison"));
 }
 
 ts_status ts_evaluator_write(ts_evaluator *evaluator, const char *path)
 {
-    TS_TRY(enter(evaluator, "ts_evaluator_write", path));
-    return leave(evaluator, ts_evaluation_write(evaluator, path));
+    TS_TRY(ts_evaluator_enter(evaluator, "ts_evaluator_write", path));
+    return ts_evaluator_leave(evaluator, ts_evaluation_write(evaluator, path));
 }
 
 /* ---- the chat judge alone ---- */
 
 static ts_status read_prompt(ts_evaluator *e, uint64_t index, uint32_t turn, char *text, size_t capacity, size_t *size)
 {
-    TS_TRY(chat_alone(e));
-    TS_TRY(check_index(e, index));
+    TS_TRY(ts_evaluator_by_chat(e));
+    TS_TRY(ts_evaluator_check_index(e, index));
     if (turn >= TS_JUDGE_TURNS)
         return ts_fail(TS_ERROR_INVALID_ARGUMENT, "turn is %u, expected 0 (the assessment) or 1 (the grades)", turn);
     e->reply.size = 0;
@@ -493,15 +419,15 @@ static ts_status read_prompt(ts_evaluator *e, uint64_t index, uint32_t turn, cha
 
 ts_status ts_evaluator_prompt(ts_evaluator *evaluator, uint64_t index, uint32_t turn, char *text, size_t capacity, size_t *size)
 {
-    TS_TRY(enter(evaluator, "ts_evaluator_prompt", size));
-    return leave(evaluator, read_prompt(evaluator, index, turn, text, capacity, size));
+    TS_TRY(ts_evaluator_enter(evaluator, "ts_evaluator_prompt", size));
+    return ts_evaluator_leave(evaluator, read_prompt(evaluator, index, turn, text, capacity, size));
 }
 
 static ts_status read_report(ts_evaluator *e, ts_status (*read)(ts_chat_judge *, ts_chat_report *), ts_chat_report *report)
 {
     ts_chat_report out = {.struct_size = sizeof out};
     TS_TRY(ts_report_check(report, "ts_chat_report"));
-    TS_TRY(chat_alone(e));
+    TS_TRY(ts_evaluator_by_chat(e));
     if (e->count > 0)
         TS_TRY(read(e->chat, &out));
     return ts_report_write(report, &out, sizeof out, "ts_chat_report");
@@ -509,12 +435,12 @@ static ts_status read_report(ts_evaluator *e, ts_status (*read)(ts_chat_judge *,
 
 ts_status ts_evaluator_estimate(ts_evaluator *evaluator, ts_chat_report *report)
 {
-    TS_TRY(enter(evaluator, "ts_evaluator_estimate", report));
-    return leave(evaluator, read_report(evaluator, ts_chat_judge_estimate, report));
+    TS_TRY(ts_evaluator_enter(evaluator, "ts_evaluator_estimate", report));
+    return ts_evaluator_leave(evaluator, read_report(evaluator, ts_chat_judge_estimate, report));
 }
 
 ts_status ts_evaluator_chat_report(ts_evaluator *evaluator, ts_chat_report *report)
 {
-    TS_TRY(enter(evaluator, "ts_evaluator_chat_report", report));
-    return leave(evaluator, read_report(evaluator, ts_chat_judge_report, report));
+    TS_TRY(ts_evaluator_enter(evaluator, "ts_evaluator_chat_report", report));
+    return ts_evaluator_leave(evaluator, read_report(evaluator, ts_chat_judge_report, report));
 }

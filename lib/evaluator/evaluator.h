@@ -50,6 +50,15 @@ struct ts_evaluator {
 /* Judgments of each record. */
 uint32_t ts_evaluator_repeats(const ts_evaluator *evaluator);
 
+/* What functions of the interface begin and end with. INVALID_ARGUMENT: the evaluator or the argument is NULL; BUSY. Leave gives `status`. */
+ts_status ts_evaluator_enter(ts_evaluator *evaluator, const char *function, const void *argument);
+ts_status ts_evaluator_leave(ts_evaluator *evaluator, ts_status status);
+/* INVALID_ARGUMENT: there is no such record, no record of the model; the judge is embedded; the judging has begun. */
+ts_status ts_evaluator_check_index(const ts_evaluator *evaluator, uint64_t index);
+ts_status ts_evaluator_model_index(const ts_evaluator *evaluator, const char *name, uint32_t *index);
+ts_status ts_evaluator_by_chat(const ts_evaluator *evaluator);
+ts_status ts_evaluator_may_add(const ts_evaluator *evaluator);
+
 static inline bool ts_record_is_instructed(const ts_record *record)
 {
     return record->words || record->sentence || record->features || record->summary;
@@ -73,11 +82,6 @@ void ts_records_free(ts_evaluator *evaluator);
 /* As ts_evaluator_suspicion. OUT_OF_MEMORY alone. */
 ts_status ts_suspicion_find(ts_runtime *runtime, const char *text, size_t size, uint32_t *suspicion);
 
-/* ---- completer.c ---- */
-
-ts_status ts_completer_run(ts_evaluator *evaluator, const ts_record *const *prompts, size_t count, const ts_completer_options *options, ts_progress progress, void *progress_user,
-                           ts_completer_report *report);
-
 /* ---- grades.c ---- */
 
 /* As ts_grades_read, of which only grades, age and outcome are set. OUT_OF_MEMORY alone. */
@@ -97,12 +101,6 @@ ts_status ts_summary_compare(const ts_evaluator *evaluator, uint32_t left, uint3
 /* The interval of sum / count over prompts drawn with replacement; NaN with fewer than two. `values` has room for options.resamples. */
 void ts_summary_interval(const ts_evaluator *evaluator, const double *sums, const double *counts, size_t prompts, uint64_t stream, double *values, double *low,
                          double *high);
-
-/* ---- duel.c ---- */
-
-ts_status ts_duel_run(ts_evaluator *evaluator, uint32_t left, uint32_t right, ts_progress progress, void *progress_user, ts_duel *duel);
-ts_status ts_marks_run(ts_evaluator *evaluator, ts_progress progress, void *progress_user);
-ts_status ts_marks_get(ts_evaluator *evaluator, uint64_t index, uint32_t *mark);
 
 /* ---- evaluation_report.c ---- */
 
