@@ -186,6 +186,106 @@ static ts_status checkpoint_in_file(const format *f, const unsigned char *data, 
     return status;
 }
 
+/* ---- what evaluators read ---- */
+
+static bool passes_text(const format *f, const unsigned char *data, size_t size)
+{
+    (void)f;
+    return ts_utf8_valid((const char *)data, size) && memchr(data, 0, size) == NULL;
+}
+
+/* A file without a prompt is answered as a wrong call. */
+static ts_status unless_empty(ts_status status)
+{
+    return status == TS_ERROR_INVALID_ARGUMENT && strstr(ts_error_detail(), "there is no prompt in it") != NULL ? TS_ERROR_FORMAT : status;
+}
+
+/* Whatever of it was taken before a bad line is judged, and told. */
+static ts_status records_in_file(const format *f, const unsigned char *data, size_t size)
+{
+    ts_evaluator *evaluator;
+    ts_evaluation evaluation = {.struct_size = sizeof evaluation};
+    (void)data, (void)size;
+    assert_ok(ts_evaluator_new(&evaluator, runtime, NULL));
+    ts_status status = ts_evaluator_add_file(evaluator, f->path);
+    char detail[600];
+    snprintf(detail, sizeof detail, "%s", ts_error_detail());
+    assert_ok(ts_evaluator_run(evaluator, NULL, NULL));
+    assert_ok(ts_evaluator_evaluate(evaluator, NULL, &evaluation));
+    assert_true(evaluation.records == ts_evaluator_count(evaluator));
+    assert_ok(ts_evaluator_write(evaluator, in_work("evaluation.json")));
+    ts_evaluator_free(evaluator);
+    return status == TS_OK ? status : ts_fail(status, "%s", detail);
+}
+
+static ts_status completions_in_file(const format *f, const unsigned char *data, size_t size)
+{
+    ts_diversity *diversity;
+    (void)data, (void)size;
+    assert_ok(ts_diversity_new(&diversity, runtime, NULL));
+    ts_status status = ts_diversity_add_file(diversity, f->path, 3, NULL);
+    ts_diversity_free(diversity);
+    return status;
+}
+
+static ts_status prompts_in_file(const format *f, const unsigned char *data, size_t size)
+{
+    ts_prompts *prompts = NULL;
+    (void)data, (void)size;
+    ts_status status = ts_prompts_open(&prompts, runtime, f->path);
+    for (size_t i = 0, length; i < ts_prompts_count(prompts); i++)
+        assert_true(strlen(ts_prompts_get(prompts, i, &length)) == length && length > 0);
+    ts_prompts_free(prompts);
+    return unless_empty(status);
+}
+
+static ts_status questions_in_file(const format *f, const unsigned char *data, size_t size)
+{
+    ts_questions *questions = NULL;
+    uint32_t mark;
+    (void)data, (void)size;
+    ts_status status = ts_questions_open(&questions, runtime, f->path);
+    for (size_t i = 0; i < ts_questions_count(questions); i++)
+        assert_ok(ts_questions_mark(questions, i, "the sky is blue or green. And so on.", 36, &mark));
+    ts_questions_free(questions);
+    return unless_empty(status);
+}
+
+static ts_status templates_in_file(const format *f, const unsigned char *data, size_t size)
+{
+    ts_evaluator *evaluator = NULL;
+    ts_evaluator_options options;
+    ts_chat_options chat;
+    ts_record record = {.struct_size = sizeof record, .prompt = "Once", .prompt_size = 4, .completion = " there was.", .completion_size = 11};
+    char message[1 << 15];
+    (void)data, (void)size;
+    assert_ok(ts_chat_options_init(&chat, sizeof chat));
+    assert_ok(ts_evaluator_options_init(&options, sizeof options));
+    chat.model = "m", chat.journal = in_work("journal");
+    options.judge = TS_JUDGE_CHAT, options.chat = &chat, options.templates = f->path;
+    ts_status status = ts_evaluator_new(&evaluator, runtime, &options);
+    if (status == TS_OK) {
+        assert_ok(ts_evaluator_add(evaluator, &record));
+        for (uint32_t turn = 0; turn < 2; turn++)
+            assert_ok(ts_evaluator_prompt(evaluator, 0, turn, message, sizeof message, &size));
+    }
+    ts_evaluator_free(evaluator);
+    return status;
+}
+
+/* A reply is never a failure: what is no grade has a reason, and what is one is 1 to 10. */
+static ts_status reply_in_memory(const format *f, const unsigned char *data, size_t size)
+{
+    ts_judgment judgment = {.struct_size = sizeof judgment};
+    (void)f;
+    assert_ok(ts_grades_read((const char *)data, size, 7, &judgment));
+    for (size_t axis = 0; axis < 3; axis++) {
+        double grade = judgment.grades[axis];
+        assert_true(judgment.outcome == TS_JUDGED_SCORED ? grade >= 1 && grade <= 10 && grade == (int)grade : grade != grade);
+    }
+    return judgment.outcome == TS_JUDGED_SCORED ? TS_OK : ts_fail(TS_ERROR_FORMAT, "%s", ts_judged_name(judgment.outcome));
+}
+
 /* ---- the formats ---- */
 
 static void add_quantized(void)
@@ -255,4 +355,24 @@ static void add_runs(void)
     ts_trainer_free(trainer);
     assert_ok(ts_novelty_build(NULL, &path, 1, in_work("index.gguf"), NULL));
     add("index of stories", in_work("index.gguf"), 0, false, true, index_in_file, passes_gguf);
+}
+
+static void add_evaluations(void)
+{
+    static const char records[] = "{\"prompt\": \"Tom saw\", \"completion\": \" a dog. It was big, so he ran.\", \"model\": \"a\"}\n"
+                                  "{\"story\": \"One day \\u00e9 cat\\nsat.\", \"words\": [\"cat\", \"hat\"], \"features\": \"Dialogue\", \"sentence\": \"A cat sat.\"}\n"
+                                  "{\"completion\": \"Grammar: 10/10\", \"summary\": \"Some cats\", \"more\": {\"n\": 1}}\n";
+    static const char completions[] = "{\"completion\": \"a b c d a b c\", \"ending\": \"a b\"}\n{\"text\": \"The end of it.\"}\n";
+    static const char prompts[] = "# some\n- |-\n  One day,\n    a \"cat\"\n- plain text\n  goes on\n- 'it''s'\n- \"a\\nb \\\"c\\\"\"\n- >-\n  folded\n  lines\n";
+    static const char questions[] = "# some\n= fact\nThe sky is\n+ blue; very blue\n~ nice\n- green\n= context\nTom had a\n";
+    static const char templates[] = "# own\n= assess\nBetween {fence} and {fence}: {beginning}{completion}\n= grade\nGrade it.\n= compare\n{first} or {second}?\n";
+    static const char lines[] = "1. Grammar: 8/10\n- **Creativity**: 7/10, Consistency with the beginning: 10 out of 10\nAge group: C (6-7)\n";
+    static const char object[] = "```json\n{\"grammar\": 8, \"creativity\": 10, \"consistency\": 1, \"age_group\": \"C\"}\n```";
+    add("records .jsonl", put_file("records.jsonl", records, sizeof records - 1), 0, true, true, records_in_file, passes_first_line);
+    add("completions .jsonl", put_file("completions.jsonl", completions, sizeof completions - 1), 0, true, true, completions_in_file, passes_first_line);
+    add("prompts", put_file("prompts.yaml", prompts, sizeof prompts - 1), 0, true, true, prompts_in_file, passes_text);
+    add("questions", put_file("questions.txt", questions, sizeof questions - 1), 0, true, true, questions_in_file, passes_text);
+    add("templates of a judge", put_file("templates.txt", templates, sizeof templates - 1), 0, true, true, templates_in_file, passes_text);
+    add("grades", put_file("grades.txt", lines, sizeof lines - 1), 0, true, false, reply_in_memory, passes_text);
+    add("grades in JSON", put_file("object.txt", object, sizeof object - 1), 0, true, false, reply_in_memory, passes_text);
 }

@@ -10,7 +10,10 @@
 #include <time.h>
 
 #include "format/tar.h"
+#include "text/text.h"
 #include "tinystories/diversity.h"
+#include "tinystories/evaluator.h"
+#include "tinystories/study.h"
 #include "tinystories/trainer.h"
 #include "tokenizer/vocabulary.h"
 
@@ -27,7 +30,7 @@ typedef struct format {
     double slowest; /* seconds */
 } format;
 
-enum { FORMATS = 48, DEFAULT_COUNT = 6000 };
+enum { FORMATS = 56, DEFAULT_COUNT = 6000 };
 
 static format formats[FORMATS];
 static size_t format_count;
@@ -604,6 +607,7 @@ static int set_up(void **state)
     add_quantized();
     add_archives();
     add_runs();
+    add_evaluations();
     return 0;
 }
 
