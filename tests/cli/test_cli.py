@@ -469,10 +469,11 @@ class TrainTest(CommandLineTest):
 
     def test_stopped_without_a_run_folder_the_model_is_kept(self):
         master, slave = pty.openpty()  # where steps are told as they come, in a line that is rewritten
+        os.set_blocking(master, False)
         step = re.compile(rb"\rstep \d+ of 1000000: [\d.]+ nats/token, [\d.]+ bits/byte, ")
         with open(master, "rb", buffering=0) as told:
             status, output, _ = self.interrupted(signal.SIGTERM, "train", "--text", "stories.txt", *SMALL, "--steps", "1000000", "--out", "half.gguf", "--json",
-                                                 stderr=slave, until=lambda _: step.search(told.read(65536)))
+                                                 stderr=slave, until=lambda _: step.search(told.read(65536) or b""))
         os.close(slave)
         self.assertEqual(status, 0)
         report = json.loads(output)
