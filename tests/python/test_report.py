@@ -387,6 +387,46 @@ class ReportTest(unittest.TestCase):
             self.assertIn("none", errors.getvalue())
         self.assertEqual((self.folder / "page.html").read_text(), "old")
 
+    # ---- the file ----
+
+    def test_a_page_is_a_file_like_others(self):
+        before = os.umask(0o027)
+        self.addCleanup(os.umask, before)
+        page = self.folder / "page.html"
+        report.write_page(str(page), "one")
+        self.assertEqual(page.stat().st_mode & 0o777, 0o640)
+        page.chmod(0o604)
+        report.write_page(str(page), "two")
+        self.assertEqual((page.read_text(), page.stat().st_mode & 0o777), ("two", 0o604))
+        self.assertEqual(os.umask(0o027), 0o027)
+        self.assertEqual(os.listdir(self.folder), ["page.html"])
+
+    def test_links_and_pipes_stay(self):
+        page, link, pipe = (self.folder / name for name in ("page.html", "link.html", "pipe"))
+        page.write_text("old")
+        link.symlink_to("page.html")
+        report.write_page(str(link), "new")
+        self.assertEqual((link.is_symlink(), page.read_text()), (True, "new"))
+        os.mkfifo(pipe)
+        reader = os.open(pipe, os.O_RDONLY | os.O_NONBLOCK)
+        self.addCleanup(os.close, reader)
+        report.check_out(str(pipe))
+        report.write_page(str(pipe), "a page")
+        self.assertEqual((os.read(reader, 100), pipe.is_fifo()), (b"a page", True))
+
+    @unittest.skipUnless(DRAWING, "skipped: no matplotlib and Jinja2")
+    def test_a_page_that_cannot_be_written_is_refused_before_any_work(self):
+        run = self.make_run(results={})
+        (run / "model.gguf").write_bytes(b"GGUF")
+        for out in (self.folder / "none" / "page.html", run, run / "log.jsonl" / "page.html"):
+            with contextlib.redirect_stderr(io.StringIO()) as errors:
+                self.assertEqual(report.main([str(run), "-o", str(out)]), 1)
+            self.assertEqual(len(errors.getvalue().splitlines()), 1, errors.getvalue())
+            self.assertIn(f"'{out}'", errors.getvalue())
+            with self.assertRaises(OSError) as refused:
+                report.write_page(str(out), "page")
+            self.assertEqual(refused.exception.filename, str(out))
+
 
 if __name__ == "__main__":
     unittest.main()

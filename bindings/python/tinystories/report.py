@@ -10,7 +10,9 @@ Needs matplotlib and Jinja2, which nothing else of this package does.
 from __future__ import annotations
 
 import argparse
+import contextlib
 import dataclasses
+import errno
 import json
 import math
 import os
@@ -18,7 +20,7 @@ import pathlib
 import re
 import sys
 import tempfile
-from typing import Any, Dict, Iterable, List, Optional, Sequence
+from typing import Any, Dict, Iterable, Iterator, List, Optional, Sequence
 
 LARGEST = 256 << 20  # bytes of a file that is read
 PROMPT = 'Lily and Tom went to the park. Lily had a big red ball. "Can I play with your'
@@ -429,18 +431,49 @@ def make_page(runs: List[Run], title: str, problems: List[str]) -> str:
     return re.sub("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069\ud800-\udfff\ufffe\uffff]", "\ufffd", page)
 
 
-def write_page(path: str, page: str) -> None:
-    """Replaces the file as a whole."""
-    folder = os.path.dirname(os.path.abspath(path))
-    handle, temporary = tempfile.mkstemp(dir=folder, prefix=".report-")
+def _in_place(path: str) -> bool:
+    """Whether there is something that is no regular file, a device or a pipe: that is written into, and never replaced."""
+    return os.path.exists(path) and not os.path.isfile(path)
+
+
+@contextlib.contextmanager
+def _naming(path: str) -> Iterator[None]:
+    """Failures speak of the page, and not of the temporary that becomes it."""
     try:
-        with os.fdopen(handle, "w", encoding="utf-8") as file:
-            file.write(page)
-        os.chmod(temporary, 0o644)
-        os.replace(temporary, path)
-    except BaseException:
-        os.unlink(temporary)
-        raise
+        yield
+    except OSError as error:
+        raise OSError(error.errno, f"cannot be written: {error.strerror}", path) from None
+
+
+def check_out(path: str) -> None:
+    """Fails now, and not after minutes of work, if no page can be written at `path`."""
+    if os.path.isdir(path):
+        raise IsADirectoryError(errno.EISDIR, "is a folder, expected a file", path)
+    if not _in_place(path):
+        with _naming(path), tempfile.TemporaryFile(dir=os.path.dirname(os.path.realpath(path))):
+            pass
+
+
+def write_page(path: str, page: str) -> None:
+    """Replaces the file as a whole; a link stays, and what it leads to is replaced."""
+    if _in_place(path):
+        pathlib.Path(path).write_text(page, encoding="utf-8")
+        return
+    target = os.path.realpath(path)
+    os.umask(mask := os.umask(0o077))
+    mode = os.stat(target).st_mode & 0o777 if os.path.exists(target) else 0o666 & ~mask
+    with _naming(path):
+        handle, temporary = tempfile.mkstemp(dir=os.path.dirname(target), prefix=".report-")
+        try:
+            with os.fdopen(handle, "w", encoding="utf-8") as file:
+                file.write(page)
+                file.flush()
+                os.fsync(file.fileno())
+            os.chmod(temporary, mode)
+            os.replace(temporary, target)
+        except BaseException:
+            os.unlink(temporary)
+            raise
 
 
 def _arguments(argv: Optional[Sequence[str]]) -> argparse.Namespace:
@@ -467,6 +500,7 @@ def main(argv: Optional[Sequence[str]] = None) -> int:
         return 1
     problems: List[str] = []
     try:
+        check_out(options.out)
         runs = [read_run(pathlib.Path(path), problems) for path in options.runs]
         for run in runs:
             if run.model is not None and not options.no_model:
