@@ -136,7 +136,8 @@ class ReportTest(unittest.TestCase):
         found = report.read_run(run, problems)
         self.assertEqual(len(found.log), 40)
         self.assertEqual(len(found.results), len(RESULTS))
-        self.assertEqual(sorted(problem.split(":")[0].rsplit("/", 1)[1] for problem in problems), ["broken.json", "deep.json", "list.json"])
+        self.assertEqual(sorted(problem.split(":")[0].rsplit("/", 1)[1] for problem in problems), ["broken.json", "deep.json", "list.json", "log.jsonl"])
+        self.assertTrue(any(problem.endswith("log.jsonl: 1 of 42 lines are no JSON objects") for problem in problems), problems)
         line = report.summary(found)
         self.assertEqual((line["step"], line["tokens"], line["loss"]), (39, 3900, 0.9))
         self.assertAlmostEqual(line["best_valid"], 3 / 40)
@@ -162,8 +163,22 @@ class ReportTest(unittest.TestCase):
     def test_lines_of_a_log_are_read_whole(self):
         log = self.folder / "log.jsonl"
         log.write_bytes('{"step": 1, "text": "\u2028 \x85 a line"}\r\n'.encode() + b'{"step": 2, "text": "\xff\xc3("}\n{"step": 3, "loss": 1' + b"0" * 400 + b"}\n")
-        self.assertEqual([(line["step"], line.get("text")) for line in report.read_log(log)], [(1, "\u2028 \x85 a line"), (2, "\ufffd\ufffd("), (3, None)])
-        self.assertEqual(report.column(report.read_log(log), "step", "loss"), ([], []))
+        self.assertEqual([(line["step"], line.get("text")) for line in report.read_log(log, [])], [(1, "\u2028 \x85 a line"), (2, "\ufffd\ufffd("), (3, None)])
+        self.assertEqual(report.column(report.read_log(log, []), "step", "loss"), ([], []))
+
+    def test_a_log_that_cannot_be_read_is_told(self):
+        run, problems = self.make_run(), []
+        with open(run / "log.jsonl", "a", encoding="utf-8") as log:
+            log.write("\n" + '{"step":' * 100000 + "\n\n")
+        self.assertEqual(len(report.read_log(run / "log.jsonl", problems)), 40)
+        self.assertEqual(problems, [f"{run / 'log.jsonl'}: 3 of 45 lines are no JSON objects"])
+        with open(run / "log.jsonl", "ab") as log:
+            log.truncate(report.LARGEST + 1)
+        problems = []
+        found = report.read_run(run, problems)
+        self.assertEqual((found.log, len(found.results)), ([], len(RESULTS)))
+        self.assertEqual(problems, [f"{run / 'log.jsonl'}: larger than 256 MiB"])
+        self.assertEqual(report.read_run(run / "log.jsonl", problems).log, [])
 
     def test_a_point_that_a_log_repeats_is_one(self):
         log = [{"step": 1, "loss": 2}, {"step": 1, "loss": 2, "event": "valid"}, {"step": 2, "loss": 2}, {"step": 2, "loss": float("nan")}]

@@ -74,17 +74,26 @@ def _read_text(path: pathlib.Path) -> str:
     return path.read_text(encoding="utf-8", errors="replace")
 
 
-def read_log(path: pathlib.Path) -> List[Dict[str, Any]]:
-    """The lines of a log that are objects; one that was cut off while it was written is none."""
-    lines = []
-    for line in _read_text(path).split("\n"):  # no more than a line feed ends a line of JSON: texts may have the other separators as they are
-        try:
-            record = json.loads(line)
-        except ValueError:
-            continue
-        if isinstance(record, dict):
-            lines.append(record)
-    return lines
+def _object(line: str) -> Optional[Dict[str, Any]]:
+    try:
+        record = json.loads(line)
+    except (ValueError, RecursionError):
+        return None
+    return record if isinstance(record, dict) else None
+
+
+def read_log(path: pathlib.Path, problems: List[str]) -> List[Dict[str, Any]]:
+    """The lines of a log that are objects. Others are told in `problems`, but for the last one, which may have been cut off while it was written."""
+    try:
+        lines = _read_text(path).split("\n")  # no more than a line feed ends a line of JSON: texts may have the other separators as they are
+    except (OSError, ValueError) as error:
+        problems.append(f"{path}: {error}")
+        return []
+    records = list(map(_object, lines))
+    damaged = sum(record is None and bool(line.strip()) for record, line in zip(records[:-1], lines))
+    if damaged > 0:
+        problems.append(f"{path}: {damaged} of {len(lines)} lines are no JSON objects")
+    return [record for record in records if record is not None]
 
 
 def _add_json(run: Run, path: pathlib.Path, problems: List[str]) -> None:
@@ -118,13 +127,13 @@ def read_run(path: pathlib.Path, problems: List[str]) -> Run:
         if path.suffix == ".json":
             _add_json(run, path, problems)
         elif path.suffix == ".jsonl":
-            run.log = read_log(path)
+            run.log = read_log(path, problems)
             _add_told(run)
         else:
             run.model = path
         return run
     if (path / "log.jsonl").is_file():
-        run.log = read_log(path / "log.jsonl")
+        run.log = read_log(path / "log.jsonl", problems)
         _add_told(run)
     for file in sorted(path.glob("*.json")):
         if not file.name.startswith(("tokenizer", "config", "generation_config", "special_tokens", "model.safetensors.index")):
@@ -460,7 +469,7 @@ def write_page(path: str, page: str) -> None:
         pathlib.Path(path).write_text(page, encoding="utf-8")
         return
     target = os.path.realpath(path)
-    os.umask(mask := os.umask(0o077))
+    os.umask(mask := os.umask(0o077))  # which cannot be read alone
     mode = os.stat(target).st_mode & 0o777 if os.path.exists(target) else 0o666 & ~mask
     with _naming(path):
         handle, temporary = tempfile.mkstemp(dir=os.path.dirname(target), prefix=".report-")
