@@ -125,6 +125,7 @@ class ReportTest(unittest.TestCase):
                                  "what": "other", "grid": "grid", "study": "grid", "short": "prompts", "duel": "duel"})
         self.assertIsNone(report.kind_of([1]))
         self.assertEqual(report.kind_of({"stories": 3}), "other")
+        self.assertEqual(report.kind_of({"words": 10879, "copied": 3, "diversity": 4}), "other")
 
     def test_a_folder_is_read(self):
         problems = []
@@ -132,7 +133,8 @@ class ReportTest(unittest.TestCase):
         (run / "broken.json").write_text("{")
         (run / "deep.json").write_text("[" * 100000)
         (run / "list.json").write_text("[]")
-        (run / "tokenizer.json").write_text("{}")
+        for name in ("tokenizer.json", "config.json", "vocab.json", "added_tokens.json", "preprocessor_config.json"):
+            (run / name).write_text('{"words": 10879, "novel": 3}')
         found = report.read_run(run, problems)
         self.assertEqual(len(found.log), 40)
         self.assertEqual(len(found.results), len(RESULTS))

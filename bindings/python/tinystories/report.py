@@ -27,6 +27,10 @@ PROMPT = 'Lily and Tom went to the park. Lily had a big red ball. "Can I play wi
 BEGINNING = "Once upon a time"
 SHOWN_STORIES, SHOWN_TOLD, SHOWN_COMPLETIONS, SHOWN_PROMPTS, SHOWN_NEURONS, MAP_TOKENS = 6, 8, 40, 200, 8, 28
 
+# How the names of a tokenizer's and a model's own files begin, which are no results.
+OF_MODELS = ("tokenizer", "config", "generation_config", "special_tokens", "model.safetensors.index", "vocab.json", "added_tokens.json",
+             "preprocessor_config.json")
+
 
 @dataclasses.dataclass
 class Run:
@@ -54,7 +58,7 @@ class Result:
 # ---- reading ----
 
 
-def kind_of(data: Any, name: str = "") -> Optional[str]:
+def kind_of(data: Any) -> Optional[str]:
     """Which command printed an object, by its keys; "other" for what is unknown, None for what is no object."""
     if not isinstance(data, dict):
         return None
@@ -64,8 +68,7 @@ def kind_of(data: Any, name: str = "") -> Optional[str]:
                          ("loss", {"nats_per_token": (int, float), "bits_per_byte": (int, float)}), ("grid", {"models": list})):
         if all(isinstance(data.get(key), types) for key, types in wanted.items()):
             return kind
-    text = " ".join([name, *map(str, data)]).lower()
-    return "diversity" if re.search("divers|novel|rouge|copied|ngram", text) else "other"
+    return "other"
 
 
 def _read_text(path: pathlib.Path) -> str:
@@ -99,7 +102,7 @@ def read_log(path: pathlib.Path, problems: List[str]) -> List[Dict[str, Any]]:
 def _add_json(run: Run, path: pathlib.Path, problems: List[str]) -> None:
     try:
         data = json.loads(_read_text(path))
-        kind = kind_of(data, path.name)
+        kind = kind_of(data)
         if kind is None:
             raise ValueError("no JSON object")
         run.results.append(Result(path.stem, kind, data))
@@ -136,7 +139,7 @@ def read_run(path: pathlib.Path, problems: List[str]) -> Run:
         run.log = read_log(path / "log.jsonl", problems)
         _add_told(run)
     for file in sorted(path.glob("*.json")):
-        if not file.name.startswith(("tokenizer", "config", "generation_config", "special_tokens", "model.safetensors.index")):
+        if not file.name.startswith(OF_MODELS):
             _add_json(run, file, problems)
     models = sorted(path.glob("*.gguf"), key=lambda model: (model.stem != "best", model.stem != "model", model.name))
     run.model = models[0] if models else path if (path / "config.json").is_file() else None  # a Hugging Face folder is a model as a whole
