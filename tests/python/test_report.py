@@ -144,6 +144,20 @@ class ReportTest(unittest.TestCase):
         self.assertEqual((line["step"], line["tokens"], line["loss"]), (39, 3900, 0.9))
         self.assertAlmostEqual(line["best_valid"], 3 / 40)
 
+    def test_runs_of_one_name_are_told_apart(self):
+        def names(*paths):
+            runs = [report.Run(pathlib.Path(path).stem) for path in paths]
+            report.tell_apart(runs, paths)
+            return [run.name for run in runs]
+
+        self.assertEqual(names("/a/run", "/b/other"), ["run", "other"])
+        self.assertEqual(names("/a/x/run", "/b/x/run", "/a/y/run", "/c"), ["a/x/run", "b/x/run", "y/run", "c"])
+        self.assertEqual(names("/a/loss.json", "/a/loss", "/loss.json"), ["a/loss.json", "loss", "loss.json"])
+        self.assertEqual(names("/a/run", "/a/run"), ["a/run", "a/run"])
+        (self.folder / "a").mkdir()
+        (self.folder / "last").symlink_to("a")
+        self.assertEqual([report.read_run(self.folder / name, []).name for name in ("a", "last")], ["a", "last"])
+
     def test_stories_of_the_log(self):
         run = self.make_run(results={})
         with open(run / "log.jsonl", "a", encoding="utf-8") as log:

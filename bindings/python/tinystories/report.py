@@ -10,6 +10,7 @@ Needs matplotlib and Jinja2, which nothing else of this package does.
 from __future__ import annotations
 
 import argparse
+import collections
 import contextlib
 import dataclasses
 import errno
@@ -124,7 +125,7 @@ def _add_told(run: Run) -> None:
 
 def read_run(path: pathlib.Path, problems: List[str]) -> Run:
     """Reads a RUN. What cannot be read is told in `problems`; a path that is not there raises OSError."""
-    run = Run(path.resolve().name if path.is_dir() else path.stem)
+    run = Run(pathlib.Path(os.path.abspath(path)).name if path.is_dir() else path.stem)
     if not path.is_dir():
         path.stat()
         if path.suffix == ".json":
@@ -144,6 +145,16 @@ def read_run(path: pathlib.Path, problems: List[str]) -> Run:
     models = sorted(path.glob("*.gguf"), key=lambda model: (model.stem != "best", model.stem != "model", model.name))
     run.model = models[0] if models else path if (path / "config.json").is_file() else None  # a Hugging Face folder is a model as a whole
     return run
+
+
+def tell_apart(runs: Sequence[Run], paths: Sequence[str]) -> None:
+    """Calls runs of one name by as many parts of their paths as tell them apart."""
+    whole = [pathlib.Path(os.path.abspath(path)).parts[1:] for path in paths]
+    for count in range(1, max(map(len, whole)) + 1):
+        names = collections.Counter(run.name for run in runs)
+        for run, parts in zip(runs, whole):
+            if names[run.name] > 1:
+                run.name = "/".join(parts[-count:])
 
 
 # ---- looking into a model: the same objects that the command line prints ----
@@ -514,6 +525,7 @@ def main(argv: Optional[Sequence[str]] = None) -> int:
     try:
         check_out(options.out)
         runs = [read_run(pathlib.Path(path), problems) for path in options.runs]
+        tell_apart(runs, options.runs)
         for run in runs:
             if run.model is not None and not options.no_model:
                 if not options.quiet:
