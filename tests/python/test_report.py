@@ -13,6 +13,7 @@ import subprocess
 import sys
 import tempfile
 import unittest
+import unittest.mock
 
 from fixture import ROOT, new_model, write_stories
 import tinystories as ts
@@ -364,6 +365,19 @@ class ReportTest(unittest.TestCase):
         other = self.make_run("other", {"judged": {**judged, "judge": "chat"}})
         page, _ = self.page(runs[0], other)
         self.assertNotIn("Graded by the same judge", page.text)
+
+    @unittest.skipUnless(DRAWING, "skipped: no matplotlib and Jinja2")
+    def test_no_file_takes_the_page(self):
+        for broken, together, table in (({"models": 5}, True, True), ({"models": [{"grades": {"grammar": 3}}]}, True, False),
+                                        ({"models": [{"grades": {"grammar": {"mean": 6, "low": 7, "high": 5}}}] * 2}, False, False)):
+            judged = {"judge": "chat", "all": {}, "completions": [], **broken}
+            page, _ = self.page(self.make_run(str(len(os.listdir(self.folder))), {"one": judged, "two": judged, "loss": RESULTS["loss"]}))
+            self.assertIn("Loss on texts", page.text)
+            self.assertEqual(("models of one judge: " in page.text, "one: not as judge, so it is a table: " in page.text), (together, table), broken)
+        with unittest.mock.patch.object(report, "flat", side_effect=RecursionError("too deep")):
+            page, _ = self.page(self.make_run(results={"what": RESULTS["what"], "loss": RESULTS["loss"]}))
+        self.assertIn("Loss on texts", page.text)
+        self.assertIn("a run, what: too deep", page.text)
 
     @unittest.skipUnless(DRAWING, "skipped: no matplotlib and Jinja2")
     def test_a_folder_of_hugging_face_is_a_model(self):

@@ -210,7 +210,7 @@ def grades(models: Sequence[Dict[str, Any]]) -> Optional[Markup]:
                 mean, low, high = (_number(grade.get(key)) for key in ("mean", "low", "high"))
                 if mean is None:
                     continue
-                error = [[mean - low], [high - mean]] if low is not None and high is not None else None
+                error = [[max(mean - low, 0)], [max(high - mean, 0)]] if low is not None and high is not None else None
                 axes.errorbar(place + (index - (len(named) - 1) / 2) * step, mean, yerr=error, fmt=MARKERS[index % len(MARKERS)], capsize=4, color=COLOURS[index % len(COLOURS)],
                               label=_label(one.get("model") or "a model without a name") if place == 0 else None)
         axes.set_xticks(range(len(axes_of)), axes_of)

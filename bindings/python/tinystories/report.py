@@ -439,18 +439,24 @@ def make_page(runs: List[Run], title: str, problems: List[str]) -> str:
     limits = {"prompts": SHOWN_PROMPTS, "stories": SHOWN_STORIES, "completions": SHOWN_COMPLETIONS, "neurons": SHOWN_NEURONS}
     macros = environment.get_template("report_sections.html").make_module({"plots": _plots, "limits": limits, "plain": plain, "share": share})
 
-    def draw(run: Run, result: Result) -> Any:
+    def attempt(what: str, call: Any, *arguments: Any) -> Any:
         try:
-            return getattr(macros, result.kind)(result.data)
-        except (TypeError, ValueError, KeyError, AttributeError, IndexError, OverflowError, jinja2.TemplateError) as error:
-            problems.append(f"{run.name}, {result.name}: not as {result.kind}: {error}")  # files come from anywhere; one must not take the page
-            return macros.other(result.data)
+            return call(*arguments)
+        except Exception as error:  # files come from anywhere; one must not take the page
+            problems.append(f"{what}: {error}")
+            return None
+
+    def draw(run: Run, result: Result) -> Any:
+        name = f"{run.name}, {result.name}"
+        shown = attempt(f"{name}: not as {result.kind}, so it is a table", getattr(macros, result.kind), result.data)
+        return shown if shown is not None else attempt(name, macros.other, result.data) or ""
 
     summaries = [summary(run) for run in runs if run.log or run.facts]
     page = environment.get_template("report_page.html").render(
-        title=title, losses=LOSSES, summaries=summaries, problems=problems, sections=SECTIONS, draw=draw, together=_together(runs, _plots), curves=_curves(runs, _plots),
+        title=title, losses=LOSSES, summaries=summaries, problems=problems, sections=SECTIONS, draw=draw,
+        together=attempt("models of one judge", _together, runs, _plots) or "", curves=attempt("curves", _curves, runs, _plots) or [],
         entries=lambda kind: [(run, result) for run in runs for result in run.of(kind)],
-        scaling=_plots.scaling(summaries, "parameters", "loss", "parameters", "bits per byte"))
+        scaling=attempt("size and loss", _plots.scaling, summaries, "parameters", "loss", "parameters", "bits per byte"))
     return re.sub("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069\ud800-\udfff\ufffe\uffff]", "\ufffd", page)
 
 
@@ -541,7 +547,7 @@ def main(argv: Optional[Sequence[str]] = None) -> int:
         print(f"tinystories: {error}", file=sys.stderr)
         return 1
     for problem in problems:
-        print(f"tinystories: warning: not on the page: {problem}", file=sys.stderr)
+        print(f"tinystories: warning: {problem}", file=sys.stderr)
     if options.json:
         print(json.dumps({"file": options.out, "runs": len(runs), "results": sum(len(run.results) for run in runs), "problems": problems}))
     elif not options.quiet:
