@@ -430,7 +430,25 @@ class ReportTest(unittest.TestCase):
             with contextlib.redirect_stderr(io.StringIO()) as errors:
                 self.assertEqual(report.main([*arguments, "-o", str(self.folder / "page.html")]), 1)
             self.assertIn("none", errors.getvalue())
+        text = write_stories(self.folder)
+        (self.folder / "broken.json").write_text("{")
+        (self.folder / "broken.gguf").write_bytes(b"GGUF")
+        new_model().save(self.folder / "model.gguf")
+        self.make_run()
+        for arguments, told in ((["broken.json"], "Expecting property name"), (["broken.gguf", "--text", text], "broken.gguf: "), (["model.gguf", "--no-model"], "model.gguf: no "),
+                                (["a run", "--text", str(self.folder / "none.txt")], "none.txt"), (["a run", "--text", str(self.folder / "none*.txt")], "none*.txt")):
+            with contextlib.redirect_stderr(io.StringIO()) as errors:
+                self.assertEqual(report.main([str(self.folder / arguments[0]), *arguments[1:], "--quiet", "-o", str(self.folder / "page.html")]), 1, arguments)
+            self.assertIn(told, errors.getvalue())
+            self.assertEqual(len(errors.getvalue().splitlines()), 1, errors.getvalue())
         self.assertEqual((self.folder / "page.html").read_text(), "old")
+
+    @unittest.skipUnless(DRAWING, "skipped: no matplotlib and Jinja2")
+    def test_texts_without_a_model_are_told(self):
+        run, text = self.make_run(), write_stories(self.folder)
+        for more, told in (([], False), (["--text", text], True), (["--text", self.folder / "*.txt"], True)):
+            page, _ = self.page(run, *more)
+            self.assertEqual("--text is not read" in page.text, told)
 
     # ---- the file ----
 

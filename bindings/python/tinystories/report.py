@@ -23,6 +23,8 @@ import sys
 import tempfile
 from typing import Any, Dict, Iterable, Iterator, List, Optional, Sequence
 
+from ._handle import path_array
+
 LARGEST = 256 << 20  # bytes of a file that is read
 PROMPT = 'Lily and Tom went to the park. Lily had a big red ball. "Can I play with your'
 BEGINNING = "Once upon a time"
@@ -530,17 +532,21 @@ def main(argv: Optional[Sequence[str]] = None) -> int:
     problems: List[str] = []
     try:
         check_out(options.out)
+        for text in path_array(options.text):
+            open(os.fsdecode(text), "rb").close()
         runs = [read_run(pathlib.Path(path), problems) for path in options.runs]
         tell_apart(runs, options.runs)
-        for run in runs:
-            if run.model is not None and not options.no_model:
-                if not options.quiet:
-                    print(f"looking into {run.model}", file=sys.stderr)
-                look_into(run, options.text, options.tokens, options.threads, problems)
-        empty = [path for path, run in zip(options.runs, runs) if not (run.log or run.model or run.results)]
-        problems += [f"{path}: there is no log.jsonl, no model and no JSON of results in it" for path in empty]
+        models = [run for run in runs if run.model is not None and not options.no_model]
+        for run in models:
+            if not options.quiet:
+                print(f"looking into {run.model}", file=sys.stderr)
+            look_into(run, options.text, options.tokens, options.threads, problems)
+        if options.text and not models:
+            problems.append("--text is not read: there is no model to look into")
+        empty = [path for path, run in zip(options.runs, runs) if not (run.log or run.facts or run.results)]
+        problems += [f"{path}: no log.jsonl, no model and no JSON of results in it can be shown" for path in empty]
         if len(empty) == len(runs):
-            print(f"tinystories: {problems[-1]}; the page would be empty", file=sys.stderr)
+            print(f"tinystories: {'; '.join(problems)}; the page would be empty", file=sys.stderr)
             return 1
         write_page(options.out, make_page(runs, options.title, problems))
     except OSError as error:
