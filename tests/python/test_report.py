@@ -450,6 +450,30 @@ class ReportTest(unittest.TestCase):
             page, _ = self.page(run, *more)
             self.assertEqual("--text is not read" in page.text, told)
 
+    @unittest.skipUnless(DRAWING, "skipped: no matplotlib and Jinja2")
+    def test_names_steer_no_terminal(self):
+        page = os.fsencode(self.folder) + b"/\xff.html"
+        problem = self.make_run("\x1b[31m\x9b \u202e", {"loss": RESULTS["loss"]})
+        (problem / "broken.json").write_text("{")
+        done = subprocess.run([sys.executable, "-m", "tinystories.report", problem, "-o", page], capture_output=True, check=False,
+                              env={**os.environ, "PYTHONPATH": str(ROOT / "bindings" / "python"), "PYTHONIOENCODING": "utf-8:strict"})
+        self.assertEqual(done.returncode, 0, done.stderr)
+        self.assertTrue(os.path.exists(page))
+        self.assertEqual(done.stdout, os.fsencode(self.folder) + b"/\\udcff.html\n")
+        self.assertIn(r"warning: ", done.stderr.decode())
+        self.assertIn(r"\x1b[31m\x9b \u202e/broken.json: ", done.stderr.decode())
+
+    @unittest.skipUnless(DRAWING, "skipped: no matplotlib and Jinja2")
+    def test_interrupts_and_numbers_out_of_range_are_told(self):
+        run = self.make_run()
+        with unittest.mock.patch.object(report, "read_run", side_effect=KeyboardInterrupt), contextlib.redirect_stderr(io.StringIO()) as errors:
+            self.assertEqual(report.main([str(run), "-o", str(self.folder / "page.html")]), 1)
+        self.assertEqual(errors.getvalue(), "tinystories: interrupted, nothing was written\n")
+        for option, value in (("--threads", "-1"), ("--threads", "257"), ("--tokens", "-1"), ("--tokens", "0"), ("--tokens", str(2**64))):
+            with contextlib.redirect_stderr(io.StringIO()) as errors, self.assertRaises(SystemExit):
+                report.main([str(run), "-o", str(self.folder / "page.html"), option, value])
+            self.assertIn(f"{option} is {value}, expected ", errors.getvalue())
+
     # ---- the file ----
 
     def test_a_page_is_a_file_like_others(self):

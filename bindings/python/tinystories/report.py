@@ -518,7 +518,51 @@ def _arguments(argv: Optional[Sequence[str]]) -> argparse.Namespace:
     parser.add_argument("--threads", type=int, default=0, metavar="N", help="threads to look into models with, 0: one a processor (default 0)")
     parser.add_argument("--quiet", action="store_true")
     parser.add_argument("--json", action="store_true", help="print what was made as JSON")
-    return parser.parse_args(argv)
+    options = parser.parse_args(argv)
+    for name, least, most in (("tokens", 1, 2**64 - 1), ("threads", 0, 256)):
+        if not least <= getattr(options, name) <= most:
+            parser.error(f"--{name} is {getattr(options, name)}, expected {least} to {most}")
+    return options
+
+
+def _say(text: str, file: Any) -> None:
+    """A line that no name in it breaks, and in which none steers the terminal."""
+    plain_text = "".join(one if one.isprintable() else ascii(one)[1:-1] for one in text)
+    encoding = file.encoding or "utf-8"
+    print(plain_text.encode(encoding, "backslashreplace").decode(encoding), file=file)
+
+
+def _fail(text: Any) -> int:
+    _say(f"tinystories: {text}", sys.stderr)
+    return 1
+
+
+def _make(options: argparse.Namespace) -> int:
+    problems: List[str] = []
+    check_out(options.out)
+    for text in path_array(options.text):
+        open(os.fsdecode(text), "rb").close()
+    runs = [read_run(pathlib.Path(path), problems) for path in options.runs]
+    tell_apart(runs, options.runs)
+    models = [run for run in runs if run.model is not None and not options.no_model]
+    for run in models:
+        if not options.quiet:
+            _say(f"looking into {run.model}", sys.stderr)
+        look_into(run, options.text, options.tokens, options.threads, problems)
+    if options.text and not models:
+        problems.append("--text is not read: there is no model to look into")
+    empty = [path for path, run in zip(options.runs, runs) if not (run.log or run.facts or run.results)]
+    problems += [f"{path}: no log.jsonl, no model and no JSON of results in it can be shown" for path in empty]
+    if len(empty) == len(runs):
+        return _fail("; ".join([*problems, "the page would be empty"]))
+    write_page(options.out, make_page(runs, options.title, problems))
+    for problem in problems:
+        _say(f"tinystories: warning: {problem}", sys.stderr)
+    if options.json:
+        print(json.dumps({"file": options.out, "runs": len(runs), "results": sum(len(run.results) for run in runs), "problems": problems}))
+    elif not options.quiet:
+        _say(options.out, sys.stdout)
+    return 0
 
 
 def main(argv: Optional[Sequence[str]] = None) -> int:
@@ -526,39 +570,14 @@ def main(argv: Optional[Sequence[str]] = None) -> int:
     try:
         import jinja2  # noqa: F401
         import matplotlib  # noqa: F401
+
+        return _make(options)
     except ImportError as error:
-        print(f"tinystories: report needs matplotlib and Jinja2 (pip install tinystories[report]): {error}", file=sys.stderr)
-        return 1
-    problems: List[str] = []
-    try:
-        check_out(options.out)
-        for text in path_array(options.text):
-            open(os.fsdecode(text), "rb").close()
-        runs = [read_run(pathlib.Path(path), problems) for path in options.runs]
-        tell_apart(runs, options.runs)
-        models = [run for run in runs if run.model is not None and not options.no_model]
-        for run in models:
-            if not options.quiet:
-                print(f"looking into {run.model}", file=sys.stderr)
-            look_into(run, options.text, options.tokens, options.threads, problems)
-        if options.text and not models:
-            problems.append("--text is not read: there is no model to look into")
-        empty = [path for path, run in zip(options.runs, runs) if not (run.log or run.facts or run.results)]
-        problems += [f"{path}: no log.jsonl, no model and no JSON of results in it can be shown" for path in empty]
-        if len(empty) == len(runs):
-            print(f"tinystories: {'; '.join(problems)}; the page would be empty", file=sys.stderr)
-            return 1
-        write_page(options.out, make_page(runs, options.title, problems))
+        return _fail(f"report needs matplotlib and Jinja2 (pip install tinystories[report]): {error}")
     except OSError as error:
-        print(f"tinystories: {error}", file=sys.stderr)
-        return 1
-    for problem in problems:
-        print(f"tinystories: warning: {problem}", file=sys.stderr)
-    if options.json:
-        print(json.dumps({"file": options.out, "runs": len(runs), "results": sum(len(run.results) for run in runs), "problems": problems}))
-    elif not options.quiet:
-        print(options.out)
-    return 0
+        return _fail(error)
+    except KeyboardInterrupt:
+        return _fail("interrupted, nothing was written")
 
 
 if __name__ == "__main__":
