@@ -15,8 +15,9 @@ typedef struct report_values {
     uint32_t files_alone;
 } report_values;
 
-/* The same as python3 -m tinystories.report, but that a missing package is told in one line. */
+/* The same as python3 -m tinystories.report, but that no module is taken from the current folder, and a missing package is told in one line. */
 static const char start[] = "import sys\n"
+                            "sys.path[:] = [path for path in sys.path if path]\n"
                             "try:\n"
                             "    from tinystories.report import main\n"
                             "except ImportError as error:\n"
@@ -28,37 +29,41 @@ static void report_defaults(void *values)
     ((report_values *)values)->tokens = 10000;
 }
 
-static ts_status report(void *values)
+/* "--name=value", whatever the value begins with; to be freed by free. NULL: there is no memory. */
+static char *option(const char *name, const char *value)
 {
-    const report_values *v = values;
+    size_t size = strlen(name) + strlen(value) + 2;
+    char *text = malloc(size);
+    if (text != NULL)
+        snprintf(text, size, "%s=%s", name, value);
+    return text;
+}
+
+/* Comes back only if Python cannot be started. `arguments` has room for all. */
+static ts_status start_python(const report_values *v, const char **arguments, const char *out, const char *title)
+{
     size_t count = 0;
-    char tokens[24], threads[24];
-    if (v->out == NULL)
-        return cli_usage("-o is missing; see 'tinystories report --help'");
-    const char **arguments = calloc(v->runs.count + v->text.count + 16, sizeof *arguments);
-    if (arguments == NULL)
-        return cli_fail("there is no memory");
+    char tokens[32], threads[32];
+    snprintf(tokens, sizeof tokens, "--tokens=%llu", (unsigned long long)v->tokens);
+    snprintf(threads, sizeof threads, "--threads=%u", (unsigned)v->common.threads);
     arguments[count++] = "python3";
     arguments[count++] = "-c";
     arguments[count++] = start;
-    arguments[count++] = "--out";
-    arguments[count++] = v->out;
-    snprintf(tokens, sizeof tokens, "--tokens=%llu", (unsigned long long)v->tokens);
-    snprintf(threads, sizeof threads, "--threads=%u", (unsigned)v->common.threads);
+    arguments[count++] = out;
     arguments[count++] = tokens;
     arguments[count++] = threads;
+    if (v->title != NULL)
+        arguments[count++] = title;
     if (v->files_alone)
         arguments[count++] = "--no-model";
-    if (v->title != NULL) {
-        arguments[count++] = "--title";
-        arguments[count++] = v->title;
-    }
     if (v->text.count > 0)
         arguments[count++] = "--text";
     for (size_t i = 0; i < v->text.count; i++)
         arguments[count++] = v->text.items[i];
     if (v->common.quiet)
         arguments[count++] = "--quiet";
+    if (v->common.verbose)
+        arguments[count++] = "--verbose";
     if (v->common.json)
         arguments[count++] = "--json";
     arguments[count++] = "--";
@@ -66,8 +71,21 @@ static ts_status report(void *values)
         arguments[count++] = v->runs.items[i];
     fflush(stdout);
     execvp("python3", (char *const *)arguments);
-    free(arguments);
     return cli_fail("report needs python3, which cannot be started: %s", strerror(errno));
+}
+
+static ts_status report(void *values)
+{
+    const report_values *v = values;
+    if (v->out == NULL)
+        return cli_usage("-o is missing; see 'tinystories report --help'");
+    const char **arguments = calloc(v->runs.count + v->text.count + 16, sizeof *arguments);
+    char *out = option("--out", v->out), *title = option("--title", v->title != NULL ? v->title : "");
+    ts_status status = arguments != NULL && out != NULL && title != NULL ? start_python(v, arguments, out, title) : cli_fail("there is no memory");
+    free(title);
+    free(out);
+    free(arguments);
+    return status;
 }
 
 /* clang-format off */

@@ -406,19 +406,23 @@ class ReportTest(unittest.TestCase):
 
     @unittest.skipUnless(DRAWING and TOOL, "skipped: no matplotlib and Jinja2, or TINYSTORIES_CLI is not set")
     def test_the_command_line_hands_its_options_over(self):
-        run, paths = self.make_run(results={"loss": RESULTS["loss"]}), os.pathsep.join([str(ROOT / "bindings" / "python"), os.environ.get("PYTHONPATH", "")])
+        run, paths = self.make_run(results={"loss": RESULTS["loss"]}), os.pathsep.join(filter(None, [str(ROOT / "bindings" / "python"), os.environ.get("PYTHONPATH")]))
         new_model(layers=1, context_length=64).save(run / "model.gguf")
+        (run / "log.jsonl").write_text('{"step": 1, "loss": 2}\n')
         text = write_stories(self.folder)
 
-        def made(*arguments):
-            done = subprocess.run([TOOL, "report", run, "-o", self.folder / "page.html", "--json", "--quiet", *arguments], capture_output=True, text=True,
+        def made(*arguments, name="page.html", told=""):
+            done = subprocess.run([os.path.abspath(TOOL), "report", run, "-o", name, "--json", "--quiet", *arguments], capture_output=True, text=True, cwd=self.folder,
                                   env={**os.environ, "PYTHONPATH": paths}, check=False)
-            self.assertEqual(done.returncode, 0, done.stderr)
-            return json.loads(done.stdout), Page((self.folder / "page.html").read_text(encoding="utf-8"))
+            self.assertEqual((done.returncode, done.stderr), (0, told))
+            return json.loads(done.stdout), Page((self.folder / name).read_text(encoding="utf-8"))
 
-        found, page = made("--no-model", "--title", "A title")
-        self.assertEqual((found["results"], found["problems"]), (1, []))
-        self.assertIn("A title", page.text)
+        for module in ("random", "json", "jinja2", "matplotlib", "tinystories"):
+            (self.folder / f"{module}.py").write_text("raise SystemExit('a module of the current folder')")
+        found, page = made("--no-model", "--title", "-draft", "--tokens", str(2**64 - 1), name="-x.html")
+        self.assertEqual((found["file"], found["results"], found["problems"]), ("-x.html", 1, []))
+        self.assertIn("-draft", page.text)
+        made("--no-model", "--verbose", told=f"{run}: 1 lines of its log\n{run}: loss: loss\n")
         found, page = made("--text", text, "--tokens", "300", "--threads", "2")
         self.assertEqual((found["results"], found["problems"]), (4, []))
         self.assertIn("layer 0, neuron", page.text)

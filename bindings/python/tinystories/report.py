@@ -516,7 +516,8 @@ def _arguments(argv: Optional[Sequence[str]]) -> argparse.Namespace:
     parser.add_argument("--tokens", type=int, default=10000, metavar="N", help="read so many tokens of them (default 10000)")
     parser.add_argument("--no-model", action="store_true", help="show what is in files alone")
     parser.add_argument("--threads", type=int, default=0, metavar="N", help="threads to look into models with, 0: one a processor (default 0)")
-    parser.add_argument("--quiet", action="store_true")
+    parser.add_argument("--quiet", action="store_true", help="no progress")
+    parser.add_argument("--verbose", action="store_true", help="say what is read, and as what kind of result")
     parser.add_argument("--json", action="store_true", help="print what was made as JSON")
     options = parser.parse_args(argv)
     for name, least, most in (("tokens", 1, 2**64 - 1), ("threads", 0, 256)):
@@ -544,6 +545,9 @@ def _make(options: argparse.Namespace) -> int:
         open(os.fsdecode(text), "rb").close()
     runs = [read_run(pathlib.Path(path), problems) for path in options.runs]
     tell_apart(runs, options.runs)
+    for path, run in zip(options.runs, runs if options.verbose else []):
+        for found in [f"{len(run.log)} lines of its log", *(f"{result.name}: {result.kind}" for result in run.results)]:
+            _say(f"{path}: {found}", sys.stderr)
     models = [run for run in runs if run.model is not None and not options.no_model]
     for run in models:
         if not options.quiet:
