@@ -14,6 +14,7 @@ import sys
 import tempfile
 import unittest
 import unittest.mock
+import xml.etree.ElementTree
 
 from fixture import ROOT, new_model, write_stories
 import tinystories as ts
@@ -283,6 +284,16 @@ class ReportTest(unittest.TestCase):
             self.assertIn(wanted, compute)
         self.assertIn(">mean<", next(picture for name, picture in pictures.items() if "shared with the nearest completion" in name))
         self.assertIn(">and more<", next(picture for name, picture in pictures.items() if name.startswith("stories by words")))
+
+    @unittest.skipUnless(DRAWING, "skipped: no matplotlib and Jinja2")
+    def test_names_of_runs_are_no_markup_of_pictures(self):
+        names = ("font: 1px x", 'a style="font: 1px x')
+        page, _ = self.page(*(self.make_run(name, {}) for name in names))
+        for picture in page.pictures().values():
+            texts = ["".join(element.itertext()) for element in xml.etree.ElementTree.fromstring(picture).iter("{http://www.w3.org/2000/svg}text")]
+            self.assertEqual([name for name in names if name in texts], list(names), texts)
+            self.assertIn(" system-ui, ", picture)
+            self.assertNotIn("DejaVu", picture)
 
     @unittest.skipUnless(DRAWING, "skipped: no matplotlib and Jinja2")
     def test_numbers_of_axes_have_room(self):

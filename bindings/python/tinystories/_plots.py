@@ -32,7 +32,8 @@ def _label(text: Any) -> str:
 def _image(figure: Figure, alternative: str) -> Markup:
     data = io.BytesIO()
     figure.savefig(data, format="svg", bbox_inches="tight", metadata={"Date": None, "Creator": None})
-    drawn = re.sub(r"(font: [^;\"]*?px) [^;\"]*", r"\1 " + FONTS, data.getvalue().decode())  # the page's own, which matplotlib need not know
+    font = r"(<[^<>]* style=\"[^\"]*?font(?:-family:|: [^;\"]*?px)) [^;\"]*"  # matplotlib says it in one of these ways or in the other
+    drawn = re.sub(font, r"\1 " + FONTS, data.getvalue().decode())  # the page's own, which matplotlib need not know
     source = base64.b64encode(drawn.encode()).decode()
     return Markup('<img class="plot" alt="{}" src="data:image/svg+xml;base64,{}">').format(alternative, Markup(source))
 
