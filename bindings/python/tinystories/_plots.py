@@ -16,6 +16,8 @@ matplotlib.use("Agg")
 from markupsafe import Markup, escape  # noqa: E402
 from matplotlib.figure import Figure  # noqa: E402
 
+from .report import column, number, visible  # noqa: E402
+
 COLOURS = ("#2b6cb0", "#c05621", "#2f855a", "#b83280", "#6b46c1", "#975a16", "#2c7a7b", "#4a5568")
 STROKES, MARKERS = ("-", "--", "-.", ":"), "os^DvPX*"  # and these tell what has no colours on paper
 FONTS = "system-ui, -apple-system, 'Segoe UI', 'Noto Sans', sans-serif"
@@ -71,12 +73,6 @@ def _steps(axes: Any) -> None:
     axes.xaxis.set_major_formatter(matplotlib.ticker.EngFormatter())
 
 
-def _column(log: Sequence[Dict[str, Any]], x: str, y: str) -> tuple:
-    from .report import column
-
-    return column(log, x, y)
-
-
 def _smooth(values: Sequence[float]) -> List[float]:
     """The mean of about a thirtieth of the run around each value, of fewer near its ends, where losses fall fast: the line begins and ends where the run does."""
     sums, result = [0.0, *itertools.accumulate(values)], []
@@ -93,7 +89,7 @@ def curves(runs: Sequence[Any], x: str, y: str, x_label: str, y_label: str, smoo
         figure, axes = _figure()
         ends = []
         for index, run in enumerate(runs):
-            xs, ys = _column(run.log, x, y)
+            xs, ys = column(run.log, x, y)
             if not xs:
                 continue
             if changes:
@@ -137,18 +133,18 @@ def histogram(counts: Sequence[Any], width: float, x_label: str, y_label: str) -
 
 def novel_grams(grams: Sequence[Any]) -> Optional[Markup]:
     """g of each k: what share of the k-grams the training text never has, and how often it has the others, in half decades."""
-    rows = [one for one in grams if isinstance(one, dict) and isinstance(one.get("histogram"), list) and (_number(one.get("count")) or 0) > 0]
+    rows = [one for one in grams if isinstance(one, dict) and isinstance(one.get("histogram"), list) and (number(one.get("count")) or 0) > 0]
     if not rows:
         return None
     with matplotlib.rc_context(STYLE):
         figure, axes = _figure(5.6, 3.4)
-        used = sorted({place for one in rows for place, value in enumerate(one["histogram"]) if place and _number(value)})
+        used = sorted({place for one in rows for place, value in enumerate(one["histogram"]) if place and number(value)})
         first, last = (used[0], used[-1]) if used else (1, 1)
         width = 0.8 / len(rows)
         for index, one in enumerate(rows):
             shown = [one["histogram"][0], 0, *one["histogram"][first:last + 1]]  # a gap between what never comes and what does
             places = [place + (index - (len(rows) - 1) / 2) * width for place in range(len(shown))]
-            axes.bar(places, [100 * (_number(value) or 0) / one["count"] for value in shown], width, color=COLOURS[index % len(COLOURS)], label=f"{plain_k(one.get('k'))}-grams")
+            axes.bar(places, [100 * (number(value) or 0) / one["count"] for value in shown], width, color=COLOURS[index % len(COLOURS)], label=f"{plain_k(one.get('k'))}-grams")
         axes.set_yscale("log")
         axes.set_ylim(0.1, 110)
         axes.set_yticks([0.1, 1, 10, 100], ["0.1 %", "1 %", "10 %", "100 %"])
@@ -158,7 +154,7 @@ def novel_grams(grams: Sequence[Any]) -> Optional[Markup]:
         axes.set_ylabel("share of the k-grams told")
         axes.grid(axis="x", visible=False)
         axes.legend(frameon=False, ncols=len(rows), loc="upper center", bbox_to_anchor=(0.5, 1.15), handlelength=1, columnspacing=1, handletextpad=0.4)
-        never = "; ".join(f"{plain_k(one.get('k'))}-grams {100 * (_number(one['histogram'][0]) or 0) / one['count']:.1f} %" for one in rows)
+        never = "; ".join(f"{plain_k(one.get('k'))}-grams {100 * (number(one['histogram'][0]) or 0) / one['count']:.1f} %" for one in rows)
         return _image(figure, f"k-grams by how often the training text has them; never: {never}")
 
 
@@ -168,7 +164,7 @@ def plain_k(k: Any) -> str:
 
 def _twentieths(values: Sequence[Any]) -> tuple:
     """(those that are numbers of 0 to 1, how many are in each twentieth)"""
-    whole, counts = [value for value in map(_number, values) if value is not None and 0 <= value <= 1], [0] * 20
+    whole, counts = [value for value in map(number, values) if value is not None and 0 <= value <= 1], [0] * 20
     for value in whole:
         counts[min(int(value * 20), 19)] += 1
     return whole, counts
@@ -199,7 +195,7 @@ def grades(models: Sequence[Dict[str, Any]]) -> Optional[Markup]:
     """Means with their intervals, axis by axis, a colour a model."""
     named = [one for one in models if isinstance(one, dict) and isinstance(one.get("grades"), dict)]
     axes_of = [axis for axis in ("grammar", "creativity", "consistency", "plot")
-               if any(_number((one["grades"].get(axis) or {}).get("mean")) is not None for one in named)]
+               if any(number((one["grades"].get(axis) or {}).get("mean")) is not None for one in named)]
     if not axes_of:
         return None
     with matplotlib.rc_context(STYLE):
@@ -208,7 +204,7 @@ def grades(models: Sequence[Dict[str, Any]]) -> Optional[Markup]:
         for index, one in enumerate(named):
             for place, axis in enumerate(axes_of):
                 grade = one["grades"].get(axis) or {}
-                mean, low, high = (_number(grade.get(key)) for key in ("mean", "low", "high"))
+                mean, low, high = (number(grade.get(key)) for key in ("mean", "low", "high"))
                 if mean is None:
                     continue
                 error = [[max(mean - low, 0)], [max(high - mean, 0)]] if low is not None and high is not None else None
@@ -220,12 +216,6 @@ def grades(models: Sequence[Dict[str, Any]]) -> Optional[Markup]:
         if len(named) > 1:
             _legend(axes, below=True)
         return _image(figure, "grades by model with their intervals")
-
-
-def _number(value: Any) -> Optional[float]:
-    from .report import number
-
-    return number(value)
 
 
 def _power_law(xs: Sequence[float], ys: Sequence[float]) -> Optional[tuple]:
@@ -240,7 +230,7 @@ def _power_law(xs: Sequence[float], ys: Sequence[float]) -> Optional[tuple]:
 
 def scaling(points: Sequence[Dict[str, Any]], x: str, y: str, x_label: str, y_label: str) -> Optional[Markup]:
     """Models as points on two logarithmic axes, with a power law through three or more sizes; None for less than two sizes."""
-    named = [(one.get("name") or one.get("model") or "", _number(one.get(x)), _number(one.get(y))) for one in points if isinstance(one, dict)]
+    named = [(one.get("name") or one.get("model") or "", number(one.get(x)), number(one.get(y))) for one in points if isinstance(one, dict)]
     whole = [(name, a, b) for name, a, b in named if a and b and a > 0 and b > 0]
     if len({a for _, a, _ in whole}) < 2:
         return None
@@ -266,7 +256,7 @@ def _laws(data: Dict[str, Any], x: str) -> Optional[tuple]:
     """(factor, exponent, low, high) of a study's law by `x`."""
     for law in data.get("laws") or []:
         if isinstance(law, dict) and law.get("x") == x:
-            factor, exponent, low, high = (_number(law.get(key)) for key in ("factor", "exponent", "exponent_low", "exponent_high"))
+            factor, exponent, low, high = (number(law.get(key)) for key in ("factor", "exponent", "exponent_low", "exponent_high"))
             if factor is not None and exponent is not None:
                 return factor, exponent, low, high
     return None
@@ -285,7 +275,7 @@ def _draw_law(axes: Any, law: Optional[tuple], xs: Sequence[float], x_label: str
 
 
 def _positive(value: Any) -> Optional[float]:
-    found = _number(value)
+    found = number(value)
     return found if found is not None and found > 0 else None
 
 
@@ -384,8 +374,6 @@ def attention_scale() -> Markup:
 
 def attention_map(tokens: Sequence[str], weights: Sequence[Sequence[Any]], labels: bool, name: str) -> Markup:
     """Rows are queries, columns keys; a square's title says both and the weight. With `labels` tokens stand at both axes."""
-    from .report import visible
-
     names = [visible(token) for token in tokens[:64]]
     cell, margin = 12, 10 + 6 * max((min(len(name), 13) for name in names), default=0) if labels else 1
     size = margin + cell * len(names) + 1
@@ -397,7 +385,7 @@ def attention_map(tokens: Sequence[str], weights: Sequence[Sequence[Any]], label
                      f'<text transform="translate({at},{margin - 4}) rotate(-90)">{escape(name[:13])}</text>')
     for query, row in enumerate(list(weights)[:len(names)]):
         for key, weight in enumerate(list(row)[:query + 1]):
-            value = _number(weight)
+            value = number(weight)
             if value is None or value < LEAST:
                 continue
             title = f"{names[query]} looks at {names[key]}: {value:.2f}"
@@ -408,22 +396,20 @@ def attention_map(tokens: Sequence[str], weights: Sequence[Sequence[Any]], label
 
 def attribution(data: Dict[str, Any]) -> Optional[Markup]:
     """Who is for the next token: the sums that make its logit, and the heads and neurons that add or take most."""
-    from .report import visible
-
     found = data.get("attribution")
     if not isinstance(found, dict):
         return None
-    sums = [(name, _number(found.get(f"from_{name}"))) for name in ("embedding", "heads", "neurons", "biases")]
+    sums = [(name, number(found.get(f"from_{name}"))) for name in ("embedding", "heads", "neurons", "biases")]
     parts = []
     for what, names, colour in (("head", "heads", COLOURS[0]), ("neuron", "neurons", COLOURS[2])):
         for one in found.get(names) or []:
-            if isinstance(one, dict) and _number(one.get("logit")) is not None:
+            if isinstance(one, dict) and number(one.get("logit")) is not None:
                 parts.append((float(one["logit"]), f"layer {plain_k(one.get('layer'))}, {what} {plain_k(one.get(what))}", colour))
     if not parts or any(value is None for _, value in sums):
         return None
     parts.sort(key=lambda part: part[0])
     with matplotlib.rc_context(STYLE):
-        bars = [*sums, ("logit", _number(found.get("logit")) or 0)]
+        bars = [*sums, ("logit", number(found.get("logit")) or 0)]
         figure = Figure(figsize=(5.6, 1.4 + 0.2 * (len(bars) + len(parts))))  # axes and labels, and as much for each bar
         whole, single = figure.subplots(2, 1, height_ratios=[len(bars), len(parts)])
         whole.barh([name for name, _ in bars][::-1], [value for _, value in bars][::-1], color=[COLOURS[-1], *["#a0aec0"] * 4])
@@ -461,7 +447,7 @@ def telling_heads(data: Dict[str, Any]) -> List[tuple]:
     heads = [one for one in data.get("heads", []) if isinstance(one, dict) and map_of(data, one.get("layer"), one.get("head")) is not None]
     chosen: List[tuple] = []
     for kind, measure, seen in TELLING if any(kind in one.get("kinds", []) for kind, _, _ in TELLING for one in heads) else NAMELESS:
-        left = [(value, one) for one in heads for value in [_number(one.get(measure))]
+        left = [(value, one) for one in heads for value in [number(one.get(measure))]
                 if value is not None and (not kind or kind in one.get("kinds", [])) and all(one is not other for _, other in chosen)]
         if left:
             value, one = max(left, key=lambda pair: pair[0])

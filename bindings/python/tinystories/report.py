@@ -332,7 +332,7 @@ def share(value: Any) -> str:
 
 def duration(seconds: Any) -> str:
     value = number(seconds)
-    if value is None or type(value).__name__ == "ChainableUndefined":
+    if value is None:
         return "–"
     minutes, rest = divmod(int(value), 60)
     return f"{minutes} min {rest} s" if minutes else f"{rest} s"
