@@ -296,6 +296,16 @@ class ReportTest(unittest.TestCase):
             self.assertNotIn("DejaVu", picture)
 
     @unittest.skipUnless(DRAWING, "skipped: no matplotlib and Jinja2")
+    def test_what_has_no_room_is_told(self):
+        results = {"told": ("stories", {}, {"text": "a story"}, report.SHOWN_STORIES), "neurons": ("neurons", {}, RESULTS["neurons"]["neurons"][0], report.SHOWN_NEURONS),
+                   "short": ("prompts", RESULTS["short"], RESULTS["short"]["prompts"][0], report.SHOWN_PROMPTS),
+                   "judged": ("completions", RESULTS["judged"], {"completion": "a story"}, report.SHOWN_COMPLETIONS)}
+        for more in (0, 3):
+            page, _ = self.page(self.make_run(f"run {more}", {name: {**data, key: [one] * (limit + more)} for name, (key, data, one, limit) in results.items()}))
+            self.assertEqual(page.text.count("3 more are in the file."), len(results) if more else 0)
+            self.assertEqual(page.text.count("more are in the file"), len(results) if more else 0)
+
+    @unittest.skipUnless(DRAWING, "skipped: no matplotlib and Jinja2")
     def test_numbers_of_axes_have_room(self):
         from matplotlib.backends.backend_agg import FigureCanvasAgg
         from tinystories import _plots
