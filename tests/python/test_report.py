@@ -296,6 +296,23 @@ class ReportTest(unittest.TestCase):
             self.assertNotIn("DejaVu", picture)
 
     @unittest.skipUnless(DRAWING, "skipped: no matplotlib and Jinja2")
+    def test_what_is_not_known_is_not_zero(self):
+        def shown(**changes):
+            judged = {**RESULTS["judged"], "models": [{**RESULTS["judged"]["models"][1], "scored_share": changes.get("share")}], "confidence": changes.get("confidence")}
+            heads = {**RESULTS["heads"], "attribution": {**RESULTS["heads"]["attribution"], "logit": changes.get("logit")}}
+            study = {**RESULTS["study"], "confidence": changes.get("confidence")}
+            page, _ = self.page(self.make_run(f"a run of {len(changes)}", {"judged": judged, "heads": heads, "study": study}))
+            return page.text
+
+        known, unknown = shown(share=0.5, confidence=0.9, logit=3), shown()
+        for wanted in ("50.0 %", "Intervals of 90 % by resampling", "Intervals of 90 % by the covariance", "Who is for the next token"):
+            self.assertIn(wanted, known)
+            self.assertNotIn(wanted, unknown)
+        for wanted in ("Intervals by resampling", "Intervals by the covariance"):
+            self.assertIn(wanted, unknown)
+        self.assertNotRegex(unknown, r"\b0(\.0)? %")
+
+    @unittest.skipUnless(DRAWING, "skipped: no matplotlib and Jinja2")
     def test_what_has_no_room_is_told(self):
         results = {"told": ("stories", {}, {"text": "a story"}, report.SHOWN_STORIES), "neurons": ("neurons", {}, RESULTS["neurons"]["neurons"][0], report.SHOWN_NEURONS),
                    "short": ("prompts", RESULTS["short"], RESULTS["short"]["prompts"][0], report.SHOWN_PROMPTS),

@@ -399,17 +399,16 @@ def attribution(data: Dict[str, Any]) -> Optional[Markup]:
     found = data.get("attribution")
     if not isinstance(found, dict):
         return None
-    sums = [(name, number(found.get(f"from_{name}"))) for name in ("embedding", "heads", "neurons", "biases")]
+    bars = [(key.replace("from_", ""), number(found.get(key))) for key in ("from_embedding", "from_heads", "from_neurons", "from_biases", "logit")]
     parts = []
     for what, names, colour in (("head", "heads", COLOURS[0]), ("neuron", "neurons", COLOURS[2])):
         for one in found.get(names) or []:
             if isinstance(one, dict) and number(one.get("logit")) is not None:
                 parts.append((float(one["logit"]), f"layer {plain_k(one.get('layer'))}, {what} {plain_k(one.get(what))}", colour))
-    if not parts or any(value is None for _, value in sums):
+    if not parts or any(value is None for _, value in bars):
         return None
     parts.sort(key=lambda part: part[0])
     with matplotlib.rc_context(STYLE):
-        bars = [*sums, ("logit", number(found.get("logit")) or 0)]
         figure = Figure(figsize=(5.6, 1.4 + 0.2 * (len(bars) + len(parts))))  # axes and labels, and as much for each bar
         whole, single = figure.subplots(2, 1, height_ratios=[len(bars), len(parts)])
         whole.barh([name for name, _ in bars][::-1], [value for _, value in bars][::-1], color=[COLOURS[-1], *["#a0aec0"] * 4])
@@ -421,7 +420,7 @@ def attribution(data: Dict[str, Any]) -> Optional[Markup]:
             axes.axvline(0, color="#888888", linewidth=0.8)
             axes.grid(axis="y", visible=False)
         figure.tight_layout()
-        return _image(figure, f"logit of {visible(found.get('token'))} {bars[-1][1]:.2f}: " + "; ".join(f"{name} {value:.2f}" for name, value in sums))
+        return _image(figure, f"logit of {visible(found.get('token'))} {bars[-1][1]:.2f}: " + "; ".join(f"{name} {value:.2f}" for name, value in bars[:-1]))
 
 
 def map_of(data: Dict[str, Any], layer: Any, head: Any) -> Optional[list]:
