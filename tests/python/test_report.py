@@ -296,6 +296,21 @@ class ReportTest(unittest.TestCase):
             self.assertNotIn("DejaVu", picture)
 
     @unittest.skipUnless(DRAWING, "skipped: no matplotlib and Jinja2")
+    def test_pictures_of_grades_say_whose_they_are(self):
+        chat = {"judge": "chat", "judge_model": "big-1"}
+        for data, judge in ((RESULTS, "the embedded judge"), ({name: {**RESULTS[name], **chat} for name in ("judged", "study")}, "big-1")):
+            pictures = self.page(self.make_run(judge, {name: data[name] for name in ("judged", "study")}))[0].pictures()
+            for start in ("grades by model", "grades by loss"):
+                name, picture = next((name, picture) for name, picture in pictures.items() if name.startswith(start))
+                self.assertIn(f"graded by {judge}", name)
+                self.assertIn(f"graded by {judge}<", picture)
+        pictures = self.page(self.make_run("no judge", {"study": {**RESULTS["study"], "judge": None}}))[0].pictures()
+        self.assertFalse(any("grade" in name for name in pictures))
+        page, _ = self.page(*(self.make_run(name, {"judged": {**RESULTS["judged"], **chat}}) for name in ("one", "two")))
+        self.assertTrue(any("graded by chat, big-1" in name for name in page.pictures()), list(page.pictures()))
+        self.assertIn("What the models were given is bold.", page.text)
+
+    @unittest.skipUnless(DRAWING, "skipped: no matplotlib and Jinja2")
     def test_what_is_not_known_is_not_zero(self):
         def shown(**changes):
             judged = {**RESULTS["judged"], "models": [{**RESULTS["judged"]["models"][1], "scored_share": changes.get("share")}], "confidence": changes.get("confidence")}

@@ -191,7 +191,17 @@ def shares(values: Sequence[Any], label: str, reference: Sequence[Any] = ()) -> 
         return _image(figure, f"{len(whole)} completions by {label}, mean {mean:.3f}")
 
 
-def grades(models: Sequence[Dict[str, Any]]) -> Optional[Markup]:
+def judge_of(data: Dict[str, Any]) -> str:
+    """Who graded, for the pictures of grades, which may leave the page."""
+    return "the embedded judge" if data.get("judge") == "embedded" else str(data.get("judge_model") or data.get("judge") or "a judge without a name")
+
+
+def _graded(axes: Any, judge: str) -> None:
+    axes.set_ylabel("grade of 10")
+    axes.set_title(_label(f"graded by {judge}"), fontsize=10)
+
+
+def grades(models: Sequence[Dict[str, Any]], judge: str) -> Optional[Markup]:
     """Means with their intervals, axis by axis, a colour a model."""
     named = [one for one in models if isinstance(one, dict) and isinstance(one.get("grades"), dict)]
     axes_of = [axis for axis in ("grammar", "creativity", "consistency", "plot")
@@ -212,10 +222,10 @@ def grades(models: Sequence[Dict[str, Any]]) -> Optional[Markup]:
                               label=_label(one.get("model") or "a model without a name") if place == 0 else None)
         axes.set_xticks(range(len(axes_of)), axes_of)
         axes.set_ylim(0, 10.3)
-        axes.set_ylabel("grade of 10")
+        _graded(axes, judge)
         if len(named) > 1:
             _legend(axes, below=True)
-        return _image(figure, "grades by model with their intervals")
+        return _image(figure, f"grades by model with their intervals, graded by {judge}")
 
 
 def _power_law(xs: Sequence[float], ys: Sequence[float]) -> Optional[tuple]:
@@ -332,7 +342,9 @@ def study_compute(data: Dict[str, Any]) -> Optional[Markup]:
 
 
 def study_grades(data: Dict[str, Any]) -> Optional[Markup]:
-    """Grades by loss with their intervals: a colour an axis."""
+    """Grades by loss with their intervals: a colour an axis. None without a judge: nobody knows whose they are."""
+    if not data.get("judge"):
+        return None
     with matplotlib.rc_context(STYLE):
         figure, axes = _figure()
         for index, axis in enumerate(("grammar", "creativity", "consistency")):
@@ -346,9 +358,9 @@ def study_grades(data: Dict[str, Any]) -> Optional[Markup]:
             return None
         axes.invert_xaxis()
         axes.set_xlabel("bits per byte, better to the right")
-        axes.set_ylabel("grade of 10")
+        _graded(axes, judge_of(data))
         _legend(axes)
-        return _image(figure, "grades by loss")
+        return _image(figure, f"grades by loss, graded by {judge_of(data)}")
 
 
 # ---- attention ----

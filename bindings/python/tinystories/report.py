@@ -404,7 +404,7 @@ SECTIONS = (
     ("samples", "Stories", "What the model was given is bold."),
     ("progress", "Stories while it trained", ""),
     ("loss", "Loss on texts", ""),
-    ("judge", "Grades", ""),
+    ("judge", "Grades", "What the models were given is bold."),
     ("diversity", "Diversity", ""),
     ("heads", "Heads", "In maps rows look and columns are looked at; the darker, the more. A square says its tokens and weight when pointed at. Layers and heads count from 0."),
     ("neurons", "Neurons", "The tokens that activate a neuron most, in their sentences; before each its activation. Layers and neurons count from 0."),
@@ -425,7 +425,7 @@ def _curves(runs: List[Run], plots: Any) -> List[Any]:
 def _together(runs: List[Run], plots: Any) -> Any:
     from markupsafe import Markup
 
-    parts = [Markup("<h3>Graded by the same judge <span class=\"soft\">{}</span></h3>").format(judge) + (plots.grades(models) or "") for judge, models in graded_together(runs).items()]
+    parts = [Markup("<h3>Graded by the same judge <span class=\"soft\">{}</span></h3>").format(judge) + (plots.grades(models, judge) or "") for judge, models in graded_together(runs).items()]
     return Markup("").join(parts)
 
 
