@@ -4,6 +4,7 @@
  *
  * usage: study TEXT QUESTIONS MODEL...      QUESTIONS: such as examples/study_prompts.txt
  */
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <tinystories.h>
@@ -70,6 +71,19 @@ static void print_marks(size_t index, const char *path, size_t questions)
     putchar('\n');
 }
 
+/* Whether there are three different sizes: two make no law. */
+static bool have_three_sizes(size_t models)
+{
+    size_t different = 0;
+    for (size_t i = 0; i < models; i++) {
+        size_t j = 0;
+        while (sizes[j] != sizes[i])
+            j++;
+        different += j == i; /* the first of its size */
+    }
+    return different >= 3;
+}
+
 int main(int count, char **values)
 {
     ts_questions *questions = NULL;
@@ -80,13 +94,18 @@ int main(int count, char **values)
         return 2;
     }
     ts_status status = ts_questions_open(&questions, NULL, values[2]);
-    size_t asked = ts_questions_count(questions) < MOST_QUESTIONS ? ts_questions_count(questions) : MOST_QUESTIONS;
+    size_t asked = ts_questions_count(questions);
+    if (asked > MOST_QUESTIONS) {
+        fprintf(stderr, "study: %s has %zu prompts, expected at most %d\n", values[2], asked, MOST_QUESTIONS);
+        ts_questions_free(questions);
+        return 1;
+    }
     for (size_t i = 0; i < models && status == TS_OK; i++) {
         status = look_at(i, values[3 + i], (const char *const *)&values[1], questions);
         if (status == TS_OK)
             print_marks(i, values[3 + i], asked);
     }
-    if (status == TS_OK && models > 2 && ts_power_law_fit(sizes, losses, models, 0.95, &law) == TS_OK)
+    if (status == TS_OK && have_three_sizes(models) && ts_power_law_fit(sizes, losses, models, 0.95, &law) == TS_OK)
         printf("bits per byte = %.4g parameters^%.4f (%.4f to %.4f)\n", law.factor, law.exponent, law.exponent_low, law.exponent_high);
     if (status != TS_OK)
         fprintf(stderr, "study: %s\n", ts_error_detail());

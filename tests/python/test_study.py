@@ -93,6 +93,18 @@ class StudyTest(unittest.TestCase):
             self.assertRegex(output.splitlines()[1], r"^32.gguf: \d+ parameters, \d+\.\d{4} bits per byte, \d+ right and \d+ partly of 30, against the first p = \d\.\d{3}$")
             self.assertIn("bits per byte = ", output)
         self.assertEqual(len(set(outputs)), 1)
+        for output in run_examples(self, "study", self.folder, self.text, ROOT / "examples" / "study_prompts.txt", paths[0], *paths[:2]):
+            self.assertNotIn("bits per byte = ", output)  # two sizes make no law
+
+    @unittest.skipUnless(TOOL and pathlib.Path(TOOL).with_name("example_study").is_file(), "skipped: the examples are not built")
+    def test_the_example_s_most_prompts(self):
+        path, command = self.folder / "many.txt", [os.path.abspath(pathlib.Path(TOOL).with_name("example_study")), self.text]
+        new_model(context_length=64).save(self.folder / "m.gguf")
+        for count, status in ((1000, 0), (1001, 1)):
+            path.write_text("".join(f"The dog {n}\n" for n in range(count)), encoding="utf-8")
+            run = subprocess.run([*command, path, self.folder / "m.gguf"], capture_output=True, encoding="utf-8", timeout=120)
+            self.assertEqual(run.returncode, status, run.stderr)
+        self.assertIn("has 1001 prompts, expected at most 1000", run.stderr)
 
     def test_prompts(self):
         path = self.folder / "questions.txt"
