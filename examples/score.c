@@ -3,6 +3,7 @@
  *
  * usage: score MODEL PROMPTS [STORIES]      STORIES: text that the embedded judge learns its language from, such as the training text
  */
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <tinystories.h>
@@ -43,9 +44,15 @@ static ts_status print_grades(ts_evaluator *evaluator, const char *judge)
     if (status != TS_OK)
         return status;
     printf("%llu of %llu completions graded by %s\n", (unsigned long long)result.outcomes[TS_JUDGED_SCORED], (unsigned long long)result.records, judge);
-    for (uint32_t axis = 0; axis < TS_AXIS_COUNT; axis++)
-        if (result.axes[axis].count > 0)
-            printf("%-12s %5.2f of 10   (%.2f to %.2f)\n", ts_axis_name(axis), result.axes[axis].mean, result.axes[axis].low, result.axes[axis].high);
+    for (uint32_t axis = 0; axis < TS_AXIS_COUNT; axis++) {
+        const ts_grade_mean *grade = &result.axes[axis];
+        if (isnan(grade->mean)) /* too few have grades */
+            continue;
+        printf("%-12s %5.2f of 10   ", ts_axis_name(axis), grade->mean);
+        if (!isnan(grade->low)) /* two prompts make an interval */
+            printf("(%.2f to %.2f)", grade->low, grade->high);
+        putchar('\n');
+    }
     return TS_OK;
 }
 

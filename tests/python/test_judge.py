@@ -152,6 +152,10 @@ class EmbeddedJudge(unittest.TestCase):
             self.assertEqual(len(output.splitlines()), 4)
         self.assertEqual(len(set(told)), 1)
         self.assertNotEqual(told[0], learned[0])
+        prompts.write_text("Once upon a time", encoding="utf-8")
+        alone = run_examples(self, "score", self.folder, "m.gguf", prompts)
+        self.assertRegex(alone[0], r"\ngrammar +\d\.\d\d of 10   \n")  # one prompt has no interval
+        self.assertEqual(len(set(alone)), 1)
 
     def test_stopped_by_progress(self):
         with ts.Evaluator() as evaluator:
@@ -536,6 +540,9 @@ class ChatJudge(unittest.TestCase):
         for output in run_examples(self, "score", self.folder, "m.gguf", "prompts.txt", **key):
             self.assertIn("6 of 6 completions graded by gpt-4\n", output)
         self.assertEqual(self.server.ledger(self.name)["requests"], 12)  # the second one found them all
+        os.remove(self.folder / "score.journal")
+        few = {**key, "OPENAI_BASE_URL": self.server.url(ledger="few", bad=60)}
+        self.assertEqual(set(run_examples(self, "score", self.folder, "m.gguf", "prompts.txt", **few)), {"1 of 6 completions graded by gpt-4\n"})  # too few for means
 
     # ---- completions ----
 
