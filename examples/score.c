@@ -62,7 +62,10 @@ static ts_status make_evaluator(ts_evaluator **evaluator, ts_chat_options *chat,
     ts_evaluator_options options;
     const char *key = getenv("OPENAI_API_KEY"), *url = getenv("OPENAI_BASE_URL");
     ts_evaluator_options_init(&options, sizeof options);
-    if (key != NULL && *key != 0 && ts_chat_options_init(chat, sizeof *chat) == TS_OK) {
+    if (key != NULL && *key != 0) {
+        ts_status status = ts_chat_options_init(chat, sizeof *chat);
+        if (status != TS_OK) /* a library without chat services */
+            return status;
         chat->model = "gpt-4";
         chat->journal = "score.journal";
         chat->key = key;
