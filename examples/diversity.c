@@ -4,6 +4,7 @@
  *
  * usage: diversity MODEL STORIES [COUNT]      STORIES: the text that the model learned from
  */
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <tinystories.h>
@@ -47,12 +48,29 @@ static ts_status print_measures(ts_diversity *set)
     if (status != TS_OK)
         return status;
     printf("%llu completions\n", (unsigned long long)r.completions);
+    if (isnan(r.mean_nearest_precision)) {
+        puts("of which none has two words");
+        return TS_OK;
+    }
     printf("of their pairs of words %.1f %% are in the true ending, %.1f %% in the nearest story of the text\n", 100 * r.mean_ending_precision,
            100 * r.mean_nearest_precision);
     printf("the longest run of words that the text has too: %.1f words, at most %llu\n", r.mean_copied_words, (unsigned long long)r.max_copied_words);
     for (size_t k = 1; k <= TS_NOVELTY_GRAM; k++)
         printf("%zu words in a row that the text never has: %.1f %%\n", k, 100.0 * (double)r.never[k - 1] / (double)(r.grams[k - 1] > 0 ? r.grams[k - 1] : 1));
     return TS_OK;
+}
+
+/* Stories that the model's context holds whole, before which stands the token that stories begin with. */
+static ts_status draw(ts_beginnings **drawn, const ts_model *model, const char *const *stories, uint64_t count)
+{
+    ts_beginnings_options options;
+    ts_architecture shape = {.struct_size = sizeof shape};
+    ts_beginnings_options_init(&options, sizeof options); /* 100 stories, 40 % of each, as the paper has it */
+    options.count = count > 0 ? count : options.count;
+    options.tokenizer = ts_model_tokenizer(model);
+    ts_status status = ts_model_architecture(model, &shape);
+    options.max_tokens = shape.context_length - 1;
+    return status == TS_OK ? ts_beginnings_open(drawn, NULL, stories, 1, &options) : status;
 }
 
 int main(int count, char **values)
@@ -63,24 +81,21 @@ int main(int count, char **values)
     ts_diversity *set = NULL;
     ts_model *model = NULL;
     ts_sampler *sampler = NULL;
-    ts_beginnings_options drawing;
     ts_sampler_options sampling;
     if (count < 3) {
         fprintf(stderr, "usage: diversity MODEL STORIES [COUNT]\n");
         return 2;
     }
     const char *const *stories = (const char *const *)&values[2];
-    ts_beginnings_options_init(&drawing, sizeof drawing); /* 100 stories, 40 % of each, as the paper has it */
-    drawing.count = count > 3 ? strtoull(values[3], NULL, 10) : drawing.count;
     ts_sampler_options_init(&sampling, sizeof sampling);
     sampling.temperature = 1;
     ts_status status = ts_novelty_build(NULL, stories, 1, index, NULL);
     if (status == TS_OK)
         status = ts_novelty_open(&novelty, NULL, index);
     if (status == TS_OK)
-        status = ts_beginnings_open(&drawn, NULL, stories, 1, &drawing);
-    if (status == TS_OK)
         status = ts_model_open(&model, NULL, values[1], NULL);
+    if (status == TS_OK)
+        status = draw(&drawn, model, stories, count > 3 ? strtoull(values[3], NULL, 10) : 0);
     if (status == TS_OK)
         status = ts_sampler_new(&sampler, model, &sampling);
     if (status == TS_OK)

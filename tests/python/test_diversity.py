@@ -9,7 +9,7 @@ import tempfile
 import unicodedata
 import unittest
 
-from fixture import new_model, run_examples, ts
+from fixture import new_model, run_examples, shape, tokenizer, ts
 from tinystories import _c
 
 DATA = os.environ.get("TINYSTORIES_TEST_DATA")
@@ -254,6 +254,19 @@ class DiversityTest(unittest.TestCase):
             self.assertIn("5 completions\n", output)
             self.assertEqual(output.count("in a row that the text never has"), 5)
         self.assertEqual(len(set(outputs)), 1)
+        with open(path, "a", encoding="utf-8") as file:
+            file.write("\n<|endoftext|>\n" + "A story that no context of 64 tokens holds, nor its beginning. " * 20)
+        self.assertEqual(run_examples(self, "diversity", self.folder, "m.gguf", path, 21), run_examples(self, "diversity", self.folder, "m.gguf", path, 20))
+
+    def test_the_examples_of_a_model_that_tells_nothing(self):
+        """It learned that a story ends where the beginnings do."""
+        for name, stories in (("ends.txt", ["one two three four"] * 50), ("from.txt", ["one two three four five six seven eight nine ten"])):
+            with open(os.path.join(self.folder, name), "w", encoding="utf-8") as file:
+                file.write("\n<|endoftext|>\n".join(stories))
+        with ts.Trainer(tokenizer(), shape(context_length=64), text=os.path.join(self.folder, "ends.txt"), max_steps=200, batch_tokens=256, learning_rate=0.02) as trainer:
+            trainer.run()
+            trainer.snapshot().save(os.path.join(self.folder, "m.gguf"))
+        self.assertEqual(set(run_examples(self, "diversity", self.folder, "m.gguf", "from.txt", 1)), {"1 completions\nof which none has two words\n"})
 
     def test_files_and_nothing(self):
         path = os.path.join(self.folder, "c.jsonl")

@@ -17,10 +17,13 @@ def main():
     model, stories, count = sys.argv[1], sys.argv[2], int(sys.argv[3]) if len(sys.argv) > 3 else 100
     ts.Novelty.build(stories, INDEX)
     with ts.Model.open(model) as opened, ts.Sampler(opened, temperature=1) as sampler, ts.Novelty(INDEX) as novelty, ts.Diversity(novelty) as diversity:
-        for seed, story in enumerate(ts.read_beginnings(stories, count=count)):
+        for seed, story in enumerate(ts.read_beginnings(stories, model=opened, count=count)):
             diversity.add(sampler.tell(story.beginning, seed=seed), story.ending)
         found = diversity.measure()
     print(f"{found['completions']} completions")
+    if found["mean_nearest_precision"] is None:
+        print("of which none has two words")
+        return
     print(f"of their pairs of words {100 * found['mean_ending_precision']:.1f} % are in the true ending, {100 * found['mean_nearest_precision']:.1f} % in the nearest story of the text")
     print(f"the longest run of words that the text has too: {found['mean_copied_words']:.1f} words, at most {found['max_copied_words']}")
     for one in found["grams"]:
