@@ -91,7 +91,8 @@ echo "== grades of the embedded judge, for 36 stories that go on with the beginn
 page=""
 if python3 -c 'import matplotlib, jinja2' 2>/dev/null; then
     echo "== report"
-    PYTHONPATH=bindings/python TINYSTORIES_LIBRARY=$(pwd)/build/quickstart/libtinystories.so "$tinystories" report "$run" -o "$out/report.html"
+    PYTHONPATH=bindings/python TINYSTORIES_LIBRARY=$(pwd)/build/quickstart/libtinystories.so "$tinystories" report "$run" "$out/model.gguf" \
+        --text "$text" -o "$out/report.html"
     page=$out/report.html
 fi
 
