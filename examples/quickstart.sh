@@ -5,7 +5,7 @@
 #   --text     train on your own stories (.txt divided by <|endoftext|>, .jsonl, each also .gz) instead of written ones
 #   --valid    stories to measure with; without it a share of the text is held out
 #   --minutes  of training, 6 by default
-#   --out      where everything goes, ./quickstart by default: stories.txt, model.gguf and report.html there are replaced, a run's folder never
+#   --out      where everything goes, ./quickstart by default: stories.txt, beginnings.txt, model.gguf and report.html there are replaced, a run's folder never
 set -eu
 
 usage() {
@@ -44,7 +44,7 @@ if [ -n "$missing" ]; then
     [ "$(id -u)" = 0 ] || sudo=sudo
     $sudo apt-get update -qq
     # shellcheck disable=SC2086
-    DEBIAN_FRONTEND=noninteractive $sudo apt-get install -y -qq libc6-dev $missing >/dev/null
+    $sudo env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq libc6-dev $missing >/dev/null # sudo would drop the variable
 fi
 
 echo "== building"
