@@ -63,7 +63,7 @@ int main(int count, char **values)
     ts_model *model = NULL;
     ts_architecture shape = {.struct_size = sizeof shape};
     uint32_t ids[MOST_TOKENS];
-    size_t tokens = 0;
+    size_t tokens = 0, before = 0;
     float *logits = NULL;
 
     ts_status status = ts_model_open(&model, NULL, values[1], NULL);
@@ -71,15 +71,16 @@ int main(int count, char **values)
         status = ts_model_architecture(model, &shape);
     if (status == TS_OK) {
         ids[0] = ts_tokenizer_begin_of_text(ts_model_tokenizer(model));
-        status = ts_tokenizer_encode(ts_model_tokenizer(model), prompt, strlen(prompt), 0, ids + 1, MOST_TOKENS - 1, &tokens);
+        before = ids[0] != TS_TOKENIZER_NONE; /* not every model has one */
+        status = ts_tokenizer_encode(ts_model_tokenizer(model), prompt, strlen(prompt), 0, ids + before, MOST_TOKENS - before, &tokens);
     }
     if (status == TS_OK)
-        logits = malloc((tokens + 1) * shape.vocabulary_size * sizeof *logits);
+        logits = malloc((before + tokens) * shape.vocabulary_size * sizeof *logits);
     if (status == TS_OK && logits != NULL)
-        status = look(model, ids, tokens + 1, &shape, logits);
-    if (status != TS_OK)
-        fprintf(stderr, "look: %s\n", ts_error_detail());
+        status = look(model, ids, before + tokens, &shape, logits);
+    if (status != TS_OK || logits == NULL)
+        fprintf(stderr, "look: %s\n", status != TS_OK ? ts_error_detail() : "there is no memory");
     free(logits);
     ts_model_free(model);
-    return status != TS_OK;
+    return status != TS_OK || logits == NULL;
 }

@@ -1,12 +1,13 @@
 """Taps, heads, neurons and attribution from Python."""
 
 import gc
+import json
 import os
 import tempfile
 import unittest
 import weakref
 
-from fixture import new_model, ts, write_stories
+from fixture import new_model, run_examples, shape, tokenizer, ts, write_stories
 
 try:
     import numpy
@@ -137,6 +138,26 @@ class Corpus(unittest.TestCase):
                 neurons[2, 0]
         with self.assertRaises(ValueError):
             len(neurons)
+
+    def test_the_examples(self):
+        """Also of a model that begins no story with a token of its own."""
+        folder = os.path.dirname(self.stories)
+        new_model(context_length=64).save(os.path.join(folder, "m.gguf"))
+        path = os.path.join(folder, "bare.json")
+        tokenizer().save(path)
+        with open(path, encoding="utf-8") as file:
+            bare = json.load(file)
+        bare["added_tokens"] = []
+        del bare["model"]["vocab"]["<|endoftext|>"]
+        bare["model"]["vocab"] = {token: number for number, token in enumerate(sorted(bare["model"]["vocab"], key=bare["model"]["vocab"].__getitem__))}
+        with open(path, "w", encoding="utf-8") as file:
+            json.dump(bare, file)
+        bare = ts.Tokenizer.open(path)
+        self.assertIsNone(bare.begin_of_text)
+        ts.Model.new(bare, shape(context_length=64, vocabulary_size=len(bare))).save(os.path.join(folder, "bare.gguf"))
+        for name in ("m.gguf", "bare.gguf"):
+            for output in run_examples(self, "look", folder, name, "Once upon a"):
+                self.assertRegex(output, r"its logit -?\d\.\d{3}; without a head:\nlayer  0, head  0: [+-]\d\.\d{3}\nlayer  0, head  1: [+-]\d\.\d{3}\n$")
 
     def test_nothing_is_kept(self):
         neurons = ts.analysis.Neurons(new_model(), self.stories, max_tokens=50)

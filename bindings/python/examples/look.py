@@ -9,7 +9,8 @@ if not 2 <= len(sys.argv) <= 3:
 prompt = sys.argv[2] if len(sys.argv) > 2 else "Once upon a time, there was a little girl named"
 try:
     with ts.Model.open(sys.argv[1]) as model:
-        ids = [model.tokenizer.begin_of_text, *model.tokenizer.encode(prompt)]
+        begin = model.tokenizer.begin_of_text  # not every model has one
+        ids = [*([] if begin is None else [begin]), *model.tokenizer.encode(prompt)]
         logits = model.logits(ids).tolist()[-1]
         token = max(range(len(logits)), key=logits.__getitem__)
         print(f"the likeliest next token is {model.tokenizer.token(token).decode('utf-8', 'replace')!r}, its logit {logits[token]:.3f}; without a head:")
