@@ -293,6 +293,11 @@ class Story(unittest.TestCase):
         self.assertTrue(told.stdout.startswith("Once upon a time"))
         failed = run(examples / "story.py", self.path("missing.gguf"))
         self.assertEqual((failed.returncode, failed.stdout, len(failed.stderr.splitlines())), (1, "", 1))
+        for script in sorted(examples.glob("*.py")):
+            if script.name != "convert_pytorch.py":  # which needs torch
+                wrong = run(script)
+                self.assertEqual((wrong.returncode, wrong.stdout), (2, ""), script)
+                self.assertIn(f"{script.name} ", wrong.stderr)
 
 
 if __name__ == "__main__":

@@ -5,7 +5,8 @@ import sys
 import tinystories as ts
 
 if len(sys.argv) < 4:
-    sys.exit(__doc__)
+    print(__doc__, file=sys.stderr)
+    sys.exit(2)
 out, entries, stories = sys.argv[1], sys.argv[2], sys.argv[3:]
 try:
     report = ts.dataset_clean(stories, out, near_duplicates=True)  # stories that share four fifths of their word sequences

@@ -41,5 +41,6 @@ def convert(folder: pathlib.Path) -> None:
 
 if __name__ == "__main__":
     if len(sys.argv) != 2:
-        sys.exit(__doc__)
+        print(__doc__, file=sys.stderr)
+        sys.exit(2)
     convert(pathlib.Path(sys.argv[1]))

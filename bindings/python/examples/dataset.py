@@ -6,7 +6,8 @@ import sys
 import tinystories as ts
 
 if not 2 <= len(sys.argv) <= 5:
-    sys.exit(__doc__)
+    print(__doc__, file=sys.stderr)
+    sys.exit(2)
 out, seed = sys.argv[1], int(sys.argv[2]) if len(sys.argv) > 2 else 0
 chat = None
 try:

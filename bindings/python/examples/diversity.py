@@ -13,7 +13,8 @@ INDEX = "stories.index.gguf"  # made once, for every model that learned from the
 
 def main():
     if len(sys.argv) < 3:
-        sys.exit("usage: diversity.py MODEL STORIES [COUNT]")
+        print("usage: diversity.py MODEL STORIES [COUNT]", file=sys.stderr)
+        sys.exit(2)
     model, stories, count = sys.argv[1], sys.argv[2], int(sys.argv[3]) if len(sys.argv) > 3 else 100
     ts.Novelty.build(stories, INDEX)
     with ts.Model.open(model) as opened, ts.Sampler(opened, temperature=1) as sampler, ts.Novelty(INDEX) as novelty, ts.Diversity(novelty) as diversity:

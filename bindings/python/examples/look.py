@@ -5,7 +5,8 @@ import sys
 import tinystories as ts
 
 if not 2 <= len(sys.argv) <= 3:
-    sys.exit(__doc__)
+    print(__doc__, file=sys.stderr)
+    sys.exit(2)
 prompt = sys.argv[2] if len(sys.argv) > 2 else "Once upon a time, there was a little girl named"
 try:
     with ts.Model.open(sys.argv[1]) as model:

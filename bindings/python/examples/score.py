@@ -22,7 +22,8 @@ def make_evaluator(stories):
 
 def main():
     if len(sys.argv) < 3:
-        sys.exit("usage: score.py MODEL PROMPTS [STORIES]")
+        print("usage: score.py MODEL PROMPTS [STORIES]", file=sys.stderr)
+        sys.exit(2)
     model, prompts = ts.Model.open(sys.argv[1]), ts.read_prompts(sys.argv[2])
     evaluator, judge = make_evaluator(sys.argv[3] if len(sys.argv) > 3 else None)
     with evaluator, ts.Sampler(model, temperature=1) as sampler:

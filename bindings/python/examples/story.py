@@ -5,7 +5,8 @@ import sys
 import tinystories as ts
 
 if not 2 <= len(sys.argv) <= 4:
-    sys.exit(__doc__)
+    print(__doc__, file=sys.stderr)
+    sys.exit(2)
 prompt = sys.argv[2] if len(sys.argv) > 2 else "Once upon a time"
 try:
     with ts.Model.open(sys.argv[1]) as model, ts.Sampler(model, temperature=0.8, top_p=0.95) as sampler:

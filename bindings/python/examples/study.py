@@ -12,7 +12,8 @@ from tinystories import study
 
 def main():
     if len(sys.argv) < 4:
-        sys.exit("usage: study.py TEXT QUESTIONS MODEL...")
+        print("usage: study.py TEXT QUESTIONS MODEL...", file=sys.stderr)
+        sys.exit(2)
     text, questions, paths = sys.argv[1], study.Questions(sys.argv[2]), sys.argv[3:]
     models = {path: ts.Model.open(path) for path in paths}
     marked = study.prompts(models, questions)["prompts"]

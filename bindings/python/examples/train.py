@@ -5,7 +5,8 @@ import sys
 import tinystories as ts
 
 if not 3 <= len(sys.argv) <= 4:
-    sys.exit(__doc__)
+    print(__doc__, file=sys.stderr)
+    sys.exit(2)
 text, out = sys.argv[1:3]
 
 
