@@ -5,6 +5,7 @@
  *
  * Exit status 0, or 1 with one line on standard error, or 2 when the command line itself is wrong (an unknown command or option, a missing one).
  */
+#define _DEFAULT_SOURCE
 #include <errno.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -57,23 +58,37 @@ static int tell_failure(void)
     return exit_status;
 }
 
+/* The option whose value `path` is. */
+static const char *option_of(const cli_common *common, const char *path)
+{
+    for (const cli_argument *a = common->command->arguments; a < common->command->arguments + common->command->argument_count; a++)
+        if (a->type == CLI_TEXT && *(const char *const *)(const void *)((const char *)common + a->offset) == path)
+            return a->name;
+    return "--out";
+}
+
 ts_status cli_check_out(const cli_common *common, const char *path, bool stream)
 {
-    char folder[4096];
+    char folder[4096], target[4096];
     struct stat about;
     if (path == NULL)
         return TS_OK;
+    const char *option = option_of(common, path), *file = path;
     if (strcmp(path, "-") == 0 && !stream)
-        return cli_usage("--out is '-', expected a file: it is not written from front to back");
+        return cli_usage("%s is '-', expected a file: it is not written from front to back", option);
     if (strcmp(path, "-") == 0)
-        return common->json ? cli_usage("--json and --out - would both be standard output") : TS_OK;
+        return common->json ? cli_usage("--json and %s - would both be standard output", option) : TS_OK;
     if (stat(path, &about) == 0 && S_ISDIR(about.st_mode))
-        return cli_fail("--out is '%s', which is a directory, expected a file", path);
-    const char *slash = strrchr(path, '/');
-    if (snprintf(folder, sizeof folder, "%.*s", slash == NULL ? 1 : (int)(slash - path) + 1, slash == NULL ? "." : path) >= (int)sizeof folder)
-        return cli_fail("--out: the path is too long");
+        return cli_fail("%s is '%s', which is a directory, expected a file", option, path);
+    if (stat(path, &about) == 0 && !S_ISREG(about.st_mode)) /* it is written as it stands */
+        return access(path, W_OK) == 0 ? TS_OK : cli_fail("%s is '%s', which cannot be written: %s", option, path, strerror(errno));
+    if (realpath(path, target) != NULL)
+        file = target;
+    const char *slash = strrchr(file, '/');
+    if (snprintf(folder, sizeof folder, "%.*s", slash == NULL ? 1 : (int)(slash - file) + 1, slash == NULL ? "." : file) >= (int)sizeof folder)
+        return cli_fail("%s: the path is too long", option);
     if (access(folder, W_OK | X_OK) != 0)
-        return cli_fail("--out is '%s', but the folder '%s' cannot be written to: %s", path, folder, strerror(errno));
+        return cli_fail("%s is '%s', but the folder '%s' cannot be written to: %s", option, path, folder, strerror(errno));
     return TS_OK;
 }
 
