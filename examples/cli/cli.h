@@ -182,8 +182,7 @@ typedef struct cli_completions {
     uint64_t seed;
     const ts_sampler_options *sampling;
     const char *name; /* of the model in the records */
-    FILE *save;       /* gets them as JSON lines; NULL: none */
-    bool instructed; /* the prompt is an instruction: it stands in the record's other fields, and the story has nothing before it */
+    bool instructed;  /* the prompt is an instruction: it stands in the record's other fields, and the story has nothing before it */
 } cli_completions;
 
 /* A `get` for ts_prompts. */
@@ -199,6 +198,8 @@ ts_status cli_instructions_get(const void *instructions, size_t index, ts_record
 /* Writes a record as a line of JSON, as the evaluator keeps it: what is no text in a completion was replaced there. With how the story truly ends,
  * if that is not NULL. */
 ts_status cli_save_record(FILE *file, const ts_evaluator *evaluator, uint64_t index, const char *ending);
+/* Writes all of them into a file. */
+ts_status cli_save_records(const char *path, const ts_evaluator *evaluator);
 
 /* Adds the model's completions to the evaluator's records. The progress is started. */
 ts_status cli_complete(const ts_model *model, const cli_completions *completions, ts_evaluator *evaluator, cli_progress *progress);
@@ -206,7 +207,17 @@ ts_status cli_complete(const ts_model *model, const cli_completions *completions
 /* What stands behind the last slash. */
 const char *cli_file_name(const char *path);
 
-/* ---- output.c: results on standard output, as lines for people or one JSON object for machines, from the same calls ---- */
+/* ---- output.c: files, and results on standard output, as lines for people or one JSON object for machines, from the same calls ---- */
+
+/* A file that is replaced as a whole or not at all. Behind a link it is what that leads to; what is no regular file, and "-", is written as it stands. */
+typedef struct cli_file {
+    FILE *stream;
+    char path[4096], temporary[4400]; /* temporary "": written as it stands */
+} cli_file;
+
+ts_status cli_file_open(cli_file *file, const char *path);
+/* Puts it in place if `status`, of what was written into it, is TS_OK and the disk has it; gives that status or its own. */
+ts_status cli_file_close(cli_file *file, ts_status status);
 
 typedef struct cli_output {
     FILE *file;

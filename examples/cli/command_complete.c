@@ -1,5 +1,4 @@
 /* evaluate complete: completions of prompts by a model behind a chat service */
-#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -85,27 +84,6 @@ static ts_status ask(complete_values *v, const ts_evaluator *kept, ts_evaluator 
 
 /* ---- results ---- */
 
-static ts_status write_lines(const complete_values *v, const ts_evaluator *evaluator)
-{
-    bool stream = strcmp(v->out, "-") == 0;
-    char beside[4200];
-    if (!stream && snprintf(beside, sizeof beside, "%s.new", v->out) >= (int)sizeof beside)
-        return cli_fail("--out: the path is too long");
-    FILE *file = stream ? stdout : fopen(beside, "w");
-    if (file == NULL)
-        return cli_fail("%s cannot be written: %s", v->out, strerror(errno));
-    ts_status status = TS_OK;
-    for (uint64_t i = 0; i < ts_evaluator_count(evaluator) && status == TS_OK; i++)
-        status = cli_save_record(file, evaluator, i, NULL);
-    if (stream)
-        return status;
-    bool good = ferror(file) == 0;
-    good = fclose(file) == 0 && good;
-    if (status == TS_OK && !(good && rename(beside, v->out) == 0))
-        status = cli_fail("%s cannot be written: %s", v->out, strerror(errno));
-    return status;
-}
-
 static void print_report(const complete_values *v, const ts_completer_report *r)
 {
     cli_output o = cli_output_start(&v->common);
@@ -157,7 +135,7 @@ static ts_status complete(void *values)
     if (status == TS_OK)
         status = ask(v, kept, evaluator, &report);
     if (status == TS_OK && !v->dry)
-        status = write_lines(v, evaluator);
+        status = cli_save_records(v->out, evaluator);
     if (status == TS_OK && (v->dry || strcmp(v->out, "-") != 0))
         print_report(v, &report);
     ts_evaluator_free(evaluator);

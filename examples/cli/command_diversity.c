@@ -123,15 +123,14 @@ static ts_status tell_with(measured *m, const ts_model *model, const ts_beginnin
 {
     const diversity_values *v = m->v;
     cli_progress progress;
-    FILE *save = NULL;
+    cli_file save = {0};
     cli_completions telling = {.get = get_beginning, .prompts = beginnings, .count = ts_beginnings_count(beginnings), .per_prompt = v->per_prompt, .seed = v->drawing.seed,
                                .sampling = &v->sampling, .name = v->name != NULL ? v->name : cli_file_name(v->model)};
     cli_progress_start(&progress, &v->common, "telling", "completions");
     CLI_TRY(cli_complete(model, &telling, told, &progress));
-    if (v->save != NULL && (save = fopen(v->save, "w")) == NULL)
-        return cli_fail("%s: cannot be written", v->save);
-    ts_status status = add_told(m, told, beginnings, save);
-    return save != NULL && fclose(save) != 0 && status == TS_OK ? cli_fail("%s: cannot be written", v->save) : status;
+    CLI_TRY(v->save != NULL ? cli_file_open(&save, v->save) : TS_OK);
+    ts_status status = add_told(m, told, beginnings, save.stream);
+    return v->save != NULL ? cli_file_close(&save, status) : status;
 }
 
 /* Of the stories that the model's context holds whole, before which stands the token that stories begin with. */

@@ -53,12 +53,10 @@ static ts_status tell(const judge_values *v, ts_evaluator *evaluator)
     }
     if (status == TS_OK)
         status = ts_model_open(&model, v->common.runtime, v->model, NULL);
-    if (status == TS_OK && v->save != NULL && (telling.save = fopen(v->save, "w")) == NULL)
-        status = cli_fail("%s: cannot be written", v->save);
     if (status == TS_OK)
         status = cli_complete(model, &telling, evaluator, &progress);
-    if (telling.save != NULL && fclose(telling.save) != 0 && status == TS_OK)
-        status = cli_fail("%s: cannot be written", v->save);
+    if (status == TS_OK && v->save != NULL)
+        status = cli_save_records(v->save, evaluator);
     ts_model_free(model);
     ts_prompts_free(prompts);
     cli_instructions_free(instructions);

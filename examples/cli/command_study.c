@@ -434,17 +434,13 @@ static void print_study(const grid *g, cli_output *o)
 
 static ts_status write_study(const grid *g)
 {
-    char path[4096], beside[4200];
+    char path[4096];
+    cli_file file;
     CLI_TRY(study_path(path, sizeof path, g->v->run, "study.json"));
-    snprintf(beside, sizeof beside, "%s.new", path);
-    FILE *file = fopen(beside, "w");
-    if (file == NULL)
-        return cli_fail("%s cannot be written: %s", path, strerror(errno));
-    cli_output o = cli_output_to(file);
+    CLI_TRY(cli_file_open(&file, path));
+    cli_output o = cli_output_to(file.stream);
     print_study(g, &o);
-    bool good = ferror(file) == 0;
-    good = fclose(file) == 0 && good;
-    return good && rename(beside, path) == 0 ? TS_OK : cli_fail("%s cannot be written: %s", path, strerror(errno));
+    return cli_file_close(&file, TS_OK);
 }
 
 static void print_cell(const ts_grade_mean *grade)

@@ -1,5 +1,4 @@
 /* study prompts: what several models make of short prompts that ask for facts, reasoning and context */
-#include <errno.h>
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -212,21 +211,12 @@ static ts_status print_study(const asking *a, cli_output *o)
 
 static ts_status write_study(const asking *a)
 {
-    char beside[4200];
+    cli_file file;
     if (a->v->out == NULL)
         return TS_OK;
-    if (snprintf(beside, sizeof beside, "%s.new", a->v->out) >= (int)sizeof beside)
-        return cli_fail("--out: the path is too long");
-    FILE *file = fopen(beside, "w");
-    if (file == NULL)
-        return cli_fail("%s cannot be written: %s", a->v->out, strerror(errno));
-    cli_output o = cli_output_to(file);
-    ts_status status = print_study(a, &o);
-    bool good = ferror(file) == 0;
-    good = fclose(file) == 0 && good;
-    if (status == TS_OK && !(good && rename(beside, a->v->out) == 0))
-        status = cli_fail("%s cannot be written: %s", a->v->out, strerror(errno));
-    return status;
+    CLI_TRY(cli_file_open(&file, a->v->out));
+    cli_output o = cli_output_to(file.stream);
+    return cli_file_close(&file, print_study(a, &o));
 }
 
 /* For people: right of all, and behind it what is partly right, kind by kind. */

@@ -5,21 +5,6 @@
 
 #include "cli.h"
 
-static void save_string(FILE *file, const char *key, const char *text, bool more)
-{
-    fprintf(file, "%s\"%s\": \"", more ? ", " : "", key);
-    for (; *text; text++) {
-        unsigned char c = (unsigned char)*text;
-        if (c == '"' || c == '\\')
-            fprintf(file, "\\%c", c);
-        else if (c < 0x20)
-            fprintf(file, "\\u%04x", c);
-        else
-            fputc(c, file);
-    }
-    fputc('"', file);
-}
-
 ts_status cli_save_record(FILE *file, const ts_evaluator *evaluator, uint64_t index, const char *ending)
 {
     ts_record r = {.struct_size = sizeof r};
@@ -28,12 +13,22 @@ ts_status cli_save_record(FILE *file, const ts_evaluator *evaluator, uint64_t in
         const char *key, *text;
     } all[] = {{"model", r.model},       {"prompt", r.prompt},     {"completion", r.completion}, {"words", r.words},
                {"sentence", r.sentence}, {"features", r.features}, {"summary", r.summary}, {"ending", ending}};
-    fputc('{', file);
+    cli_output o = cli_output_to(file);
     for (size_t i = 0; i < CLI_COUNT_OF(all); i++)
         if (all[i].text != NULL)
-            save_string(file, all[i].key, all[i].text, i > 0);
-    fputs("}\n", file);
+            cli_text(&o, all[i].key, all[i].text);
+    cli_output_end(&o);
     return TS_OK;
+}
+
+ts_status cli_save_records(const char *path, const ts_evaluator *evaluator)
+{
+    cli_file file;
+    ts_status status = TS_OK;
+    CLI_TRY(cli_file_open(&file, path));
+    for (uint64_t i = 0; i < ts_evaluator_count(evaluator) && status == TS_OK; i++)
+        status = cli_save_record(file.stream, evaluator, i, NULL);
+    return cli_file_close(&file, status);
 }
 
 /* The prompt is no part of a completion: the sampler gives what comes behind it alone. */
@@ -60,8 +55,6 @@ static ts_status tell_one(ts_sampler *sampler, const cli_completions *c, ts_reco
     record->model = c->name;
     if (status == TS_OK)
         status = ts_evaluator_add(evaluator, record);
-    if (status == TS_OK && c->save != NULL)
-        status = cli_save_record(c->save, evaluator, ts_evaluator_count(evaluator) - 1, NULL);
     free(completion);
     return status;
 }

@@ -1,10 +1,78 @@
-/* Results as lines or as JSON. Numbers have a point in every language, for the program never calls setlocale. */
+/* Results as lines or as JSON, and the files that they are written to. Numbers have a point in every language, for the program never calls setlocale. */
+#define _DEFAULT_SOURCE
+#include <errno.h>
+#include <fcntl.h>
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/file.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 #include "cli.h"
+
+/* ---- files, by the rule that the library has for its own (lib/base/writer.c) ---- */
+
+static ts_status fail_to_write(const cli_file *f)
+{
+    return cli_fail("%s cannot be written: %s", f->path, strerror(errno));
+}
+
+/* With the library's name for a temporary and its lock, for it sweeps away those that are left behind; the mode is that of the file whose place it takes. */
+static int open_temporary(cli_file *f, const struct stat *old)
+{
+    const char *slash = strrchr(f->path, '/'), *name = slash != NULL ? slash + 1 : f->path;
+    int file = -1;
+    for (unsigned n = 0; n < 100 && file < 0 && (n == 0 || errno == EEXIST); n++) {
+        snprintf(f->temporary, sizeof f->temporary, "%.*s.%.200s.%ld-%u.tmp", (int)(name - f->path), f->path, name, (long)getpid(), n);
+        file = open(f->temporary, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, old != NULL ? old->st_mode & 0777 : 0666);
+    }
+    if (file < 0)
+        return file;
+    (void)flock(file, LOCK_EX | LOCK_NB);
+    if (old != NULL)
+        (void)!fchmod(file, old->st_mode & 0777); /* what the process masks */
+    return file;
+}
+
+ts_status cli_file_open(cli_file *f, const char *path)
+{
+    struct stat old;
+    *f = (cli_file){.stream = stdout};
+    if (strcmp(path, "-") == 0)
+        return TS_OK;
+    bool exists = stat(path, &old) == 0;
+    if ((!exists || realpath(path, f->path) == NULL) && snprintf(f->path, sizeof f->path, "%s", path) >= (int)sizeof f->path)
+        return cli_fail("the path %.200s is too long", path);
+    if (exists && !S_ISREG(old.st_mode)) {
+        f->stream = fopen(f->path, "w");
+        return f->stream != NULL ? TS_OK : fail_to_write(f);
+    }
+    int file = open_temporary(f, exists ? &old : NULL);
+    if (file < 0 || (f->stream = fdopen(file, "w")) == NULL)
+        return fail_to_write(f);
+    return TS_OK;
+}
+
+ts_status cli_file_close(cli_file *f, ts_status status)
+{
+    if (f->stream == stdout)
+        return status;
+    errno = EIO; /* of a failure that was before */
+    bool good = ferror(f->stream) == 0 && fflush(f->stream) == 0 && (f->temporary[0] == 0 || fsync(fileno(f->stream)) == 0);
+    if (!good && status == TS_OK)
+        status = fail_to_write(f);
+    if (fclose(f->stream) != 0 && status == TS_OK)
+        status = fail_to_write(f);
+    if (f->temporary[0] != 0 && status == TS_OK && rename(f->temporary, f->path) != 0)
+        status = fail_to_write(f);
+    if (f->temporary[0] != 0 && status != TS_OK)
+        unlink(f->temporary);
+    return status;
+}
+
+/* ---- results ---- */
 
 /* A line's value stands behind its key, a heading stands alone. */
 static void print_key(cli_output *o, const char *key, bool line)

@@ -43,17 +43,10 @@ ts_status study_make_folder(const char *folder)
 /* Replaces a small file as a whole, so that a study that is killed leaves the old one or the new one. */
 static ts_status write_whole(const char *path, const char *text)
 {
-    char beside[4200];
-    snprintf(beside, sizeof beside, "%s.new", path);
-    FILE *file = fopen(beside, "w");
-    bool good = file != NULL && fputs(text, file) >= 0;
-    if (file != NULL)
-        good = fclose(file) == 0 && good;
-    if (good && rename(beside, path) == 0)
-        return TS_OK;
-    ts_status status = cli_fail("%s cannot be written: %s", path, strerror(errno));
-    remove(beside);
-    return status;
+    cli_file file;
+    CLI_TRY(cli_file_open(&file, path));
+    fputs(text, file.stream);
+    return cli_file_close(&file, TS_OK);
 }
 
 ts_status study_check_settings(const char *folder, const char *settings)

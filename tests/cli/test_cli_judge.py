@@ -2,6 +2,9 @@
 import json
 import os
 import pathlib
+import resource
+import signal
+import stat
 import subprocess
 import sys
 import tempfile
@@ -96,6 +99,40 @@ class JudgeCommandTest(unittest.TestCase):
         self.assertFalse(any(one["completion"].startswith((" ", "\n")) for one in report["completions"]))
         self.refused(1, "entry 1", "--model", "model.gguf", "--instruct", "prompts.txt")
         self.refused(2, "expected one of them", "--model", "model.gguf", "--instruct", "held.txt", "--prompts", "prompts.txt")
+
+    def test_files_that_are_saved(self):
+        """They are there as a whole or not at all; a link stays, and what is no regular file is written as it stands."""
+        self.must("train", "--text", "stories.txt", "--preset", "laptop-0.3m", "--context", "64", "--size", "300", "--steps", "2", "--out", "kept.gguf")
+        (self.folder / "long.txt").write_text("Tom had\n" + "Tom had cats. " * 200, encoding="utf-8")
+        told = ("evaluate", "judge", "--model", "kept.gguf", "--completions-per-prompt", "1", "--tokens", "10", "--prompts")
+        real, link, fifo = (self.folder / name for name in ("real.jsonl", "link.jsonl", "fifo"))
+        real.write_text("old", encoding="utf-8")
+        real.chmod(0o640)
+        link.symlink_to("real.jsonl")
+        self.assertEqual(self.run_tool(*told, "long.txt", "--save", "link.jsonl").returncode, 1)  # the second prompt is too long
+        self.assertEqual(real.read_text(encoding="utf-8"), "old")
+        self.must(*told, "prompts.txt", "--save", "link.jsonl")
+        saved = real.read_bytes()
+        self.assertEqual((link.is_symlink(), stat.S_IMODE(real.stat().st_mode), saved.count(b"\n")), (True, 0o640, 2))
+
+        def tiny_files_only():
+            signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+            resource.setrlimit(resource.RLIMIT_FSIZE, (64, 64))
+
+        result = subprocess.run([os.path.abspath(TOOL), *told, "prompts.txt", "--save", "link.jsonl"], cwd=self.folder, capture_output=True, encoding="utf-8", timeout=60,
+                                preexec_fn=tiny_files_only)
+        self.assertEqual((result.returncode, result.stderr.count("\n")), (1, 1), result.stderr)
+        self.assertIn("real.jsonl cannot be written: File too large", result.stderr)
+        self.assertEqual(real.read_bytes(), saved)
+        os.mkfifo(fifo)
+        reader = os.open(fifo, os.O_RDONLY | os.O_NONBLOCK)
+        self.addCleanup(os.close, reader)
+        self.must(*told, "prompts.txt", "--save", "fifo")
+        self.assertEqual(os.read(reader, 1 << 16), saved)
+        self.assertTrue(stat.S_ISFIFO(fifo.stat().st_mode))
+        self.assertEqual([path.name for path in self.folder.iterdir() if path.name.startswith(".") or path.suffix == ".new"], [])
+        self.refused(1, "--save is 'no/such/x', but the folder", *told[2:], "prompts.txt", "--save", "no/such/x")
+        self.refused(1, "--out is 'no/such/x', but the folder", *told[2:], "prompts.txt", "--save", "x", "--out", "no/such/x")
 
     def test_diversity_of_a_model(self):
         """Beginnings of stories told anew, against a plain reading of what was saved."""

@@ -119,7 +119,10 @@ class StudyCommandTest(unittest.TestCase):
         (self.folder / "questions.txt").write_text("= fact\nTom had\n+ 1; 2; cats\n- dogs\n= context\nHe liked\n+ zzz\nNobody\n", encoding="utf-8")
         models = [f"p/width{width}-depth1-heads1/model.gguf" for width in (16, 32)]
         command = ("study", "prompts", "--models", *models, "--prompts", "questions.txt", "--tokens", "8")
+        (self.folder / "prompts.json").symlink_to("real.json")
+        (self.folder / "real.json").write_text("old", encoding="utf-8")
         lines = self.must(*command, "--names", "small", "large", "--out", "prompts.json")
+        self.assertTrue((self.folder / "prompts.json").is_symlink())
         self.assertRegex(lines, r"small +\d \(\+ \d\) of 1 +0 \(\+ 0\) of 2 +\d")
         study = json.loads((self.folder / "prompts.json").read_text(encoding="utf-8"))
         self.assertEqual([one["model"] for one in study["models"]], ["small", "large"])
