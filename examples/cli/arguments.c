@@ -133,6 +133,11 @@ ts_status cli_choose(const char *name, const char *text, const char *(*choice)(s
     return cli_fail("%s is '%s', expected one of %s", name, text, known);
 }
 
+const char *cli_judge_name(size_t index)
+{
+    return ts_judge_name((uint32_t)index);
+}
+
 static ts_status set_value(const cli_argument *a, const char *text, void *values)
 {
     void *member = (char *)values + a->offset;

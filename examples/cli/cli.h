@@ -101,6 +101,9 @@ void cli_arguments_help(const cli_command *command);
 /* The index of the choice that `text` names; a failure speaks of `name` and lists all. */
 ts_status cli_choose(const char *name, const char *text, const char *(*choice)(size_t index), uint32_t *chosen);
 
+/* A `choice`: the judges. */
+const char *cli_judge_name(size_t index);
+
 /* Whether an option of the command stood on the command line. */
 bool cli_given(const cli_common *common, const char *name);
 

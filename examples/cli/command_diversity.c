@@ -187,13 +187,14 @@ static void print_match(cli_output *o, const ts_novelty *novelty, const ts_novel
     cli_text_sized(o, "source", story + m->source_begin, (size_t)m->source_size);
 }
 
+/* In JSON alone. */
 static ts_status print_items(cli_output *o, const measured *m, uint64_t count)
 {
     cli_open(o, "items", '[');
     for (uint64_t i = 0; i < count; i++) {
         ts_diversity_item item = {.struct_size = sizeof item}, ending = {.struct_size = sizeof ending};
         CLI_TRY(ts_diversity_item_at(m->set, i, &item));
-        cli_open(o, o->json ? NULL : "completion", '{');
+        cli_open(o, NULL, '{');
         cli_integer(o, "words", item.words);
         cli_number(o, "ending_precision", item.ending_precision, 4);
         cli_number(o, "nearest_f", item.nearest_f, 4);

@@ -15,11 +15,6 @@ typedef struct judge_values {
     cli_chat chat;
 } judge_values;
 
-static const char *judge_name(size_t index)
-{
-    return ts_judge_name((uint32_t)index);
-}
-
 static void judge_defaults(void *values)
 {
     judge_values *v = values;
@@ -273,7 +268,7 @@ static const cli_argument judge_arguments[] = {
     {"--cut-models", "NAME", CLI_PATHS, 0, OFFSET(cut_models), 0, 0, NULL, "cut those of these models alone (default: all)"},
     {"--confidence", "C", CLI_DOUBLE, CLI_ABOVE, OFFSET(options.confidence), 0, 0.9999, NULL, "of the intervals"},
     {"--least-scored", "SHARE", CLI_DOUBLE, 0, OFFSET(options.least_scored), 0, 1, NULL, "of the judgments that must have grades, or no mean is given"},
-    {"--judge", "NAME", CLI_CHOICE, 0, OFFSET(options.judge), 0, 0, judge_name, "who judges"},
+    {"--judge", "NAME", CLI_CHOICE, 0, OFFSET(options.judge), 0, 0, cli_judge_name, "who judges"},
     {"--text", "TEXT", CLI_PATHS, 0, OFFSET(text), 0, 0, NULL, "embedded: stories that its n-gram model learns from (not the model that is judged)"},
     {"--text-name", "NAME", CLI_TEXT, 0, OFFSET(options.text_name), 0, 0, NULL, "what reports call that text (default: the first file)"},
     {"--repeats", "K", CLI_UINT32, 0, OFFSET(options.repeats), 1, 1000, NULL, "chat, as all that follow: judgments of each completion"},

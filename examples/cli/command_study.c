@@ -43,11 +43,6 @@ static const char *schedule_name(size_t index)
     return index < CLI_COUNT_OF(names) ? names[index] : NULL;
 }
 
-static const char *judge_name(size_t index)
-{
-    return ts_judge_name((uint32_t)index);
-}
-
 static void grid_defaults(void *values)
 {
     grid_values *v = values;
@@ -586,7 +581,7 @@ static const cli_argument grid_arguments[] = {
     {"--temperature", "T", CLI_FLOAT, 0, OFFSET(sampling.temperature), 0, 100, NULL, "of completions"},
     {"--judge-text", "TEXT", CLI_PATHS, 0, OFFSET(judge_text), 0, 0, NULL, "embedded: stories that its n-gram model learns from (default: the text)"},
     {"--confidence", "C", CLI_DOUBLE, CLI_ABOVE, OFFSET(confidence), 0, 0.9999, NULL, "of intervals"},
-    {"--judge", "NAME", CLI_CHOICE, 0, OFFSET(judging.judge), 0, 0, judge_name, "who grades"},
+    {"--judge", "NAME", CLI_CHOICE, 0, OFFSET(judging.judge), 0, 0, cli_judge_name, "who grades"},
     {"--repeats", "K", CLI_UINT32, 0, OFFSET(judging.repeats), 1, 1000, NULL, "chat, as all that follow: judgments of each completion"},
     {"--asks", "N", CLI_UINT32, 0, OFFSET(judging.asks), 1, 7, NULL, "times that grades are asked for until they can be read"},
     {"--schema", NULL, CLI_FLAG, 0, OFFSET(judging.schema), 0, 0, NULL, "ask for grades as JSON by a schema, where the service has that"},
