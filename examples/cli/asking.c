@@ -30,7 +30,9 @@ static ts_status show_prompt(cli_output *o, const cli_asked *a, uint64_t place, 
     if (o->json)
         cli_text_sized(o, NULL, text, size);
     else
-        printf("%.*s\n\n", (int)size, text);
+        cli_print_plain(o->file, text, size);
+    if (!o->json)
+        fputs("\n\n", o->file);
     return TS_OK;
 }
 

@@ -236,12 +236,14 @@ void cli_output_end(cli_output *output);
 void cli_text(cli_output *output, const char *key, const char *text);
 void cli_text_sized(cli_output *output, const char *key, const char *text, size_t size);
 void cli_integer(cli_output *output, const char *key, uint64_t value);
+/* A text as it is, but that no terminal takes orders from it. */
+void cli_print_plain(FILE *file, const char *text, size_t size);
 /* What is not finite is null in JSON and no line. */
 void cli_number(cli_output *output, const char *key, double value, int decimals);
 void cli_truth(cli_output *output, const char *key, bool value);
 /* An object '{' or array '[' within; as lines the key is a heading. */
 void cli_open(cli_output *output, const char *key, char bracket);
-/* The same of an object that is called by a name of the user's, which for people stands as it is, however long. */
+/* As lines alone: a heading that is a name of the user's and stands as it is, however long. */
 void cli_open_named(cli_output *output, const char *name);
 void cli_close(cli_output *output, char bracket);
 

@@ -228,7 +228,9 @@ static void print_table(const asking *a)
             printf(" %16s", kind_name(kind));
     putchar('\n');
     for (size_t i = 0; i < a->v->models.count; i++) {
-        printf("%-24s", name_of(a->v, i));
+        const char *name = name_of(a->v, i);
+        cli_print_plain(stdout, name, strlen(name));
+        printf("%*s", strlen(name) < 24 ? 24 - (int)strlen(name) : 0, "");
         for (uint32_t kind = 0; kind <= TS_QUESTION_COUNT; kind++) {
             const tally *t = &a->tallies[i][kind];
             char cell[64];

@@ -49,11 +49,12 @@ static const char *with_flags(const char *detail, char *into, size_t capacity)
 
 static int tell_failure(void)
 {
-    char detail[600];
-    const char *line = failure[0] != 0 ? failure : with_flags(ts_error_detail(), detail, sizeof detail);
+    char detail[600], line[sizeof failure];
+    snprintf(line, sizeof line, "%s", failure[0] != 0 ? failure : with_flags(ts_error_detail(), detail, sizeof detail));
+    for (char *at = line; (at = strpbrk(at, "\n\t")) != NULL;)
+        *at = '?'; /* names of files may have anything in them */
     fprintf(stderr, "tinystories: ");
-    for (; *line != 0; line++)
-        fputc((unsigned char)*line < 0x20 || *line == 0x7f ? '?' : *line, stderr);
+    cli_print_plain(stderr, line, strlen(line));
     fputc('\n', stderr);
     return exit_status;
 }
@@ -97,8 +98,11 @@ ts_status cli_check_out(const cli_common *common, const char *path, bool stream)
 static void show_log(void *user, int32_t level, const char *line)
 {
     const cli_common *common = user;
-    if (level == TS_LOG_WARNING || common->verbose)
-        fprintf(stderr, "%s%s%s\n", isatty(STDERR_FILENO) == 1 ? "\r\033[K" : "", level == TS_LOG_WARNING ? "tinystories: warning: " : "", line);
+    if (level == TS_LOG_WARNING || common->verbose) {
+        fprintf(stderr, "%s%s", isatty(STDERR_FILENO) == 1 ? "\r\033[K" : "", level == TS_LOG_WARNING ? "tinystories: warning: " : "");
+        cli_print_plain(stderr, line, strlen(line));
+        fputc('\n', stderr);
+    }
 }
 
 static const char *level_name(size_t index)

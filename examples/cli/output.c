@@ -126,31 +126,6 @@ void cli_open(cli_output *o, const char *key, char bracket)
     o->depth++;
 }
 
-/* A text as it is, but that no terminal takes orders from it. */
-static void print_plain(FILE *file, const char *text, size_t size)
-{
-    for (size_t i = 0; i < size; i++) {
-        unsigned char c = (unsigned char)text[i];
-        if ((c < 0x20 && c != '\n' && c != '\t') || c == 0x7f)
-            fputs("\xef\xbf\xbd", file);
-        else
-            putc(c, file);
-    }
-}
-
-void cli_open_named(cli_output *o, const char *name)
-{
-    if (o->json) {
-        cli_open(o, name, '{');
-        return;
-    }
-    fprintf(o->file, "%*s", 2 * o->depth, "");
-    print_plain(o->file, name, strlen(name));
-    putc('\n', o->file);
-    o->more = false;
-    o->depth++;
-}
-
 void cli_close(cli_output *o, char bracket)
 {
     if (o->json)
@@ -170,6 +145,29 @@ static size_t character_size(const unsigned char *text, size_t size)
         if ((text[i] & 0xc0) != 0x80)
             return 0;
     return n;
+}
+
+/* C1 controls (U+0080 to U+009F) give orders as those below 0x20 do, and what is no UTF-8 some terminals take for them. */
+void cli_print_plain(FILE *file, const char *text, size_t size)
+{
+    for (size_t i = 0; i < size;) {
+        unsigned char c = (unsigned char)text[i];
+        size_t n = character_size((const unsigned char *)text + i, size - i);
+        if (n == 0 || (c < 0x20 && c != '\n' && c != '\t') || c == 0x7f || (c == 0xc2 && (unsigned char)text[i + 1] < 0xa0))
+            fputs("\xef\xbf\xbd", file);
+        else
+            fwrite(text + i, 1, n, file);
+        i += n > 0 ? n : 1;
+    }
+}
+
+void cli_open_named(cli_output *o, const char *name)
+{
+    fprintf(o->file, "%*s", 2 * o->depth, "");
+    cli_print_plain(o->file, name, strlen(name));
+    putc('\n', o->file);
+    o->more = false;
+    o->depth++;
 }
 
 static void print_string(FILE *file, const char *text, size_t size)
@@ -197,7 +195,7 @@ void cli_text_sized(cli_output *o, const char *key, const char *text, size_t siz
 {
     print_key(o, key, true);
     if (!o->json)
-        print_plain(o->file, text, size);
+        cli_print_plain(o->file, text, size);
     else
         print_string(o->file, text, size);
     end_line(o);

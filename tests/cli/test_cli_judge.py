@@ -54,12 +54,14 @@ class JudgeCommandTest(unittest.TestCase):
 
     def test_lines_for_people(self):
         """Names stand as they are, one prompt has no interval, and no name gives the terminal orders."""
-        names = ["a_model_with_a_name_that_is_longer_than_forty_characters", "b\x1b[31m"]
+        names = ["a_model_with_a_name_that_is_longer_than_forty_characters", "b\x1b[31m", "c\x9b31m \u00e4"]
         (self.folder / "named.jsonl").write_text("".join(json.dumps({"prompt": "Tom", "completion": " ran home.", "model": name}) + "\n" for name in names), encoding="utf-8")
         lines = self.must("evaluate", "judge", "--completions", "named.jsonl")
         self.assertIn("\n" + names[0] + "\n", lines)
         self.assertIn(names[0] + " less b\ufffd[31m\n", lines)
-        self.assertNotIn("\x1b", lines)
+        self.assertIn("\nc\ufffd31m \u00e4\n", lines)
+        self.assertNotRegex(lines, "[\x1b\x80-\x9f]")
+        self.assertNotRegex(self.run_tool("evaluate", "judge", "--completions", "none\x1b\x9b.jsonl").stderr, "[\x1b\x80-\x9f]")
         self.assertNotIn("nan", lines)
 
     def test_least_scored(self):
@@ -177,6 +179,10 @@ class JudgeCommandTest(unittest.TestCase):
         self.assertIn("Grammar: ?/10", plan)
         plan = json.loads(self.must(*chat, "--dry-run", "--json"))
         self.assertEqual([sorted(plan), len(plan["messages"]), plan["requests"]], [["messages", "most_completion_tokens", "prompt_tokens", "requests"], 2, 2 * len(RECORDS)])
+        (self.folder / "evil.jsonl").write_text(json.dumps({"prompt": "Tom", "completion": "\x1b[31m \x9b31m home.", "model": "m"}) + "\n", encoding="utf-8")
+        plan = self.must(*chat[:3], "evil.jsonl", *chat[4:], "--dry-run")
+        self.assertIn("\ufffd[31m \ufffd31m home.", plan)
+        self.assertNotRegex(plan, "[\x1b\x80-\x9f]")
         self.assertEqual(server.ledger("cli")["requests"], 0)
         result = self.run_tool(*chat, "--journal", "j", "--max-requests", "10")
         self.assertEqual(result.returncode, 1)

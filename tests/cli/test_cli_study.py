@@ -133,6 +133,7 @@ class StudyCommandTest(unittest.TestCase):
         drawn = json.loads(self.must(*command, "--completions-per-prompt", "3", "--temperature", "1", "--json"))
         self.assertEqual(drawn["models"][0]["model"], "model.gguf")
         self.assertEqual(sum(drawn["models"][0]["all"][mark] for mark in ("none", "right", "partly", "wrong")), 9)
+        self.assertIn("\nb\ufffd[31m  ", self.must(*command, "--names", "a", "b\x1b[31m"))
         self.refused(2, "--names", *command[1:], "--names", "one")
         self.refused(2, "--journal", *command[1:], "--journal", "j")
         self.refused(2, "--judge-model", *command[1:], "--judge", "chat")
