@@ -124,6 +124,20 @@ static ts_status make_grid(grid *g)
 
 /* ---- the folder ---- */
 
+/* That of the study. One that is given to a command for the same folder must be the same. */
+static ts_status open_tokenizer(grid *g, const char *path)
+{
+    const grid_values *v = g->v;
+    ts_tokenizer *given = NULL;
+    CLI_TRY(ts_tokenizer_open(&g->tokenizer, v->common.runtime, path));
+    if (v->tokenizer == NULL)
+        return TS_OK;
+    CLI_TRY(ts_tokenizer_open(&given, v->common.runtime, v->tokenizer));
+    bool same = ts_tokenizer_fingerprint(given) == ts_tokenizer_fingerprint(g->tokenizer);
+    ts_tokenizer_free(given);
+    return same ? TS_OK : cli_fail("%s has a study with another tokenizer than %s: expected the same, or another folder", v->run, v->tokenizer);
+}
+
 static ts_status make_tokenizer(grid *g)
 {
     const grid_values *v = g->v;
@@ -131,7 +145,7 @@ static ts_status make_tokenizer(grid *g)
     ts_tokenizer_train_options options;
     CLI_TRY(study_path(path, sizeof path, v->run, "tokenizer.json"));
     if (access(path, F_OK) == 0)
-        return ts_tokenizer_open(&g->tokenizer, v->common.runtime, path);
+        return open_tokenizer(g, path);
     if (v->tokenizer != NULL) {
         CLI_TRY(ts_tokenizer_open(&g->tokenizer, v->common.runtime, v->tokenizer));
         return ts_tokenizer_save(g->tokenizer, path);
@@ -156,8 +170,8 @@ static ts_status check_settings(const grid *g)
              "preset %s\ncontext %u\nminutes %.15g\nsteps %llu\ntokens %llu\nseed %llu\nlearning rate %.15g\nschedule %s\nbatch tokens %u\nvocabulary %u\n"
              "text %s\nvalid %s\n",
              ts_architecture_preset_name(v->preset), v->context, v->minutes, (unsigned long long)o->max_steps, (unsigned long long)o->max_tokens,
-             (unsigned long long)o->seed, o->learning_rate, schedule_name(o->schedule), o->batch_tokens, ts_tokenizer_size(g->tokenizer),
-             texts, valid);
+             (unsigned long long)o->seed, o->learning_rate, schedule_name(o->schedule), o->batch_tokens,
+             v->size > 0 ? v->size : ts_tokenizer_size(g->tokenizer), texts, valid);
     return study_check_settings(v->run, text);
 }
 

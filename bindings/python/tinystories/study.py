@@ -280,17 +280,21 @@ def grid(text: Paths, run: Path, widths: Sequence[int] = (), depths: Sequence[in
     """
     if not (minutes or tokens or steps):
         raise ValueError("expected minutes, tokens or steps: what each model may have")
+    if tokenizer is not None and size:
+        raise ValueError("size is of a tokenizer that is trained here and cannot stand beside tokenizer")
     where = pathlib.Path(os.fsdecode(run))
     where.mkdir(parents=True, exist_ok=True)
     base, saved, chosen = Architecture.preset(preset), where / "tokenizer.json", Schedule(member(Schedule, schedule, "schedule"))
     if saved.exists():
-        tokenizer = Tokenizer.open(saved)
+        given, tokenizer = tokenizer, Tokenizer.open(saved)
+        if given is not None and given.fingerprint != tokenizer.fingerprint:
+            raise ValueError(f"{where} has a study with another tokenizer: expected the same, or another folder")
     else:
         tokenizer = tokenizer or Tokenizer.train_files(text, runtime=runtime, vocabulary_size=size or base.vocabulary_size)
         tokenizer.save(saved)
     _check_settings(where, [("preset", preset), ("context", f"{context}"), ("minutes", f"{minutes:.15g}"), ("steps", f"{steps}"), ("tokens", f"{tokens}"),
                             ("seed", f"{seed}"), ("learning rate", f"{learning_rate:.15g}"), ("schedule", chosen.name.lower()), ("batch tokens", f"{batch_tokens}"),
-                            ("vocabulary", f"{len(tokenizer)}"), ("text", _fingerprint(text)), ("valid", _fingerprint(valid))])
+                            ("vocabulary", f"{size or len(tokenizer)}"), ("text", _fingerprint(text)), ("valid", _fingerprint(valid))])
     shapes = _shapes(where, base, len(tokenizer), widths, depths, heads, context)
     if not shapes:
         raise ValueError("no shape of the grid can be made: a width must be a multiple of its heads")
