@@ -25,6 +25,7 @@ typedef struct grid_values {
 /* The study while it is made. */
 typedef struct grid {
     const grid_values *v;
+    ts_prompts *prompts; /* NULL: nothing is graded */
     ts_tokenizer *tokenizer;
     ts_architecture base; /* the preset's */
     uint32_t widths[MOST_SHAPES], depths[MOST_SHAPES], heads[MOST_SHAPES];
@@ -198,11 +199,11 @@ static ts_status train_all(grid *g)
 
 /* ---- grades ---- */
 
-static ts_status grade_model(grid *g, const study_model *m, const ts_prompts *prompts)
+static ts_status grade_model(grid *g, const study_model *m)
 {
     char path[4096];
     ts_model *model = NULL;
-    cli_completions telling = {.get = cli_prompts_get, .prompts = prompts, .count = ts_prompts_count(prompts), .per_prompt = g->v->per_prompt,
+    cli_completions telling = {.get = cli_prompts_get, .prompts = g->prompts, .count = ts_prompts_count(g->prompts), .per_prompt = g->v->per_prompt,
                                .seed = g->v->options.seed, .sampling = &g->v->sampling, .name = m->name};
     CLI_TRY(study_path(path, sizeof path, m->folder, "model.gguf"));
     CLI_TRY(ts_model_open(&model, g->v->common.runtime, path, NULL));
@@ -212,7 +213,7 @@ static ts_status grade_model(grid *g, const study_model *m, const ts_prompts *pr
 }
 
 /* The embedded judge reads its text once, and grades the completions of all models together. */
-static ts_status grade_embedded(grid *g, const ts_prompts *prompts, ts_evaluator_options *options)
+static ts_status grade_embedded(grid *g, ts_evaluator_options *options)
 {
     const grid_values *v = g->v;
     char path[4096];
@@ -220,7 +221,7 @@ static ts_status grade_embedded(grid *g, const ts_prompts *prompts, ts_evaluator
     options->text_count = v->judge_text.count > 0 ? v->judge_text.count : v->text.count;
     CLI_TRY(ts_evaluator_new(&g->evaluator, v->common.runtime, options));
     for (size_t i = 0; i < g->count; i++)
-        CLI_TRY(grade_model(g, &g->models[i], prompts));
+        CLI_TRY(grade_model(g, &g->models[i]));
     CLI_TRY(ts_evaluator_run(g->evaluator, cli_progress_tell, &g->progress));
     cli_progress_end(&g->progress);
     for (size_t i = 0; i < g->count; i++)
@@ -230,7 +231,7 @@ static ts_status grade_embedded(grid *g, const ts_prompts *prompts, ts_evaluator
 }
 
 /* What was paid for is in a journal of the model's own, so that further models leave it as it is. */
-static ts_status grade_by_chat(grid *g, study_model *m, const ts_prompts *prompts, ts_evaluator_options *options)
+static ts_status grade_by_chat(grid *g, study_model *m, ts_evaluator_options *options)
 {
     const grid_values *v = g->v;
     char path[4096], detail[512];
@@ -240,7 +241,7 @@ static ts_status grade_by_chat(grid *g, study_model *m, const ts_prompts *prompt
     chat.journal = path;
     options->chat = &chat;
     CLI_TRY(ts_evaluator_new(&g->evaluator, v->common.runtime, options));
-    CLI_TRY(grade_model(g, m, prompts));
+    CLI_TRY(grade_model(g, m));
     cli_chat_progress_start(&g->progress, &v->common, "judging", "replies");
     ts_status status = ts_evaluator_run(g->evaluator, cli_progress_tell, &g->progress);
     snprintf(detail, sizeof detail, "%s", ts_error_detail());
@@ -264,20 +265,20 @@ static ts_status grade_by_chat(grid *g, study_model *m, const ts_prompts *prompt
 static ts_status grade_all(grid *g)
 {
     const grid_values *v = g->v;
-    ts_prompts *prompts = NULL;
     ts_evaluator_options options = v->judging;
-    if (v->prompts == NULL)
+    ts_status status = TS_OK;
+    if (g->prompts == NULL)
         return TS_OK;
     options.seed = v->options.seed;
     options.confidence = v->confidence;
     for (size_t i = 0; i < g->count; i++)
         g->models[i].grades.struct_size = sizeof g->models[i].grades;
-    ts_status status = ts_prompts_open(&prompts, v->common.runtime, v->prompts);
-    if (status == TS_OK && options.judge == TS_JUDGE_EMBEDDED)
-        status = grade_embedded(g, prompts, &options);
+    if (options.judge == TS_JUDGE_EMBEDDED)
+        status = grade_embedded(g, &options);
     for (size_t i = 0; i < g->count && status == TS_OK && options.judge == TS_JUDGE_CHAT; i++)
-        status = grade_by_chat(g, &g->models[i], prompts, &options);
-    ts_prompts_free(prompts);
+        status = grade_by_chat(g, &g->models[i], &options);
+    if (status != TS_OK && options.judge == TS_JUDGE_EMBEDDED && cli_interrupted())
+        return cli_fail("interrupted; all %zu models are finished in %s and not graded: the same command goes on", g->count, v->run);
     return status;
 }
 
@@ -528,9 +529,25 @@ static ts_status check_call(grid_values *v, grid *g)
     return TS_OK;
 }
 
+/* What grades are made of, which is looked at long before. */
+static ts_status open_grading(grid *g)
+{
+    const grid_values *v = g->v;
+    const char *const files[] = {v->judging.templates, v->chat.options.key_file, v->chat.options.prices, v->chat.options.ca_file};
+    if (v->prompts == NULL)
+        return TS_OK;
+    for (size_t i = 0; i < CLI_COUNT_OF(files) + v->judge_text.count; i++) {
+        const char *file = i < CLI_COUNT_OF(files) ? files[i] : v->judge_text.items[i - CLI_COUNT_OF(files)];
+        if (file != NULL && strcmp(file, "-") != 0 && access(file, R_OK) != 0)
+            return cli_fail("%s: cannot be read: %s", file, strerror(errno));
+    }
+    return ts_prompts_open(&g->prompts, v->common.runtime, v->prompts);
+}
+
 static ts_status make_study(grid *g)
 {
     const grid_values *v = g->v;
+    CLI_TRY(open_grading(g));
     CLI_TRY(ts_architecture_init(&g->base, sizeof g->base));
     CLI_TRY(ts_architecture_preset(&g->base, ts_architecture_preset_name(v->preset)));
     CLI_TRY(study_make_folder(v->run));
@@ -563,6 +580,7 @@ static ts_status study_grid(void *values)
         free(g.models[i].points);
     free(g.models);
     ts_evaluator_free(g.evaluator);
+    ts_prompts_free(g.prompts);
     cli_chat_end(&v->chat);
     ts_tokenizer_free(g.tokenizer);
     return status;

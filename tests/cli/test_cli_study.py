@@ -3,6 +3,7 @@ import json
 import math
 import os
 import pathlib
+import re
 import signal
 import subprocess
 import sys
@@ -21,6 +22,12 @@ def chat_built():
     tried = subprocess.run([TOOL, "dataset", "generate", "--author", "chat", "--model", "m", "--dry-run", "--count", "1", "--out", "x.txt"],
                            capture_output=True, timeout=60) if TOOL else None
     return tried is not None and tried.returncode == 0
+
+
+def catches(process, number):
+    """Whether a process has a handler of a signal: before, the signal would end it."""
+    caught = re.search(r"^SigCgt:\s*(\w+)", pathlib.Path(f"/proc/{process.pid}/status").read_text(encoding="ascii"), re.MULTILINE)
+    return caught is not None and bool(int(caught[1], 16) >> (number - 1) & 1)
 
 
 @unittest.skipUnless(TOOL, "skipped: TINYSTORIES_CLI does not name the built tool")
@@ -86,6 +93,39 @@ class StudyCommandTest(unittest.TestCase):
         (self.folder / "renamed.txt").write_bytes((self.folder / "stories.txt").read_bytes())
         other[other.index("other.txt")] = "renamed.txt"
         self.must(*other)
+
+    def test_what_a_folder_was_made_with(self):
+        """The tokenizer is the study's: one that is given to a further command must be the same."""
+        grid = ("study", "grid", "--text", "stories.txt", "--run", "t", "--steps", "1", "--widths", "16", "16", "--depths", "1", "--context", "32", "--batch-tokens", "64",
+                "--threads", "1", "--quiet")
+        study = json.loads(self.must(*grid, "--size", "300", "--json"))
+        self.assertEqual(len(study["models"]), 1)  # a width that is given twice is one
+        for same in ((), ("--size", "300"), ("--tokenizer", "t/tokenizer.json"), ("--tokenizer", "t/width16-depth1-heads1/model.gguf")):
+            self.must(*grid, *same)
+        self.must("tokenizer", "train", "--in", "prompts.txt", "--size", "270", "--out", "other.json")
+        self.refused(1, "t has a study with another tokenizer than other.json", *grid[1:], "--tokenizer", "other.json")
+        self.refused(1, "'vocabulary 300', but this command says 'vocabulary 290'", *grid[1:], "--size", "290")
+        points = self.folder / "t" / "width16-depth1-heads1" / "points.txt"
+        points.write_text(points.read_text(encoding="utf-8") + "64 x\n", encoding="utf-8")
+        self.refused(1, "points.txt: line 2 is '64 x', expected tokens and bits per byte", *grid[1:])
+
+    def test_what_grades_need_is_looked_at_first(self):
+        for more in (("--prompts", "none.txt"), ("--prompts", "prompts.txt", "--judge-text", "none.txt")):
+            self.refused(1, "none.txt", *self.grid("never", *more)[1:])
+        if chat_built():
+            self.refused(1, "none.txt", *self.grid("never", "--prompts", "prompts.txt", "--judge", "chat", "--judge-model", "m", "--templates", "none.txt")[1:])
+        self.assertFalse((self.folder / "never").exists())
+
+    def test_grading_that_is_stopped(self):
+        self.must(*self.grid("s"))
+        tool = subprocess.Popen([os.path.abspath(TOOL), *self.grid("s", "--prompts", "prompts.txt", "--completions-per-prompt", "100000")], cwd=self.folder, stdout=subprocess.PIPE,
+                                stderr=subprocess.PIPE, encoding="utf-8")
+        deadline = time.monotonic() + 60
+        while time.monotonic() < deadline and tool.poll() is None and not catches(tool, signal.SIGINT):
+            time.sleep(0.01)
+        tool.send_signal(signal.SIGINT)
+        self.assertEqual(tool.communicate(timeout=60), ("", "tinystories: interrupted; all 2 models are finished in s and not graded: the same command goes on\n"))
+        self.assertEqual(tool.returncode, 1)
 
     def test_a_stopped_grid_goes_on(self):
         whole = json.loads(self.must(*self.grid("whole", "--json", "--steps", "300", "--valid-interval", "50")))

@@ -282,6 +282,9 @@ def grid(text: Paths, run: Path, widths: Sequence[int] = (), depths: Sequence[in
         raise ValueError("expected minutes, tokens or steps: what each model may have")
     if tokenizer is not None and size:
         raise ValueError("size is of a tokenizer that is trained here and cannot stand beside tokenizer")
+    beginnings = [] if prompts is None else read_prompts(prompts)
+    for path in [] if prompts is None else [*_paths(judge_text), *_paths(templates)]:
+        open(path, "rb").close()  # it is read when all models are trained
     where = pathlib.Path(os.fsdecode(run))
     where.mkdir(parents=True, exist_ok=True)
     base, saved, chosen = Architecture.preset(preset), where / "tokenizer.json", Schedule(member(Schedule, schedule, "schedule"))
@@ -306,7 +309,7 @@ def grid(text: Paths, run: Path, widths: Sequence[int] = (), depths: Sequence[in
     models: List[Dict[str, Any]] = [found for found in map(_read, shapes) if found is not None]
     judged: Dict[str, Any] = {}
     if prompts is not None:
-        told = {"beginnings": read_prompts(prompts), "per_prompt": completions_per_prompt, "tokens": completion_tokens, "temperature": temperature}
+        told = {"beginnings": beginnings, "per_prompt": completions_per_prompt, "tokens": completion_tokens, "temperature": temperature}
         if chat is None:
             judged = _grade(where, models, judge_text if judge_text is not None else text, confidence, seed, told)
         else:
