@@ -63,12 +63,12 @@ static void grid_defaults(void *values)
 static ts_status read_numbers(const char *option, const cli_paths *texts, uint32_t *numbers)
 {
     if (texts->count > MOST_SHAPES)
-        return cli_usage("%s has %zu numbers, expected at most %d", option, texts->count, MOST_SHAPES);
+        return cli_fail("%s has %zu numbers, expected at most %d", option, texts->count, MOST_SHAPES);
     for (size_t i = 0; i < texts->count; i++) {
         const char *text = texts->items[i];
         unsigned long number = strspn(text, "0123456789") == strlen(text) && strlen(text) < 6 ? strtoul(text, NULL, 10) : 0;
         if (number == 0)
-            return cli_usage("%s has '%s', expected whole numbers from 1 to 99999", option, text);
+            return cli_fail("%s has '%s', expected whole numbers from 1 to 99999", option, text);
         numbers[i] = (uint32_t)number;
     }
     return TS_OK;
@@ -97,12 +97,15 @@ static ts_status add_model(grid *g, uint32_t width, uint32_t depth, uint32_t hea
         return cli_usage("the grid has more than %d models", MOST_MODELS);
     study_model *m = &g->models[g->count];
     *m = (study_model){.shape = a};
+    snprintf(m->name, sizeof m->name, "width%u-depth%u-heads%u", width, depth, heads);
+    for (size_t i = 0; i < g->count; i++)
+        if (strcmp(g->models[i].name, m->name) == 0) /* a number that was given twice */
+            return TS_OK;
     if (ts_architecture_parameters(&m->shape, &m->parameters) != TS_OK) { /* such a width has no such heads */
         g->left_out++;
         return TS_OK;
     }
     m->inner = m->parameters - (uint64_t)m->shape.vocabulary_size * width * (m->shape.untied_head ? 2 : 1);
-    snprintf(m->name, sizeof m->name, "width%u-depth%u-heads%u", width, depth, heads);
     CLI_TRY(study_path(m->folder, sizeof m->folder, g->v->run, m->name));
     g->count++;
     return study_read_model(m);

@@ -231,9 +231,10 @@ class StudyCommandTest(unittest.TestCase):
     def test_wrong_calls(self):
         common = ("grid", "--text", "stories.txt", "--run", "b")
         self.refused(2, "--minutes", *common)
-        self.refused(2, "--widths", *common, "--steps", "1", "--widths", "16", "x")
-        self.refused(2, "--depths", *common, "--steps", "1", "--depths", "0")
-        self.refused(2, "--prompts", *common, "--steps", "1", "--judge-text", "stories.txt")
+        self.refused(1, "--widths", *common, "--steps", "1", "--widths", "16", "x")
+        self.refused(1, "--depths", *common, "--steps", "1", "--depths", "0")
+        for option in ("--judge-text", "--completions-per-prompt", "--completion-tokens", "--temperature"):
+            self.refused(2, f"{option} needs --prompts", *common, "--steps", "1", option, "1")
         self.refused(2, "--size", *common, "--steps", "1", "--size", "300", "--tokenizer", "t.json")
         self.refused(2, "no shape", *common, "--steps", "1", "--size", "300", "--widths", "15", "--heads", "2")
         self.refused(2, "'-'", "grid", "--text", "-", "--run", "b", "--steps", "1")

@@ -117,7 +117,7 @@ def _shapes(run: pathlib.Path, base: Architecture, vocabulary: int, widths: Sequ
                     continue
                 name = f"width{width}-depth{depth}-heads{count}"
                 shapes.append(_Shape(name, run / name, shape))
-    return shapes
+    return list({shape.name: shape for shape in shapes}.values())  # numbers may be given twice
 
 
 def _paths(paths: Optional[Paths]) -> List[str]:
