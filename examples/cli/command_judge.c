@@ -169,6 +169,7 @@ static ts_status estimate(void *user, ts_chat_report *report)
 
 static ts_status check_call(judge_values *v)
 {
+    static const char *const telling[] = {"--save", "--name", "--completions-per-prompt", "--temperature", "--top-p", "--tokens"};
     if ((v->model == NULL) == (v->completions.count == 0))
         return cli_usage("expected --completions FILE, or --model MODEL with --prompts FILE or --instruct FILE");
     if (v->prompts != NULL && v->instruct != NULL)
@@ -177,8 +178,11 @@ static ts_status check_call(judge_values *v)
         return cli_usage("--model and --prompts (or --instruct) belong together");
     if (v->cut_models.count > 0 && v->options.cut == 0)
         return cli_usage("--cut-models needs --cut K");
-    if (v->model == NULL && (v->save != NULL || v->name != NULL))
-        return cli_usage("%s is for the completions of --model", v->save != NULL ? "--save" : "--name");
+    for (size_t i = 0; v->model == NULL && i < CLI_COUNT_OF(telling); i++)
+        if (cli_given(&v->common, telling[i]))
+            return cli_usage("%s is for the completions of --model", telling[i]);
+    if (v->options.text_name != NULL && v->text.count == 0)
+        return cli_usage("--text-name needs --text TEXT");
     CLI_TRY(cli_check_out(&v->common, v->out, false));
     CLI_TRY(cli_check_out(&v->common, v->save, false));
     if (v->options.judge == TS_JUDGE_CHAT) {

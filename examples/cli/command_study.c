@@ -492,7 +492,7 @@ static void print_table(const grid *g)
 
 static ts_status check_judge(grid_values *v)
 {
-    static const char *const graded[] = {"--judge-text", "--completions-per-prompt", "--judge"};
+    static const char *const graded[] = {"--judge-text", "--completions-per-prompt", "--completion-tokens", "--temperature", "--judge"};
     for (size_t i = 0; v->prompts == NULL && i < CLI_COUNT_OF(graded); i++)
         if (cli_given(&v->common, graded[i]))
             return cli_usage("%s needs --prompts FILE: nothing is graded without", graded[i]);

@@ -164,7 +164,9 @@ class JudgeCommandTest(unittest.TestCase):
         self.refused(2, "--completions", "--model", "m.gguf", "--prompts", "prompts.txt", "--completions", "records.jsonl")
         self.refused(2, "--journal", "--completions", "records.jsonl", "--journal", "j")
         self.refused(2, "--repeats", "--completions", "records.jsonl", "--repeats", "3")
-        self.refused(2, "--save", "--completions", "records.jsonl", "--save", "x")
+        for option, value in (("--save", "x"), ("--name", "x"), ("--completions-per-prompt", "2"), ("--temperature", "1"), ("--top-p", "1"), ("--tokens", "9")):
+            self.refused(2, f"{option} is for the completions of --model", "--completions", "records.jsonl", option, value)
+        self.refused(2, "--text-name", "--completions", "records.jsonl", "--text-name", "x")
         self.refused(1, "none.jsonl", "--completions", "none.jsonl")
         self.refused(2, "--judge-model", "--completions", "records.jsonl", "--judge", "chat")
         self.refused(2, "--text", "--completions", "records.jsonl", "--judge", "chat", "--judge-model", "m", "--journal", "j", "--text", "stories.txt")
