@@ -107,27 +107,33 @@ ts_status study_fingerprint(char *fingerprint, size_t capacity, const cli_paths 
 /* Validations of a step that was made again after a kill stand there twice: the last one counts. */
 static ts_status read_points(study_model *model)
 {
-    char path[4096];
+    char path[4096], line[128], more_of_it;
     study_point point;
+    ts_status status = TS_OK;
     CLI_TRY(study_path(path, sizeof path, model->folder, points_name));
     FILE *file = fopen(path, "r");
     free(model->points);
     model->points = NULL;
     model->point_count = 0;
-    while (file != NULL && fscanf(file, "%lf %lf", &point.tokens, &point.bits_per_byte) == 2) {
+    for (size_t number = 1; file != NULL && fgets(line, sizeof line, file) != NULL; number++) {
+        line[strcspn(line, "\n")] = 0;
+        if (sscanf(line, "%lf %lf %c", &point.tokens, &point.bits_per_byte, &more_of_it) != 2) {
+            status = cli_fail("%s: line %zu is '%s', expected tokens and bits per byte", path, number, line);
+            break;
+        }
         while (model->point_count > 0 && model->points[model->point_count - 1].tokens >= point.tokens)
             model->point_count--;
         study_point *more = realloc(model->points, (model->point_count + 1) * sizeof *more);
         if (more == NULL) {
-            fclose(file);
-            return cli_fail("there is no memory");
+            status = cli_fail("there is no memory");
+            break;
         }
         model->points = more;
         model->points[model->point_count++] = point;
     }
     if (file != NULL)
         fclose(file);
-    return TS_OK;
+    return status;
 }
 
 ts_status study_read_model(study_model *m)

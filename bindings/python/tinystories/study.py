@@ -143,7 +143,7 @@ def _fingerprint(paths: Optional[Paths]) -> str:
 def _check_settings(run: pathlib.Path, settings: List[Tuple[str, str]]) -> None:
     lines, path = [f"{name} {value}" for name, value in settings], run / "settings.txt"
     if not path.exists():
-        path.write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
+        _replace(path, "".join(f"{line}\n" for line in lines))
     for mine, theirs in itertools.zip_longest(lines, path.read_text(encoding="utf-8").splitlines(), fillvalue=""):
         if mine != theirs:
             raise ValueError(f"{run} has a study with '{theirs}', but this call says '{mine}': expected the same, or another folder")
@@ -152,8 +152,11 @@ def _check_settings(run: pathlib.Path, settings: List[Tuple[str, str]]) -> None:
 def _points(folder: pathlib.Path, parameters: int) -> List[Dict[str, float]]:
     points: List[Tuple[float, float]] = []
     path = folder / "points.txt"
-    for line in path.read_text().splitlines() if path.exists() else []:
-        tokens, bits = map(float, line.split())
+    for number, line in enumerate(path.read_text(encoding="utf-8", errors="replace").splitlines() if path.exists() else [], 1):
+        try:
+            tokens, bits = map(float, line.split())
+        except ValueError:
+            raise ValueError(f"{path}: line {number} is '{line}', expected tokens and bits per byte") from None
         while points and points[-1][0] >= tokens:  # made again after a kill
             points.pop()
         points.append((tokens, bits))
@@ -165,12 +168,16 @@ def _read(shape: _Shape) -> Optional[Dict[str, Any]]:
     path = shape.folder / "result.txt"
     if not path.exists():
         return None
-    said = dict(line.split() for line in path.read_text().splitlines())
-    if set(said) != set(_RESULT) or int(said["parameters"]) != shape.architecture.parameters:
-        raise ValueError(f"{path} is no result of a model of {shape.architecture.parameters} parameters")
-    parameters, tokens = int(said["parameters"]), int(said["tokens"])
-    return {**shape.facts(parameters), "steps": int(said["steps"]), "tokens": tokens, "seconds": float(said["seconds"]), "compute": 6 * parameters * tokens,
-            "nats_per_token": float(said["valid_nats_per_token"]), "bits_per_byte": float(said["valid_bits_per_byte"]), "points": _points(shape.folder, parameters)}
+    parameters = shape.architecture.parameters
+    try:
+        names, values = zip(*(line.split() for line in path.read_text(encoding="utf-8", errors="replace").splitlines()))
+        found, steps, tokens, seconds, _, nats, bits = [(int if at < 3 else float)(value) for at, value in enumerate(values)]
+        if names != _RESULT or found != parameters:
+            raise ValueError
+    except ValueError:
+        raise ValueError(f"{path} is no result of a model of {parameters} parameters") from None
+    return {**shape.facts(parameters), "steps": steps, "tokens": tokens, "seconds": seconds, "compute": 6 * parameters * tokens,
+            "nats_per_token": nats, "bits_per_byte": bits, "points": _points(shape.folder, parameters)}
 
 
 def _train(shape: _Shape, tokenizer: Tokenizer, text: Paths, valid: Optional[Paths], runtime: Optional[Runtime], options: Dict[str, Any],
@@ -203,9 +210,15 @@ def _train(shape: _Shape, tokenizer: Tokenizer, text: Paths, valid: Optional[Pat
 
 
 def _replace(path: pathlib.Path, text: str) -> None:
-    beside = path.with_name(path.name + ".new")
-    beside.write_text(text, encoding="utf-8")
-    os.replace(beside, path)
+    beside = path.with_name(f".{path.name}.{os.getpid()}-0.tmp")
+    try:
+        with open(beside, "w", encoding="utf-8") as file:
+            file.write(text)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(beside, path)
+    finally:
+        beside.unlink(missing_ok=True)
 
 
 def _tell(evaluator: Evaluator, path: pathlib.Path, name: str, beginnings: List[str], per_prompt: int, tokens: int, temperature: float, seed: int) -> None:
