@@ -22,7 +22,7 @@ import pathlib
 from typing import Any, Callable, Dict, List, Optional, Sequence, Tuple
 
 from . import _c
-from ._handle import Handle, Path, Text, integer, make, member, path_bytes, report_of, text_bytes
+from ._handle import Handle, Path, Text, integer, make, member, path_array, path_bytes, report_of, text_bytes
 from .errors import InvalidArgumentError
 from .generator import Chat
 from .evaluator import Evaluator, Mark, read_prompts
@@ -121,7 +121,7 @@ def _shapes(run: pathlib.Path, base: Architecture, vocabulary: int, widths: Sequ
 
 
 def _paths(paths: Optional[Paths]) -> List[str]:
-    return [] if paths is None else [os.fsdecode(one) for one in ([paths] if isinstance(paths, (str, bytes, os.PathLike)) else paths)]
+    return [] if paths is None else [os.fsdecode(one) for one in path_array(paths)]
 
 
 def _fingerprint(paths: Optional[Paths]) -> str:
