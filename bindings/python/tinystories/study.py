@@ -78,7 +78,7 @@ def frontier(x: Sequence[float], y: Sequence[float]) -> List[bool]:
 def sign_test(wins: int, losses: int) -> float:
     """The two-sided sign test's p."""
     p = ctypes.c_double()
-    _c.library.ts_sign_test(wins, losses, ctypes.byref(p))
+    _c.library.ts_sign_test(integer(wins, "wins", ctypes.c_uint64), integer(losses, "losses", ctypes.c_uint64), ctypes.byref(p))
     return p.value
 
 
