@@ -248,19 +248,22 @@ def _grade(run: pathlib.Path, models: List[Dict[str, Any]], judge_text: Paths, c
 def _grade_by_chat(run: pathlib.Path, models: List[Dict[str, Any]], chat: Chat, judging: Dict[str, Any], told: Dict[str, Any]) -> Dict[str, Any]:
     """Each model with a journal of its own, so that further models leave what was paid for as it is."""
     cost = {"judge_requests": 0, "judge_tokens": 0, "judge_money": 0.0}
-    name = ""
-    for one in models:
-        chat._set("journal", path_bytes(run / one["name"] / "judge.journal"))
-        with Evaluator(chat=chat, **judging) as evaluator:
-            name = evaluator.judge_model or ""
-            _tell(evaluator, run, one["name"], seed=judging["seed"], **told)
-            evaluator.run()
-            _note_grades(evaluator, one)
-            evaluator.write(run / one["name"] / "grades.json")
-            report = evaluator.chat_report()
-        cost["judge_requests"] += report.requests
-        cost["judge_tokens"] += report.prompt_tokens + report.completion_tokens
-        cost["judge_money"] += report.money
+    name, own = "", chat._options.journal
+    try:
+        for one in models:
+            chat._set("journal", path_bytes(run / one["name"] / "judge.journal"))
+            with Evaluator(chat=chat, **judging) as evaluator:
+                name = evaluator.judge_model or ""
+                _tell(evaluator, run, one["name"], seed=judging["seed"], **told)
+                evaluator.run()
+                _note_grades(evaluator, one)
+                evaluator.write(run / one["name"] / "grades.json")
+                report = evaluator.chat_report()
+            cost["judge_requests"] += report.requests
+            cost["judge_tokens"] += report.prompt_tokens + report.completion_tokens
+            cost["judge_money"] += report.money
+    finally:
+        chat._options.journal = own
     return {"judge": "chat", "judge_model": name, **cost}
 
 
