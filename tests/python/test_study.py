@@ -42,6 +42,8 @@ class StudyTest(unittest.TestCase):
             study.power_law([1, 2], [3])
         self.assertEqual(study.frontier([1, 2, 3], [3, 4, 2]), [True, False, True])
         self.assertAlmostEqual(study.sign_test(6, 0), 0.03125)
+        with self.assertRaisesRegex(OverflowError, "wins is -1"):
+            study.sign_test(-1, 3)
 
     def test_a_grid(self):
         prompts = self.folder / "prompts.txt"
@@ -63,6 +65,35 @@ class StudyTest(unittest.TestCase):
         with self.assertRaisesRegex(ValueError, "'text [0-9]+ bytes, .*expected the same"):
             study.grid(write_stories(self.folder, "more.txt", 2), self.folder / "run", **GRID)
 
+    def test_what_a_folder_was_made_with(self):
+        stories, small = self.folder / "shards" / "a.txt", {**GRID, "widths": (16, 16), "steps": 1}
+        stories.parent.mkdir()
+        stories.write_bytes(pathlib.Path(self.text).read_bytes())
+        with self.assertRaises(ts.InputOutputError):
+            study.grid(self.text, self.folder / "run", **small, prompts=self.folder / "none.txt")
+        with self.assertRaisesRegex(FileNotFoundError, "none.txt"):
+            study.grid(self.text, self.folder / "run", **small, prompts=self.text, judge_text="none.txt")
+        self.assertFalse((self.folder / "run").exists())
+        found = study.grid(str(self.folder / "shards" / "*.txt"), self.folder / "run", **small)
+        self.assertEqual((found["text"], len(found["models"])), (str(stories), 1))
+        kept = ts.Tokenizer.open(self.folder / "run" / "tokenizer.json")
+        study.grid(self.text, self.folder / "run", **{**small, "size": 0, "tokenizer": kept})
+        with self.assertRaisesRegex(ValueError, "another tokenizer"):
+            study.grid(self.text, self.folder / "run", **{**small, "size": 0, "tokenizer": ts.Tokenizer.train(["a b c"], vocabulary_size=300)})
+        with self.assertRaisesRegex(ValueError, "'vocabulary 300', but this call says 'vocabulary 290'"):
+            study.grid(self.text, self.folder / "run", **{**small, "size": 290})
+        with self.assertRaisesRegex(ValueError, "size"):
+            study.grid(self.text, self.folder / "run", **small, tokenizer=kept)
+        self.assertEqual([path.name for path in (self.folder / "run").iterdir() if path.name.endswith((".new", ".tmp"))], [])
+        for name, text, message in (("points.txt", "64 5.5\n64\n", "points.txt: line 2 is '64', expected tokens and bits per byte"),
+                                    ("result.txt", "parameters\n", "result.txt is no result of a model of"), ("result.txt", "", "result.txt is no result")):
+            path = self.folder / "run" / "width16-depth1-heads1" / name
+            before = path.read_text(encoding="utf-8")
+            path.write_text(text, encoding="utf-8")
+            with self.assertRaisesRegex(ValueError, message):
+                study.grid(self.text, self.folder / "run", **small)
+            path.write_text(before, encoding="utf-8")
+
     @unittest.skipUnless(CHAT_BUILT, "built without chat services")
     def test_a_grid_graded_by_a_chat_service(self):
         server, prompts = Server(), self.folder / "prompts.txt"
@@ -70,7 +101,9 @@ class StudyTest(unittest.TestCase):
         prompts.write_text("Once upon a time\nThe dog\n", encoding="utf-8")
         graded = {**GRID, "prompts": prompts, "completions_per_prompt": 2, "completion_tokens": 10}
         for times in range(2):
-            found = study.grid(self.text, self.folder / "run", **graded, chat=ts.Chat(model="gpt-x", base_url=server.url(ledger="grid")))
+            chat = ts.Chat(model="gpt-x", base_url=server.url(ledger="grid"), journal="own.journal")
+            found = study.grid(self.text, self.folder / "run", **graded, chat=chat)
+            self.assertEqual(chat._options.journal, b"own.journal")
             self.assertEqual((found["judge"], found["judge_model"], found["judge_requests"]), ("chat", "gpt-x", 16))
             self.assertEqual(server.ledger("grid")["requests"], 16)
             self.assertTrue(all(one["grammar_low"] <= one["grammar"] <= one["grammar_high"] for one in found["models"]))
@@ -116,7 +149,11 @@ class StudyTest(unittest.TestCase):
             with self.assertRaises(IndexError):
                 questions[2]
             found = study.prompts({"one": new_model(), "two": new_model(width=32)}, questions, completions_per_prompt=2, temperature=1, tokens=5)
-        self.assertEqual([one["model"] for one in found["models"]], ["one", "two"])
+        self.assertEqual(([one["model"] for one in found["models"]], found["file"]), (["one", "two"], str(path)))
+        with ts.Evaluator() as used, study.Questions(path) as questions:
+            used.add("A completion.")
+            with self.assertRaisesRegex(ValueError, "1 records, expected none"):
+                study.prompts({"one": new_model()}, questions, evaluator=used)
         self.assertEqual(sum(found["models"][1]["all"][mark] for mark in ("none", "right", "partly", "wrong")), 4)
         self.assertEqual(found["models"][0]["context"], {"none": 2, "right": 0, "partly": 0, "wrong": 0, "share_right": 0})
         self.assertEqual([len(one["completions"]) for one in found["prompts"]], [4, 4])

@@ -353,6 +353,7 @@ class Questions(Handle):
 
     def __init__(self, path: Path, runtime: Optional[Runtime] = None) -> None:
         shared, name = runtime_pointer(runtime), path_bytes(path)
+        self.path = os.fsdecode(path)
         self._pointer = make(_c.ts_questions, _c.library.ts_questions_free, lambda out: _c.library.ts_questions_open(out, shared, name), (shared,))
 
     def __len__(self) -> int:
@@ -379,6 +380,8 @@ def prompts(models: Dict[str, Model], questions: Questions, completions_per_prom
 
     evaluator: one without records whose judge is a chat service, which then marks; without it the answers of the file do.
     """
+    if evaluator is not None and len(evaluator):
+        raise ValueError(f"the evaluator has {len(evaluator)} records, expected none")
     told: Dict[Tuple[str, int], List[str]] = {}
     for name, model in models.items():
         with Sampler(model, temperature=temperature, max_tokens=tokens) as sampler:
@@ -405,4 +408,4 @@ def prompts(models: Dict[str, Model], questions: Questions, completions_per_prom
                "completions": [{"model": name, "text": text, "mark": mark.name.lower()} for name in models for text, mark in zip(told[name, index], marks[name, index])]}
               for index in range(len(questions))]
     judge = {"judge": "rule"} if evaluator is None else {"judge": "chat", "judge_model": evaluator.judge_model}
-    return {"study": "prompts", **judge, "temperature": temperature, "models": summaries, "prompts": listed}
+    return {"study": "prompts", "file": questions.path, **judge, "temperature": temperature, "models": summaries, "prompts": listed}
