@@ -157,6 +157,13 @@ class EmbeddedJudge(unittest.TestCase):
         self.assertRegex(alone[0], r"\ngrammar +\d\.\d\d of 10   \n")  # one prompt has no interval
         self.assertEqual(len(set(alone)), 1)
 
+    def test_one_text_is_no_list(self):
+        with self.assertRaisesRegex(TypeError, "cut_models"):
+            ts.Evaluator(cut=4, cut_models="gpt2")
+        if CHAT_BUILT:
+            with ts.Evaluator() as evaluator, self.assertRaisesRegex(TypeError, "not one prompt"):
+                evaluator.complete("Once upon a time", ts.Chat(model="m", journal=self.folder / "journal"), estimate=True)
+
     def test_stopped_by_progress(self):
         with ts.Evaluator() as evaluator:
             for record in RECORDS:

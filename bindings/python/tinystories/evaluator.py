@@ -187,6 +187,8 @@ class Evaluator(Handle):
             judge = Judge.EMBEDDED if chat is None else Judge.CHAT
         fill(options, {"judge": member(Judge, judge, "judge"), **numbers},
              ("judge", "seed", "confidence", "least_scored", "repeats", "asks", "schema", "resamples", "cut"))
+        if isinstance(cut_models, (str, bytes)):
+            raise TypeError("cut_models is one name, expected a sequence of names")
         if cut_models:
             options.cut_models, options.cut_model_count = (ctypes.c_char_p * len(cut_models))(*map(_text, cut_models)), len(cut_models)
         files = None if text is None else path_array(text)
@@ -215,6 +217,8 @@ class Evaluator(Handle):
         words, sentence, features and summary. chat: the service, with a journal of its own; model: what the records call it. What stops it, the same call goes on; records
         are added once every reply is there. estimate: send nothing, and tell what it would cost at most. raw: for models that know no chat, the beginning itself
         goes to "/completions", and what comes is the completion."""
+        if isinstance(prompts, (str, bytes, bytearray, memoryview, Mapping)):
+            raise TypeError("expected an iterable of prompts, not one prompt")
         asked = [_record(**one) if isinstance(one, Mapping) else _record(one) for one in prompts]
         pointers = (ctypes.POINTER(_c.ts_record) * len(asked))(*map(ctypes.pointer, asked))
         options, report, watch = options_of(_c.ts_completer_options, _c.library.ts_completer_options_init), report_of(_c.ts_completer_report), progress_callback(progress)
