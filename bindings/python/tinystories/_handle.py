@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import ctypes
 import glob
+import math
 import operator
 import os
 import sys
@@ -253,6 +254,11 @@ def report_of(kind: Any) -> Any:
     report = kind()
     report.struct_size = ctypes.sizeof(report)
     return report
+
+
+def number_or_none(value: float) -> Optional[float]:
+    """What C says there is none of by NaN."""
+    return None if math.isnan(value) else value
 
 
 # ---- arrays ----

@@ -4,20 +4,15 @@ from __future__ import annotations
 
 import ctypes
 import dataclasses
-import math
 from typing import Any, Dict, Iterator, List, Optional, Sequence, Union
 
 from . import _c
-from ._handle import (Handle, Path, Progress, Text, fill, integer, interruptible, make, options_of, path_array, path_bytes, pointer_of, progress_callback,
-                      report_of, text_bytes)
+from ._handle import (Handle, Path, Progress, Text, fill, integer, interruptible, make, number_or_none, options_of, path_array, path_bytes, pointer_of,
+                      progress_callback, report_of, text_bytes)
 from .model import Model
 from .runtime import Runtime, runtime_pointer
 
 _NONE = 2**64 - 1
-
-
-def _number(value: float) -> Optional[float]:
-    return None if math.isnan(value) else value
 
 
 def _index(value: int) -> Optional[int]:
@@ -40,7 +35,7 @@ def overlap(first: Text, second: Text, k: int = 2, runtime: Optional[Runtime] = 
     """Compares two texts by their k-grams of words, k from 1 to 64."""
     one, two, report = text_bytes(first), text_bytes(second), report_of(_c.ts_overlap)
     _c.library.ts_overlap_measure(runtime_pointer(runtime), one, len(one), two, len(two), integer(k, "k"), ctypes.byref(report))
-    return Overlap(report.first, report.second, report.common, _number(report.precision), _number(report.recall), _number(report.f))
+    return Overlap(report.first, report.second, report.common, number_or_none(report.precision), number_or_none(report.recall), number_or_none(report.f))
 
 
 def cut_at_repeat(text: Text, k: int = 4, runtime: Optional[Runtime] = None) -> Text:
@@ -70,7 +65,7 @@ class Match:
     @classmethod
     def _of(cls, report: Any) -> "Match":
         values = {field.name: getattr(report, field.name) for field in dataclasses.fields(cls)}
-        values["nearest_precision"] = _number(values["nearest_precision"])
+        values["nearest_precision"] = number_or_none(values["nearest_precision"])
         for name in ("nearest_story", "source_story"):
             values[name] = _index(values[name])
         return cls(**values)
@@ -187,7 +182,7 @@ class Diversity(Handle):
             raise IndexError(f"there is no completion {index}")
         item = report_of(_c.ts_diversity_item)
         _c.library.ts_diversity_item_at(self._c, index, ctypes.byref(item))
-        return DiversityItem(item.words, _number(item.ending_precision), _number(item.nearest_f), _index(item.nearest),
+        return DiversityItem(item.words, number_or_none(item.ending_precision), number_or_none(item.nearest_f), _index(item.nearest),
                              Match._of(item.match) if self._indexed else None)
 
     def __iter__(self) -> Iterator[DiversityItem]:
@@ -201,7 +196,7 @@ class Diversity(Handle):
         values: Dict[str, Any] = {}
         for name, kind in report._fields_[1:-3]:
             value = getattr(report, name)
-            values[name] = _number(value) if kind is ctypes.c_double else value
+            values[name] = number_or_none(value) if kind is ctypes.c_double else value
         bins = _c.TS_DIVERSITY_BINS
         values["grams"] = [{"k": k + 1, "count": report.grams[k], "never": report.never[k], "histogram": list(report.histogram[bins * k:bins * (k + 1)])}
                            for k in range(_c.TS_NOVELTY_GRAM)]

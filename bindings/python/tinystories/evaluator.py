@@ -5,14 +5,12 @@ from __future__ import annotations
 import ctypes
 import dataclasses
 import enum
-import math
 from typing import Any, Dict, Iterable, List, Mapping, Optional, Sequence, Union
 
 from . import _c
-from ._handle import (Handle, Path, Progress, Text, fill, integer, interruptible, make, member, options_of, path_array, path_bytes, progress_callback,
-                      report_of, text_bytes)
-from .errors import BufferTooSmallError
-from .generator import Chat, ChatReport
+from ._handle import (Handle, Path, Progress, Text, fill, integer, interruptible, make, member, number_or_none, options_of, path_array, path_bytes,
+                      progress_callback, report_of, text_bytes)
+from .generator import Chat, ChatReport, chat_report, read_text
 from .runtime import Runtime, runtime_pointer
 
 AXES = ("grammar", "creativity", "consistency", "plot")
@@ -58,10 +56,6 @@ class Mark(enum.IntEnum):
     WRONG = _c.TS_MARK_WRONG
 
 
-def _number(value: float) -> Optional[float]:
-    return None if math.isnan(value) else value
-
-
 @dataclasses.dataclass(frozen=True)
 class Judgment:
     """One judgment: grades by axis (None where there is none, all of them unless it is scored), an age group or None, and what the chat judge said."""
@@ -75,7 +69,7 @@ class Judgment:
 
     @classmethod
     def _of(cls, judgment: Any) -> "Judgment":
-        grades = {axis: _number(grade) for axis, grade in zip(AXES, judgment.grades)}
+        grades = {axis: number_or_none(grade) for axis, grade in zip(AXES, judgment.grades)}
         return cls(Outcome(judgment.outcome), grades, AGES[judgment.age - 1] if judgment.age else None, judgment.asks,
                    (judgment.assessment or b"").decode(), (judgment.reply or b"").decode())
 
@@ -110,11 +104,11 @@ class Evaluation:
 
     @classmethod
     def _of(cls, e: Any) -> "Evaluation":
-        grades, followed = ({name: GradeMean(_number(m.mean), _number(m.low), _number(m.high), _number(m.deviation), m.count) for name, m in zip(names, means)}
+        grades, followed = ({name: GradeMean(*map(number_or_none, (m.mean, m.low, m.high, m.deviation)), m.count) for name, m in zip(names, means)}
                             for names, means in ((AXES, e.axes), (PARTS, e.followed)))
         outcomes = {outcome.name.lower(): count for outcome, count in zip(Outcome, e.outcomes)}
-        return cls(e.records, e.prompts, e.judgments, outcomes, dict(zip(("none", *AGES), e.ages)), e.asked_again, _number(e.scored_share),
-                   _number(e.mean_words), bool(e.trusted), e.suspicious, grades, followed)
+        return cls(e.records, e.prompts, e.judgments, outcomes, dict(zip(("none", *AGES), e.ages)), e.asked_again, number_or_none(e.scored_share),
+                   number_or_none(e.mean_words), bool(e.trusted), e.suspicious, grades, followed)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -289,7 +283,7 @@ class Evaluator(Handle):
         """Two models on the prompts that both completed, by axis."""
         c = report_of(_c.ts_comparison)
         _c.library.ts_evaluator_compare(self._c, _text(left), _text(right), ctypes.byref(c))
-        return {axis: Comparison(c.prompts[i], c.wins[i], c.losses[i], _number(c.difference[i]), _number(c.low[i]), _number(c.high[i]))
+        return {axis: Comparison(c.prompts[i], c.wins[i], c.losses[i], number_or_none(c.difference[i]), number_or_none(c.low[i]), number_or_none(c.high[i]))
                 for i, axis in enumerate(AXES)}
 
     def duel(self, left: str, right: str, progress: Optional[Progress] = None) -> Duel:
@@ -298,7 +292,7 @@ class Evaluator(Handle):
         with interruptible():
             _c.library.ts_evaluator_duel(self._c, _text(left), _text(right), watch, None, ctypes.byref(duel))
         values = [getattr(duel, field.name) for field in dataclasses.fields(Duel)]
-        return Duel(*(_number(value) if isinstance(value, float) else value for value in values))
+        return Duel(*(number_or_none(value) if isinstance(value, float) else value for value in values))
 
     def mark(self, progress: Optional[Progress] = None) -> None:
         """Has the chat judge mark every record as right, partly right or wrong."""
@@ -323,26 +317,15 @@ class Evaluator(Handle):
 
     def prompt(self, index: int, turn: int = 0) -> str:
         """What the chat service is asked about a record: turn 0 the assessment, 1 the grades."""
-        pointer, number, size, capacity = self._c, integer(index, "index", ctypes.c_uint64), ctypes.c_size_t(), 4096
-        while True:
-            text = ctypes.create_string_buffer(capacity)
-            try:
-                _c.library.ts_evaluator_prompt(pointer, number, integer(turn, "turn"), text, capacity, ctypes.byref(size))
-                return text.raw[: size.value].decode()
-            except BufferTooSmallError:
-                capacity = size.value + 1
+        return read_text(_c.library.ts_evaluator_prompt, self._c, integer(index, "index", ctypes.c_uint64), integer(turn, "turn"))
 
     def estimate(self) -> ChatReport:
         """What the chat service would cost at most, what the journal has left out. Nothing is sent."""
-        report = report_of(_c.ts_chat_report)
-        _c.library.ts_evaluator_estimate(self._c, ctypes.byref(report))
-        return ChatReport._of(report)
+        return chat_report(_c.library.ts_evaluator_estimate, self._c)
 
     def chat_report(self) -> ChatReport:
         """What the chat service's journal holds and has cost."""
-        report = report_of(_c.ts_chat_report)
-        _c.library.ts_evaluator_chat_report(self._c, ctypes.byref(report))
-        return ChatReport._of(report)
+        return chat_report(_c.library.ts_evaluator_chat_report, self._c)
 
 
 def _record(prompt: Text = "", words: Union[str, Sequence[str], None] = None, sentence: Optional[str] = None, features: Union[str, Sequence[str], None] = None,
