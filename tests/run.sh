@@ -19,21 +19,21 @@ sudo=""
 if [ -n "$missing" ]; then
     echo "== installing$missing"
     # shellcheck disable=SC2086
-    { $sudo apt-get update -qq && DEBIAN_FRONTEND=noninteractive $sudo apt-get install -y -qq gcc g++ libc6-dev make $missing; } >/dev/null 2>&1 || {
+    { $sudo apt-get update -qq && $sudo env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq gcc g++ libc6-dev make $missing; } >/dev/null 2>&1 || {
         echo "cannot install$missing"
         echo "0 passed, 1 failed, 0 skipped"
         exit 1
     }
 fi
 # The second compiler: checks that want it say "skipped" where it cannot be had.
-command -v clang >/dev/null 2>&1 || { $sudo apt-get update -qq && DEBIAN_FRONTEND=noninteractive $sudo apt-get install -y -qq clang; } >/dev/null 2>&1 ||
+command -v clang >/dev/null 2>&1 || { $sudo apt-get update -qq && $sudo env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq clang; } >/dev/null 2>&1 ||
     echo "clang cannot be installed"
 
 # A language whose decimal point is a comma, made here unless the machine has it, so that the tests of locales have something to try. It is for these alone:
 # the C library never frees what it notes of LOCPATH, which a leak sanitizer would tell of.
 own_locales=""
 if ! locale -a 2>/dev/null | grep -qi '^de_DE.utf'; then
-    [ -e /usr/share/i18n/locales/de_DE ] || DEBIAN_FRONTEND=noninteractive $sudo apt-get install -y -qq locales >/dev/null 2>&1
+    [ -e /usr/share/i18n/locales/de_DE ] || $sudo env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq locales >/dev/null 2>&1
     mkdir -p "$build/locales"
     localedef -i de_DE -f UTF-8 "$build/locales/de_DE.UTF-8" >/dev/null 2>&1 && own_locales=LOCPATH=$build/locales
 fi

@@ -1,4 +1,5 @@
-/* Results as lines or as JSON, and the files that they are written to. Numbers have a point in every language, for the program never calls setlocale. */
+/* Results as lines or as JSON, and the files that they are written to. Numbers have a point in every language, for the program never calls setlocale.
+ */
 #define _DEFAULT_SOURCE
 #include <errno.h>
 #include <fcntl.h>
@@ -19,7 +20,8 @@ static ts_status fail_to_write(const cli_file *f)
     return cli_fail("%s cannot be written: %s", f->path, strerror(errno));
 }
 
-/* With the library's name for a temporary and its lock, for it sweeps away those that are left behind; the mode is that of the file whose place it takes. */
+/* With the library's name for a temporary and its lock, for it sweeps away those that are left behind; the mode is that of the file whose place it
+ * takes. */
 static int open_temporary(cli_file *f, const struct stat *old)
 {
     const char *slash = strrchr(f->path, '/'), *name = slash != NULL ? slash + 1 : f->path;
