@@ -18,7 +18,7 @@ import xml.etree.ElementTree
 
 from fixture import ROOT, new_model, write_stories
 import tinystories as ts
-from tinystories import report
+from tinystories import _runs, _texts, report
 
 TOOL = os.environ.get("TINYSTORIES_CLI")
 DRAWING = all(importlib.util.find_spec(name) for name in ("matplotlib", "jinja2"))
@@ -122,12 +122,12 @@ class ReportTest(unittest.TestCase):
     # ---- reading ----
 
     def test_kinds(self):
-        kinds = {name: report.kind_of(data) for name, data in RESULTS.items()}
+        kinds = {name: _runs.kind_of(data) for name, data in RESULTS.items()}
         self.assertEqual(kinds, {"judged": "judge", "heads": "heads", "neurons": "neurons", "told": "samples", "stats": "data", "loss": "loss", "diversity": "diversity",
                                  "what": "other", "grid": "grid", "study": "grid", "short": "prompts", "duel": "duel"})
-        self.assertIsNone(report.kind_of([1]))
-        self.assertEqual(report.kind_of({"stories": 3}), "other")
-        self.assertEqual(report.kind_of({"words": 10879, "copied": 3, "diversity": 4}), "other")
+        self.assertIsNone(_runs.kind_of([1]))
+        self.assertEqual(_runs.kind_of({"stories": 3}), "other")
+        self.assertEqual(_runs.kind_of({"words": 10879, "copied": 3, "diversity": 4}), "other")
 
     def test_a_folder_is_read(self):
         problems = []
@@ -148,8 +148,8 @@ class ReportTest(unittest.TestCase):
 
     def test_runs_of_one_name_are_told_apart(self):
         def names(*paths):
-            runs = [report.Run(pathlib.Path(path).stem) for path in paths]
-            report.tell_apart(runs, paths)
+            runs = [_runs.Run(pathlib.Path(path).stem) for path in paths]
+            _runs.tell_apart(runs, paths)
             return [run.name for run in runs]
 
         self.assertEqual(names("/a/run", "/b/other"), ["run", "other"])
@@ -169,8 +169,8 @@ class ReportTest(unittest.TestCase):
                 log.write(json.dumps({"event": "story", "step": step, "text": "the second one"}) + "\n")
             log.write(json.dumps({"event": "story", "step": "x", "text": "y"}) + "\n" + json.dumps({"event": "story", "step": 3, "text": 4}) + "\n")
         stories = report.read_run(run, []).of("progress")[0].data["stories"]
-        self.assertEqual([story["step"] for story in stories][::report.SHOWN_TOLD - 1], [0, 490])
-        self.assertEqual(len(stories), report.SHOWN_TOLD)
+        self.assertEqual([story["step"] for story in stories][::_runs.SHOWN_TOLD - 1], [0, 490])
+        self.assertEqual(len(stories), _runs.SHOWN_TOLD)
         if not DRAWING:
             return
         page, _ = self.page(run)
@@ -181,17 +181,17 @@ class ReportTest(unittest.TestCase):
     def test_lines_of_a_log_are_read_whole(self):
         log = self.folder / "log.jsonl"
         log.write_bytes('{"step": 1, "text": "\u2028 \x85 a line"}\r\n'.encode() + b'{"step": 2, "text": "\xff\xc3("}\n{"step": 3, "loss": 1' + b"0" * 400 + b"}\n")
-        self.assertEqual([(line["step"], line.get("text")) for line in report.read_log(log, [])], [(1, "\u2028 \x85 a line"), (2, "\ufffd\ufffd("), (3, None)])
-        self.assertEqual(report.column(report.read_log(log, []), "step", "loss"), ([], []))
+        self.assertEqual([(line["step"], line.get("text")) for line in _runs.read_log(log, [])], [(1, "\u2028 \x85 a line"), (2, "\ufffd\ufffd("), (3, None)])
+        self.assertEqual(_texts.column(_runs.read_log(log, []), "step", "loss"), ([], []))
 
     def test_a_log_that_cannot_be_read_is_told(self):
         run, problems = self.make_run(), []
         with open(run / "log.jsonl", "a", encoding="utf-8") as log:
             log.write("\n" + '{"step":' * 100000 + "\n\n")
-        self.assertEqual(len(report.read_log(run / "log.jsonl", problems)), 40)
+        self.assertEqual(len(_runs.read_log(run / "log.jsonl", problems)), 40)
         self.assertEqual(problems, [f"{run / 'log.jsonl'}: 3 of 45 lines are no JSON objects"])
         with open(run / "log.jsonl", "ab") as log:
-            log.truncate(report.LARGEST + 1)
+            log.truncate(_runs.LARGEST + 1)
         problems = []
         found = report.read_run(run, problems)
         self.assertEqual((found.log, len(found.results)), ([], len(RESULTS)))
@@ -200,14 +200,14 @@ class ReportTest(unittest.TestCase):
 
     def test_a_point_that_a_log_repeats_is_one(self):
         log = [{"step": 1, "loss": 2}, {"step": 1, "loss": 2, "event": "valid"}, {"step": 2, "loss": 2}, {"step": 2, "loss": float("nan")}]
-        self.assertEqual(report.column(log, "step", "loss"), ([1, 2], [2, 2]))
+        self.assertEqual(_texts.column(log, "step", "loss"), ([1, 2], [2, 2]))
 
     def test_values_for_people(self):
-        self.assertEqual([report.plain(value) for value in (None, True, 1234567, 0.123456, 1234.5, float("nan"), "x")], ["–", "yes", "1,234,567", "0.1235", "1,234", "–", "x"])
-        self.assertEqual(report.flat({"a_b": {"c": [1, 2]}, "d": [{}]}), [("a b c", "1, 2"), ("d", "1 entries")])
-        self.assertEqual([report.share(value) for value in (0.65584, 0, None, EVIL)], ["65.6 %", "0.0 %", "–", "–"])
-        self.assertEqual([report.fixed(value, 2) for value in (1, 0.125, float("nan"), EVIL)], ["1.00", "0.12", "–", "–"])
-        self.assertEqual([report.visible(token) for token in (" a\n", "", "\u202eb", "\u05e9")], ["·a⏎", "∅", "‹202E›b", "\u05e9"])
+        self.assertEqual([_texts.plain(value) for value in (None, True, 1234567, 0.123456, 1234.5, float("nan"), "x")], ["–", "yes", "1,234,567", "0.1235", "1,234", "–", "x"])
+        self.assertEqual(_texts.flat({"a_b": {"c": [1, 2]}, "d": [{}]}), [("a b c", "1, 2"), ("d", "1 entries")])
+        self.assertEqual([_texts.share(value) for value in (0.65584, 0, None, EVIL)], ["65.6 %", "0.0 %", "–", "–"])
+        self.assertEqual([_texts.fixed(value, 2) for value in (1, 0.125, float("nan"), EVIL)], ["1.00", "0.12", "–", "–"])
+        self.assertEqual([_texts.visible(token) for token in (" a\n", "", "\u202eb", "\u05e9")], ["·a⏎", "∅", "‹202E›b", "\u05e9"])
 
     def test_nothing_is_imported_before_it_is_needed(self):
         code = "import sys, tinystories, tinystories.report; sys.exit(any(name in sys.modules for name in ('matplotlib', 'jinja2')))"
@@ -215,8 +215,8 @@ class ReportTest(unittest.TestCase):
 
     def test_completions_of_all_models_are_shown(self):
         told = [{"model": model, "completion": str(n)} for model in "abc" for n in range(30)]
-        self.assertEqual([(one["model"], one["completion"]) for one in report.spread(told, 7)], [(model, n) for model in "abc" for n in "01"])
-        self.assertEqual(report.spread([EVIL, None], 5), [EVIL, None])
+        self.assertEqual([(one["model"], one["completion"]) for one in _texts.spread(told, 7)], [(model, n) for model in "abc" for n in "01"])
+        self.assertEqual(_texts.spread([EVIL, None], 5), [EVIL, None])
 
     # ---- pages ----
 
@@ -329,9 +329,9 @@ class ReportTest(unittest.TestCase):
 
     @unittest.skipUnless(DRAWING, "skipped: no matplotlib and Jinja2")
     def test_what_has_no_room_is_told(self):
-        results = {"told": ("stories", {}, {"text": "a story"}, report.SHOWN_STORIES), "neurons": ("neurons", {}, RESULTS["neurons"]["neurons"][0], report.SHOWN_NEURONS),
-                   "short": ("prompts", RESULTS["short"], RESULTS["short"]["prompts"][0], report.SHOWN_PROMPTS),
-                   "judged": ("completions", RESULTS["judged"], {"completion": "a story"}, report.SHOWN_COMPLETIONS)}
+        results = {"told": ("stories", {}, {"text": "a story"}, _runs.SHOWN_STORIES), "neurons": ("neurons", {}, RESULTS["neurons"]["neurons"][0], _runs.SHOWN_NEURONS),
+                   "short": ("prompts", RESULTS["short"], RESULTS["short"]["prompts"][0], _runs.SHOWN_PROMPTS),
+                   "judged": ("completions", RESULTS["judged"], {"completion": "a story"}, _runs.SHOWN_COMPLETIONS)}
         for more in (0, 3):
             page, _ = self.page(self.make_run(f"run {more}", {name: {**data, key: [one] * (limit + more)} for name, (key, data, one, limit) in results.items()}))
             self.assertEqual(page.text.count("3 more are in the file."), len(results) if more else 0)

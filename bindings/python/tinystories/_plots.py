@@ -16,7 +16,7 @@ matplotlib.use("Agg")
 from markupsafe import Markup, escape  # noqa: E402
 from matplotlib.figure import Figure  # noqa: E402
 
-from .report import column, number, visible  # noqa: E402
+from ._texts import column, number, visible  # noqa: E402
 
 COLOURS = ("#2b6cb0", "#c05621", "#2f855a", "#b83280", "#6b46c1", "#975a16", "#2c7a7b", "#4a5568")
 STROKES, MARKERS = ("-", "--", "-.", ":"), "os^DvPX*"  # and these tell what has no colours on paper
