@@ -232,6 +232,7 @@ static ts_status run(int count, char **arguments)
 
 int main(int count, char **arguments)
 {
+    setvbuf(stderr, NULL, _IOLBF, BUFSIZ); /* a line at once: under mpirun others write beside it */
     ts_status status = run(count - 1, arguments + 1);
     if (status == TS_ERROR_CANCELLED && cli_interrupted() > 0)
         cli_fail("interrupted, nothing was written");

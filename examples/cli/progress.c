@@ -109,7 +109,9 @@ int32_t cli_progress_tokenizer(void *user, uint64_t done, uint64_t total)
 
 void cli_progress_end(cli_progress *progress)
 {
-    if (progress->open)
+    if (progress->open) {
         fputs("\r\033[K", stderr);
+        fflush(stderr);
+    }
     progress->open = false;
 }
