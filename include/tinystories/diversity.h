@@ -171,8 +171,8 @@ TS_API ts_status ts_diversity_add(ts_diversity *diversity, const char *completio
 /*
  * Adds all completions of a file: of .jsonl the string `completion` of each line, or else `story` or `text`, with the true ending in `ending`; of any other a
  * completion a story, as ts_tokenizer_train_files divides it; each also .gz. `cut` from 1 to 64 cuts each at its first repeated k-gram (ts_repeat_cut), 0
- * does not. *count (may be NULL) is how many were added, those before a failure included. FORMAT names file and line; UNSUPPORTED: .gz or .jsonl in a build
- * without them.
+ * does not. *count (may be NULL) is how many were added, those before a failure included. FORMAT names file and line; LIMIT: a line of more than 8 MiB;
+ * UNSUPPORTED: .gz or .jsonl in a build without them.
  */
 TS_API ts_status ts_diversity_add_file(ts_diversity *diversity, const char *path, uint32_t cut, uint64_t *count);
 

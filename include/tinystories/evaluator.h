@@ -304,7 +304,8 @@ typedef struct ts_duel {
  * Has the chat judge say of two models' completions which is better: the n-th completion of a prompt by one against the n-th by the other, each in both orders,
  * options.repeats times, one word as the answer. What is no such word is asked again, up to options.asks times, and then no verdict. Journal, statuses and progress
  * as ts_evaluator_run, whose journal it shares; *duel is set in any case but INVALID_ARGUMENT, OUT_OF_MEMORY and FORMAT of the templates, so that after a stop it says how far it came.
- * INVALID_ARGUMENT: no record of a model, the same model twice, no prompt that both completed, or a model beyond the first 64.
+ * The duel of right and left is the same one, seen from the other side, and asks for nothing more. INVALID_ARGUMENT: no record of a model, the same model twice,
+ * no prompt that both completed, or a model beyond the first 64.
  */
 TS_API ts_status ts_evaluator_duel(ts_evaluator *evaluator, const char *left, const char *right, ts_progress progress, void *progress_user, ts_duel *duel);
 

@@ -19,6 +19,7 @@ import xml.etree.ElementTree
 from fixture import ROOT, new_model, write_stories
 import tinystories as ts
 from tinystories import _runs, _texts, report
+from tinystories._handle import replace_file
 
 TOOL = os.environ.get("TINYSTORIES_CLI")
 DRAWING = all(importlib.util.find_spec(name) for name in ("matplotlib", "jinja2"))
@@ -537,10 +538,10 @@ class ReportTest(unittest.TestCase):
         before = os.umask(0o027)
         self.addCleanup(os.umask, before)
         page = self.folder / "page.html"
-        report.write_page(str(page), "one")
+        replace_file(str(page), "one")
         self.assertEqual(page.stat().st_mode & 0o777, 0o640)
         page.chmod(0o604)
-        report.write_page(str(page), "two")
+        replace_file(str(page), "two")
         self.assertEqual((page.read_text(), page.stat().st_mode & 0o777), ("two", 0o604))
         self.assertEqual(os.umask(0o027), 0o027)
         self.assertEqual(os.listdir(self.folder), ["page.html"])
@@ -549,13 +550,13 @@ class ReportTest(unittest.TestCase):
         page, link, pipe = (self.folder / name for name in ("page.html", "link.html", "pipe"))
         page.write_text("old")
         link.symlink_to("page.html")
-        report.write_page(str(link), "new")
+        replace_file(str(link), "new")
         self.assertEqual((link.is_symlink(), page.read_text()), (True, "new"))
         os.mkfifo(pipe)
         reader = os.open(pipe, os.O_RDONLY | os.O_NONBLOCK)
         self.addCleanup(os.close, reader)
         report.check_out(str(pipe))
-        report.write_page(str(pipe), "a page")
+        replace_file(str(pipe), "a page")
         self.assertEqual((os.read(reader, 100), pipe.is_fifo()), (b"a page", True))
 
     @unittest.skipUnless(DRAWING, "skipped: no matplotlib and Jinja2")
@@ -568,7 +569,7 @@ class ReportTest(unittest.TestCase):
             self.assertEqual(len(errors.getvalue().splitlines()), 1, errors.getvalue())
             self.assertIn(f"'{out}'", errors.getvalue())
             with self.assertRaises(OSError) as refused:
-                report.write_page(str(out), "page")
+                replace_file(str(out), "page")
             self.assertEqual(refused.exception.filename, str(out))
 
 

@@ -261,6 +261,46 @@ def number_or_none(value: float) -> Optional[float]:
     return None if math.isnan(value) else value
 
 
+# ---- files that Python writes, by the rule that the library has for its own ----
+
+
+def is_special(path: Path) -> bool:
+    """Whether there is something that is no regular file, a device or a pipe: that is written into, and never replaced."""
+    return os.path.exists(path) and not os.path.isfile(path)
+
+
+@contextlib.contextmanager
+def naming(path: Path) -> Iterator[None]:
+    """Failures to write speak of the file, and not of the temporary that becomes it."""
+    try:
+        yield
+    except OSError as error:
+        raise OSError(error.errno, f"cannot be written: {error.strerror}", os.fspath(path)) from None
+
+
+def replace_file(path: Path, text: str) -> None:
+    """Replaces a file as a whole or not at all, with the old one's mode; a link stays, and what it leads to is replaced."""
+    target = os.fsdecode(os.path.realpath(path))
+    with naming(path):
+        if is_special(path):
+            with open(path, "w", encoding="utf-8") as file:
+                file.write(text)
+            return
+        folder, name = os.path.split(target)
+        temporary = os.path.join(folder, f".{name[:100]}.{os.getpid()}-{threading.get_ident()}.tmp")
+        with open(temporary, "x", encoding="utf-8") as file:
+            try:
+                file.write(text)
+                file.flush()
+                os.fsync(file.fileno())
+                if os.path.exists(target):
+                    os.chmod(temporary, os.stat(target).st_mode & 0o777)
+                os.replace(temporary, target)
+            except BaseException:
+                os.unlink(temporary)
+                raise
+
+
 # ---- arrays ----
 
 

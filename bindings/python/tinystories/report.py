@@ -10,7 +10,6 @@ Needs matplotlib and Jinja2, which nothing else of this package does.
 from __future__ import annotations
 
 import argparse
-import contextlib
 import errno
 import json
 import os
@@ -18,9 +17,9 @@ import pathlib
 import re
 import sys
 import tempfile
-from typing import Any, Dict, Iterator, List, Optional, Sequence
+from typing import Any, Dict, List, Optional, Sequence
 
-from ._handle import path_array
+from ._handle import is_special, naming, path_array, replace_file
 from ._runs import SHOWN_COMPLETIONS, SHOWN_NEURONS, SHOWN_PROMPTS, SHOWN_STORIES, Result, Run, look_into, read_run, tell_apart
 from ._texts import column, column_of, duration, fixed, flat, grade, most_copied, named, number, plain, share, spread, visible
 
@@ -133,49 +132,13 @@ def make_page(runs: List[Run], title: str, problems: List[str]) -> str:
     return re.sub("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069\ud800-\udfff\ufffe\uffff]", "\ufffd", page)
 
 
-def _in_place(path: str) -> bool:
-    """Whether there is something that is no regular file, a device or a pipe: that is written into, and never replaced."""
-    return os.path.exists(path) and not os.path.isfile(path)
-
-
-@contextlib.contextmanager
-def _naming(path: str) -> Iterator[None]:
-    """Failures speak of the page, and not of the temporary that becomes it."""
-    try:
-        yield
-    except OSError as error:
-        raise OSError(error.errno, f"cannot be written: {error.strerror}", path) from None
-
-
 def check_out(path: str) -> None:
     """Fails now, and not after minutes of work, if no page can be written at `path`."""
     if os.path.isdir(path):
         raise IsADirectoryError(errno.EISDIR, "is a folder, expected a file", path)
-    if not _in_place(path):
-        with _naming(path), tempfile.TemporaryFile(dir=os.path.dirname(os.path.realpath(path))):
+    if not is_special(path):
+        with naming(path), tempfile.TemporaryFile(dir=os.path.dirname(os.path.realpath(path))):
             pass
-
-
-def write_page(path: str, page: str) -> None:
-    """Replaces the file as a whole; a link stays, and what it leads to is replaced."""
-    if _in_place(path):
-        pathlib.Path(path).write_text(page, encoding="utf-8")
-        return
-    target = os.path.realpath(path)
-    os.umask(mask := os.umask(0o077))  # which cannot be read alone
-    mode = os.stat(target).st_mode & 0o777 if os.path.exists(target) else 0o666 & ~mask
-    with _naming(path):
-        handle, temporary = tempfile.mkstemp(dir=os.path.dirname(target), prefix=".report-")
-        try:
-            with os.fdopen(handle, "w", encoding="utf-8") as file:
-                file.write(page)
-                file.flush()
-                os.fsync(file.fileno())
-            os.chmod(temporary, mode)
-            os.replace(temporary, target)
-        except BaseException:
-            os.unlink(temporary)
-            raise
 
 
 def _arguments(argv: Optional[Sequence[str]]) -> argparse.Namespace:
@@ -230,7 +193,7 @@ def _make(options: argparse.Namespace) -> int:
     problems += [f"{path}: no log.jsonl, no model and no JSON of results in it can be shown" for path in empty]
     if len(empty) == len(runs):
         return _fail("; ".join([*problems, "the page would be empty"]))
-    write_page(options.out, make_page(runs, options.title, problems))
+    replace_file(options.out, make_page(runs, options.title, problems))
     for problem in problems:
         _say(f"tinystories: warning: {problem}", sys.stderr)
     if options.json:

@@ -22,7 +22,7 @@ import pathlib
 from typing import Any, Callable, Dict, List, Optional, Sequence, Tuple
 
 from . import _c
-from ._handle import Handle, Path, Text, integer, make, member, path_array, path_bytes, report_of, text_bytes
+from ._handle import Handle, Path, Text, integer, make, member, path_array, path_bytes, replace_file, report_of, text_bytes
 from .errors import InvalidArgumentError
 from .generator import Chat
 from .evaluator import Evaluator, Mark, read_prompts
@@ -143,7 +143,7 @@ def _fingerprint(paths: Optional[Paths]) -> str:
 def _check_settings(run: pathlib.Path, settings: List[Tuple[str, str]]) -> None:
     lines, path = [f"{name} {value}" for name, value in settings], run / "settings.txt"
     if not path.exists():
-        _replace(path, "".join(f"{line}\n" for line in lines))
+        replace_file(path, "".join(f"{line}\n" for line in lines))
     for mine, theirs in itertools.zip_longest(lines, path.read_text(encoding="utf-8").splitlines(), fillvalue=""):
         if mine != theirs:
             raise ValueError(f"{run} has a study with '{theirs}', but this call says '{mine}': expected the same, or another folder")
@@ -206,19 +206,7 @@ def _train(shape: _Shape, tokenizer: Tokenizer, text: Paths, valid: Optional[Pat
     values = (shape.architecture.parameters, report.step, report.tokens, report.seconds, report.loss, report.valid_nats_per_token, report.valid_bits_per_byte)
     if not math.isfinite(report.valid_bits_per_byte):
         raise ValueError(f"{shape.name} was not validated: the text is too short to hold a share of it out, expected valid")
-    _replace(shape.folder / "result.txt", "".join(f"{name} {value!r}\n" for name, value in zip(_RESULT, values)))
-
-
-def _replace(path: pathlib.Path, text: str) -> None:
-    beside = path.with_name(f".{path.name}.{os.getpid()}-0.tmp")
-    try:
-        with open(beside, "w", encoding="utf-8") as file:
-            file.write(text)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(beside, path)
-    finally:
-        beside.unlink(missing_ok=True)
+    replace_file(shape.folder / "result.txt", "".join(f"{name} {value!r}\n" for name, value in zip(_RESULT, values)))
 
 
 def _tell(evaluator: Evaluator, path: pathlib.Path, name: str, beginnings: List[str], per_prompt: int, tokens: int, temperature: float, seed: int) -> None:
@@ -332,7 +320,7 @@ def grid(text: Paths, run: Path, widths: Sequence[int] = (), depths: Sequence[in
             judged = _grade_by_chat(where, models, chat, {"seed": seed, "confidence": confidence, "repeats": repeats, "asks": asks, "schema": schema, "templates": templates}, told)
     study: Dict[str, Any] = {"study": "grid", "text": _paths(text)[0], "valid": "held out" if valid is None else _paths(valid)[0], **judged,
                              "confidence": confidence, "models": models, "laws": _laws(models, confidence)}
-    _replace(where / "study.json", json.dumps(study))
+    replace_file(where / "study.json", json.dumps(study))
     return study
 
 
